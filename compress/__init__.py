@@ -1,0 +1,1 @@
+"""From checkpoint to artifact: the plan, its passes, the parity check, the folder that comes out."""

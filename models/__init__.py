@@ -1,0 +1,1 @@
+"""Checkpoints, tasks, scenarios and data: what comes in."""

@@ -1,0 +1,124 @@
+"""What this machine is and how much of it this process may use: CPU, instruction sets, cgroup quota, affinity, memory.
+
+Reads /proc and /sys only; imports nothing heavy. A runtime that sizes its thread pool from the host under a container
+quota is slow and noisy, so every thread count in mct comes from `usable_threads`.
+"""
+
+import math
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+INSTRUCTION_SETS = (
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "asimd",
+    "asimddp",
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine as seen from inside this process. `quota_cpus` is the cgroup limit in CPUs, None where there is none."""
+
+    cpu: str
+    architecture: str
+    instruction_sets: tuple[str, ...]
+    online_cpus: int
+    affinity_cpus: int
+    quota_cpus: float | None
+    memory_mb: int
+    system: str
+
+    @property
+    def usable_threads(self) -> int:
+        """Threads that can really run at once: the least of affinity and quota (rounded down), at least 1."""
+        quota = math.floor(self.quota_cpus) if self.quota_cpus else self.affinity_cpus
+        return max(1, min(self.affinity_cpus, quota))
+
+    @property
+    def int8_saturates(self) -> bool:
+        """True where 8-bit products are summed in 16 bits (x86 without VNNI), so that weights must keep to 7 bits.
+
+        Source: onnxruntime's quantization guide, "reduce_range".
+        """
+        if self.architecture not in {"x86_64", "AMD64"}:
+            return False
+        return not {"avx512_vnni", "avx_vnni", "amx_int8"} & set(self.instruction_sets)
+
+
+def probe_machine() -> Machine:
+    """Read this machine."""
+    name, flags = _cpu()
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(
+        cpu=name,
+        architecture=platform.machine(),
+        instruction_sets=tuple(flag for flag in INSTRUCTION_SETS if flag in flags),
+        online_cpus=os.cpu_count() or 1,
+        affinity_cpus=affinity,
+        quota_cpus=_quota(),
+        memory_mb=_memory_mb(),
+        system=f"{platform.system()} {platform.release()}",
+    )
+
+
+def _cpu() -> tuple[str, set[str]]:
+    name, flags = platform.processor() or platform.machine(), set[str]()
+    for line in _lines(Path("/proc/cpuinfo")):
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key == "model name":
+            name = value
+        elif key in {"flags", "Features"}:
+            return name, set(value.split())
+    return name, flags
+
+
+def _quota() -> float | None:
+    """The tightest CPU limit on the way from this process's cgroup (v2, else v1) to the root."""
+    limits = [limit for folder in _cgroup_folders() if (limit := _folder_quota(folder)) is not None]
+    return min(limits, default=None)
+
+
+def _cgroup_folders() -> list[Path]:
+    folders = []
+    for line in _lines(Path("/proc/self/cgroup")):
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup/cpu") if controllers else Path("/sys/fs/cgroup")
+        own = root / path.lstrip("/")
+        folders += [own, *(parent for parent in own.parents if parent.is_relative_to(root))]
+    return folders
+
+
+def _folder_quota(folder: Path) -> float | None:
+    if limit := _lines(folder / "cpu.max"):
+        quota, period = limit[0].split()
+        return None if quota == "max" else int(quota) / int(period)
+    quota_us, period_us = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
+    if quota_us and period_us and int(quota_us[0]) > 0:
+        return int(quota_us[0]) / int(period_us[0])
+    return None
+
+
+def _memory_mb() -> int:
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

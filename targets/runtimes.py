@@ -1,0 +1,84 @@
+"""What executes a model: one table row and one leaf file per runtime.
+
+A runtime's leaf file gives `open_session(executable, threads) -> Session`. A session takes token ids and gives arrays;
+text and labels are not its business, so that parity, bench and `mct run` all measure the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mct.models.tables import load, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mct.models.tokens import Tokens
+
+
+class Session(Protocol):
+    """An opened model: a batch of encoded inputs (unpadded) to named outputs, each float32 of shape (batch, ...)."""
+
+    def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]: ...
+
+
+@dataclass(frozen=True)
+class Executable:
+    """All that a runtime needs to open a model.
+
+    `model` is the model file relative to `folder` ("" for a Hugging Face folder run by torch). `settings` are the
+    runtime's own, as recorded by the pass that wrote the model (length buckets, pooling, ...).
+    """
+
+    folder: Path
+    model: str
+    task: str
+    outputs: int
+    max_tokens: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One table row: which formats it runs, the library and pip extra it needs, and the function that opens a session."""
+
+    name: str
+    format: str
+    distribution: str
+    extra: str
+    open: str
+
+
+RUNTIMES = (
+    Runtime("onnxruntime", "onnx", "onnxruntime", "onnx", "mct.targets.run_onnxruntime:open_session"),
+    Runtime("openvino", "openvino", "openvino", "openvino", "mct.targets.run_openvino:open_session"),
+    Runtime("llama.cpp", "gguf", "llama-cpp-python", "gguf", "mct.targets.run_llama:open_session"),
+    Runtime("torch", "checkpoint", "torch", "compress", "mct.targets.run_torch:open_session"),
+)
+
+
+def runtime_for(format_name: str) -> Runtime:
+    """The runtime that executes a format ("onnx", "openvino", "gguf", or "checkpoint")."""
+    for runtime in RUNTIMES:
+        if runtime.format == format_name:
+            return runtime
+    raise unknown("format", format_name, (runtime.format for runtime in RUNTIMES))
+
+
+def open_session(runtime: Runtime, executable: Executable, threads: int) -> Session:
+    """Open a model on `threads` threads. MctError with the pip line when the runtime is not installed."""
+    session: Session = load(runtime.open, runtime.extra)(executable, threads)
+    return session
+
+
+def installed_version(runtime: Runtime) -> str | None:
+    """Version of the runtime's library, None where it is not installed. Imports nothing."""
+    try:
+        return version(runtime.distribution)
+    except PackageNotFoundError:
+        return None
