@@ -39,7 +39,10 @@ class Product:
 
 @dataclass(frozen=True)
 class Pass:
-    """One table row. `run` is "module:function"; `settings` are handed to it, so that one function can serve several rows."""
+    """One table row. `run` is "module:function", handed `settings`, so that one function can serve several rows.
+
+    `calibrated` passes need the user's texts; what an `intermediate` one gives is not offered as an artifact.
+    """
 
     name: str
     takes: str
@@ -48,6 +51,7 @@ class Pass:
     tasks: tuple[str, ...]
     extra: str = "compress"
     calibrated: bool = False
+    intermediate: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 

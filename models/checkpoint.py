@@ -1,4 +1,4 @@
-"""What a folder is, read without loading it: task, technique, labels, size; refused here when broken or able to run code.
+"""What a folder is, read without loading it: task, technique, labels, size. Broken or unsafe folders are refused.
 
 Reads config.json and the headers of the safetensors files only. No torch, no transformers.
 """
@@ -18,7 +18,10 @@ PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A Hugging Face folder as a user brings it. `max_tokens` includes special tokens; `parameters` counts weights on disk."""
+    """A Hugging Face folder as a user brings it.
+
+    `max_tokens` includes special tokens; `parameters` counts the weights on disk.
+    """
 
     path: Path
     architecture: str
@@ -40,7 +43,7 @@ TASK_BY_SUFFIX = {"ForSequenceClassification": "sequence-classification"}
 
 
 def inspect(path: Path) -> Checkpoint:
-    """Say what the folder is. MctError where it is no checkpoint, truncated, pickle-only, or of a kind mct cannot take."""
+    """Say what the folder is. MctError where it is no checkpoint, damaged, pickle-only, or of an unknown kind."""
     if not path.exists():
         raise MctError(f"{path} does not exist", "give a checkpoint folder (config.json and model.safetensors)")
     if not (path / "config.json").is_file():
@@ -94,7 +97,8 @@ def _count_parameters(path: Path) -> int:
         if pickles:
             raise MctError(
                 f"{path} has its weights only as a pickle ({pickles[0]}), which can run code and is not loaded",
-                f'convert it where you trust it: python -c "from transformers import AutoModelForSequenceClassification as M; '
+                "convert it where you trust it: "
+                'python -c "from transformers import AutoModelForSequenceClassification as M; '
                 f"M.from_pretrained('{path}').save_pretrained('{path}')\"",
             )
         raise MctError(f"{path} has no *.safetensors weights", "save them: model.save_pretrained(folder)")

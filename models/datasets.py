@@ -1,4 +1,4 @@
-"""Data files: JSON Lines, .jsonl.gz or CSV with a header, read into plain rows and checked against the task's fields."""
+"""Data files: JSON Lines, .jsonl.gz or CSV with a header, as plain rows that have the task's fields."""
 
 import csv
 import gzip
@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of one data file, in file order. `sha256` is that of the file's bytes, so a result says exactly what it was scored on."""
+    """Rows of one data file, in file order. `sha256` of its bytes says exactly what a result was scored on."""
 
     name: str
     rows: tuple[Row, ...]
@@ -30,7 +30,7 @@ class Dataset:
 
 
 def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = None) -> Dataset:
-    """Read a data file and check that every row has the task's fields.
+    """Read a data file; every row has the task's fields.
 
     `renames` maps our field name to the file's ({"text": "utterance"}). MctError names the file, the line and the field.
     """
@@ -78,7 +78,7 @@ def _parse(path: Path, raw: bytes) -> Iterator[Row]:
         return
     if kind not in {"jsonl", "json", "ndjson"}:
         raise MctError(f"{path} has an unknown kind of data file", "give a .jsonl, .jsonl.gz or .csv file")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _parse_line(path, number, line)
 

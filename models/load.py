@@ -1,4 +1,4 @@
-"""Load a checkpoint with transformers. A leaf: the only way torch weights come into mct, and it never runs remote code."""
+"""Load a checkpoint with transformers: a leaf, the only way torch weights come in. It never runs remote code."""
 
 import os
 

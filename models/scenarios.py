@@ -9,7 +9,7 @@ from mct.models.tables import unknown
 class Scenario:
     """One row of the product's scenario table.
 
-    `build` names the function that makes its checkpoint ("" where the scenario has none yet); `sizes` are what it can build.
+    `build` names the function that makes its checkpoint ("" where there is none yet), in one of `sizes`.
     """
 
     number: str

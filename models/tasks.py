@@ -10,7 +10,7 @@ from mct.models.tables import unknown
 
 @dataclass(frozen=True)
 class Task:
-    """One task kind. `fields` are the columns a data file must have; `metric` is the headline score, higher is better."""
+    """One task kind. `fields` are the columns its data must have; `metric` is the headline score, higher is better."""
 
     name: str
     fields: tuple[str, ...]

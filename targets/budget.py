@@ -1,4 +1,4 @@
-"""Budgets: the limits a verdict is judged against. Built in as budgets.toml; `--budgets FILE` overrides or adds to them."""
+"""Budgets: the limits a verdict is judged against. Built in as budgets.toml; `--budgets FILE` adds and overrides."""
 
 import tomllib
 from dataclasses import dataclass, fields

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mct.models.checkpoint import Checkpoint
     from mct.models.tokens import Tokens
 
 
@@ -68,6 +69,11 @@ def runtime_for(format_name: str) -> Runtime:
         if runtime.format == format_name:
             return runtime
     raise unknown("format", format_name, (runtime.format for runtime in RUNTIMES))
+
+
+def original(checkpoint: Checkpoint) -> Executable:
+    """A checkpoint as torch runs it at fp32: the original that every artifact is held against."""
+    return Executable(checkpoint.path, "", checkpoint.task, len(checkpoint.labels), checkpoint.max_tokens)
 
 
 def open_session(runtime: Runtime, executable: Executable, threads: int) -> Session:

@@ -1,0 +1,264 @@
+"""The command line: every Click command, thin: it parses, calls one function of a room, prints, sets the exit code.
+
+Exit codes: 0 budget met, 1 budget missed, 2 bad input or missing part, 3 inconclusive. Data goes to stdout, progress
+and messages to stderr. Nothing heavy is imported here: `mct --help` must answer at once, so commands import what they
+run.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from mct import MctError, __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mct.models.datasets import Dataset
+    from mct.models.tasks import Task
+
+EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
+BAD_INPUT = 2
+
+FOLDER = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path)
+
+
+def main() -> NoReturn:
+    """Entry point: run a command; what a user can mend becomes one line, a hint and exit code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        result = commands.main(standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except MctError as error:
+        _refuse(error.message, error.hint)
+    except click.exceptions.Abort:
+        _refuse("interrupted", "nothing half-written was left behind; run the command again")
+    except KeyboardInterrupt:
+        _refuse("interrupted", "nothing half-written was left behind; run the command again")
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "mct"
+        _refuse(error.format_message(), f"see {where} --help")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+            raise
+        _refuse(f"{error.strerror}: {error.filename or 'the output folder'}", "free some space, or give another folder")
+
+
+def _refuse(message: str, hint: str) -> NoReturn:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    sys.exit(BAD_INPUT)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="mct")
+def commands() -> None:
+    """Take any fine-tuned checkpoint to the fastest artifact that provably meets its budget."""
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _renames(fields: tuple[str, ...]) -> Mapping[str, str]:
+    for field in fields:
+        if "=" not in field:
+            raise MctError(f"--field {field} names no column", "write it as --field text=utterance")
+    return dict(field.split("=", 1) for field in fields)
+
+
+def _read(path: Path, task: Task, fields: tuple[str, ...]) -> Dataset:
+    from mct.models.datasets import read_dataset
+
+    return read_dataset(path, task, _renames(fields))
+
+
+# -- demo ---------------------------------------------------------------------------------------------------------
+
+
+@commands.command()
+@click.option("--work", type=FOLDER, default=Path(".mct/demo"), show_default=True, help="Folder for what it builds.")
+@click.option("--size", default="small", show_default=True, help="Size of the router to build: tiny, small or full.")
+@click.option("--json", "json_file", type=FILE, help="Also write the result to this file.")
+def demo(work: Path, size: str, json_file: Path | None) -> None:
+    """The main job on the built-in default: build the router, compress it, bench it, judge it.
+
+    Exits with 0 once the whole path has run; the verdicts stand in the table. What is built already is reused.
+    """
+    from mct.bench.demo import run_demo
+    from mct.models.progress import shown
+
+    with shown() as report:
+        result = run_demo(work, size, report)
+    _show_result(result, json_file)
+
+
+# -- models -------------------------------------------------------------------------------------------------------
+
+
+@commands.group()
+def models() -> None:
+    """Scenarios, and the checkpoints they stand for."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def models_list(as_json: bool) -> None:
+    """List the MangaAssist scenarios."""
+    from dataclasses import asdict
+
+    from mct.models.scenarios import SCENARIOS
+
+    if as_json:
+        _print_json([asdict(scenario) for scenario in SCENARIOS])
+        return
+    for scenario in SCENARIOS:
+        built = f"  (build: {', '.join(scenario.sizes)})" if scenario.build else ""
+        click.echo(f"{scenario.number}  {scenario.name:<18} {scenario.technique:<36} {scenario.task}{built}")
+
+
+@models.command("build")
+@click.argument("scenario")
+@click.option("-o", "--out", type=FOLDER, help="Folder for the checkpoint.  [default: SCENARIO-SIZE]")
+@click.option("--size", default="small", show_default=True, help="tiny, small or full.")
+@click.option("--base", help="Start from this model instead: a folder or a hub name.")
+@click.option("--seed", default=0, show_default=True)
+def models_build(scenario: str, out: Path | None, size: str, base: str | None, seed: int) -> None:
+    """Build a scenario's checkpoint with its real technique."""
+    from mct.models.progress import shown
+    from mct.models.scenarios import SCENARIOS, find_scenario
+    from mct.models.tables import load
+
+    row = find_scenario(scenario)
+    if not row.build:
+        buildable = ", ".join(other.name for other in SCENARIOS if other.build)
+        raise MctError(f"scenario {scenario} has no recipe yet", f"these have one: {buildable}")
+    folder = out or Path(f"{scenario}-{size}")
+    with shown() as report:
+        load(row.build, "compress")(size, folder, seed, report, base=base)
+    click.echo(folder)
+
+
+@models.command("inspect")
+@click.argument("checkpoint", type=FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def models_inspect(checkpoint: Path, as_json: bool) -> None:
+    """Say what a folder is: technique, task, labels, size."""
+    from mct.models.checkpoint import inspect
+
+    found = inspect(checkpoint).as_json()
+    if as_json:
+        _print_json(found)
+        return
+    labels = found["labels"]
+    found["labels"] = f"{len(labels)}: {', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}"
+    for key, value in found.items():
+        click.echo(f"{key:<14}{value}")
+
+
+# -- compress -----------------------------------------------------------------------------------------------------
+
+
+@commands.command()
+@click.argument("checkpoint", type=FOLDER)
+@click.option("-o", "--out", type=FOLDER, required=True, help="Folder for the artifacts, one folder each.")
+@click.option("--format", "formats", default="onnx,openvino,gguf", show_default=True, help="Comma-separated formats.")
+@click.option("--precision", "precisions", default="int8", show_default=True, help="Comma-separated precisions.")
+@click.option("--data", type=FILE, help="Texts to calibrate on.  [default: CHECKPOINT/data/train.jsonl]")
+@click.option("--eval", "eval_file", type=FILE, help="Texts to check parity on.  [default: CHECKPOINT/data/test.jsonl]")
+@click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--plan", "plan_only", is_flag=True, help="Print what would be done, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the artifacts as JSON.")
+def compress(
+    checkpoint: Path, out: Path, formats: str, precisions: str, data: Path | None, eval_file: Path | None,
+    fields: tuple[str, ...], seed: int, plan_only: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Turn CHECKPOINT into artifacts, each checked against it on real texts."""
+    from dataclasses import asdict
+
+    from mct.compress.artifact import read_artifact
+    from mct.compress.execute import execute
+    from mct.compress.material import gather
+    from mct.compress.plan import make_plan
+    from mct.models.checkpoint import inspect
+    from mct.models.progress import shown
+
+    plan = make_plan(inspect(checkpoint), formats.split(","), precisions.split(","))
+    if plan_only:
+        click.echo(plan.describe())
+        return
+    material, texts = gather(plan, data, eval_file, _renames(fields), seed)
+    with shown() as report:
+        folders = execute(plan, material, texts, out, report)
+    if as_json:
+        _print_json([asdict(read_artifact(folder)) | {"path": str(folder)} for folder in folders])
+        return
+    for folder in folders:
+        parity = read_artifact(folder, verify=False).parity
+        same = f"{parity['agreement']:.2%} same answers on {parity['inputs']} texts"
+        click.echo(f"{folder}  {same}, max |difference| {parity['max_abs_delta']:.2g}")
+
+
+# -- targets ------------------------------------------------------------------------------------------------------
+
+
+@commands.group()
+def targets() -> None:
+    """Known targets, and what this machine can do."""
+
+
+@targets.command("list")
+@click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def targets_list(targets_file: Path | None, as_json: bool) -> None:
+    """List the known targets."""
+    from dataclasses import asdict
+
+    from mct.targets.target import load_targets
+
+    found = load_targets(targets_file).values()
+    if as_json:
+        _print_json([asdict(target) for target in found])
+        return
+    for target in found:
+        click.echo(f"{target.name:<10} {target.device:<6} {target.about}")
+
+
+@targets.command("probe")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def targets_probe(as_json: bool) -> None:
+    """Say what this machine is, what it lets this process use, and which runtimes are installed."""
+    from dataclasses import asdict
+
+    from mct.targets.machine import probe_machine
+    from mct.targets.runtimes import RUNTIMES, installed_version
+
+    machine = probe_machine()
+    found = asdict(machine) | {
+        "usable_threads": machine.usable_threads,
+        "int8_saturates": machine.int8_saturates,
+        "runtimes": {runtime.name: installed_version(runtime) for runtime in RUNTIMES},
+    }
+    if as_json:
+        _print_json(found)
+        return
+    for key, value in found.items():
+        click.echo(f"{key:<18}{value}")
+
+
+if __name__ == "__main__":
+    main()

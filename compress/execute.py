@@ -1,0 +1,196 @@
+"""Carry out a plan: run each pass once, check every export against the checkpoint, and only then let a folder appear.
+
+Work happens in a hidden folder beside the result, which goes whatever happens: Ctrl-C leaves nothing half-written.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mct
+from mct.compress.artifact import Artifact, executable, seal
+from mct.compress.passes import Material, Product
+from mct.models.folders import appearing
+from mct.models.progress import Report, silent
+from mct.models.tables import load
+from mct.targets.runtimes import runtime_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mct.compress.parity import Parity, Reference
+    from mct.compress.plan import Plan, Route
+
+# What the ecosystem's own programs look for beside a model.
+COMPANIONS = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json",
+    "merges.txt", "added_tokens.json",
+)  # fmt: skip
+
+LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama-cpp-python", "gguf")
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """One execution under way: where drafts lie, what was made already, and the checkpoint's own answers."""
+
+    plan: Plan
+    material: Material
+    reference: Reference
+    drafts: Path
+    made: dict[tuple[str, ...], Product] = field(default_factory=dict)
+
+    @property
+    def threads(self) -> int:
+        """Threads for every run inside compress."""
+        return self.material.machine.usable_threads
+
+
+def execute(plan: Plan, material: Material, texts: Sequence[str], out: Path, report: Report = silent) -> list[Path]:
+    """Make every artifact of the plan below `out`; `texts` are the real inputs that parity is checked on.
+
+    Returns the artifact folders in plan order. MctError where an export is not the same model any more.
+    """
+    functions = {step.run: load(step.run, step.extra) for route in plan.routes for step in route.passes}
+    run_original = load("mct.compress.parity:run_original", "compress")
+    stages = sum(len(route.passes) + 1 for route in plan.routes) + 1
+    done = 0
+
+    def advance(stage: str) -> None:
+        nonlocal done
+        report(stage, done / stages)
+        done += 1
+
+    advance("running the original")
+    reference = run_original(plan.checkpoint, texts, material.machine.usable_threads)
+    folders = []
+    with _drafts_beside(out) as drafts:
+        workshop = Workshop(plan, material, reference, drafts)
+        for route in plan.routes:
+            product = _run_passes(workshop, route, functions, advance)
+            advance(f"checking {route.name}")
+            folders.append(_finish(workshop, route, product, out))
+    report("done", 1.0)
+    return folders
+
+
+@contextmanager
+def _drafts_beside(out: Path) -> Iterator[Path]:
+    out.mkdir(parents=True, exist_ok=True)
+    drafts = Path(tempfile.mkdtemp(prefix=".drafts.", dir=out))
+    try:
+        yield drafts
+    finally:
+        shutil.rmtree(drafts, ignore_errors=True)
+        if not any(out.iterdir()):
+            out.rmdir()
+
+
+def _run_passes(
+    workshop: Workshop, route: Route, functions: dict[str, Callable[..., Product]], advance: Callable[[str], None]
+) -> Product:
+    """The route's product; passes that an earlier route ran already are not run again."""
+    product = Product(workshop.plan.checkpoint.path, "")
+    for count, step in enumerate(route.passes, start=1):
+        advance(f"{route.name}: {step.name}")
+        chain = tuple(before.gives for before in route.passes[:count])
+        if chain not in workshop.made:
+            draft = workshop.drafts / "+".join(chain)
+            draft.mkdir()
+            workshop.made[chain] = functions[step.run](product, draft, step.settings, workshop.material)
+            if count < len(route.passes):
+                _check_full_precision(workshop, step.gives, workshop.made[chain])
+        product = workshop.made[chain]
+    return product
+
+
+def _check_full_precision(workshop: Workshop, form: str, product: Product) -> None:
+    """An export is checked before anything is built on it, so that a quantiser's losses are its own."""
+    from mct.compress.parity import FULL_PRECISIONS, measure_parity, require_parity
+
+    if form.partition("-")[2] not in FULL_PRECISIONS:
+        return
+    artifact = _describe(workshop, form, product, ())
+    parity = measure_parity(workshop.reference, form, executable(artifact, product.folder), workshop.threads)
+    require_parity(parity, form, workshop.plan.checkpoint.path)
+
+
+def _finish(workshop: Workshop, route: Route, product: Product, out: Path) -> Path:
+    from mct.compress.parity import FULL_PRECISIONS, measure_parity, require_parity
+
+    final = out / route.name
+    with appearing(final) as draft:
+        shutil.copytree(product.folder, draft, dirs_exist_ok=True)
+        _copy_companions(workshop.plan.checkpoint.path, draft)
+        artifact = _describe(workshop, route.name, product, _lineage(workshop, route))
+        parity = measure_parity(workshop.reference, route.name, executable(artifact, draft), workshop.threads)
+        if route.precision in FULL_PRECISIONS:
+            require_parity(parity, route.name, workshop.plan.checkpoint.path)
+        seal(_with_parity(artifact, parity), draft)
+    return final
+
+
+def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[dict[str, Any], ...]) -> Artifact:
+    format_name, _, precision = form.partition("-")
+    checkpoint, machine = workshop.plan.checkpoint, workshop.material.machine
+    return Artifact(
+        format=format_name,
+        precision=precision,
+        runtime=runtime_for(format_name).name,
+        task=checkpoint.task,
+        labels=checkpoint.labels,
+        technique=checkpoint.technique,
+        max_tokens=checkpoint.max_tokens,
+        model=product.model,
+        settings=product.settings,
+        lineage=lineage,
+        parity={},
+        checked_on={"cpu": machine.cpu, "instruction_sets": list(machine.instruction_sets)},
+    )
+
+
+def _with_parity(artifact: Artifact, parity: Parity) -> Artifact:
+    return replace(artifact, parity=parity.as_json())
+
+
+def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
+    """What was done, in order: the checkpoint, then each pass with its settings, seed, data and library versions."""
+    checkpoint, material = workshop.plan.checkpoint, workshop.material
+    steps: list[dict[str, Any]] = [
+        {
+            "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
+            "parameters": checkpoint.parameters, "mct": mct.__version__, "libraries": _versions(),
+        }
+    ]  # fmt: skip
+    for count, step in enumerate(route.passes, start=1):
+        product = workshop.made[tuple(before.gives for before in route.passes[:count])]
+        entry: dict[str, Any] = {"step": step.name, "gives": step.gives}
+        entry |= {"settings": dict(step.settings), "notes": dict(product.notes)}
+        if step.calibrated and material.calibration is not None:
+            data = material.calibration
+            entry |= {"seed": material.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
+        steps.append(entry)
+    return tuple(steps)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _copy_companions(checkpoint: Path, draft: Path) -> None:
+    for name in COMPANIONS:
+        if (checkpoint / name).is_file() and not (draft / name).exists():
+            shutil.copyfile(checkpoint / name, draft / name)

@@ -1,0 +1,111 @@
+"""From a checkpoint to artifacts, through every pass the table has, with the real runtimes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mct import MctError
+from mct.compress.artifact import read_artifact
+from mct.compress.execute import execute
+from mct.compress.material import gather
+from mct.compress.passes import Material, Product
+from mct.compress.plan import Plan, Route, make_plan
+from mct.models.checkpoint import inspect
+
+DATA = Path(__file__).with_name("messages.csv")
+
+
+def make(checkpoint: Path, out: Path, formats: list[str], precisions: list[str]) -> list[Path]:
+    plan = make_plan(inspect(checkpoint), formats, precisions)
+    material, texts = gather(plan, DATA, DATA.with_name("messages_eval.csv"), {}, seed=0)
+    return execute(plan, material, texts, out)
+
+
+@pytest.mark.parametrize(
+    ("form", "agreement", "delta"),
+    [
+        ("onnx-fp32", 1.0, 1e-3), ("openvino-fp32", 1.0, 1e-3), ("gguf-f32", 1.0, 1e-2),
+        ("onnx-int8", 0.8, 10), ("openvino-int8", 0.8, 10), ("gguf-f16", 0.9, 0.1), ("gguf-q8_0", 0.8, 10),
+    ],
+)  # fmt: skip
+def test_every_form_is_made_and_checked(
+    artifacts: Mapping[str, Path], form: str, agreement: float, delta: float
+) -> None:
+    artifact = read_artifact(artifacts[form])
+    assert artifact.name == form
+    assert artifact.labels == ("order_tracking", "returns", "other")
+    assert artifact.parity["agreement"] >= agreement
+    assert 0 < artifact.parity["max_abs_delta"] <= delta
+    assert {"config.json", "tokenizer.json", artifact.model} <= set(artifact.files)
+    assert artifact.lineage[0]["architecture"] == "BertForSequenceClassification"
+
+
+@pytest.fixture(scope="module")
+def artifacts(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    out = tmp_path_factory.mktemp("artifacts")
+    folders = make(tiny_bert, out, ["onnx", "openvino", "gguf"], ["fp32", "int8"])
+    folders += make(tiny_bert, out, ["gguf"], ["f16"])
+    assert sorted(path.name for path in out.iterdir()) == sorted(folder.name for folder in folders)
+    return {folder.name: folder for folder in folders}
+
+
+def test_the_same_input_gives_the_same_bytes(tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path) -> None:
+    for folder in make(tiny_bert, tmp_path, ["onnx", "openvino", "gguf"], ["int8"]):
+        assert read_artifact(folder).files == read_artifact(artifacts[folder.name]).files
+
+
+def broken(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """An export that moves one weight: the kind of mistake that parity is there to find."""
+    import onnx
+    from onnx import numpy_helper
+
+    from mct.compress.export_onnx import run
+
+    product = run(source, draft, settings, material)
+    model = onnx.load(draft / product.model)
+    weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    values = numpy_helper.to_array(weight).copy()
+    values.flat[:: values.size // 50] += 0.5
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    onnx.save(model, draft / product.model)
+    return product
+
+
+def test_an_export_that_is_another_model_is_refused(tiny_bert: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    plan = make_plan(inspect(tiny_bert), ["onnx"], ["fp32"])
+    material, texts = gather(plan, DATA, None, {}, seed=0)
+    monkeypatch.setattr("mct.compress.execute.load", _load_broken)
+    with pytest.raises(MctError, match="not the same model"):
+        execute(plan, material, texts, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def _load_broken(reference: str, extra: str = "") -> Any:
+    from mct.models.tables import load
+
+    return broken if reference.endswith("export_onnx:run") else load(reference, extra)
+
+
+def test_calibration_without_texts_is_refused(tiny_bert: Path) -> None:
+    plan = make_plan(inspect(tiny_bert), ["openvino"], ["int8"])
+    with pytest.raises(MctError, match="none were given"):
+        gather(plan, None, None, {}, seed=0)
+
+
+def test_calibration_never_sees_an_evaluation_text(tiny_bert: Path) -> None:
+    plan = make_plan(inspect(tiny_bert), ["openvino"], ["int8"])
+    with pytest.raises(MctError, match="also an evaluation text"):
+        gather(plan, DATA, DATA, {}, seed=0)
+    material, texts = gather(plan, DATA, DATA.with_name("messages_eval.csv"), {}, seed=0)
+    assert material.calibration is not None
+    assert not set(material.calibration.column("text")) & set(texts)
+
+
+def test_shared_passes_run_once(tiny_bert: Path) -> None:
+    plan = make_plan(inspect(tiny_bert), ["onnx", "openvino"], ["int8"])
+    first = {route.passes[0] is plan.routes[0].passes[0] for route in plan.routes}
+    assert first == {True}
+    assert isinstance(plan, Plan) and isinstance(replace(plan.routes[0], precision="x"), Route)

@@ -1,0 +1,74 @@
+"""Data files are read in three spellings, and every fault names its file, row and column."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mct import MctError
+from mct.models.datasets import check_labels, read_dataset
+from mct.models.tasks import find_task
+
+TASK = find_task("sequence-classification")
+ROWS = [{"text": "where is my order", "label": "tracking"}, {"text": 'say "hi", ok?', "label": "other"}]
+
+
+def write(path: Path, content: str) -> Path:
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def jsonl(rows: list[dict[str, str]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def test_three_spellings_of_the_same_rows(tmp_path: Path) -> None:
+    plain = write(tmp_path / "rows.jsonl", jsonl(ROWS))
+    packed = tmp_path / "rows.jsonl.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    table = write(tmp_path / "rows.csv", 'text,label\nwhere is my order,tracking\n"say ""hi"", ok?",other\n')
+    assert [list(read_dataset(path, TASK).rows) for path in (plain, packed, table)] == [ROWS] * 3
+
+
+def test_a_renamed_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", "utterance,label\nhello,other\n")
+    assert read_dataset(path, TASK, {"text": "utterance"}).column("text") == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("rows.jsonl", "", "no rows"),
+        ("rows.csv", "text,label\n", "no rows"),
+        ("rows.jsonl", '{"text": "a", "label": "b"}\nnot json\n', "line 2 is not JSON"),
+        ("rows.jsonl", '["a"]\n', "not a JSON object"),
+        ("rows.jsonl", '{"text": "a"}\n', "no 'label'"),
+        ("rows.csv", "utterance,label\nhello,other\n", "no 'text'"),
+        ("rows.parquet", "PAR1", "unknown kind"),
+        ("rows.jsonl.gz", "not gzip", "gzip"),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, name: str, content: str, says: str) -> None:
+    with pytest.raises(MctError, match=says):
+        read_dataset(write(tmp_path / name, content), TASK)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(MctError, match="does not exist"):
+        read_dataset(tmp_path / "none.jsonl", TASK)
+
+
+def test_labels_the_model_does_not_know_are_named(tmp_path: Path) -> None:
+    dataset = read_dataset(write(tmp_path / "rows.jsonl", jsonl(ROWS)), TASK)
+    check_labels(dataset, ["tracking", "other"])
+    with pytest.raises(MctError, match="'tracking'"):
+        check_labels(dataset, ["other"])
+
+
+@given(st.lists(st.fixed_dictionaries({"text": st.text(min_size=1), "label": st.text(min_size=1)}), min_size=1))
+def test_any_text_survives_json_lines(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]) -> None:
+    path = write(tmp_path_factory.mktemp("rows") / "rows.jsonl", jsonl(rows))
+    assert list(read_dataset(path, TASK).rows) == rows

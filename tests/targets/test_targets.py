@@ -1,0 +1,80 @@
+"""Targets, budgets and the machine: found by name, overridden by file, refused with the nearest name."""
+
+from pathlib import Path
+
+import pytest
+
+from mct import MctError
+from mct.models.scenarios import HIGH_RISK_INTENTS
+from mct.targets.budget import find_budget, load_budgets
+from mct.targets.machine import Machine, probe_machine
+from mct.targets.runtimes import RUNTIMES, runtime_for
+from mct.targets.target import find_target
+
+
+def test_the_router_budget_is_the_products() -> None:
+    budget = find_budget("intent-router")
+    assert (budget.p95_ms, budget.quality_at_least, budget.quality_max_drop) == (15.0, 0.921, 0.005)
+    assert (budget.slices, budget.slice_max_drop) == (HIGH_RISK_INTENTS, 0.01)
+    assert not budget.assumed
+
+
+def test_every_other_built_in_budget_is_marked_as_assumed() -> None:
+    assert {name for name, budget in load_budgets().items() if not budget.assumed} == {"intent-router"}
+
+
+def test_a_file_overrides_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_text('[sentiment]\np95_ms = 8\n[own]\ntask = "sequence-classification"\nsize_mb = 5\n')
+    ours = find_budget("sentiment", tmp_path / "b.toml")
+    assert (ours.p95_ms, ours.quality_max_drop, ours.assumed) == (8, 0.01, False)
+    assert find_budget("own", tmp_path / "b.toml").size_mb == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("[own]\n", "names no task"), ('[own]\ntask = "x"\np59_ms = 8\n', "p59_ms"), ("[own", "not valid TOML")],
+)
+def test_a_wrong_budget_file_is_refused(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "b.toml").write_text(content)
+    with pytest.raises(MctError, match=says):
+        load_budgets(tmp_path / "b.toml")
+
+
+def test_unknown_names_get_a_suggestion() -> None:
+    with pytest.raises(MctError) as budget:
+        find_budget("intent-ruoter")
+    with pytest.raises(MctError) as target:
+        find_target("gpuu")
+    assert "did you mean" in budget.value.hint and "intent-router" in budget.value.hint
+    assert "did you mean" in target.value.hint and "gpu" in target.value.hint
+
+
+def machine(**facts: object) -> Machine:
+    plain = {
+        "cpu": "x", "architecture": "x86_64", "instruction_sets": (), "online_cpus": 64, "affinity_cpus": 8,
+        "quota_cpus": None, "memory_mb": 1000, "system": "Linux",
+    }  # fmt: skip
+    return Machine(**(plain | facts))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("quota", "threads"), [(None, 8), (2.0, 2), (2.9, 2), (0.5, 1), (100.0, 8)])
+def test_threads_follow_the_tighter_of_quota_and_affinity(quota: float | None, threads: int) -> None:
+    assert machine(quota_cpus=quota).usable_threads == threads
+
+
+def test_int8_saturates_only_on_x86_without_vnni() -> None:
+    assert machine(instruction_sets=("avx2",)).int8_saturates
+    assert not machine(instruction_sets=("avx2", "avx512_vnni")).int8_saturates
+    assert not machine(architecture="aarch64").int8_saturates
+
+
+def test_this_machine_can_be_read() -> None:
+    found = probe_machine()
+    assert found.cpu and found.memory_mb > 0
+    assert 1 <= found.usable_threads <= found.online_cpus
+
+
+def test_each_format_has_its_runtime() -> None:
+    assert [runtime_for(runtime.format) for runtime in RUNTIMES] == list(RUNTIMES)
+    with pytest.raises(MctError, match="onx"):
+        runtime_for("onx")

@@ -1,0 +1,158 @@
+"""Bad input: one clear line, a hint, exit code 2, and nothing lost or half-written. Each case as a user meets it."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a refusal, after checking its form."""
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["error", "hint"], done.stderr
+    return lines[-2] + "\n" + lines[-1]
+
+
+@pytest.fixture
+def folder(tiny_bert: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bert, tmp_path / "bert"))
+
+
+@pytest.fixture(scope="module")
+def artifact(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory, run_mct: Run) -> Path:
+    out = tmp_path_factory.mktemp("made")
+    done = run_mct("compress", tiny_bert, "-o", out, "--format", "onnx")
+    assert done.returncode == 0, done.stderr
+    return out / "onnx-int8"
+
+
+def write(path: Path, *rows: dict[str, str]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_folder_that_is_no_checkpoint(run_mct: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no checkpoint" in refused(run_mct("compress", tmp_path / "empty", "-o", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_truncated_checkpoint(run_mct: Run, folder: Path, tmp_path: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "truncated" in refused(run_mct("compress", folder, "-o", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pickle_is_refused_with_the_command_that_converts_it(run_mct: Run, folder: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    AutoModelForSequenceClassification.from_pretrained(folder)  # it loads before, and after the hint was followed
+    (folder / "model.safetensors").unlink()
+    import torch
+
+    torch.save(
+        AutoModelForSequenceClassification.from_config(_config(folder)).state_dict(), folder / "pytorch_model.bin"
+    )
+    said = refused(run_mct("models", "inspect", folder))
+    assert "pickle" in said
+    command = said.partition('python -c "')[2].rpartition('"')[0]
+    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
+    assert run_mct("models", "inspect", folder).returncode == 0
+
+
+def _config(folder: Path) -> object:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder)
+
+
+def test_an_unknown_label(run_mct: Run, artifact: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "rows.jsonl", {"text": "hello", "label": "returns"}, {"text": "hi", "label": "retruns"})
+    assert "'retruns'" in refused(run_mct("bench", artifact, "--data", data))
+
+
+def test_an_empty_file(run_mct: Run, artifact: Path, tmp_path: Path) -> None:
+    assert "no rows" in refused(run_mct("bench", artifact, "--data", write(tmp_path / "rows.jsonl")))
+
+
+def test_a_missing_column(run_mct: Run, artifact: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "rows.jsonl", {"utterance": "hello", "label": "returns"})
+    said = refused(run_mct("bench", artifact, "--data", data))
+    assert "no 'text'" in said and "--field text=" in said
+
+
+def test_a_changed_byte(run_mct: Run, artifact: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(artifact, tmp_path / "copy"))
+    model = next(copy.rglob("*.onnx"))
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    data = write(tmp_path / "rows.jsonl", {"text": "hello", "label": "returns"})
+    assert "has changed" in refused(run_mct("bench", copy, "--data", data))
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "suggestion"), [("--target", "cpuu", "cpu"), ("--budget", "intent-ruoter", "intent-router")]
+)
+def test_an_unknown_name(run_mct: Run, artifact: Path, tmp_path: Path, option: str, name: str, suggestion: str) -> None:
+    data = write(tmp_path / "rows.jsonl", {"text": "hello", "label": "returns"})
+    said = refused(run_mct("bench", artifact, "--data", data, option, name))
+    assert f"did you mean {suggestion}" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["compres"], "compress"),
+        (["bench"], "--help"),
+        (["compress", "x", "-o", "y", "--fromat", "onnx"], "--format"),
+        (["models", "build", "intent-ruoter"], "intent-router"),
+        (["models", "inspect", "nowhere"], "does not exist"),
+    ],
+)
+def test_a_mistyped_command(run_mct: Run, words: list[str], says: str) -> None:
+    assert says in refused(run_mct(*words))
+
+
+def test_a_format_that_does_not_exist(run_mct: Run, folder: Path, tmp_path: Path) -> None:
+    assert "onnx" in refused(run_mct("compress", folder, "-o", tmp_path / "out", "--format", "onx"))
+
+
+def test_a_missing_library_names_the_pip_line(folder: Path, tmp_path: Path) -> None:
+    """As in an environment without torch: the import is made to fail, in a process of its own."""
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['mct', 'compress', *sys.argv[1:]]; "
+        "from mct.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, str(folder), "-o", str(tmp_path / "out"), "--format", "onnx"]
+    said = refused(subprocess.run(command, capture_output=True, text=True))
+    assert "torch" in said and "pip install 'mct[compress]'" in said
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 4.0])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing(folder: Path, tmp_path: Path, seconds: float, number: signal.Signals) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "mct.cli", "compress", str(folder), "-o", str(out), "--format", "onnx,gguf"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(seconds)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    left = {path.name for path in out.iterdir()} if out.exists() else set()
+    assert left <= {"onnx-int8", "gguf-q8_0"}, "only whole artifacts may stay"
+    assert all((out / name / "mct.json").is_file() for name in left)
+    if process.returncode != 0:
+        done = subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+        assert "interrupted" in refused(done)

@@ -1,0 +1,83 @@
+"""The house rules that a reader relies on: rooms import only to their left, and nothing heavy before it is needed."""
+
+import ast
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ["models", "targets", "compress", "bench", "cli"]
+HEAVY = {
+    "torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama_cpp", "gguf", "numpy", "scipy",
+    "tokenizers", "rich", "peft", "safetensors", "jinja2", "matplotlib",
+}  # fmt: skip
+
+
+def modules() -> list[Path]:
+    return [ROOT / "cli.py", *(path for room in ROOMS[:-1] for path in sorted((ROOT / room).glob("*.py")))]
+
+
+def imported_by(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively; write from mct.…"
+            found.add(str(node.module))
+    return found
+
+
+def referred_to(path: Path) -> set[str]:
+    """Modules named as "mct.room.module:function" in tables."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text.partition(":")[0] for text in texts if text.startswith("mct.") and ":" in text and " " not in text}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_room_imports_only_itself_and_what_stands_to_its_left(path: Path) -> None:
+    own = ROOMS.index(path.parent.name if path.parent != ROOT else "cli")
+    for module in imported_by(path) | referred_to(path):
+        if module.startswith("mct."):
+            assert ROOMS.index(module.split(".")[1]) <= own, f"{path.name} imports {module}"
+
+
+def test_every_table_reference_names_a_function_that_exists() -> None:
+    for path in modules():
+        for module in referred_to(path):
+            assert (ROOT / Path(*module.split(".")[1:])).with_suffix(".py").is_file(), f"{path.name} names {module}"
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after running `code`."""
+    script = f"import sys\n{code}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import mct.cli",
+        "from click.testing import CliRunner; from mct.cli import commands; CliRunner().invoke(commands, ['--help'])",
+        "import mct.compress.plan, mct.compress.artifact, mct.compress.material",
+        "import mct.models.checkpoint, mct.models.datasets, mct.targets.machine, mct.targets.runtimes",
+    ],
+)
+def test_what_only_plans_or_prints_imports_nothing_heavy(code: str) -> None:
+    assert not loaded_after(code) & HEAVY
+
+
+def test_the_wheel_lists_every_room() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    assert listed == {"mct", *(f"mct.{room}" for room in ROOMS[:-1])}
+
+
+def test_no_stray_module_at_the_root() -> None:
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "cli.py"}

@@ -1,0 +1,67 @@
+"""What a user installs: the wheel with one runtime, in a clean environment, without torch."""
+
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = {"models", "targets", "compress", "bench"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a clean environment with `mct[onnx]` and nothing else."""
+    folder = tmp_path_factory.mktemp("clean")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    command = [str(python), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), f"{wheel}[onnx]"]
+    subprocess.run(command, check=True, capture_output=True)
+    return python
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    ours = {name for name in names if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in ours} == {"mct"}
+    assert {name.split("/")[1] for name in ours if name.count("/") == 2} == ROOMS
+    assert {"mct/__init__.py", "mct/cli.py", "mct/py.typed", "mct/targets/budgets.toml"} <= ours
+    assert not any("test" in name or "results" in name for name in ours)
+
+
+def test_an_onnx_artifact_is_benched_without_torch(
+    python: Path, tiny_bert: Path, tmp_path: Path, run_mct: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    made = run_mct("compress", tiny_bert, "-o", tmp_path / "out", "--format", "onnx")
+    assert made.returncode == 0, made.stderr
+    rows = [{"text": f"where is order {number}", "label": "order_tracking"} for number in range(50)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    missing = "import importlib.util as u; print([n for n in ('torch', 'transformers') if u.find_spec(n)])"
+    assert subprocess.run([python, "-c", missing], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    command = [python, "-m", "mct.cli", "bench", tmp_path / "out" / "onnx-int8", "--data", tmp_path / "rows.jsonl"]
+    command += ["--max-seconds", "5", "--json", tmp_path / "result.json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    artifact = json.loads((tmp_path / "result.json").read_text())["artifacts"][0]
+    assert artifact["runtime"] == "onnxruntime"
+    assert artifact["latency"]["n"] >= 72
+
+
+def test_a_command_that_needs_torch_says_how_to_get_it(python: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    command = [python, "-m", "mct.cli", "compress", tiny_bert, "-o", tmp_path / "out", "--format", "onnx"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install 'mct[compress]'" in done.stderr
