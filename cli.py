@@ -22,9 +22,6 @@ from mct import MctError, __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mct.models.datasets import Dataset
-    from mct.models.tasks import Task
-
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 BAD_INPUT = 2
 
@@ -40,10 +37,8 @@ def main() -> NoReturn:
         sys.exit(result if isinstance(result, int) else 0)
     except MctError as error:
         _refuse(error.message, error.hint)
-    except click.exceptions.Abort:
-        _refuse("interrupted", "nothing half-written was left behind; run the command again")
-    except KeyboardInterrupt:
-        _refuse("interrupted", "nothing half-written was left behind; run the command again")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _stop_interrupted()
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "mct"
         _refuse(error.format_message(), f"see {where} --help")
@@ -63,6 +58,16 @@ def _refuse(message: str, hint: str) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
+def _stop_interrupted() -> NoReturn:
+    """Leave at once with our own exit code: after an interrupt inside `exec` CPython would end itself by the signal."""
+    try:
+        _refuse("interrupted", "nothing half-written was left behind; run the command again")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(BAD_INPUT)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mct")
 def commands() -> None:
@@ -78,12 +83,6 @@ def _renames(fields: tuple[str, ...]) -> Mapping[str, str]:
         if "=" not in field:
             raise MctError(f"--field {field} names no column", "write it as --field text=utterance")
     return dict(field.split("=", 1) for field in fields)
-
-
-def _read(path: Path, task: Task, fields: tuple[str, ...]) -> Dataset:
-    from mct.models.datasets import read_dataset
-
-    return read_dataset(path, task, _renames(fields))
 
 
 # -- demo ---------------------------------------------------------------------------------------------------------
@@ -103,7 +102,7 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 
     with shown() as report:
         result = run_demo(work, size, report)
-    _show_result(result, json_file)
+    _show_result(result, work / "results", json_file)
 
 
 # -- models -------------------------------------------------------------------------------------------------------
@@ -211,6 +210,68 @@ def compress(
         parity = read_artifact(folder, verify=False).parity
         same = f"{parity['agreement']:.2%} same answers on {parity['inputs']} texts"
         click.echo(f"{folder}  {same}, max |difference| {parity['max_abs_delta']:.2g}")
+
+
+# -- bench --------------------------------------------------------------------------------------------------------
+
+
+@commands.command()
+@click.argument("artifacts", type=FOLDER, nargs=-1, required=True)
+@click.option("--data", type=FILE, required=True, help="Evaluation set: .jsonl, .jsonl.gz or .csv with text and label.")
+@click.option("--target", default="cpu", show_default=True, help="What it must run on (see mct targets list).")
+@click.option("--budget", help="Budget to judge against; without one there is no verdict.")
+@click.option("--baseline", type=FOLDER, help="Checkpoint or artifact that quality is compared with.")
+@click.option("--budgets", "budgets_file", type=FILE, help="More budgets, or other limits (TOML).")
+@click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
+@click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
+@click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
+@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Cap on the timing.  [default: 75]")
+@click.option("--rigorous", is_flag=True, help="Take MLPerf's number of requests (50,425 for P95) of each.")
+@click.option("--seed", default=0, show_default=True, help="Decides the order of the texts.")
+@click.option("--json", "json_file", type=FILE, help="Also write the result to this file.")
+def bench(
+    artifacts: tuple[Path, ...], data: Path, target: str, budget: str | None, baseline: Path | None,
+    budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...], results: Path,
+    max_seconds: float | None, rigorous: bool, seed: int, json_file: Path | None,
+) -> int:  # fmt: skip
+    """Measure P95 latency and quality of ARTIFACTS (or checkpoints), and judge them against a budget.
+
+    All are measured in turns, in fresh processes, on the texts of --data. Exits with 0 when the budget is met, 1 when
+    it is missed, 3 when the data cannot tell.
+    """
+    from mct.bench.job import Job, run_job, worst_outcome
+    from mct.models.progress import shown
+    from mct.targets.budget import find_budget
+    from mct.targets.target import find_target
+
+    job = Job(
+        paths=artifacts,
+        data=data,
+        target=find_target(target, targets_file),
+        budget=find_budget(budget, budgets_file) if budget else None,
+        baseline=baseline,
+        renames=_renames(fields),
+        results=results,
+        seed=seed,
+        max_seconds=max_seconds,
+        rigorous=rigorous,
+    )
+    with shown() as report:
+        result = run_job(job, report)
+    _show_result(result, results, json_file)
+    return EXIT_CODES[worst_outcome(result)]
+
+
+def _show_result(result: Mapping[str, Any], results: Path, json_file: Path | None) -> None:
+    """The table on stdout; the whole result in a file, its samples named by the path from there."""
+    from mct.bench.table import markdown_table
+    from mct.models.folders import write_json
+
+    click.echo(markdown_table(result), nl=False)
+    if json_file is not None:
+        samples = os.path.relpath(results / result["samples"], json_file.parent)
+        entries = [entry | {"samples": samples} for entry in result["artifacts"]]
+        write_json(json_file, {**result, "samples": samples, "artifacts": entries})
 
 
 # -- targets ------------------------------------------------------------------------------------------------------

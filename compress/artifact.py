@@ -45,11 +45,11 @@ class Artifact:
 
 
 def seal(artifact: Artifact, folder: Path) -> Artifact:
-    """Hash every file of `folder` into the artifact and write its `mct.json`: the last file, whose existence means done."""
+    """Hash every file of `folder` into the artifact and write `mct.json`, the last file: its existence means done."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     files = {path.relative_to(folder).as_posix(): sha256(path) for path in found}
     sealed = Artifact(**{**_fields(artifact), "files": files})
-    write_json(folder / MANIFEST, asdict(sealed))
+    write_json(folder / MANIFEST, {"schema": sealed.schema} | asdict(sealed))
     return sealed
 
 

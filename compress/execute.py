@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import mct
 from mct.compress.artifact import Artifact, executable, seal
 from mct.compress.passes import Material, Product
-from mct.models.folders import appearing
+from mct.models.folders import appearing, digest, sha256
 from mct.models.progress import Report, silent
 from mct.models.tables import load
 from mct.targets.runtimes import runtime_for
@@ -166,7 +166,8 @@ def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
     steps: list[dict[str, Any]] = [
         {
             "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
-            "parameters": checkpoint.parameters, "mct": mct.__version__, "libraries": _versions(),
+            "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path),
+            "mct": mct.__version__, "libraries": _versions(),
         }
     ]  # fmt: skip
     for count, step in enumerate(route.passes, start=1):
@@ -178,6 +179,11 @@ def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
             entry |= {"seed": material.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
         steps.append(entry)
     return tuple(steps)
+
+
+def weights_digest(checkpoint: Path) -> str:
+    """One SHA-256 over a checkpoint's weight files: what an artifact's lineage names as its origin."""
+    return digest({file.name: sha256(file) for file in checkpoint.glob("*.safetensors")})
 
 
 def _versions() -> dict[str, str]:

@@ -4,11 +4,14 @@ import os
 
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging
 
 from mct import MctError
 from mct.models.checkpoint import Checkpoint
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 _AUTO = {"sequence-classification": AutoModelForSequenceClassification}
 

@@ -1,0 +1,103 @@
+"""One whole bench, as the command line and the demo run it: identify, measure, judge, store.
+
+The raw values are on disk as they come, the result once everything is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mct import MctError
+from mct.bench.measure import Instruments, measure
+from mct.bench.sampling import BenchPlan, plan_bench
+from mct.bench.store import RESULTS, ask, begin, read_result
+from mct.bench.subject import Subject, identify_all
+from mct.models.datasets import Dataset, check_labels, read_dataset
+from mct.models.progress import Report, silent
+from mct.models.tasks import find_task
+from mct.targets.budget import Budget
+from mct.targets.machine import probe_machine
+from mct.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to bench, on what, against what. `baseline` is measured too, if it is not one of `paths` anyway.
+
+    `max_seconds` None leaves the plan's own cap.
+    """
+
+    paths: tuple[Path, ...]
+    data: Path
+    target: Target
+    budget: Budget | None = None
+    baseline: Path | None = None
+    renames: Mapping[str, str] = field(default_factory=dict)
+    results: Path = RESULTS
+    seed: int = 0
+    max_seconds: float | None = None
+    rigorous: bool = False
+
+
+def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
+    """Run a bench and store it; gives the stored result. MctError for whatever the user can mend, before any timing."""
+    subjects = _subjects(job)
+    dataset = _dataset(job, subjects)
+    baseline = _named(subjects, job.baseline)
+    asked = ask(subjects, dataset, _plan(job), target=job.target, budget=job.budget, baseline=baseline)
+    recording = begin(job.results, asked, subjects, dataset)
+    measurements = measure(subjects, dataset, asked.plan, report, Instruments(keep=recording.keep))
+    return read_result(recording.finish(measurements))
+
+
+def worst_outcome(result: Mapping[str, Any]) -> str:
+    """The verdict of a whole result: its worst, the baseline's own row left aside where there are others.
+
+    An artifact that could not be measured fails. "pass" where no budget was given.
+    """
+    entries = [entry for entry in result["artifacts"] if entry["artifact"] != result["baseline"]] or result["artifacts"]
+    outcomes = {"fail" if entry["failure"] else (entry["verdict"] or {}).get("outcome", "pass") for entry in entries}
+    return next(outcome for outcome in ("fail", "inconclusive", "pass") if outcome in outcomes)
+
+
+def _subjects(job: Job) -> tuple[Subject, ...]:
+    paths = list(job.paths)
+    if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
+        paths.insert(0, job.baseline)
+    subjects = identify_all(paths)
+    if len({subject.task for subject in subjects}) > 1:
+        kinds = ", ".join(f"{subject.name}: {subject.task}" for subject in subjects)
+        raise MctError(f"these do different tasks ({kinds})", "bench artifacts of one task together")
+    if job.budget is not None and job.budget.task != subjects[0].task:
+        raise MctError(
+            f"budget {job.budget.name} is for {job.budget.task}, {subjects[0].name} does {subjects[0].task}",
+            "choose the budget of its scenario",
+        )
+    return subjects
+
+
+def _dataset(job: Job, subjects: tuple[Subject, ...]) -> Dataset:
+    dataset = read_dataset(job.data, find_task(subjects[0].task), job.renames)
+    for subject in subjects:
+        check_labels(dataset, subject.labels)
+    return dataset
+
+
+def _named(subjects: tuple[Subject, ...], baseline: Path | None) -> str | None:
+    if baseline is None:
+        return None
+    return next(subject.name for subject in subjects if subject.path.resolve() == baseline.resolve())
+
+
+def _plan(job: Job) -> BenchPlan:
+    if job.target.device != "cpu":
+        raise MctError(
+            f"target {job.target.name} is a {job.target.device} device, and no runtime here runs on one",
+            "use --target cpu, or run it on a machine with that device",
+        )
+    limit_ms = None if job.budget is None else job.budget.p95_ms
+    plan = plan_bench(probe_machine(), job.target.threads, limit_ms, job.seed, job.rigorous)
+    return plan if job.max_seconds is None else replace(plan, max_seconds=job.max_seconds)
