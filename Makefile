@@ -1,16 +1,45 @@
-# Two commands are all a newcomer needs: `make demo` and `make test`. Each sets up its own environment first.
+# Two commands are all a newcomer needs: `make demo` and `make test`. Each does all of its own set-up first.
+# Set-up takes some minutes the first time (llama.cpp is compiled once) and no time after that.
 
 PYTHON ?= python3
 BIN := .venv/bin
-WHEELS ?= .cache/wheels
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# The compiled llama.cpp is kept outside the checkout, apart for each kind of CPU because it is built for this one.
+CPU := $(shell (uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo) 2>/dev/null | cksum | cut -d' ' -f1)
+WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/wheels-$(CPU)
 
 .PHONY: demo test check clean
 
 demo: .venv/.ready
 	$(BIN)/mct demo
 
-test: .venv/.ready
+test: .venv/.ready check
+	$(BIN)/pytest
+
+# The fast part of `make test`: style, types.
+check: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+
+clean:
+	rm -rf .venv .mct build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+.venv/.ready: setup.cfg constraints.txt Makefile
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mct needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	ls $(WHEELS)/llama_cpp_python-*.whl >/dev/null 2>&1 || $(MAKE) --no-print-directory llama.cpp
+	$(PIP) --find-links $(WHEELS) --prefer-binary --editable '.[all,dev]'
+	# optimum-intel pulls in a torchvision built for another torch, which then breaks transformers. Nothing here needs it.
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision
+	touch $@
+
+.PHONY: llama.cpp
+llama.cpp:
+	@echo "compiling llama.cpp for this CPU: some minutes, once"
+	mkdir -p $(WHEELS)
+	CMAKE_BUILD_PARALLEL_LEVEL=$$(getconf _NPROCESSORS_ONLN) \
+	CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON -DCMAKE_PROJECT_llama_cpp_INCLUDE=$(CURDIR)/.dev/llama_cpp.cmake -DCMAKE_INSTALL_LIBDIR=llama_cpp/lib -DCMAKE_INSTALL_INCLUDEDIR=llama_cpp/include" \
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-binary llama-cpp-python \
+		--constraint constraints.txt --wheel-dir $(WHEELS) llama-cpp-python
