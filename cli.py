@@ -262,6 +262,62 @@ def bench(
     return EXIT_CODES[worst_outcome(result)]
 
 
+@commands.command()
+@click.argument("a", type=FOLDER)
+@click.argument("b", type=FOLDER)
+@click.option("--data", type=FILE, required=True, help="Evaluation set: .jsonl, .jsonl.gz or .csv with text and label.")
+@click.option("--target", default="cpu", show_default=True, help="What both must run on.")
+@click.option("--target-b", help="Another target for B: the same artifact under two settings.")
+@click.option("--margin", default=10.0, show_default=True, help="Per cent of P95 below which a difference may pass.")
+@click.option("--quality-margin", default=1.0, show_default=True, help="Points of quality that may be lost.")
+@click.option("--slice", "slices", multiple=True, help="A label whose recall is held to the margin. May be repeated.")
+@click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
+@click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
+@click.option("--max-seconds", default=60.0, show_default=True, help="Cap on starting and timing.")
+@click.option(
+    "--slow-down-b", default=1.0, show_default=True, help="Slow B's runtime by this factor, to try the check."
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "json_file", type=FILE, help="Also write the comparison to this file.")
+def compare(
+    a: Path, b: Path, data: Path, target: str, target_b: str | None, margin: float, quality_margin: float,
+    slices: tuple[str, ...], fields: tuple[str, ...], results: Path, max_seconds: float, slow_down_b: float, seed: int,
+    json_file: Path | None,
+) -> int:  # fmt: skip
+    """Compare B with A in one job: ratio of P95 and P50, and paired quality.
+
+    Both are measured in turns, in fresh processes, until a slow-down of --margin would have been seen. Exits with 0
+    when B is no worse, 1 when it is, 3 when this run cannot tell.
+    """
+    from mct.bench.compare import EXIT_CODES as OUTCOMES
+    from mct.bench.compare import Limits, markdown
+    from mct.bench.duel import Duel, run_duel
+    from mct.models.folders import write_json
+    from mct.models.progress import shown
+    from mct.targets.target import find_target
+
+    duel = Duel(
+        a=a,
+        b=b,
+        data=data,
+        targets=(find_target(target), find_target(target_b or target)),
+        limits=Limits(margin / 100, quality_margin / 100),
+        slices=slices,
+        renames=_renames(fields),
+        results=results,
+        max_seconds=max_seconds,
+        slow_down_b=slow_down_b,
+        seed=seed,
+    )
+    with shown() as report:
+        comparison, texts = run_duel(duel, report)
+    click.echo(markdown(comparison, texts), nl=False)
+    if json_file is not None:
+        flips = {row: texts[row] for row in (flip.row for flip in (*comparison.lost, *comparison.gained))}
+        write_json(json_file, comparison.as_json() | {"texts": flips})
+    return OUTCOMES[comparison.outcome]
+
+
 def _show_result(result: Mapping[str, Any], results: Path, json_file: Path | None) -> None:
     """The table on stdout; the whole result in a file, its samples named by the path from there."""
     from mct.bench.table import markdown_table
@@ -272,6 +328,63 @@ def _show_result(result: Mapping[str, Any], results: Path, json_file: Path | Non
         samples = os.path.relpath(results / result["samples"], json_file.parent)
         entries = [entry | {"samples": samples} for entry in result["artifacts"]]
         write_json(json_file, {**result, "samples": samples, "artifacts": entries})
+
+
+# -- results ------------------------------------------------------------------------------------------------------
+
+
+@commands.command()
+@click.argument("results", type=FILE, nargs=-1)
+@click.option("--format", "kind", default="markdown", show_default=True, help="markdown, html, png, json or csv.")
+@click.option("--baseline", type=FILE, help="An earlier result to show the change against.")
+@click.option("--allow-different", is_flag=True, help="Compare even results of different machines or versions.")
+@click.option("-o", "--out", type=FILE, help="Write to this file instead of stdout.")
+def report(
+    results: tuple[Path, ...], kind: str, baseline: Path | None, allow_different: bool, out: Path | None
+) -> None:
+    """Show stored RESULTS: Markdown for a pull request, a self-contained HTML page, PNG, JSON or CSV.
+
+    Without RESULTS, the newest one of the store.
+    """
+    from mct.bench.reading import read_run
+    from mct.bench.report import find_format, render
+
+    before = read_run(baseline) if baseline else None
+    content = render([read_run(path) for path in results or _newest()], kind, before, allow_different)
+    if out is not None:
+        out.write_bytes(content if isinstance(content, bytes) else content.encode())
+    elif find_format(kind).binary:
+        sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
+    else:
+        click.echo(content, nl=False)
+
+
+@commands.command()
+@click.argument("results", type=FILE, nargs=-1)
+@click.option("--budget", help="Judge against this budget instead of the one each result was made for.")
+@click.option("--budgets", "budgets_file", type=FILE, help="More budgets, or other limits (TOML).")
+@click.option("--artifact", "artifacts", multiple=True, help="Only artifacts of this name. May be repeated.")
+def gate(results: tuple[Path, ...], budget: str | None, budgets_file: Path | None, artifacts: tuple[str, ...]) -> int:
+    """Judge stored RESULTS against their budget, again from the raw samples: 0 met, 1 missed, 3 inconclusive.
+
+    Without RESULTS, the newest one of the store.
+    """
+    from mct.bench import gate as gates
+    from mct.targets.budget import find_budget
+
+    limits = find_budget(budget, budgets_file) if budget else None
+    found = gates.gate(list(results) or _newest(), limits, artifacts)
+    click.echo(gates.describe(found))
+    return EXIT_CODES[found.outcome]
+
+
+def _newest() -> list[Path]:
+    from mct.bench.store import RESULTS, list_results
+
+    found = list_results(RESULTS)
+    if not found:
+        raise MctError(f"there are no results in {RESULTS}", "make one with: mct bench, or name a result file")
+    return found[-1:]
 
 
 # -- targets ------------------------------------------------------------------------------------------------------

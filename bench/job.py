@@ -5,7 +5,7 @@ The raw values are on disk as they come, the result once everything is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from mct.targets.target import Target
 class Job:
     """What to bench, on what, against what. `baseline` is measured too, if it is not one of `paths` anyway.
 
-    `max_seconds` None leaves the plan's own cap.
+    `max_seconds`, `rounds` and `block_s` of None leave the plan's own.
     """
 
     paths: tuple[Path, ...]
@@ -40,12 +40,14 @@ class Job:
     seed: int = 0
     max_seconds: float | None = None
     rigorous: bool = False
+    rounds: int | None = None
+    block_s: float | None = None
 
 
 def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     """Run a bench and store it; gives the stored result. MctError for whatever the user can mend, before any timing."""
     subjects = _subjects(job)
-    dataset = _dataset(job, subjects)
+    dataset = read_rows(job.data, job.renames, subjects)
     baseline = _named(subjects, job.baseline)
     asked = ask(subjects, dataset, _plan(job), target=job.target, budget=job.budget, baseline=baseline)
     recording = begin(job.results, asked, subjects, dataset)
@@ -68,9 +70,7 @@ def _subjects(job: Job) -> tuple[Subject, ...]:
     if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
         paths.insert(0, job.baseline)
     subjects = identify_all(paths)
-    if len({subject.task for subject in subjects}) > 1:
-        kinds = ", ".join(f"{subject.name}: {subject.task}" for subject in subjects)
-        raise MctError(f"these do different tasks ({kinds})", "bench artifacts of one task together")
+    require_one_task(subjects)
     if job.budget is not None and job.budget.task != subjects[0].task:
         raise MctError(
             f"budget {job.budget.name} is for {job.budget.task}, {subjects[0].name} does {subjects[0].task}",
@@ -79,8 +79,16 @@ def _subjects(job: Job) -> tuple[Subject, ...]:
     return subjects
 
 
-def _dataset(job: Job, subjects: tuple[Subject, ...]) -> Dataset:
-    dataset = read_dataset(job.data, find_task(subjects[0].task), job.renames)
+def require_one_task(subjects: Sequence[Subject]) -> None:
+    """MctError where the subjects cannot be asked the same question."""
+    if len({subject.task for subject in subjects}) > 1:
+        kinds = ", ".join(f"{subject.name}: {subject.task}" for subject in subjects)
+        raise MctError(f"these do different tasks ({kinds})", "bench artifacts of one task together")
+
+
+def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject]) -> Dataset:
+    """The evaluation set, with the fields of the subjects' task and labels that every one of them knows."""
+    dataset = read_dataset(path, find_task(subjects[0].task), renames)
     for subject in subjects:
         check_labels(dataset, subject.labels)
     return dataset
@@ -93,11 +101,21 @@ def _named(subjects: tuple[Subject, ...], baseline: Path | None) -> str | None:
 
 
 def _plan(job: Job) -> BenchPlan:
-    if job.target.device != "cpu":
-        raise MctError(
-            f"target {job.target.name} is a {job.target.device} device, and no runtime here runs on one",
-            "use --target cpu, or run it on a machine with that device",
-        )
+    require_cpu(job.target)
     limit_ms = None if job.budget is None else job.budget.p95_ms
     plan = plan_bench(probe_machine(), job.target.threads, limit_ms, job.seed, job.rigorous)
-    return plan if job.max_seconds is None else replace(plan, max_seconds=job.max_seconds)
+    return replace(
+        plan,
+        max_seconds=job.max_seconds or plan.max_seconds,
+        rounds=job.rounds or plan.rounds,
+        block_s=job.block_s or plan.block_s,
+    )
+
+
+def require_cpu(target: Target) -> None:
+    """MctError for a target that no runtime here can serve."""
+    if target.device != "cpu":
+        raise MctError(
+            f"target {target.name} is a {target.device} device, and no runtime here runs on one",
+            "use --target cpu, or run it on a machine with that device",
+        )

@@ -32,7 +32,7 @@ class Dataset:
 def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = None) -> Dataset:
     """Read a data file; every row has the task's fields.
 
-    `renames` maps our field name to the file's ({"text": "utterance"}). MctError names the file, the line and the field.
+    `renames` maps our field name to the file's ({"text": "utterance"}). MctError names file, line and field.
     """
     raw = _read_bytes(path)
     rows = tuple(_rename(row, renames or {}) for row in _parse(path, raw))

@@ -27,7 +27,7 @@ INSTRUCTION_SETS = (
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine as seen from inside this process. `quota_cpus` is the cgroup limit in CPUs, None where there is none."""
+    """A machine as seen from inside this process. `quota_cpus` is the cgroup limit in CPUs, None without one."""
 
     cpu: str
     architecture: str

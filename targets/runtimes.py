@@ -46,7 +46,7 @@ class Executable:
 
 @dataclass(frozen=True)
 class Runtime:
-    """One table row: which formats it runs, the library and pip extra it needs, and the function that opens a session."""
+    """One table row: the format it runs, the library and pip extra it needs, the function that opens a session."""
 
     name: str
     format: str

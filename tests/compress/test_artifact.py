@@ -46,7 +46,7 @@ def test_a_path_that_leaves_the_folder_is_refused(folder: Path) -> None:
 def test_another_schema_is_refused(folder: Path, change: dict[str, int]) -> None:
     value = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps(value | change))
-    with pytest.raises(MctError, match="again|incomplete|schema"):
+    with pytest.raises(MctError, match=r"schema|incomplete"):
         read_artifact(folder)
 
 

@@ -1,0 +1,231 @@
+"""The coordinator: fresh processes, several rounds of them, and in each round the artifacts taking turns A B B A.
+
+Taking turns in short blocks puts every artifact under the same weather; fresh processes show how much one process
+differs from the next. Every artifact gets its turns in the planned rounds; those whose question is open then get more
+rounds, until the time cap. What is gathered is handed to `keep` as it comes, so that a later crash loses nothing.
+
+The loop knows workers only as something that starts, runs, answers and closes: tests give it such without a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Protocol
+
+from mct.bench.launch import Setting, WorkerDied, start_worker
+from mct.bench.measurement import Answers, Block, Failure, Measurement, Start, to_record
+from mct.bench.sampling import GROWTH, LOOKS, BenchPlan, block_size, is_enough
+from mct.bench.subject import Subject
+from mct.models.datasets import Dataset, check_labels
+from mct.models.progress import Report, silent
+
+CAP_BLOCKS = 5
+"""A block is cut off at this many times its planned length: the machine got far slower than it was at warm-up."""
+ANSWERS_S = 0.5
+
+
+class Runner(Protocol):
+    """A loaded, warm subject in a process of its own."""
+
+    start: Start
+
+    def run(self, count: int, cap_s: float, position: int) -> Block: ...
+
+    def answers(self, first: int, last: int) -> Answers: ...
+
+    def close(self) -> None: ...
+
+
+def forget(record: dict[str, Any]) -> None:
+    """A `keep` that keeps nothing."""
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What the loop acts through: how a runner is started, the clock (seconds), where each record goes as it comes."""
+
+    start: Callable[[Subject, Setting, int], Runner] = start_worker
+    clock: Callable[[], float] = monotonic
+    keep: Callable[[dict[str, Any]], None] = forget
+
+
+@dataclass
+class Track:
+    """What has been gathered of one subject so far. `looked_at` is the number of requests at its last look."""
+
+    subject: Subject
+    starts: list[Start] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    answers: Answers | None = None
+    failure: Failure | None = None
+    looks: int = 0
+    looked_at: int = 0
+    settled: bool = False
+
+    def finish(self, truth: tuple[str, ...]) -> Measurement:
+        """The values, frozen."""
+        return Measurement(self.subject, truth, tuple(self.starts), tuple(self.blocks), self.answers, self.failure)
+
+
+@dataclass
+class Run:
+    """One run under way. `began` and `aside_s` make its own time: `aside_s` seconds went into answers, not timing."""
+
+    plan: BenchPlan
+    setting: Setting
+    tracks: list[Track]
+    instruments: Instruments
+    report: Report
+    began: float
+    aside_s: float = 0.0
+    share: float = 0.0
+
+    def spent_s(self) -> float:
+        """Seconds of timing so far."""
+        return self.instruments.clock() - self.began - self.aside_s
+
+    def gather(self, track: Track, value: Start | Block | Answers | Failure) -> None:
+        """Hand a value to `keep` before anything else can go wrong."""
+        self.instruments.keep(to_record(track.subject.name, value))
+
+    def tell(self, stage: str) -> None:
+        """Report progress: of the time that this run will take, as far as is known by now; never backwards."""
+        elapsed = self.instruments.clock() - self.began
+        self.share = max(self.share, min(0.99, elapsed / max(elapsed, _expected_s(self))))
+        self.report(stage, self.share)
+
+
+Crew = list[tuple[Track, Runner]]
+
+
+def measure(
+    subjects: Sequence[Subject],
+    dataset: Dataset,
+    plan: BenchPlan,
+    report: Report = silent,
+    instruments: Instruments | None = None,
+) -> tuple[Measurement, ...]:
+    """Time every subject on the texts of `dataset`, and collect its answer to each row.
+
+    A subject whose worker dies keeps what it has and its failure; the others go on. MctError where the data has labels
+    that a model does not know.
+    """
+    for subject in subjects:
+        check_labels(dataset, subject.labels)
+    instruments = instruments or Instruments()
+    setting = Setting(dataset.column("text"), plan.threads, plan.affinity, plan.seed)
+    run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
+    number = 0
+    while tracks := _next_tracks(run, number):
+        _play_round(run, number, tracks)
+        number += 1
+    report("measured", 1.0)
+    truth = tuple(str(label) for label in dataset.column("label"))
+    return tuple(track.finish(truth) for track in run.tracks)
+
+
+def _next_tracks(run: Run, number: int) -> list[Track]:
+    """Who plays the next round: everyone alive in the planned rounds, then those with an open question."""
+    if number and run.spent_s() >= run.plan.max_seconds:
+        return []
+    if number < run.plan.rounds:
+        return [track for track in run.tracks if track.failure is None]
+    return [track for track in run.tracks if _wants_more(track)]
+
+
+def _play_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
+    """Start everyone afresh, let them take turns, and in the first round ask everyone for all answers.
+
+    Turns beyond the first go on for as long as the loading took: then another process tells more than more of the same.
+    """
+    began = run.spent_s()
+    with ExitStack() as stack:
+        crew: Crew = []
+        for track in tracks if number % 2 == 0 else reversed(tracks):
+            with _its_own_failure(run, track):
+                run.tell(f"loading {track.subject.name} (round {number + 1})")
+                runner = stack.enter_context(closing(run.instruments.start(track.subject, run.setting, number)))
+                run.gather(track, runner.start)
+                track.starts.append(runner.start)
+                crew.append((track, runner))
+        deadline = min(run.plan.max_seconds, 2 * run.spent_s() - began)
+        _take_turns(run, crew)
+        while run.spent_s() < deadline and (eager := [each for each in crew if _wants_more(each[0])]):
+            _take_turns(run, eager)
+        if number == 0:
+            _collect_answers(run, crew)
+
+
+def _take_turns(run: Run, crew: Crew) -> None:
+    """One block each, then one block each in reverse order; then a look at each."""
+    for track, runner in [*crew, *reversed(crew)]:
+        with _its_own_failure(run, track):
+            run.tell(f"timing {track.subject.name}")
+            position = sum(len(other.blocks) for other in run.tracks)
+            count = block_size(runner.start, run.plan)
+            block = runner.run(count, CAP_BLOCKS * run.plan.block_s, position)
+            run.gather(track, block)
+            track.blocks.append(block)
+    for track, _ in crew:
+        _look(track, run.plan)
+
+
+@contextmanager
+def _its_own_failure(run: Run, track: Track) -> Iterator[None]:
+    """A worker that dies in here fails its subject; asking the dead again changes nothing of what is known."""
+    try:
+        yield
+    except WorkerDied as death:
+        if track.failure is None:
+            track.failure = death.failure
+            run.gather(track, death.failure)
+
+
+def _look(track: Track, plan: BenchPlan) -> None:
+    """Ask whether this is enough, if there is enough new data to be worth one of the few looks."""
+    requests = sum(len(block.end_to_end_ns) for block in track.blocks)
+    if track.settled or track.looks == LOOKS or requests < GROWTH * track.looked_at:
+        return
+    track.looks += 1
+    track.looked_at = requests
+    track.settled = is_enough(track.blocks, plan)
+
+
+def _wants_more(track: Track) -> bool:
+    return track.failure is None and not track.settled
+
+
+def _collect_answers(run: Run, crew: Crew) -> None:
+    began = run.instruments.clock()
+    for track, runner in crew:
+        with _its_own_failure(run, track):
+            track.answers = _all_answers(run, track, runner)
+            run.gather(track, track.answers)
+    run.aside_s += run.instruments.clock() - began
+
+
+def _all_answers(run: Run, track: Track, runner: Runner) -> Answers:
+    rows = len(run.setting.texts)
+    step = max(1, round(ANSWERS_S * 1e3 / max(runner.start.typical_ms, 1e-3)))
+    parts = []
+    for first in range(0, rows, step):
+        run.tell(f"answers of {track.subject.name}")
+        parts.append(runner.answers(first, min(rows, first + step)))
+    return Answers(
+        tuple(label for part in parts for label in part.labels), tuple(size for part in parts for size in part.tokens)
+    )
+
+
+def _expected_s(run: Run) -> float:
+    """Seconds the whole run will take, as far as is known: what every round does, more while a question is open."""
+    plan, starts = run.plan, [track.starts[0] for track in run.tracks if track.starts]
+    if len(starts) < len(run.tracks):
+        return plan.max_seconds
+    answers_s = len(run.setting.texts) * sum(start.typical_ms for start in starts) / 1e3
+    loading_s = sum(start.load_ms / 1e3 + start.warm_up_s for start in starts)
+    least_s = plan.rounds * (loading_s + 2 * plan.block_s * len(starts))
+    opened = any(track.looks and _wants_more(track) for track in run.tracks)
+    return answers_s + (plan.max_seconds if opened else min(plan.max_seconds, least_s))

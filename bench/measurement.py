@@ -1,0 +1,152 @@
+"""Raw values of a run, as the workers gave them: every statistic, score and verdict is computed from these.
+
+They go to disk one record per line as they come, and come back the same.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mct.bench.subject import Subject
+
+
+@dataclass(frozen=True)
+class Start:
+    """What one fresh process cost before it was timed. `read_mb` was really read from disk while the model was opened.
+
+    `typical_ms` is the median request at the end of warm-up. `libraries` are the heavy ones that were imported.
+    """
+
+    round: int
+    import_ms: float
+    load_ms: float
+    first_call_ms: float
+    read_mb: float | None
+    peak_rss_mb: float
+    bare_rss_mb: float
+    warm_up_requests: int
+    warm_up_s: float
+    warm_up_ended: bool
+    typical_ms: float
+    libraries: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One uninterrupted run of requests in one process: nanoseconds per request, in order, and what disturbed it.
+
+    `stolen_s` is what other virtual machines took from its CPUs, `waited_s` the time its threads stood ready while
+    other processes ran (None where the kernel does not count it); both add up over CPUs or threads, as `cpu_s` does.
+    """
+
+    round: int
+    position: int
+    end_to_end_ns: array[int]
+    model_ns: array[int]
+    wall_s: float
+    cpu_s: float
+    involuntary_switches: int
+    stolen_s: float
+    waited_s: float | None
+    minor_faults: int
+    major_faults: int
+    energy_uj: int | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The predicted label of every row of the evaluation set, in file order, and its length in tokens."""
+
+    labels: tuple[str, ...]
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a subject could not be measured to the end; `stderr` is what its worker said last."""
+
+    message: str
+    hint: str = ""
+    stderr: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything measured of one subject. `truth` are the labels of the evaluation set, in file order."""
+
+    subject: Subject
+    truth: tuple[str, ...]
+    starts: tuple[Start, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    answers: Answers | None = None
+    failure: Failure | None = None
+
+    @property
+    def requests(self) -> int:
+        """Timed requests over all blocks."""
+        return sum(len(block.end_to_end_ns) for block in self.blocks)
+
+    @property
+    def rounds(self) -> int:
+        """Fresh processes that were timed."""
+        return len({block.round for block in self.blocks})
+
+
+def per_process_ms(blocks: Sequence[Block], model_only: bool = False) -> list[NDArray[np.float64]]:
+    """Latencies in milliseconds, one array per fresh process in time order: the unit that statistics resample.
+
+    `model_only` picks the part that the runtime takes.
+    """
+    import numpy as np
+
+    rounds = sorted({block.round for block in blocks})
+    return [
+        np.concatenate(
+            [
+                np.asarray(block.model_ns if model_only else block.end_to_end_ns, dtype=np.float64) / 1e6
+                for block in blocks
+                if block.round == number
+            ]
+        )
+        for number in rounds
+    ]
+
+
+Record = Mapping[str, Any]
+KINDS: dict[str, type[Start] | type[Block] | type[Answers] | type[Failure]] = {
+    "start": Start,
+    "block": Block,
+    "answers": Answers,
+    "failure": Failure,
+}
+
+
+def to_record(subject: str, value: Start | Block | Answers | Failure) -> dict[str, Any]:
+    """One JSON-able line: the subject's name, the kind of value, its fields."""
+    kind = next(name for name, known in KINDS.items() if isinstance(value, known))
+    return {"subject": subject, "kind": kind} | {
+        key: list(item) if isinstance(item, array | tuple) else item for key, item in _fields(value).items()
+    }
+
+
+def from_record(record: Record) -> Start | Block | Answers | Failure:
+    """The value that `to_record` was given."""
+    fields = {key: _frozen(key, item) for key, item in record.items() if key not in {"subject", "kind"}}
+    return KINDS[record["kind"]](**fields)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def _frozen(key: str, item: Any) -> Any:
+    if key.endswith("_ns"):
+        return array("q", item)
+    return tuple(item) if isinstance(item, list) else item

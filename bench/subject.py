@@ -1,0 +1,119 @@
+"""What is measured: an artifact, or a checkpoint run by torch at fp32, which is how the original gets its row.
+
+Identified once, before any worker starts: files hashed, size added up, the runtime that executes it named. Nothing is
+loaded here.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mct import MctError
+from mct.compress.artifact import MANIFEST, Artifact, executable, is_artifact, read_artifact
+from mct.models.checkpoint import inspect
+from mct.models.folders import sha256
+from mct.targets.runtimes import Executable, original, runtime_for
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing to measure. `files` are those needed to run it, relative to `path`; `size_mb` is theirs (10^6 bytes).
+
+    `digest` is one SHA-256 over the names and SHA-256 of `files` and how the manifest has them used: the same digest,
+    the same answers.
+    """
+
+    name: str
+    path: Path
+    format: str
+    precision: str
+    runtime: str
+    task: str
+    labels: tuple[str, ...]
+    executable: Executable
+    files: tuple[str, ...]
+    size_mb: float
+    digest: str
+
+
+def identify(path: Path) -> Subject:
+    """Say what the folder is, with its files verified. MctError where it is neither artifact nor checkpoint."""
+    return _artifact(path) if is_artifact(path) else _checkpoint(path)
+
+
+def identify_all(paths: Sequence[Path]) -> tuple[Subject, ...]:
+    """Every folder identified, under names that differ: where two share a name, their parent's comes before it."""
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise MctError("the same folder is given twice", "name each artifact once")
+    return _distinct([identify(path) for path in paths])
+
+
+def _artifact(path: Path) -> Subject:
+    found = read_artifact(path)
+    return Subject(
+        name=path.resolve().name,
+        path=path,
+        format=found.format,
+        precision=found.precision,
+        runtime=found.runtime,
+        task=found.task,
+        labels=tuple(found.labels),
+        executable=executable(found, path),
+        files=tuple(sorted(found.files)),
+        size_mb=_size_mb(path, found.files),
+        digest=_digest({**found.files, MANIFEST: _use(found)}),
+    )
+
+
+def _checkpoint(path: Path) -> Subject:
+    found = inspect(path)
+    names = [file.name for file in sorted(path.glob("*.safetensors"))]
+    names += [name for name in ("config.json", "tokenizer.json") if (path / name).is_file()]
+    hashes = {name: sha256(path / name) for name in sorted(names)}
+    return Subject(
+        name=path.resolve().name,
+        path=path,
+        format="checkpoint",
+        precision="fp32",
+        runtime=runtime_for("checkpoint").name,
+        task=found.task,
+        labels=found.labels,
+        executable=original(found),
+        files=tuple(hashes),
+        size_mb=_size_mb(path, hashes),
+        digest=_digest(hashes),
+    )
+
+
+def _size_mb(folder: Path, files: Iterable[str]) -> float:
+    return round(sum((folder / name).stat().st_size for name in files) / 1e6, 3)
+
+
+def _use(artifact: Artifact) -> str:
+    """SHA-256 of what the manifest decides about the answers; the rest of it is history."""
+    decides = [artifact.model, list(artifact.labels), artifact.max_tokens, dict(artifact.settings)]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _distinct(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Names made to differ, by as many parent folders as that takes."""
+    depth = 1
+    named = list(subjects)
+    while max(Counter(subject.name for subject in named).values(), default=1) > 1:
+        depth += 1
+        clashing = {name for name, count in Counter(subject.name for subject in named).items() if count > 1}
+        named = [
+            replace(subject, name="/".join(subject.path.resolve().parts[-depth:]))
+            if subject.name in clashing
+            else subject
+            for subject in named
+        ]
+    return tuple(named)

@@ -1,0 +1,99 @@
+"""A result as Markdown for a terminal or a pull request: one row per artifact, then what did not pass.
+
+Works on the plain values of a stored result alone. Marks are words with a sign before them, so that they read without
+colour and in any font.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MARKS = {"pass": "✓ pass", "fail": "✗ FAIL", "inconclusive": "? inconclusive"}
+HEAD = (
+    "artifact", "format", "P50 ms", "P95 ms (95 % interval)", "model-only P95", "quality", "worst slice", "size MB",
+    "load ms", "peak MB", "verdict",
+)  # fmt: skip
+LEFT = 2
+
+Entry = Mapping[str, Any]
+
+
+def markdown_table(result: Mapping[str, Any]) -> str:
+    """The table of one result, and below it the lines that did not pass, each with its reason."""
+    rows = [_cells(entry) for entry in result["artifacts"]]
+    parts = ["\n".join([_row(HEAD), _row(["---"] * LEFT + ["---:"] * (len(HEAD) - LEFT)), *map(_row, rows)])]
+    parts += [text for text in (_reasons(result["artifacts"]), _context(result)) if text]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    latency, model_only = entry["latency"] or {}, entry["model_only"] or {}
+    return (
+        entry["artifact"],
+        f"{entry['format']} {entry['precision']}",
+        _number(latency.get("p50_ms"), 2),
+        _with_interval(latency.get("p95_ms"), latency.get("p95_ci_ms")),
+        _number(model_only.get("p95_ms"), 2),
+        _quality(entry["quality"]),
+        _worst_slice(entry["quality"]),
+        _number(entry["size_mb"], 1),
+        _number(entry["load_ms"], 0),
+        _number(entry["peak_rss_mb"], 0),
+        MARKS[entry["verdict"]["outcome"]] if entry["verdict"] else "-",
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
+    if value is None or interval is None:
+        return "-"
+    return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+
+
+def _quality(quality: Mapping[str, Any] | None) -> str:
+    if quality is None:
+        return "-"
+    text = f"{quality['value']:.2%}"
+    if quality["delta"] is None:
+        return text
+    low, high = quality["delta_ci"]
+    return f"{text}, {100 * quality['delta']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+
+
+def _worst_slice(quality: Mapping[str, Any] | None) -> str:
+    """The slice that lost most against the baseline; without one, the slice of lowest recall."""
+    slices = [] if quality is None else [each for each in quality["slices"] if each["value"] is not None]
+    if not slices:
+        return "-"
+    worst = min(slices, key=lambda each: (each["delta"] or 0.0, each["value"]))
+    change = "" if worst["delta"] is None else f", {100 * worst['delta']:+.2f}"
+    return f"{worst['name']} {worst['value']:.2%}{change}"
+
+
+def _reasons(entries: Sequence[Entry]) -> str:
+    lines = []
+    for entry in entries:
+        open_lines = [line for line in (entry["verdict"] or {}).get("lines", ()) if line["outcome"] != "pass"]
+        for line in open_lines:
+            mark = MARKS[line["outcome"]]
+            seen = "" if line["measured"] == "-" else f" ({line['measured']})"
+            lines.append(f"- **{entry['artifact']}**, {line['limit']}: {mark}{seen}. {line['reason']}")
+        if entry["stability"] and not entry["stability"]["ok"]:
+            lines.append(f"- **{entry['artifact']}**, unsteady run: {'; '.join(entry['stability']['reasons'])}.")
+    return "\n".join(["What did not pass:", "", *lines]) if lines else ""
+
+
+def _context(result: Mapping[str, Any]) -> str:
+    environment, data, plan = result["artifacts"][0]["environment"], result["data"], result["plan"]
+    against = f"; quality against {result['baseline']}, in points" if result["baseline"] else ""
+    budget = f"budget {result['budget']['name']}" if result["budget"] else "no budget"
+    if result["budget"] and result["budget"].get("assumed"):
+        budget += " (assumed, not confirmed)"
+    where = f"{environment['cpu']}, {plan['threads']} thread(s)"
+    return f"{data['rows']:,} texts of {data['name']}, {budget}{against}. {where}; result {result['id']}."

@@ -1,0 +1,246 @@
+"""The fresh process that one artifact is measured in: `python -m mct.bench.worker`, driven over stdin and stdout.
+
+First line in: the job. First line out: what loading and warming up cost. Then one line in, one line out:
+{"run": 200, "cap_s": 2} times 200 requests or as many as 2 s allow, {"answers": [0, 256]} gives the labels of those
+rows; the end of stdin ends it. What a library prints goes to stderr, so that it cannot break the protocol. Between
+commands the worker sleeps in a read, and it dies with its parent.
+
+Only the standard library and light rooms are imported here: what the runtime's import costs is part of the measure.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, perf_counter_ns, process_time
+from typing import Any
+
+from mct import MctError
+from mct.bench.energy import package_energy_uj, spent_uj
+from mct.bench.predict import Predictor, import_runtime, open_predictor, slowed, time_requests
+from mct.bench.warm_up import CAP_S, WarmUp, warm_up
+from mct.targets.runtimes import Executable, runtime_for
+
+HEAVY = ("torch", "transformers", "onnxruntime", "openvino", "llama_cpp", "numpy", "tokenizers", "scipy")
+PR_SET_PDEATHSIG = 1
+RESUME_SHARE = 10
+RESUME_LEAST = 3
+
+Reply = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A loaded, warm model and the endless seeded order in which the texts are asked."""
+
+    predictor: Predictor
+    texts: Sequence[str]
+    order: Iterator[int]
+
+    def next_texts(self, count: int) -> list[str]:
+        """The next `count` texts of the order."""
+        return [self.texts[next(self.order)] for _ in range(count)]
+
+
+def main() -> None:
+    """Read a job, get ready, obey commands until stdin ends. Exit code 1 after any error, which is replied first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which ends its workers itself
+    say = _open_channel()
+    try:
+        job = json.loads(sys.stdin.readline())
+        _die_with(job["parent"])
+        if job["affinity"] and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, job["affinity"])
+        bench, ready = get_ready(job)
+        say(ready)
+        for line in sys.stdin:
+            say(_obey(bench, json.loads(line)))
+    except MctError as error:
+        say({"error": error.message, "hint": error.hint})
+        sys.exit(1)
+    except Exception as error:
+        traceback.print_exc()
+        say({"error": f"{type(error).__name__}: {error}".splitlines()[0], "hint": ""})
+        sys.exit(1)
+    os._exit(0)  # a runtime that stumbles over its own tidying up has been measured all the same
+
+
+def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
+    """Import, load, make the first call and warm up, each timed on its own."""
+    runtime = runtime_for(job["format"])
+    bare_mb = _peak_rss_mb()
+    began = perf_counter()
+    import_runtime(runtime)
+    imported, read_before = perf_counter(), _read_mb()
+    executable = Executable(**{**job["executable"], "folder": Path(job["executable"]["folder"])})
+    predictor = open_predictor(runtime, executable, job["labels"], job["threads"])
+    predictor = slowed(predictor, job["slow_down"])
+    loaded = perf_counter()
+    read_after = _read_mb()
+    bench = Bench(predictor, job["texts"], shuffled_forever(len(job["texts"]), job["seed"]))
+    predictor(bench.texts[0])
+    called = perf_counter()
+    _call_every_length(bench)
+    cap_ns = int(CAP_S * 1e9)
+    with _no_collections():
+        warmed = warm_up(lambda count: time_requests(predictor, bench.next_texts(count), cap_ns).end_to_end)
+    return bench, {
+        "import_ms": (imported - began) * 1e3,
+        "load_ms": (loaded - began) * 1e3,
+        "first_call_ms": (called - loaded) * 1e3,
+        "read_mb": None if read_after is None or read_before is None else read_after - read_before,
+        "peak_rss_mb": _peak_rss_mb(),
+        "bare_rss_mb": bare_mb,
+        "libraries": [name for name in HEAVY if name in sys.modules],
+    } | _warm_up_json(warmed)
+
+
+def shuffled_forever(size: int, seed: int) -> Iterator[int]:
+    """Row numbers in random order, every row once before any comes again; the same for every artifact of a round."""
+    rng = random.Random(seed)
+    rows = list(range(size))
+    while True:
+        rng.shuffle(rows)
+        yield from rows
+
+
+def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
+    """Time `count` requests. A few untimed ones come before: they refill the caches after another artifact's turn."""
+    for text in bench.next_texts(max(RESUME_LEAST, count // RESUME_SHARE)):
+        bench.predictor(text)
+    texts = bench.next_texts(count)
+    with _no_collections():
+        before, energy = resource.getrusage(resource.RUSAGE_SELF), package_energy_uj()
+        stolen, waited = _stolen_s(), _waited_s()
+        began_cpu, began = process_time(), perf_counter_ns()
+        timings = time_requests(bench.predictor, texts, int(cap_s * 1e9))
+        ended, ended_cpu = perf_counter_ns(), process_time()
+        after = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "end_to_end_ns": timings.end_to_end.tolist(),
+        "model_ns": timings.model.tolist(),
+        "wall_s": (ended - began) / 1e9,
+        "cpu_s": ended_cpu - began_cpu,
+        "involuntary_switches": after.ru_nivcsw - before.ru_nivcsw,
+        "minor_faults": after.ru_minflt - before.ru_minflt,
+        "major_faults": after.ru_majflt - before.ru_majflt,
+        "stolen_s": _stolen_s() - stolen,
+        "waited_s": None if waited is None else max(0.0, (_waited_s() or 0.0) - waited),
+        "energy_uj": spent_uj(energy, package_energy_uj()),
+    }
+
+
+def answer(bench: Bench, first: int, last: int) -> Reply:
+    """Labels and token counts of rows `first` up to `last` (not included), one request each, as users make them."""
+    texts = bench.texts[first:last]
+    return {
+        "labels": [bench.predictor(text) for text in texts],
+        "tokens": [len(bench.predictor.encode(text).ids) for text in texts],
+    }
+
+
+def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:
+    if "run" in command:
+        return run_block(bench, command["run"], command["cap_s"])
+    return answer(bench, *command["answers"])
+
+
+def _call_every_length(bench: Bench) -> None:
+    """One untimed request of every token length: a runtime that compiles per length does so before it is timed."""
+    by_length = {len(bench.predictor.encode(text).ids): text for text in bench.texts}
+    for length in sorted(by_length):
+        bench.predictor(by_length[length])
+
+
+def _warm_up_json(warmed: WarmUp) -> Reply:
+    return {
+        "warm_up_requests": warmed.requests,
+        "warm_up_s": warmed.seconds,
+        "warm_up_ended": warmed.ended,
+        "typical_ms": warmed.typical_ns / 1e6,
+    }
+
+
+def _open_channel() -> Callable[[Reply], None]:
+    """Keep the real stdout to ourselves and let everyone else's stdout, in Python or in C, go to stderr."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(reply: Reply) -> None:
+        channel.write(json.dumps(reply) + "\n")
+        channel.flush()
+
+    return say
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the coordinator is, even by SIGKILL. Elsewhere than on Linux the end of stdin has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked
+        sys.exit(1)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """No garbage collection inside: what exists is set aside and the collector sleeps."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _peak_rss_mb() -> float:
+    """Most memory this process ever held, 10^6 bytes. getrusage's figure would include the parent's before exec."""
+    for line in _lines("/proc/self/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def _read_mb() -> float | None:
+    """What this process really read from disk so far, 10^6 bytes; None where the kernel does not say."""
+    for line in _lines("/proc/self/io"):
+        if line.startswith("read_bytes:"):
+            return int(line.split()[1]) / 1e6
+    return None
+
+
+def _stolen_s() -> float:
+    """Seconds that other virtual machines took from the CPUs this process is pinned to, since boot."""
+    mine = {f"cpu{number}" for number in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
+    rows = [line.split() for line in _lines("/proc/stat") if line.startswith("cpu")]
+    return sum(int(row[8]) for row in rows if row[0] in mine and len(row) > 8) / os.sysconf("SC_CLK_TCK")
+
+
+def _waited_s() -> float | None:
+    """Seconds that this process's threads stood ready to run while others ran; None where the kernel does not count."""
+    rows = [_lines(str(task)) for task in Path("/proc/self/task").glob("*/schedstat")]
+    waits = [int(row[0].split()[1]) for row in rows if row]
+    return sum(waits) / 1e9 if waits else None
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""ONNX fp32 to OpenVINO's own format, read by OpenVINO's ONNX reader: fused operators are taken apart on the way.
+
+`openvino_model.xml` beside `config.json` is what optimum-intel's OVModelForSequenceClassification opens.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+
+from mct.compress.length_buckets import buckets_for
+from mct.compress.passes import Material, Product
+
+MODEL = "openvino_model.xml"
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write `openvino_model.xml` and `.bin` in fp32, free batch and sequence axes, names as in the ONNX graph.
+
+    The settings hold the input lengths to prepare for, taken from the calibration texts where there are any.
+    """
+    model = ov.Core().read_model(source.folder / source.model)
+    save(model, draft / MODEL)
+    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))})
+
+
+def save(model: ov.Model, path: Path) -> None:
+    """Write the model, weights at their own precision, in bytes that depend on the model alone.
+
+    OpenVINO numbers unnamed operations by a counter of the process, so they are named anew by their place.
+    """
+    for place, operation in enumerate(model.get_ordered_ops()):
+        if operation.get_type_name() not in {"Parameter", "Result"}:
+            operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
+    ov.save_model(model, path, compress_to_fp16=False)

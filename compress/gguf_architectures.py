@@ -1,0 +1,195 @@
+"""Which encoders become GGUF: one row per Hugging Face model_type, each tensor with its name and shape on both sides.
+
+llama.cpp has one graph for all of them, "bert". A row says where the checkpoint keeps each tensor of that graph; a new
+family is one row. Shapes are worked out from config.json and checked before anything is written, because llama.cpp
+itself reports a wrong one only as "failed to load".
+
+The classification head is the part that llama.cpp's own converter leaves out. Its graph has dense, tanh, dense
+("rank" pooling), which is BERT's pooler and classifier, and RoBERTa's head. DistilBERT puts a ReLU where that graph has
+tanh, so its head is kept beside the GGUF file and applied by the session.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mct import MctError
+
+# llama.cpp computes GELU by its tanh approximation, whichever of these a checkpoint was trained with. That is most of
+# what F32 differs by: the same change made in torch moves a fine-tuned MiniLM's logits by up to 0.0095.
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh")
+
+
+@dataclass(frozen=True)
+class ConfigKeys:
+    """What config.json calls each size."""
+
+    hidden: str = "hidden_size"
+    layers: str = "num_hidden_layers"
+    heads: str = "num_attention_heads"
+    feed_forward: str = "intermediate_size"
+    activation: str = "hidden_act"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row. `modules` maps GGUF's names to the checkpoint's; "{layer}" counts layers, "head.…" is kept outside.
+
+    `positions_follow_padding`: position ids begin at pad_token_id + 1, so that the rows before it are never used.
+    """
+
+    model_type: str
+    modules: Mapping[str, str]
+    keys: ConfigKeys = field(default_factory=ConfigKeys)
+    positions_follow_padding: bool = False
+
+    @property
+    def head_outside(self) -> bool:
+        """True where llama.cpp's graph cannot compute the classification head."""
+        return "head.dense" in self.modules
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The model's dimensions. `positions` counts usable ones; `unused_positions` are rows in front that are dropped."""
+
+    layers: int
+    hidden: int
+    heads: int
+    feed_forward: int
+    vocabulary: int
+    positions: int
+    unused_positions: int
+    token_types: int
+    labels: int
+    layer_norm_eps: float
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor to write. `shape` is the checkpoint's, in its own order; `skip_rows` leading rows are left out."""
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    skip_rows: int = 0
+
+
+_BERT = {
+    "token_embd": "bert.embeddings.word_embeddings",
+    "position_embd": "bert.embeddings.position_embeddings",
+    "token_types": "bert.embeddings.token_type_embeddings",
+    "token_embd_norm": "bert.embeddings.LayerNorm",
+    "blk.{layer}.attn_q": "bert.encoder.layer.{layer}.attention.self.query",
+    "blk.{layer}.attn_k": "bert.encoder.layer.{layer}.attention.self.key",
+    "blk.{layer}.attn_v": "bert.encoder.layer.{layer}.attention.self.value",
+    "blk.{layer}.attn_output": "bert.encoder.layer.{layer}.attention.output.dense",
+    "blk.{layer}.attn_output_norm": "bert.encoder.layer.{layer}.attention.output.LayerNorm",
+    "blk.{layer}.ffn_up": "bert.encoder.layer.{layer}.intermediate.dense",
+    "blk.{layer}.ffn_down": "bert.encoder.layer.{layer}.output.dense",
+    "blk.{layer}.layer_output_norm": "bert.encoder.layer.{layer}.output.LayerNorm",
+    "cls": "bert.pooler.dense",
+    "cls.output": "classifier",
+}
+
+_ROBERTA = {name: source.replace("bert.", "roberta.", 1) for name, source in _BERT.items()} | {
+    "cls": "classifier.dense",
+    "cls.output": "classifier.out_proj",
+}
+
+_DISTILBERT = {
+    "token_embd": "distilbert.embeddings.word_embeddings",
+    "position_embd": "distilbert.embeddings.position_embeddings",
+    "token_embd_norm": "distilbert.embeddings.LayerNorm",
+    "blk.{layer}.attn_q": "distilbert.transformer.layer.{layer}.attention.q_lin",
+    "blk.{layer}.attn_k": "distilbert.transformer.layer.{layer}.attention.k_lin",
+    "blk.{layer}.attn_v": "distilbert.transformer.layer.{layer}.attention.v_lin",
+    "blk.{layer}.attn_output": "distilbert.transformer.layer.{layer}.attention.out_lin",
+    "blk.{layer}.attn_output_norm": "distilbert.transformer.layer.{layer}.sa_layer_norm",
+    "blk.{layer}.ffn_up": "distilbert.transformer.layer.{layer}.ffn.lin1",
+    "blk.{layer}.ffn_down": "distilbert.transformer.layer.{layer}.ffn.lin2",
+    "blk.{layer}.layer_output_norm": "distilbert.transformer.layer.{layer}.output_layer_norm",
+    "head.dense": "pre_classifier",
+    "head.output": "classifier",
+}
+
+ARCHITECTURES = (
+    Architecture("bert", _BERT),
+    Architecture("roberta", _ROBERTA, positions_follow_padding=True),
+    Architecture("distilbert", _DISTILBERT, ConfigKeys("dim", "n_layers", "n_heads", "hidden_dim", "activation")),
+)
+
+# (rows, columns) of each weight by the names of Sizes; a linear layer has a bias of its rows, a norm two vectors.
+_EMBEDDINGS = {"token_embd": "vocabulary", "position_embd": "positions", "token_types": "token_types"}
+_LINEAR = {"ffn_up": ("feed_forward", "hidden"), "ffn_down": ("hidden", "feed_forward"), "output": ("labels", "hidden")}
+
+
+def find_architecture(model_type: str) -> Architecture:
+    """The row of that model_type; MctError naming those that there are."""
+    for architecture in ARCHITECTURES:
+        if architecture.model_type == model_type:
+            return architecture
+    known = ", ".join(architecture.model_type for architecture in ARCHITECTURES)
+    raise MctError(f"a {model_type!r} model cannot be written as GGUF yet", f"supported for GGUF: {known}")
+
+
+def read_sizes(architecture: Architecture, config: Mapping[str, Any], labels: int) -> Sizes:
+    """The dimensions in config.json, after refusing what llama.cpp's graph does not compute."""
+    keys = architecture.keys
+    try:
+        _refuse_variants(config, config[keys.activation])
+        unused = config["pad_token_id"] + 1 if architecture.positions_follow_padding else 0
+        return Sizes(
+            layers=config[keys.layers],
+            hidden=config[keys.hidden],
+            heads=config[keys.heads],
+            feed_forward=config[keys.feed_forward],
+            vocabulary=config["vocab_size"],
+            positions=config["max_position_embeddings"] - unused,
+            unused_positions=unused,
+            token_types=config.get("type_vocab_size", 1),
+            labels=labels,
+            layer_norm_eps=config.get("layer_norm_eps", 1e-12),
+        )
+    except KeyError as error:
+        raise MctError(
+            f"config.json does not say {error}", "save it again with: model.save_pretrained(folder)"
+        ) from error
+
+
+def plan_tensors(architecture: Architecture, sizes: Sizes) -> Iterator[Tensor]:
+    """Every tensor the GGUF file needs, and the head's where it stays outside."""
+    for module, source in architecture.modules.items():
+        layers = range(sizes.layers) if "{layer}" in module else range(1)
+        for layer in layers:
+            yield from _module_tensors(module.format(layer=layer), source.format(layer=layer), sizes)
+
+
+def _module_tensors(module: str, source: str, sizes: Sizes) -> Iterator[Tensor]:
+    kind = module.rpartition(".")[2]
+    if kind in _EMBEDDINGS:
+        skip = sizes.unused_positions if kind == "position_embd" else 0
+        rows = getattr(sizes, _EMBEDDINGS[kind]) + skip
+        yield Tensor(f"{module}.weight", f"{source}.weight", (rows, sizes.hidden), skip)
+        return
+    if kind.endswith("_norm"):
+        weight: tuple[int, ...] = (sizes.hidden,)
+    else:
+        rows, columns = _LINEAR.get(kind, ("hidden", "hidden"))
+        weight = (getattr(sizes, rows), getattr(sizes, columns))
+    yield Tensor(f"{module}.weight", f"{source}.weight", weight)
+    yield Tensor(f"{module}.bias", f"{source}.bias", weight[:1])
+
+
+def _refuse_variants(config: Mapping[str, Any], activation: str) -> None:
+    if activation not in ACTIVATIONS:
+        raise MctError(
+            f"llama.cpp's encoder computes GELU; this checkpoint uses {activation!r}",
+            "choose --format onnx or openvino for it",
+        )
+    positions = config.get("position_embedding_type", "absolute")
+    if positions != "absolute":
+        raise MctError(
+            f"llama.cpp's encoder adds absolute positions; this checkpoint has {positions!r}",
+            "choose --format onnx or openvino for it",
+        )

@@ -1,0 +1,44 @@
+"""ONNX files by ONNX Runtime on the CPU. Needs onnxruntime and numpy alone: no torch, no transformers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from mct import MctError
+from mct.models.tokens import Tokens
+from mct.targets.batches import padded
+from mct.targets.runtimes import Executable, Session
+
+
+def open_session(executable: Executable, threads: int) -> Session:
+    """Open `executable.model` on `threads` threads. MctError where ONNX Runtime cannot read the file."""
+    session = _open(executable, threads)
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+    pad_id = int(executable.settings.get("pad_id", 0))
+
+    def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        return dict(zip(outputs, session.run(outputs, padded(batch, inputs, pad_id)), strict=True))
+
+    return infer
+
+
+def _open(executable: Executable, threads: int) -> ort.InferenceSession:
+    path = executable.folder / executable.model
+    try:
+        return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        reason = str(error).splitlines()[0]
+        raise MctError(f"onnxruntime cannot open {path}: {reason}", "compress the checkpoint again") from error
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    return options

@@ -1,0 +1,40 @@
+"""A Hugging Face folder by torch, eager and fp32: how the original gets its row beside its artifacts."""
+
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from mct.models import checkpoint
+from mct.models.folders import read_json
+from mct.models.load import load_model
+from mct.models.tokens import Tokens
+from mct.targets.batches import padded
+from mct.targets.runtimes import Executable, Session
+
+
+def open_session(executable: Executable, threads: int) -> Session:
+    """Load the checkpoint and answer on `threads` threads (a setting of the whole process, as torch has it)."""
+    model = load_model(checkpoint.inspect(executable.folder))
+    torch.set_num_threads(threads)
+    pad_id = int(read_json(executable.folder / "config.json").get("pad_token_id") or 0)
+    names = input_names(model)
+
+    def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        inputs = {name: torch.from_numpy(array) for name, array in padded(batch, names, pad_id).items()}
+        with torch.inference_mode():
+            return {"logits": model(**inputs).logits.numpy()}
+
+    return infer
+
+
+def input_names(model: PreTrainedModel) -> list[str]:
+    """The inputs the model tells apart, in the ecosystem's order. A model of one segment needs no segment ids."""
+    names = ["input_ids", "attention_mask"]
+    takes_segments = "token_type_ids" in inspect.signature(model.forward).parameters
+    if takes_segments and getattr(model.config, "type_vocab_size", 0) > 1:
+        names.append("token_type_ids")
+    return names

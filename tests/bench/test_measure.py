@@ -1,0 +1,187 @@
+"""The coordinator's loop, played with runners that only pretend, on a clock that only they move."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mct import MctError
+from mct.bench.launch import Setting, WorkerDied
+from mct.bench.measure import Instruments, measure
+from mct.bench.measurement import Answers, Block, Failure, Start
+from mct.bench.sampling import BenchPlan
+from mct.bench.subject import Subject, identify, identify_all
+from mct.models.datasets import Dataset
+
+
+@dataclass
+class Stage:
+    """Pretended runners: `median_ms` by subject; a subject in `dies` fails from its n-th call on."""
+
+    made_up: SimpleNamespace
+    median_ms: dict[str, float]
+    dies: dict[str, int] = field(default_factory=dict)
+    now: float = 0.0
+    log: list[str] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+    open: int = 0
+
+    def start(self, subject: Subject, setting: Setting, round_number: int) -> "Pretender":
+        self.step(subject.name, f"start {subject.name}", 1.0)
+        self.open += 1
+        return Pretender(self, subject.name, self.made_up.start(round_number, self.median_ms[subject.name]))
+
+    def step(self, name: str, what: str, seconds: float) -> None:
+        self.calls[name] = self.calls.get(name, 0) + 1
+        if self.calls[name] >= self.dies.get(name, 10**9):
+            raise WorkerDied(Failure(f"{name} died"))
+        self.log.append(what)
+        self.now += seconds
+
+    def instruments(self, keep: Callable[[dict[str, Any]], None] = lambda record: None) -> Instruments:
+        return Instruments(self.start, lambda: self.now, keep)
+
+
+@dataclass
+class Pretender:
+    stage: Stage
+    name: str
+    start: Start
+
+    def run(self, count: int, cap_s: float, position: int) -> Block:
+        rng = np.random.default_rng(position)
+        times = self.stage.median_ms[self.name] * np.exp(0.2 * rng.standard_normal(count))
+        self.stage.step(self.name, self.name, float(times.sum()) / 1e3)
+        block: Block = self.stage.made_up.block(list(times), self.start.round, position)
+        return block
+
+    def answers(self, first: int, last: int) -> Answers:
+        self.stage.step(self.name, f"answers {self.name}", (last - first) * self.stage.median_ms[self.name] / 1e3)
+        return Answers(tuple("order" for _ in range(first, last)), tuple(range(first, last)))
+
+    def close(self) -> None:
+        self.stage.open -= 1
+
+
+def _plan(**changes: Any) -> BenchPlan:
+    return BenchPlan(**{"threads": 1, "limit_ms": 15.0, "rounds": 2, "block_s": 0.3, **changes})
+
+
+@pytest.fixture
+def pair(made_up: SimpleNamespace) -> tuple[Subject, Subject]:
+    return made_up.subject("A"), made_up.subject("B")
+
+
+def test_fresh_processes_take_turns_abba(
+    made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
+) -> None:
+    stage = Stage(made_up, {"A": 1.0, "B": 1.2})
+    first, second = measure(pair, dataset, _plan(), instruments=stage.instruments())
+    assert stage.log == [
+        "start A", "start B", "A", "B", "B", "A", "answers A", "answers B",
+        "start B", "start A", "B", "A", "A", "B",
+    ]  # fmt: skip
+    assert stage.open == 0
+    assert (first.rounds, first.requests) == (2, 4 * 300)
+    assert (second.rounds, second.requests) == (2, 4 * 250)
+    assert sorted(block.position for each in (first, second) for block in each.blocks) == list(range(8))
+
+
+def test_every_row_is_answered_once_in_file_order(
+    made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
+) -> None:
+    stage = Stage(made_up, {"A": 50.0, "B": 1.0})  # answers of A come in parts of 10 rows
+    first, _ = measure(pair, dataset, _plan(limit_ms=1000.0), instruments=stage.instruments())
+    assert stage.log.count("answers A") == 6
+    assert first.answers is not None
+    assert first.answers.tokens == tuple(range(60))
+    assert first.truth == tuple(dataset.column("label"))
+
+
+def test_only_the_undecided_go_on_and_only_until_the_cap(
+    made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
+) -> None:
+    """P95 of B is at the limit, 1.39 * 10.8 ms; that of A is far below it."""
+    stage = Stage(made_up, {"A": 1.0, "B": 15.0 / 1.39})
+    first, second = measure(pair, dataset, _plan(max_seconds=30.0), instruments=stage.instruments())
+    assert len(first.blocks) <= 6  # two per round, and two until P99 had its requests
+    assert len(second.blocks) > 40
+    assert (first.rounds, second.rounds > 2) == (2, True)  # more fresh processes for B alone
+    assert 30.0 <= stage.now < 35.0
+
+
+def test_a_dead_worker_is_its_own_failure(
+    made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
+) -> None:
+    stage = Stage(made_up, {"A": 1.0, "B": 1.0}, dies={"A": 3})
+    kept: list[dict[str, Any]] = []
+    first, second = measure(pair, dataset, _plan(), instruments=stage.instruments(kept.append))
+    assert first.failure == Failure("A died")
+    assert (len(first.blocks), len(first.starts), first.answers) == (1, 1, None)
+    assert (second.failure, len(second.blocks)) == (None, 4)
+    assert second.answers is not None
+    assert stage.open == 0
+    assert [record["kind"] for record in kept if record["subject"] == "A"] == ["start", "block", "failure"]
+
+
+def test_a_worker_that_cannot_start_is_not_started_again(
+    made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
+) -> None:
+    stage = Stage(made_up, {"A": 1.0, "B": 1.0}, dies={"B": 1})
+    _, second = measure(pair, dataset, _plan(), instruments=stage.instruments())
+    assert second.failure == Failure("B died")
+    assert stage.calls["B"] == 1
+
+
+def test_workers_are_closed_when_the_user_interrupts(
+    made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
+) -> None:
+    stage = Stage(made_up, {"A": 1.0, "B": 1.0})
+
+    def interrupt(record: dict[str, Any]) -> None:
+        if record["kind"] == "block":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(pair, dataset, _plan(), instruments=stage.instruments(interrupt))
+    assert stage.open == 0
+
+
+def test_progress_never_goes_back_and_ends_at_one(
+    made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
+) -> None:
+    shares: list[float] = []
+    stage = Stage(made_up, {"A": 1.0, "B": 15.0 / 1.39})
+    report = lambda stage_name, share: shares.append(share)  # noqa: E731
+    measure(pair, dataset, _plan(max_seconds=20.0), report, stage.instruments())
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert shares[0] < 0.1
+
+
+def test_a_label_the_model_does_not_know_stops_before_anything_starts(
+    made_up: SimpleNamespace, dataset: Dataset
+) -> None:
+    stage = Stage(made_up, {"A": 1.0})
+    with pytest.raises(MctError, match="'human'"):
+        measure([made_up.subject("A", labels=("order", "returns"))], dataset, _plan(), instruments=stage.instruments())
+    assert stage.log == []
+
+
+def test_real_workers_one_of_them_broken(made_up: SimpleNamespace, tmp_path: Path, dataset: Dataset) -> None:
+    good, bad = made_up.artifact(tmp_path / "good"), made_up.artifact(tmp_path / "bad")
+    subjects = identify_all([good, bad])
+    (bad / "onnx" / "model.onnx").write_bytes(b"truncated since it was verified")
+    plan = BenchPlan(threads=1, limit_ms=1000.0, rounds=2, block_s=0.05, max_seconds=10.0)
+    first, second = measure(subjects, dataset, plan)
+    assert first.failure is None
+    assert first.answers is not None
+    assert first.answers.labels == first.truth
+    assert first.rounds == 2
+    assert second.failure is not None
+    assert "onnxruntime cannot open" in second.failure.message
+    assert identify(good).digest == first.subject.digest

@@ -1,0 +1,64 @@
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mct import MctError
+from mct.bench.predict import Predictor, open_predictor, time_requests
+from mct.bench.subject import identify
+from mct.models.tokens import Tokens
+from mct.targets.runtimes import Executable, runtime_for
+
+NO_CAP = 10**12
+
+
+def _sleeping(before_s: float, inside_s: float, after_s: float, seen: list[str]) -> Predictor:
+    def encode(text: str) -> Tokens:
+        seen.append(text)
+        time.sleep(before_s)
+        return Tokens([len(text)], [0])
+
+    def infer(batch: Sequence[Tokens]) -> dict[str, Any]:
+        time.sleep(inside_s)
+        return {"logits": np.array([[0.0, float(batch[0].ids[0])]], dtype=np.float32)}
+
+    def decode(outputs: Mapping[str, Any]) -> str:
+        time.sleep(after_s)
+        return str(outputs["logits"].argmax())
+
+    return Predictor(encode, infer, decode)
+
+
+def test_times_the_whole_request_and_the_model_within_it() -> None:
+    seen: list[str] = []
+    timings = time_requests(_sleeping(0.002, 0.004, 0.003, seen), ["a", "bb", "ccc"], NO_CAP)
+    assert seen == ["a", "bb", "ccc"]
+    assert len(timings.end_to_end) == len(timings.model) == 3
+    for whole, model in zip(timings.end_to_end, timings.model, strict=True):
+        assert model >= 4_000_000  # a sleep is never shorter than asked for
+        assert whole - model >= 5_000_000
+
+
+def test_stops_at_the_cap_after_the_request_under_way() -> None:
+    seen: list[str] = []
+    timings = time_requests(_sleeping(0.0, 0.01, 0.0, seen), ["x"] * 50, cap_ns=1)
+    assert len(timings.end_to_end) == len(timings.model) == len(seen) == 1
+
+
+def test_opens_a_real_artifact_and_answers_with_labels(tiny_artifact: Path) -> None:
+    subject = identify(tiny_artifact)
+    predict = open_predictor(runtime_for("onnx"), subject.executable, subject.labels, threads=1)
+    assert [predict(text) for text in ("where is my order", "human please", "returns returns order")] == [
+        "order",
+        "human",
+        "returns",
+    ]
+
+
+def test_a_task_without_a_decoder_is_refused(tiny_artifact: Path) -> None:
+    executable = Executable(tiny_artifact, "onnx/model.onnx", "causal-lm", 3, 32)
+    with pytest.raises(MctError, match="causal-lm"):
+        open_predictor(runtime_for("onnx"), executable, ("a", "b", "c"), threads=1)

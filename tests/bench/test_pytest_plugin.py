@@ -1,0 +1,280 @@
+"""The fixture in a stranger's project: a folder of its own, real artifacts, pytest as it is installed."""
+
+import configparser
+import gzip
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from mct.bench.reading import read_own_samples
+from mct.bench.store import read_result
+from mct.compress.artifact import read_artifact, seal
+from mct.compress.execute import execute
+from mct.compress.material import gather
+from mct.compress.plan import make_plan
+from mct.models.checkpoint import inspect
+
+pytest.importorskip("pytest_benchmark", reason="the plugin's numbers live in it: pip install 'mct[pytest]'")
+
+WORDS = ("where", "order", "return", "volume", "3", "damaged", "berserk", "card", "declined", "checkout", "human")
+ROWS = 400
+
+PROJECT = """
+import pytest
+
+@pytest.mark.benchmark(group="models")
+@pytest.mark.parametrize("artifact", ["same", "slower", "mislabelled"])
+def test_model(mct_bench, artifact):
+    found = mct_bench(artifact, data="eval.jsonl", max_seconds=SECONDS)
+    assert found.entry["artifact"] == artifact
+
+def test_in_one_job(mct_bench):
+    budget = dict(budget="router", budgets="budgets.toml")
+    mct_bench("slower", data="eval.jsonl", baseline="same", max_seconds=SECONDS, **budget)
+
+def test_absent(mct_bench):
+    mct_bench("nowhere", data="eval.jsonl")
+
+def test_ordinary(benchmark):
+    assert benchmark(sum, [1, 2]) == 3
+
+def test_without_any_of_it():
+    pass
+"""
+BUDGETS = '[router]\ntask = "sequence-classification"\np95_ms = 1000\nquality_max_drop = 0.01\n'
+
+
+@pytest.fixture(scope="module")
+def project(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three artifacts and an evaluation set that the first answers without a mistake."""
+    folder = tmp_path_factory.mktemp("stranger")
+    texts = [" ".join(random.Random(row).choices(WORDS, k=3 + row % 12)) for row in range(ROWS)]
+    write_rows(folder / "texts.jsonl", texts[:20], ["returns"] * 20)
+    plan = make_plan(inspect(tiny_bert), ["onnx"], ["fp32"])
+    material, parity_texts = gather(plan, None, folder / "texts.jsonl", {}, seed=0)
+    (made,) = execute(plan, material, parity_texts, folder / "made")
+    made.rename(folder / "same")
+    mislabelled(folder / "same", folder / "mislabelled")
+    slower(folder / "same", folder / "slower")
+    write_rows(folder / "eval.jsonl", texts, answers(folder / "same", texts))
+    (folder / "budgets.toml").write_text(BUDGETS, encoding="utf-8")
+    return folder
+
+
+def write_rows(path: Path, texts: Sequence[str], labels: Sequence[str]) -> None:
+    rows = [json.dumps({"text": text, "label": label}) for text, label in zip(texts, labels, strict=True)]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def answers(artifact: Path, texts: Sequence[str]) -> list[str]:
+    from mct.bench.predict import open_predictor
+    from mct.compress.artifact import executable
+    from mct.targets.runtimes import runtime_for
+
+    found = read_artifact(artifact)
+    predict = open_predictor(runtime_for("onnx"), executable(found, artifact), found.labels, threads=1)
+    return [predict(text) for text in texts]
+
+
+def copied(source: Path, final: Path) -> Path:
+    for path in source.rglob("*"):
+        if path.is_file():
+            (final / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            (final / path.relative_to(source)).write_bytes(path.read_bytes())
+    return final
+
+
+def mislabelled(source: Path, final: Path) -> None:
+    """The same network with its labels in another order: the mistake of an export that loses the label map."""
+    artifact = read_artifact(copied(source, final))
+    seal(replace(artifact, labels=(*artifact.labels[1:], artifact.labels[0])), final)
+
+
+def slower(source: Path, final: Path) -> None:
+    """The same answers with work added: matrix products whose result, zero, is added to the logits."""
+    import numpy as np
+    import onnx
+    from onnx import helper, numpy_helper
+
+    artifact = read_artifact(copied(source, final))
+    model = onnx.load(final / artifact.model)
+    graph = model.graph
+    producer = next(node for node in graph.node if "logits" in node.output)
+    producer.output[list(producer.output).index("logits")] = "true_logits"
+    width, layers, labels = 512, 20, len(artifact.labels)
+    shapes = [(labels, width), *[(width, width)] * layers, (width, labels)]
+    now = "true_logits"
+    graph.initializer.append(numpy_helper.from_array(np.zeros((width, width), np.float32), "added"))
+    for number, shape in enumerate(shapes):
+        weight = "added"
+        if shape != (width, width):
+            weight = f"added_{number}"
+            graph.initializer.append(numpy_helper.from_array(np.zeros(shape, np.float32), weight))
+        graph.node.append(helper.make_node("MatMul", [now, weight], [f"work_{number}"]))
+        now = f"work_{number}"
+    graph.node.append(helper.make_node("Add", ["true_logits", now], ["logits"]))
+    onnx.save(model, final / artifact.model)
+    seal(artifact, final)
+
+
+def run_tests(project: Path, *words: str, seconds: float = 2) -> subprocess.CompletedProcess[str]:
+    (project / "test_shop.py").write_text(PROJECT.replace("SECONDS", str(seconds)), encoding="utf-8")
+    registered = any(point.value == "mct.bench.pytest_plugin" for point in entry_points(group="pytest11"))
+    plugin = [] if registered else ["-p", "mct.bench.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *words]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=240)
+
+
+def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Each test of the project and what became of it, from `pytest -v`."""
+    return dict(re.findall(r"^test_shop\.py::(\S+) (PASSED|FAILED|SKIPPED|ERROR)", done.stdout, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def shelf(project: Path) -> Path:
+    """What `pytest --mct-store` keeps: a folder per test. The good run stands in for those of before the change."""
+    stored = run_tests(project, "-k", "same", "--mct-store", "--benchmark-autosave")
+    assert stored.returncode == 0, stored.stdout + stored.stderr
+    assert "MctWarning" not in stored.stdout
+    folder = project / ".mct" / "baselines"
+    (made,) = folder.iterdir()
+    for name in ("slower", "mislabelled"):
+        shutil.copytree(made, folder / made.name.replace("same", name))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compared(project: Path, shelf: Path) -> subprocess.CompletedProcess[str]:
+    """The next day's run."""
+    return run_tests(project, "-v", "-k", "test_model", "--benchmark-autosave")
+
+
+def test_the_stored_run_is_a_result_that_mct_reads(shelf: Path) -> None:
+    (path,) = (shelf / "test_shop.py-test_model[same]").glob("*.json")
+    result = read_result(path)
+    assert [entry["artifact"] for entry in result["artifacts"]] == ["same"]
+    (measured,) = read_own_samples(path, result).measurements
+    assert measured.requests == result["artifacts"][0]["latency"]["n"]
+
+
+def test_against_the_stored_run_regressions_fail_and_no_change_passes(
+    compared: subprocess.CompletedProcess[str],
+) -> None:
+    assert compared.returncode == 1, compared.stdout + compared.stderr
+    assert outcomes(compared) == {
+        "test_model[same]": "PASSED", "test_model[slower]": "FAILED", "test_model[mislabelled]": "FAILED"
+    }  # fmt: skip
+
+
+def test_a_failure_says_what_how_much_and_how_sure(compared: subprocess.CompletedProcess[str]) -> None:
+    found = compared.stdout
+    assert re.search(
+        r"E  +fail  +P95 at most 25% slower than the stored run: \d+\.\d\dx \[\d+\.\d\d, \d+\.\d\d\]", found
+    )
+    assert re.search(r"E  +fail  +accuracy at most 1 point below the baseline: 0\.00% \(-100\.00 points\)", found)
+    assert re.search(r"E  +lost: '[^']+' is \w+, now \w+", found)
+    assert "guard.py" not in found, "the reader's own line is what should be shown, not the plugin's"
+
+
+def test_pytest_benchmark_compares_what_was_measured(project: Path, compared: subprocess.CompletedProcess[str]) -> None:
+    files = sorted((project / ".benchmarks").rglob("*.json"))
+    stored, now = (json.loads(path.read_text(encoding="utf-8"))["benchmarks"] for path in files)
+    assert [each["name"] for each in now] == ["test_model[same]", "test_model[slower]", "test_model[mislabelled]"]
+    found = {each["name"]: each for each in now}
+    assert found["test_model[slower]"]["stats"]["median"] > 2 * stored[0]["stats"]["median"]
+    assert found["test_model[same]"]["group"] == "models"
+    assert found["test_model[same]"]["options"]["timer"] == "mct_worker_clock"
+    kept = found["test_model[slower]"]["extra_info"]["mct"]
+    assert kept["outcome"] == "fail"
+    assert kept["p95_ci_ms"][0] <= kept["p95_ms"] <= kept["p95_ci_ms"][1]
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", "--columns=median,rounds", "--group-by=name"]
+    table = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60)
+    assert table.returncode == 0, table.stderr
+    assert table.stdout.count("test_model[same]") >= 2
+
+
+def test_every_request_is_handed_over_unchanged(project: Path, shelf: Path) -> None:
+    (path,) = (shelf / "test_shop.py-test_model[same]").glob("*.json")
+    (measured,) = read_own_samples(path, read_result(path)).measurements
+    first = json.loads(min((project / ".benchmarks").rglob("*.json")).read_text(encoding="utf-8"))["benchmarks"][0]
+    timed = [nanoseconds / 1e9 for block in measured.blocks for nanoseconds in block.end_to_end_ns]
+    assert first["stats"]["rounds"] == len(timed)
+    assert first["stats"]["max"] == max(timed)
+    assert first["stats"]["total"] == pytest.approx(sum(timed))
+
+
+def test_in_one_job_the_interleaved_ratio_decides(project: Path) -> None:
+    done = run_tests(project, "-v", "-k", "in_one_job", seconds=120)
+    assert outcomes(done) == {"test_in_one_job": "FAILED"}, done.stdout
+    assert re.search(r"fail  +P95 no slower than the base, in turns: \d+\.\d\dx", done.stdout)
+    assert re.search(r"pass  +accuracy at most 1 point below the baseline", done.stdout)
+
+
+def test_a_stored_run_of_another_machine_decides_nothing_about_latency(project: Path, shelf: Path) -> None:
+    moved = shutil.copytree(shelf / "test_shop.py-test_model[same]", project / "elsewhere")
+    (samples,) = moved.glob("*.samples.jsonl.gz")
+    first, rest = gzip.decompress(samples.read_bytes()).split(b"\n", 1)
+    run = json.loads(first)
+    run["environments"]["same"] |= {"fingerprint": "000000000000", "cpu": "another"}
+    samples.write_bytes(gzip.compress(json.dumps(run).encode() + b"\n" + rest))
+    words = ["-v", "-k", "same", "--mct-baseline", str(moved)]
+    lenient, strict = run_tests(project, *words), run_tests(project, *words, "--mct-strict")
+    assert outcomes(lenient) == {"test_model[same]": "PASSED"}, lenient.stdout
+    assert "MctWarning: same: not decided" in lenient.stdout
+    assert outcomes(strict) == {"test_model[same]": "FAILED"}, strict.stdout
+    for done in (lenient, strict):
+        assert re.search(r"inconclusive +P95 no slower than the stored run.*cpu another →", done.stdout)
+        assert re.search(r"pass +accuracy at most 1 point below the baseline", done.stdout)
+
+
+def test_what_the_user_can_mend_is_said_in_two_lines(project: Path) -> None:
+    done = run_tests(project, "-v", "-k", "absent or ordinary or without")
+    assert outcomes(done) == {
+        "test_absent": "FAILED", "test_ordinary": "PASSED", "test_without_any_of_it": "PASSED"
+    }  # fmt: skip
+    assert "nowhere does not exist" in done.stdout
+    assert "hint: " in done.stdout
+    assert "Error" not in done.stdout, "no traceback of ours"
+
+
+def test_a_baseline_that_was_named_must_exist(project: Path) -> None:
+    done = run_tests(project, "-k", "model and same", "--mct-baseline", "nowhere")
+    assert done.returncode == 1
+    assert "the baseline" in done.stdout
+    assert "pytest --mct-store" in done.stdout
+
+
+def test_nothing_is_measured_where_benchmarks_are_disabled(project: Path) -> None:
+    done = run_tests(project, "-v", "-k", "model", "--benchmark-disable")
+    assert set(outcomes(done).values()) == {"SKIPPED"}
+
+
+def test_without_pytest_benchmark_the_fixture_says_what_to_install(project: Path) -> None:
+    done = run_tests(project, "-k", "absent", "-p", "no:benchmark")
+    assert done.returncode == 1
+    assert "pip install 'mct[pytest]'" in done.stdout
+
+
+def test_the_plugin_costs_other_projects_nothing(project: Path) -> None:
+    """It is loaded in every run of every project: pytest itself is all that it may import."""
+    code = (
+        "import pytest, sys; before = set(sys.modules); import mct.bench.pytest_plugin;"
+        "print(*sorted(name for name in set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"mct", "mct.bench", "mct.bench.pytest_plugin"}
+
+
+def test_it_is_registered_with_pytest() -> None:
+    config = configparser.ConfigParser()
+    config.read(Path(__file__).resolve().parents[2] / "setup.cfg")
+    assert config["options.entry_points"]["pytest11"].split() == ["mct", "=", "mct.bench.pytest_plugin"]

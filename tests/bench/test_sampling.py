@@ -1,0 +1,50 @@
+from types import SimpleNamespace
+
+import pytest
+
+from mct import MctError
+from mct.bench.sampling import BenchPlan, block_size, is_enough, plan_bench
+from mct.targets.machine import Machine
+
+MACHINE = Machine("cpu", "x86_64", ("avx2",), 8, 4, 2.5, 16000, "Linux")
+
+
+def test_threads_come_from_quota_and_more_are_refused() -> None:
+    assert plan_bench(MACHINE).threads == 2
+    assert plan_bench(MACHINE, threads=1).threads == 1
+    with pytest.raises(MctError, match="only 2 can run at once"):
+        plan_bench(MACHINE, threads=3)
+
+
+def test_pinned_to_as_many_cpus_as_threads() -> None:
+    assert len(plan_bench(MACHINE, threads=1).affinity) <= 1
+
+
+def test_blocks_take_the_same_time_for_slow_and_fast(made_up: SimpleNamespace) -> None:
+    plan = BenchPlan(threads=1, block_s=0.3)
+    sizes = [block_size(made_up.start(typical_ms=typical), plan) for typical in (0.5, 6.0, 500.0, 0.01)]
+    assert sizes == [600, 50, 20, 4000]
+
+
+@pytest.mark.parametrize(("median_ms", "enough"), [(1.0, True), (15.0 / 1.39, False), (30.0, True)])
+def test_enough_when_decided_either_way(made_up: SimpleNamespace, median_ms: float, enough: bool) -> None:
+    blocks = made_up.blocks(median_ms)
+    assert is_enough(blocks, BenchPlan(threads=1, limit_ms=15.0)) is enough
+
+
+def test_never_enough_below_the_sample_that_p99_needs(made_up: SimpleNamespace) -> None:
+    plan = BenchPlan(threads=1, limit_ms=15.0)
+    assert not is_enough(made_up.blocks(1.0, rounds=2, size=91), plan)  # 364 < 368
+    assert is_enough(made_up.blocks(1.0, rounds=2, size=200), plan)
+
+
+def test_without_a_limit_enough_is_a_narrow_interval(made_up: SimpleNamespace) -> None:
+    plan = BenchPlan(threads=1)
+    assert not is_enough(made_up.blocks(1.0, rounds=2, size=100), plan)
+    assert is_enough(made_up.blocks(1.0, rounds=2, size=3000), plan)
+
+
+def test_rigorous_asks_for_the_number_of_mlperf(made_up: SimpleNamespace) -> None:
+    plan = BenchPlan(threads=1, limit_ms=15.0, rigorous=True)
+    assert not is_enough(made_up.blocks(1.0, rounds=2, size=12_600), plan)  # 50,400 of 50,425
+    assert is_enough(made_up.blocks(1.0, rounds=2, size=12_607), plan)

@@ -1,0 +1,67 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from mct import MctError
+from mct.bench.subject import identify, identify_all
+
+
+def _checkpoint(folder: Path) -> Path:
+    folder.mkdir()
+    labels = {"0": "order", "1": "returns"}
+    config = {"architectures": ["BertForSequenceClassification"], "model_type": "bert", "id2label": labels}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file({"classifier.weight": np.zeros((2, 8), dtype=np.float32)}, folder / "model.safetensors")
+    return folder
+
+
+def test_an_artifact_says_what_its_manifest_says(tiny_artifact: Path) -> None:
+    subject = identify(tiny_artifact)
+    assert (subject.name, subject.format, subject.precision) == ("onnx-fp32", "onnx", "fp32")
+    assert (subject.runtime, subject.labels) == ("onnxruntime", ("order", "returns", "human"))
+    assert subject.files == ("onnx/model.onnx", "tokenizer.json")
+    on_disk = sum((tiny_artifact / name).stat().st_size for name in subject.files)
+    assert subject.size_mb == round(on_disk / 1e6, 3)
+    assert len(subject.digest) == 64
+
+
+def test_a_checkpoint_is_run_by_torch_and_counts_only_what_it_needs(tmp_path: Path) -> None:
+    folder = _checkpoint(tmp_path / "router")
+    before = identify(folder)
+    (folder / "optimizer.bin").write_bytes(b"\0" * 100_000)
+    after = identify(folder)
+    assert (before.format, before.precision, before.runtime) == ("checkpoint", "fp32", "torch")
+    assert before.files == ("config.json", "model.safetensors")
+    assert (after.size_mb, after.digest) == (before.size_mb, before.digest)
+    (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
+    assert identify(folder).digest != before.digest
+
+
+def test_a_changed_byte_is_found(tiny_artifact: Path) -> None:
+    model = tiny_artifact / "onnx" / "model.onnx"
+    raw = bytearray(model.read_bytes())
+    raw[-1] ^= 1
+    model.write_bytes(raw)
+    with pytest.raises(MctError, match="has changed since it was written"):
+        identify(tiny_artifact)
+
+
+def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MctError, match="is no checkpoint"):
+        identify(tmp_path)
+
+
+def test_like_names_are_told_apart_by_their_parents(tiny_artifact: Path, tmp_path: Path) -> None:
+    other = tmp_path / "head" / "onnx-fp32"
+    other.parent.mkdir()
+    other.symlink_to(tiny_artifact, target_is_directory=True)
+    with pytest.raises(MctError, match="given twice"):
+        identify_all([tiny_artifact, other])
+    other.unlink()
+    shutil.copytree(tiny_artifact, other)
+    names = [subject.name for subject in identify_all([tiny_artifact, other])]
+    assert names == [f"{tmp_path.name}/onnx-fp32", "head/onnx-fp32"]

@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mct.bench.table import markdown_table
+
+
+@pytest.fixture
+def example() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("result_example.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_one_row_per_artifact_all_of_the_same_width(example: dict[str, Any]) -> None:
+    rows = [line for line in markdown_table(example).splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(example["artifacts"])
+    assert {row.count("|") for row in rows} == {12}
+
+
+def test_a_row_says_what_was_measured(example: dict[str, Any]) -> None:
+    row = next(line for line in markdown_table(example).splitlines() if line.startswith("| onnx-int8 "))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "onnx-int8",
+        "onnx int8",
+        "1.43",
+        "2.70 (2.60 to 2.85)",
+        "2.65",
+        "92.30%, -0.20 (-0.56 to +0.16)",
+        "returns 94.67%, -0.33",
+        "23.4",
+        "310",
+        "150",
+        "? inconclusive",
+    ]
+
+
+def test_what_was_not_measured_is_a_dash(example: dict[str, Any]) -> None:
+    row = next(line for line in markdown_table(example).splitlines() if line.startswith("| gguf-q8_0 "))
+    assert row == "| gguf-q8_0 | gguf q8_0 | - | - | - | - | - | 24.9 | - | - | ✗ FAIL |"
+
+
+def test_every_line_that_did_not_pass_is_listed_with_its_reason(example: dict[str, Any]) -> None:
+    listed = [line for line in markdown_table(example).splitlines() if line.startswith("- ")]
+    assert len(listed) == 3
+    assert listed[-1].startswith("- **gguf-q8_0**, runs: ✗ FAIL (died). The worker was ended by SIGSEGV")
+
+
+def test_a_clean_pass_has_no_list(example: dict[str, Any]) -> None:
+    example["artifacts"] = example["artifacts"][:1]
+    text = markdown_table(example)
+    assert "did not pass" not in text
+    assert "✓ pass" in text
+    assert "2,000 texts of test.jsonl, budget intent-router; quality against router, in points." in text
+
+
+def test_an_unsteady_run_and_an_assumed_budget_are_said(example: dict[str, Any]) -> None:
+    example["artifacts"][0]["stability"] |= {"ok": False, "reasons": ["neighbours"]}
+    example["budget"]["assumed"] = True
+    text = markdown_table(example)
+    assert "- **router**, unsteady run: neighbours." in text
+    assert "(assumed, not confirmed)" in text
+
+
+def test_a_name_with_a_bar_does_not_break_the_table(example: dict[str, Any]) -> None:
+    example["artifacts"][0]["artifact"] = "a|b"
+    assert "| a/b |" in markdown_table(example)

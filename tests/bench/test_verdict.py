@@ -1,0 +1,176 @@
+"""The judge on measurements made by hand: one thing is changed at a time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from mct.bench.measurement import Failure, Measurement
+from mct.bench.verdict import Line, Verdict, judge, points
+from mct.targets.budget import Budget
+
+MakeMeasurement = Callable[..., Measurement]
+TASK = "sequence-classification"
+TRUTH = ["order", "returns"] * 1000
+
+
+def _budget(**limits: object) -> Budget:
+    return Budget("b", TASK, **limits)  # type: ignore[arg-type]
+
+
+def _only(verdict: Verdict) -> Line:
+    assert len(verdict.lines) == 1
+    assert verdict.outcome == verdict.lines[0].outcome
+    return verdict.lines[0]
+
+
+def _with_errors(rows: range) -> list[str]:
+    """All right but `rows`, which are answered "human"."""
+    return ["human" if row in rows else label for row, label in enumerate(TRUTH)]
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [(2.0, "pass"), (1.39, "inconclusive"), (1.0, "fail")])
+def test_latency_is_judged_by_the_interval(measured: MakeMeasurement, limit: float, outcome: str) -> None:
+    line = _only(judge(measured(), _budget(p95_ms=limit)))
+    assert line.outcome == outcome
+    assert line.limit == f"P95 < {limit:g} ms"
+    assert line.measured.startswith("1.3") or line.measured.startswith("1.4")
+
+
+def test_too_few_requests_are_inconclusive(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
+    line = _only(judge(measured(blocks=made_up.blocks(1.0, rounds=2, size=15)), _budget(p95_ms=15.0)))
+    assert line.outcome == "inconclusive"
+    assert line.reason.startswith("P95 needs at least 72 requests")
+
+
+def test_few_processes_that_differ_are_inconclusive(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
+    """One process at 1 ms and one at 1.5 ms: how slow the next one is, nobody knows."""
+    blocks = [*made_up.blocks(1.0, rounds=1), *(replace(each, round=1) for each in made_up.blocks(1.5, rounds=1))]
+    line = _only(judge(measured(blocks=blocks), _budget(p95_ms=15.0)))
+    assert line.outcome == "inconclusive"
+    assert line.reason.startswith("The 2 fresh processes differ so much that 1,200 requests are worth fewer")
+
+
+def test_an_unsteady_run_cannot_pass(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
+    blocks = [made_up.block([1.0] * 300, number // 2, number, waited_s=0.1) for number in range(4)]
+    line = _only(judge(measured(blocks=blocks), _budget(p95_ms=15.0)))
+    assert line.outcome == "inconclusive"
+    assert "other processes took 25.0% of the CPU time" in line.reason
+
+
+def test_an_unsteady_run_fails_only_where_its_quietest_process_does(
+    made_up: SimpleNamespace, measured: MakeMeasurement
+) -> None:
+    disturbed = [replace(block, waited_s=block.wall_s) for block in made_up.blocks(20.0, rounds=12)]
+    line = _only(judge(measured(blocks=disturbed), _budget(p95_ms=15.0)))
+    assert line.outcome == "fail"
+    assert "even its least disturbed process had 27." in line.reason
+    one_fast = [*disturbed[2:], *made_up.blocks(10.0, rounds=1)]  # its P95 is 14 ms
+    line = _only(judge(measured(blocks=one_fast), _budget(p95_ms=15.0)))
+    assert line.outcome == "inconclusive"
+    assert "interval lies above 15 ms" in line.reason
+
+
+def test_absolute_quality_needs_its_lower_bound(measured: MakeMeasurement) -> None:
+    """1900 of 2000 right: 95 % has the one-sided bounds 94.1 % and 95.8 % at 95 % confidence."""
+    subject = measured(truth=TRUTH, answers=_with_errors(range(100)))
+    outcomes = [_only(judge(subject, _budget(quality_at_least=least))).outcome for least in (0.94, 0.95, 0.96)]
+    assert outcomes == ["pass", "inconclusive", "fail"]
+
+
+def test_a_drop_is_judged_paired(measured: MakeMeasurement) -> None:
+    """The baseline errs on 100 rows. No new error excludes half a point; 40 new ones exceed it; 8 decide nothing."""
+    baseline = measured("router", TRUTH, _with_errors(range(100)))
+    budget = _budget(quality_max_drop=0.005)
+    lines = [
+        _only(judge(measured("int8", TRUTH, _with_errors(range(errors))), budget, baseline))
+        for errors in (100, 108, 140)
+    ]
+    assert [line.outcome for line in lines] == ["pass", "inconclusive", "fail"]
+    assert lines[1].measured == "94.60% (-0.40 points)"
+    assert "Of 2,000 examples 8 got lost and 0 won" in lines[1].reason
+    assert "more examples like these would decide it" in lines[1].reason
+
+
+def test_either_way_of_passing_is_enough_and_both_must_fail(measured: MakeMeasurement) -> None:
+    baseline = measured("router", TRUTH, _with_errors(range(100)))
+    like_it = measured("int8", TRUTH, _with_errors(range(100)))
+    worse = measured("int4", TRUTH, _with_errors(range(200)))
+
+    def outcome(subject: Measurement, at_least: float, against: Measurement | None = baseline) -> str:
+        return judge(subject, _budget(quality_at_least=at_least, quality_max_drop=0.005), against).outcome
+
+    assert outcome(like_it, 0.99) == "pass"  # far below 99 %, but nothing lost
+    assert outcome(worse, 0.80) == "pass"  # 5 points lost, but far above 80 %
+    assert outcome(worse, 0.99) == "fail"
+    assert outcome(worse, 0.99, None) == "inconclusive"  # below 99 %, and nothing to compare with
+    assert outcome(worse, 0.80, None) == "pass"
+
+
+def test_the_baseline_against_itself_has_lost_nothing(measured: MakeMeasurement) -> None:
+    baseline = measured("router", TRUTH, _with_errors(range(500)))
+    verdict = judge(baseline, _budget(quality_max_drop=0.005, slices=("order",), slice_max_drop=0.01), baseline)
+    assert verdict.outcome == "pass"
+    assert all("baseline itself" in line.reason for line in verdict.lines)
+
+
+def test_slices_that_hold_pass_and_a_lost_one_fails(measured: MakeMeasurement) -> None:
+    baseline = measured("router", TRUTH, TRUTH)
+    answers = ["returns" if row < 200 else label for row, label in enumerate(TRUTH)]  # 100 of 1000 orders lost
+    budget = _budget(slices=("order", "returns"), slice_max_drop=0.01)
+    order, returns = judge(measured("int8", TRUTH, answers), budget, baseline).lines
+    assert (order.outcome, returns.outcome) == ("fail", "pass")
+    assert order.limit == "recall of order at most 1 point below the baseline"
+    assert order.measured == "90.00% (-10.00 points)"
+
+
+def test_a_slice_too_small_is_inconclusive_and_says_how_many_are_missing(measured: MakeMeasurement) -> None:
+    """100 of each label, nothing flipped: (1 - 0.01)^n <= 0.05 / 2 takes 368, so about 268 more."""
+    truth = ["order", "returns"] * 100
+    budget = _budget(slices=("order", "returns"), slice_max_drop=0.01)
+    verdict = judge(measured("int8", truth, truth), budget, measured("router", truth, truth))
+    assert verdict.outcome == "inconclusive"
+    missing = [int(line.reason.split("about ")[1].split()[0]) for line in verdict.lines]
+    assert all(268 <= count <= 275 for count in missing)
+
+
+def test_slices_without_baseline_or_examples_are_inconclusive(measured: MakeMeasurement) -> None:
+    budget = _budget(slices=("order", "ghost"), slice_max_drop=0.01)
+    order, ghost = judge(measured("int8", TRUTH, TRUTH), budget).lines
+    assert (order.outcome, ghost.outcome) == ("inconclusive", "inconclusive")
+    assert "--baseline" in order.reason
+    assert "No example of the evaluation set has the label ghost" in ghost.reason
+
+
+def test_a_baseline_without_answers_leaves_it_open(measured: MakeMeasurement) -> None:
+    baseline = measured("router", TRUTH, None)
+    line = _only(judge(measured("int8", TRUTH, TRUTH), _budget(quality_max_drop=0.005), baseline))
+    assert line.outcome == "inconclusive"
+    assert "router gave no answers" in line.reason
+
+
+def test_size_and_memory(measured: MakeMeasurement) -> None:
+    subject = measured(size_mb=23.4)  # its processes peaked at 100 MB
+    assert _only(judge(subject, _budget(size_mb=25.0))).outcome == "pass"
+    line = _only(judge(subject, _budget(size_mb=20.0)))
+    assert (line.outcome, line.reason) == ("fail", "That is 3.4 MB too much.")
+    assert _only(judge(subject, _budget(peak_rss_mb=100.0))).outcome == "pass"
+    assert _only(judge(subject, _budget(peak_rss_mb=99.0))).outcome == "fail"
+
+
+def test_a_failure_fails_and_what_is_missing_is_inconclusive(measured: MakeMeasurement) -> None:
+    subject = measured(blocks=(), answers=None, failure=Failure("the worker was ended by SIGSEGV"))
+    verdict = judge(subject, _budget(p95_ms=15.0, quality_max_drop=0.005, slices=("order",), slice_max_drop=0.01))
+    assert verdict.outcome == "fail"
+    assert [line.outcome for line in verdict.lines] == ["fail", "inconclusive", "inconclusive", "inconclusive"]
+    assert "SIGSEGV" in verdict.lines[0].reason
+
+
+def test_a_budget_without_limits_says_nothing(measured: MakeMeasurement) -> None:
+    assert judge(measured(), _budget()).outcome == "inconclusive"
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.005, "0.5 points"), (0.01, "1 point"), (0.0123, "1.23 points")])
+def test_points(share: float, text: str) -> None:
+    assert points(share) == text

