@@ -46,10 +46,10 @@ class Job:
 
 def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     """Run a bench and store it; gives the stored result. MctError for whatever the user can mend, before any timing."""
-    subjects = _subjects(job)
+    subjects = find_subjects(job)
     dataset = read_rows(job.data, job.renames, subjects)
     baseline = _named(subjects, job.baseline)
-    asked = ask(subjects, dataset, _plan(job), target=job.target, budget=job.budget, baseline=baseline)
+    asked = ask(subjects, dataset, plan_for(job), target=job.target, budget=job.budget, baseline=baseline)
     recording = begin(job.results, asked, subjects, dataset)
     measurements = measure(subjects, dataset, asked.plan, report, Instruments(keep=recording.keep))
     return read_result(recording.finish(measurements))
@@ -65,7 +65,8 @@ def worst_outcome(result: Mapping[str, Any]) -> str:
     return next(outcome for outcome in ("fail", "inconclusive", "pass") if outcome in outcomes)
 
 
-def _subjects(job: Job) -> tuple[Subject, ...]:
+def find_subjects(job: Job) -> tuple[Subject, ...]:
+    """What the job is to measure, the baseline among it. MctError where they do not go together."""
     paths = list(job.paths)
     if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
         paths.insert(0, job.baseline)
@@ -100,7 +101,8 @@ def _named(subjects: tuple[Subject, ...], baseline: Path | None) -> str | None:
     return next(subject.name for subject in subjects if subject.path.resolve() == baseline.resolve())
 
 
-def _plan(job: Job) -> BenchPlan:
+def plan_for(job: Job) -> BenchPlan:
+    """How to measure the job on this machine. MctError where its target cannot be served here."""
     require_cpu(job.target)
     limit_ms = None if job.budget is None else job.budget.p95_ms
     plan = plan_bench(probe_machine(), job.target.threads, limit_ms, job.seed, job.rigorous)

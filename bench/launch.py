@@ -20,6 +20,7 @@ from time import monotonic
 from typing import IO, Any
 
 from mct.bench.measurement import Answers, Block, Failure, Start, from_record
+from mct.bench.open_loop import Stretch, Traffic, stretch_from
 from mct.bench.subject import Subject
 
 THREAD_VARIABLES = (
@@ -73,6 +74,11 @@ class Worker:
         block = from_record({"kind": "block", "round": self.round, "position": position} | reply)
         assert isinstance(block, Block)
         return block
+
+    def serve(self, traffic: Traffic, position: int) -> Stretch:
+        """Let requests arrive on their own schedule, done or not; `position` is the stretch's place in the run."""
+        command = {"load": traffic.qps, "count": traffic.count, "cap_s": traffic.cap_s, "seed": traffic.seed}
+        return stretch_from({"round": self.round, "position": position} | self._ask(command))
 
     def answers(self, first: int, last: int) -> Answers:
         """Predicted labels and token counts of rows `first` up to `last` (not included)."""

@@ -17,7 +17,7 @@ from math import exp, hypot, log
 
 from mct.bench.dependence import Floats
 from mct.bench.measurement import Measurement, per_process_ms
-from mct.bench.noise import assess, quietest_p95_ms
+from mct.bench.noise import assess, fastest_ms
 from mct.bench.paired import find_flips
 from mct.bench.quality import right_answers
 from mct.bench.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, judge_ratio
@@ -130,8 +130,8 @@ def _only_drops(budget: Budget | None, task: str) -> Budget:
 
 
 def _slow_at_best(measurement: Measurement, limit_ms: float) -> bool:
-    """Too slow whatever disturbed it: a steady run, or one whose least disturbed process is beyond the limit."""
-    return not _unsteady("it", measurement) or quietest_p95_ms(measurement.blocks) > limit_ms
+    """Too slow whatever disturbed it: a steady run, or one whose fastest requests are beyond the limit."""
+    return not _unsteady("it", measurement) or fastest_ms(measurement.blocks) > limit_ms
 
 
 def _unsteady(name: str, measurement: Measurement) -> list[str]:

@@ -74,17 +74,20 @@ def percentile(values: Floats, p: float) -> float:
     return float(np.quantile(values, p, method="median_unbiased"))
 
 
-def estimate_percentile(blocks: Sequence[Floats], p: float, confidence: float = 0.95) -> Estimate | None:
+def estimate_percentile(
+    blocks: Sequence[Floats], p: float, confidence: float = 0.95, least_inflation: float = 1.0
+) -> Estimate | None:
     """The p-percentile of all blocks together with its two-sided interval; None where that interval is not finite.
 
     Each block is one process's samples in time order. None is the refusal: fewer samples, or fewer samples' worth of
     information, than `minimum_sample(p, confidence)`. With a single block the interval speaks of that process only.
+    `least_inflation` is dependence known beforehand, which a short sample may fail to show.
     """
     sample = _pool(blocks)
     if len(sample) < minimum_sample(p, confidence):
         return None
     value = percentile(sample, p)
-    worth = len(sample) / measure_dependence(blocks, p, value).inflation
+    worth = len(sample) / max(least_inflation, measure_dependence(blocks, p, value).inflation)
     low = _bound(sample, worth, p, (1 + confidence) / 2)
     high = _bound(sample, worth, p, (1 - confidence) / 2)
     if low is None or high is None:
@@ -92,7 +95,9 @@ def estimate_percentile(blocks: Sequence[Floats], p: float, confidence: float = 
     return Estimate(value, low, high, len(sample), int(worth), confidence)
 
 
-def decide_below(blocks: Sequence[Floats], p: float, limit: float, looks: int, error: float = 0.05) -> Decision:
+def decide_below(
+    blocks: Sequence[Floats], p: float, limit: float, looks: int, error: float = 0.05, least_inflation: float = 1.0
+) -> Decision:
     """Whether the p-percentile is below or above `limit`, asked at most `looks` times while samples accumulate.
 
     Each look spends error / looks (Bonferroni), half of it on either answer, so that over all of them a false answer
@@ -103,7 +108,7 @@ def decide_below(blocks: Sequence[Floats], p: float, limit: float, looks: int, e
     if len(sample) < 2:
         return "undecided"
     spent = error / looks / 2
-    worth = len(sample) / measure_dependence(blocks, p, percentile(sample, p)).inflation
+    worth = len(sample) / max(least_inflation, measure_dependence(blocks, p, percentile(sample, p)).inflation)
     high = _bound(sample, worth, p, spent)
     if high is not None and high < limit:
         return "below"

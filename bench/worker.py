@@ -1,8 +1,9 @@
 """The fresh process that one artifact is measured in: `python -m mct.bench.worker`, driven over stdin and stdout.
 
 First line in: the job. First line out: what loading and warming up cost. Then one line in, one line out:
-{"run": 200, "cap_s": 2} times 200 requests or as many as 2 s allow, {"answers": [0, 256]} gives the labels of those
-rows; the end of stdin ends it. What a library prints goes to stderr, so that it cannot break the protocol. Between
+{"run": 200, "cap_s": 2} times 200 requests or as many as 2 s allow, {"load": 50, "count": 200, "cap_s": 9, "seed": 1}
+serves 200 requests that arrive at 50 a second, {"answers": [0, 256]} gives the labels of those rows; the end of stdin
+ends it. What a library prints goes to stderr, so that it cannot break the protocol. Between
 commands the worker sleeps in a read, and it dies with its parent.
 
 Only the standard library and light rooms are imported here: what the runtime's import costs is part of the measure.
@@ -28,6 +29,7 @@ from typing import Any
 
 from mct import MctError
 from mct.bench.energy import package_energy_uj, spent_uj
+from mct.bench.open_loop import poisson_arrivals, serve_traffic
 from mct.bench.predict import Predictor, import_runtime, open_predictor, slowed, time_requests
 from mct.bench.warm_up import CAP_S, WarmUp, warm_up
 from mct.targets.runtimes import Executable, runtime_for
@@ -141,6 +143,25 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
     }
 
 
+def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
+    """Serve open-loop traffic at a given rate; see `mct.bench.open_loop`."""
+    count = command["count"]
+    texts, arrivals = bench.next_texts(count), poisson_arrivals(command["load"], count, command["seed"])
+    for text in bench.next_texts(RESUME_LEAST):
+        bench.predictor(text)
+    with _no_collections():
+        stolen, waited, began_cpu = _stolen_s(), _waited_s(), process_time()
+        times = serve_traffic(bench.predictor, texts, arrivals, command["cap_s"])
+        ended_cpu = process_time()
+    return {key: value.tolist() for key, value in times._asdict().items()} | {
+        "qps": command["load"],
+        "asked": count,
+        "cpu_s": ended_cpu - began_cpu,
+        "stolen_s": _stolen_s() - stolen,
+        "waited_s": None if waited is None else max(0.0, (_waited_s() or 0.0) - waited),
+    }
+
+
 def answer(bench: Bench, first: int, last: int) -> Reply:
     """Labels and token counts of rows `first` up to `last` (not included), one request each, as users make them."""
     texts = bench.texts[first:last]
@@ -153,6 +174,8 @@ def answer(bench: Bench, first: int, last: int) -> Reply:
 def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:
     if "run" in command:
         return run_block(bench, command["run"], command["cap_s"])
+    if "load" in command:
+        return run_traffic(bench, command)
     return answer(bench, *command["answers"])
 
 

@@ -31,7 +31,7 @@ from mct.models.scenarios import HIGH_RISK_INTENTS
 
 _IsNew = Callable[[str], bool]
 
-# How often each intent is asked for in production; the first is four times the last.
+# How often each intent is asked for in production; the most frequent over four times the rarest.
 PRODUCTION_SHARES = {
     "order_tracking": 0.20,
     "recommendation": 0.16,
@@ -60,7 +60,7 @@ CONFUSED_WITH = {
     "account": ("checkout", "escalation", "shipping"),
 }
 
-NOISE_RATE = 0.05
+NOISE_RATE = 0.02
 AMBIGUOUS_SHARE = 0.03
 AMBIGUOUS_FIRST = 0.7
 TYPO_SHARE = 0.25

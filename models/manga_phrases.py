@@ -186,8 +186,8 @@ TEMPLATES: dict[str, str] = {
         can I [chat|talk] with someone from [support|your staff]?
         [stop|enough] with the bot, give me a [human|real employee]
         is there a [person|human being] I can [call|phone]?
-        [human|agent|operator] please
         I need [a live agent|somebody alive], not a robot
+        [human|agent|operator] please
         what is the phone number of your [support|customer service] team?
         I want to [speak to|see] your [manager|supervisor]
         let me [talk to|have a word with] whoever is in charge
@@ -265,8 +265,8 @@ TEMPLATES: dict[str, str] = {
         parental advice for {title}? my kid is {age}
         how much [violence|blood|gore|nudity] is in {title}? it is for a [kid|teen]
         does {title} have [sex scenes|fan service]? my [son|daughter] wants it
-        I need a {genre} manga without [gore|sexual content|swearing] for my [child|class]
         [no blood|nothing scary], for a child of {age}, what have you got?
+        I need a {genre} manga without [gore|sexual content|swearing] for my [child|class]
         is the horror in {title} too much for a {age} year old?
         something like {title} but [cleaner|less violent], for my {age} year old
         a {genre} series with no [adult themes|romance scenes] that a {age} year old may read
@@ -309,9 +309,9 @@ TEMPLATES: dict[str, str] = {
         what is the best {genre} series [right now|these days|]?
         I'm in the mood for {genre}, [ideas|any suggestions]?
         looking for a {genre} manga with [great art|a strong heroine|a slow burn]
-        top {n} {genre} manga[ please|]?
-        [which|what] {genre} title should I start with?
         surprise me with some {genre}
+        [which|what] {genre} title should I start with?
+        top {n} {genre} manga[ please|]?
         I want {genre} but [not too long|with humour], what do you advise?
         I'm new to manga, where [should I|do I] begin?
         what is a good first [manga|series] for [an adult|a grown-up] beginner?
@@ -446,8 +446,8 @@ TEMPLATES: dict[str, str] = {
         which of your shops [has|stocks] {title} {volume}?
         is the {genre} [shelf|section] still in the {place} store?
         do you carry {title} as an ebook [too|as well]?
-        is the [Japanese|French|German] edition of {title} something you can get?
         is a {item} of {title} [planned|coming] this year?
+        is the [Japanese|French|German] edition of {title} something you can get?
         looking for volume {volume} of {title}, [any left|is it around]?
         do you sell [single issues|magazines] with {title}?
         will there be [a {item}|any merch] of {title}?
@@ -545,9 +545,9 @@ TEMPLATES: dict[str, str] = {
         where are my account [settings|details]?
         how do I remove the [saved|stored] card from my profile?
         can I change my [username|nickname]?
-        how many [points|loyalty points] do I have?
-        when do my [points|reward points] expire?
         I did not get the [points|stars] for my last {n} purchases
+        when do my [points|reward points] expire?
+        how many [points|loyalty points] do I have?
         how does the [membership|loyalty programme|rewards club] work?
         how do I [join|become a member of] the reader club?
         what can I do with my [reward|bonus] points?

@@ -59,15 +59,17 @@ def test_an_unsteady_run_cannot_pass(made_up: SimpleNamespace, measured: MakeMea
     assert "other processes took 25.0% of the CPU time" in line.reason
 
 
-def test_an_unsteady_run_fails_only_where_its_quietest_process_does(
+def test_an_unsteady_run_fails_only_where_even_its_fastest_requests_do(
     made_up: SimpleNamespace, measured: MakeMeasurement
 ) -> None:
-    disturbed = [replace(block, waited_s=block.wall_s) for block in made_up.blocks(20.0, rounds=12)]
-    line = _only(judge(measured(blocks=disturbed), _budget(p95_ms=15.0)))
+    """Medians of 24 and 20 ms: their P5 is 1.39 times below that, 17.3 and 14.4 ms."""
+    slow, slower = (
+        [replace(block, waited_s=block.wall_s) for block in made_up.blocks(median)] for median in (20.0, 24.0)
+    )
+    line = _only(judge(measured(blocks=slower), _budget(p95_ms=15.0)))
     assert line.outcome == "fail"
-    assert "even its least disturbed process had 27." in line.reason
-    one_fast = [*disturbed[2:], *made_up.blocks(10.0, rounds=1)]  # its P95 is 14 ms
-    line = _only(judge(measured(blocks=one_fast), _budget(p95_ms=15.0)))
+    assert "95 % of all requests took more than 17." in line.reason
+    line = _only(judge(measured(blocks=slow), _budget(p95_ms=15.0)))
     assert line.outcome == "inconclusive"
     assert "interval lies above 15 ms" in line.reason
 

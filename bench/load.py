@@ -1,0 +1,133 @@
+"""A bench under load: Poisson arrivals at a given rate, beside a closed loop on the same processes.
+
+Several rounds of fresh processes, the subjects one after the other in each and in reverse order in every second. In
+each process a closed block, one stretch of traffic, a closed block: what the closed loop hides is then seen within the
+same minute, on the same process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from mct import MctError
+from mct.bench.job import Job, find_subjects, plan_for, read_rows
+from mct.bench.launch import Setting, WorkerDied, start_worker
+from mct.bench.measurement import Block, Start
+from mct.bench.open_loop import Stretch, Traffic
+from mct.bench.sampling import BenchPlan, block_size
+from mct.bench.subject import Subject
+from mct.models.progress import Report, silent
+from mct.models.tables import load
+
+if TYPE_CHECKING:
+    from mct.bench.load_result import LoadResult
+
+MAX_SECONDS = 60.0
+"""For each subject, unless the job says otherwise."""
+LEAST_REQUESTS = 500
+MEMORIES = 150
+"""A stretch lasts this many relaxations of its queue where time allows: P95 is then known to about 20 %."""
+LEAST_S = 2.0
+CAP_BLOCKS = 5
+CAP = 2.0
+"""A stretch is cut off at this many times its planned length: well above capacity it would not end."""
+
+
+class Server(Protocol):
+    """A loaded, warm subject that serves requests as they come, or one after the other."""
+
+    start: Start
+
+    def run(self, count: int, cap_s: float, position: int) -> Block: ...
+
+    def serve(self, traffic: Traffic, position: int) -> Stretch: ...
+
+    def close(self) -> None: ...
+
+
+Launch = Callable[[Subject, Setting, int], Server]
+
+
+@dataclass
+class Track:
+    """What has been gathered of one subject so far."""
+
+    subject: Subject
+    blocks: list[Block] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A job made ready: what is measured, on which texts, how. `seconds` are for each subject."""
+
+    subjects: tuple[Subject, ...]
+    setting: Setting
+    plan: BenchPlan
+    seconds: float
+
+
+def make_ready(job: Job, seconds: float) -> Loaded:
+    """Identify and read all that the job names. MctError for whatever the user can mend."""
+    subjects, plan = find_subjects(job), plan_for(job)
+    dataset = read_rows(job.data, job.renames, subjects)
+    setting = Setting(dataset.column("text"), plan.threads, plan.affinity, plan.seed)
+    return Loaded(subjects, setting, plan, job.max_seconds or seconds)
+
+
+def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> tuple[LoadResult, ...]:
+    """Serve `qps` requests a second with each subject of the job and say what latency that gives.
+
+    MctError where one cannot be run, or for whatever else the user can mend.
+    """
+    if qps <= 0:
+        raise MctError(f"a load of {qps:g} requests per second is none", "give a rate above 0")
+    ready = make_ready(job, MAX_SECONDS)
+    tracks = [Track(subject) for subject in ready.subjects]
+    for number in range(ready.plan.rounds):
+        for place, track in enumerate(tracks if number % 2 == 0 else reversed(tracks)):
+            share = (number + place / len(tracks)) / ready.plan.rounds
+            report(f"{qps:g} requests/s to {track.subject.name} (round {number + 1})", share)
+            _play(ready, track, number, qps, launch)
+    report("measured", 1.0)
+    summarise_load = load("mct.bench.load_result:summarise_load")
+    limit_ms = ready.plan.limit_ms
+    return tuple(summarise_load(each.subject.name, each.stretches, each.blocks, limit_ms) for each in tracks)
+
+
+def _play(ready: Loaded, track: Track, number: int, qps: float, launch: Launch) -> None:
+    """One fresh process of one subject: closed loop, traffic, closed loop."""
+    plan = ready.plan
+    try:
+        with closing(launch(track.subject, ready.setting, number)) as server:
+            count, cap_s = block_size(server.start, plan), CAP_BLOCKS * plan.block_s
+            track.blocks.append(server.run(count, cap_s, 3 * number))
+            seconds = max(LEAST_S, ready.seconds / plan.rounds - overhead_s(server.start) - 2 * plan.block_s)
+            traffic = plan_traffic(qps, track.blocks, seconds, plan.seed * 1000 + number)
+            track.stretches.append(server.serve(traffic, 3 * number + 1))
+            track.blocks.append(server.run(count, cap_s, 3 * number + 2))
+    except WorkerDied as death:
+        raise failed(track.subject, death) from death
+
+
+def plan_traffic(qps: float, blocks: Sequence[Block], seconds: float, seed: int) -> Traffic:
+    """As much traffic as the queue's memory asks for, judged by the closed loop, within `seconds`."""
+    relaxation = load("mct.bench.queueing:relaxation")
+    times = [value for block in blocks for value in block.end_to_end_ns]
+    utilisation = qps * sum(times) / len(times) / 1e9
+    wanted = max(LEAST_REQUESTS, MEMORIES * relaxation(min(utilisation, 0.99)))
+    count = max(1, round(min(wanted, qps * seconds)))
+    return Traffic(qps, count, seed, CAP * count / qps + 1.0)
+
+
+def overhead_s(start: Start) -> float:
+    """Seconds that went by before a process could serve."""
+    return start.load_ms / 1e3 + start.warm_up_s
+
+
+def failed(subject: Subject, death: WorkerDied) -> MctError:
+    """A worker's death as an error: under load there is nothing to show for half a run."""
+    return MctError(f"{subject.name} could not be run: {death.failure.message}", death.failure.hint)

@@ -1,0 +1,228 @@
+"""The highest load that still meets the P95 budget: a search whose every step is decided by interval, not by point.
+
+It begins where a simulation with the closed loop's service times says that the answer lies, and serves real traffic
+from there on. A rate is shown to meet the limit, shown to miss it, or stays open within its share of the time; P95
+grows with the rate, so the answer lies between the highest rate shown to meet and the lowest shown to miss. The search
+narrows that from both sides, passing by what stayed open, until the gap is small, nothing more can be told, or the
+time is over. All decisions together err with probability 5 % at most.
+
+The same few processes serve every rate, so that rates are compared with one another and not with the luck of a start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
+from typing import Any, Literal
+
+from mct.bench.job import Job
+from mct.bench.launch import WorkerDied, start_worker
+from mct.bench.load import CAP, CAP_BLOCKS, LEAST_REQUESTS, Launch, Loaded, Server, failed, make_ready
+from mct.bench.open_loop import Stretch, Traffic
+from mct.bench.sampling import TAIL, block_size
+from mct.bench.subject import Subject
+from mct.models.progress import Report, part, silent
+from mct.models.tables import load
+
+Answer = Literal["meets", "misses", "open"]
+Probe = Callable[[float], "Tried"]
+
+PROCESSES = 3
+MAX_SECONDS = 120.0
+"""For each subject, unless the job says otherwise."""
+MOST_RATES = 12
+LOOKS = 5
+"""At one rate, each on at least twice as much further traffic as the last."""
+RESOLUTION = 0.05
+"""The gap between meeting and missing at which the search ends, as a share of the rate."""
+LOWEST = 0.02
+"""The lowest load tried, as a share of the highest: what misses the limit there misses it without any queue."""
+FIRST_STEP = 0.1
+HEADROOM = 1.25
+"""The highest load tried over what the closed loop got through: its mean is no exact bound."""
+MEMORIES = 50
+SHARE_OF_TIME = 0.25
+"""No rate may take more of the time than this."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One rate: what was decided, on how many requests, at which utilisation; `p95_ms` is the point, no evidence."""
+
+    qps: float
+    answer: Answer
+    requests: int
+    utilisation: float
+    p95_ms: float | None
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """`meets_qps` is the highest rate shown to meet (0: none), `misses_qps` the lowest shown to miss (None: none)."""
+
+    meets_qps: float
+    misses_qps: float | None
+    tried: tuple[Tried, ...]
+
+
+@dataclass(frozen=True)
+class MaxLoad:
+    """The outcome for one subject: the highest load that keeps P95 below `limit_ms` lies between the two rates.
+
+    `meets_qps` 0 and `misses_qps` None: no rate was shown to meet, or to miss. `capacity_qps` is what a closed loop
+    gets through.
+    """
+
+    artifact: str
+    limit_ms: float
+    capacity_qps: float
+    meets_qps: float
+    misses_qps: float | None
+    tried: tuple[Tried, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        tried = [{key: _short(getattr(each, key)) for key in each.__dataclass_fields__} for each in self.tried]
+        return {key: _short(getattr(self, key)) for key in self.__dataclass_fields__} | {"tried": tried}
+
+
+def find_max_load(
+    job: Job,
+    limit_ms: float,
+    report: Report = silent,
+    launch: Launch = start_worker,
+    clock: Callable[[], float] = monotonic,
+) -> tuple[MaxLoad, ...]:
+    """Search the highest rate of each subject of the job, one subject after the other, on the texts of its data.
+
+    MctError where a subject cannot be run, or for whatever else the user can mend.
+    """
+    ready = make_ready(job, MAX_SECONDS)
+    count = len(ready.subjects)
+    return tuple(
+        _search_subject(ready, subject, limit_ms, part(report, place / count, (place + 1) / count), launch, clock)
+        for place, subject in enumerate(ready.subjects)
+    )
+
+
+def search(probe: Probe, guess: float, highest: float, is_over: Callable[[], bool] = lambda: False) -> Bracket:
+    """Narrow the gap between the highest rate that meets and the lowest that misses.
+
+    `probe` decides one rate. `guess` is where to begin; no rate above `highest` is tried.
+    """
+    tried: list[Tried] = []
+    while not is_over() and len(tried) < MOST_RATES:
+        rate = next_rate(tried, guess, highest)
+        if rate is None:
+            break
+        tried.append(probe(rate))
+    meets, misses = _gap(tried, inf)
+    return Bracket(meets, misses if misses < inf else None, tuple(tried))
+
+
+def next_rate(tried: Sequence[Tried], guess: float, highest: float) -> float | None:
+    """The rate to try next; None when the gap is narrow, nothing in it can be told, or not even the lowest rate meets.
+
+    First a step to either side of the guess, then the middle of the gap. Where rates in the gap stayed open, the wider
+    of the parts below and above them.
+    """
+    meets, misses = _gap(tried, highest)
+    lowest = LOWEST * highest
+    if misses <= lowest or misses - meets <= RESOLUTION * misses:
+        return None
+    between = sorted(each.qps for each in tried if each.answer == "open" and meets < each.qps < misses)
+    edges = [(meets, between[0]), (between[-1], misses)] if between else [(meets, misses)]
+    low, high = max(edges, key=lambda edge: edge[1] - edge[0])
+    if high - low <= RESOLUTION * high:
+        return None
+    below, above = guess * (1 - FIRST_STEP), guess * (1 + FIRST_STEP)
+    wished = next((rate for rate in (below, above) if low < rate < high and not between), (low + high) / 2)
+    return max(lowest, wished)
+
+
+def _gap(tried: Sequence[Tried], highest: float) -> tuple[float, float]:
+    misses = min((each.qps for each in tried if each.answer == "misses"), default=highest)
+    meets = max((each.qps for each in tried if each.answer == "meets" and each.qps < misses), default=0.0)
+    return meets, misses
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The processes of one subject, loaded, and what a probe may spend on a rate."""
+
+    servers: tuple[Server, ...]
+    seed: int
+    limit_ms: float
+    seconds: float
+    clock: Callable[[], float]
+
+
+def _search_subject(
+    ready: Loaded, subject: Subject, limit_ms: float, report: Report, launch: Launch, clock: Callable[[], float]
+) -> MaxLoad:
+    began = clock()
+    guess_max_rate = load("mct.bench.queueing:guess_max_rate")
+    report(f"loading {subject.name}", 0.0)
+    try:
+        with ExitStack() as stack:
+            servers = [
+                stack.enter_context(closing(launch(subject, ready.setting, number))) for number in range(PROCESSES)
+            ]
+            services = _closed_services_ms(servers, ready)
+            capacity = 1e3 * len(services) / float(sum(services))
+            guess = 1e3 * guess_max_rate(services, limit_ms, TAIL)
+            bench = Bench(tuple(servers), ready.plan.seed, limit_ms, SHARE_OF_TIME * ready.seconds, clock)
+
+            def probe(rate: float) -> Tried:
+                report(f"{rate:.1f} requests/s to {subject.name}", min(0.99, (clock() - began) / ready.seconds))
+                return _probe(bench, rate)
+
+            found = search(probe, guess, HEADROOM * capacity, lambda: clock() - began >= ready.seconds)
+    except WorkerDied as death:
+        raise failed(subject, death) from death
+    report("searched", 1.0)
+    return MaxLoad(subject.name, limit_ms, capacity, found.meets_qps, found.misses_qps, found.tried)
+
+
+def _closed_services_ms(servers: Sequence[Server], ready: Loaded) -> list[float]:
+    blocks = [
+        server.run(block_size(server.start, ready.plan), CAP_BLOCKS * ready.plan.block_s, position)
+        for position, server in enumerate(servers)
+    ]
+    return [value / 1e6 for block in blocks for value in block.end_to_end_ns]
+
+
+def _probe(bench: Bench, rate: float) -> Tried:
+    """Serve one rate with every process, again and longer while it stays open and has time."""
+    began = bench.clock()
+    stretches: list[list[Stretch]] = [[] for _ in bench.servers]
+    count = LEAST_REQUESTS
+    found = Tried(rate, "open", 0, 0.0, None)
+    for look in range(LOOKS):
+        left_s = bench.seconds - (bench.clock() - began)
+        count = min(count, int(rate * left_s / len(bench.servers)))
+        if count < 1:
+            break
+        for number, server in enumerate(bench.servers):
+            seed = bench.seed * 1000 + 100 * look + number
+            stretches[number].append(server.serve(Traffic(rate, count, seed, CAP * count / rate + 1.0), look))
+        found, wanted = _decide(stretches, rate, bench.limit_ms)
+        if found.answer != "open":
+            break
+        count = max(2 * count, wanted)
+    return found
+
+
+def _decide(stretches: Sequence[Sequence[Stretch]], rate: float, limit_ms: float) -> tuple[Tried, int]:
+    """What this traffic shows, and how many requests each process should serve next if that is not enough."""
+    result = load("mct.bench.load_result:judge_rate")(stretches, limit_ms, LOOKS * MOST_RATES)
+    answer: Answer = {"below": "meets", "above": "misses"}.get(result.decision, "open")  # type: ignore[assignment]
+    wanted = round(MEMORIES * min(result.memory, 1000.0))
+    return Tried(rate, answer, result.requests, result.utilisation, result.p95_ms), wanted
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
