@@ -12,6 +12,7 @@ from typing import Any
 
 from mct import MctError
 from mct.bench.measure import Instruments, measure
+from mct.bench.roofline import ask_limit
 from mct.bench.sampling import BenchPlan, plan_bench
 from mct.bench.store import RESULTS, ask, begin, read_result
 from mct.bench.subject import Subject, identify_all
@@ -19,6 +20,7 @@ from mct.models.datasets import Dataset, check_labels, read_dataset
 from mct.models.progress import Report, silent
 from mct.models.tasks import find_task
 from mct.targets.budget import Budget
+from mct.targets.limit import find_limit, known_limit
 from mct.targets.machine import probe_machine
 from mct.targets.target import Target
 
@@ -27,7 +29,8 @@ from mct.targets.target import Target
 class Job:
     """What to bench, on what, against what. `baseline` is measured too, if it is not one of `paths` anyway.
 
-    `max_seconds`, `rounds` and `block_s` of None leave the plan's own.
+    `max_seconds`, `rounds` and `block_s` of None leave the plan's own. `limit`: measure the machine's limit if it is
+    not known yet; one that is known is used anyway.
     """
 
     paths: tuple[Path, ...]
@@ -42,6 +45,7 @@ class Job:
     rigorous: bool = False
     rounds: int | None = None
     block_s: float | None = None
+    limit: bool = False
 
 
 def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
@@ -49,7 +53,9 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     subjects = find_subjects(job)
     dataset = read_rows(job.data, job.renames, subjects)
     baseline = _named(subjects, job.baseline)
-    asked = ask(subjects, dataset, plan_for(job), target=job.target, budget=job.budget, baseline=baseline)
+    plan = plan_for(job)
+    limit = _limit(job, subjects, plan)
+    asked = ask(subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline, limit=limit)
     recording = begin(job.results, asked, subjects, dataset)
     measurements = measure(subjects, dataset, asked.plan, report, Instruments(keep=recording.keep))
     return read_result(recording.finish(measurements))
@@ -112,6 +118,11 @@ def plan_for(job: Job) -> BenchPlan:
         rounds=job.rounds or plan.rounds,
         block_s=job.block_s or plan.block_s,
     )
+
+
+def _limit(job: Job, subjects: Sequence[Subject], plan: BenchPlan) -> dict[str, Any] | None:
+    machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
+    return None if machine is None else ask_limit(subjects, machine)
 
 
 def require_cpu(target: Target) -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mct import MctError
 from mct.bench.job import Job, find_subjects, plan_for, read_rows
 from mct.bench.launch import Setting, WorkerDied, start_worker
+from mct.bench.load_store import LoadRecording, begin_load
 from mct.bench.measurement import Block, Start
 from mct.bench.open_loop import Stretch, Traffic
 from mct.bench.sampling import BenchPlan, block_size
@@ -62,30 +64,40 @@ class Track:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A job made ready: what is measured, on which texts, how. `seconds` are for each subject."""
+    """A job made ready: what is measured, on which texts, how, and where it is kept. `seconds` are for each subject."""
 
     subjects: tuple[Subject, ...]
     setting: Setting
     plan: BenchPlan
     seconds: float
+    recording: LoadRecording
 
 
-def make_ready(job: Job, seconds: float) -> Loaded:
-    """Identify and read all that the job names. MctError for whatever the user can mend."""
+@dataclass(frozen=True)
+class LoadRun:
+    """A finished run: one result per subject, and where it is stored."""
+
+    results: tuple[LoadResult, ...]
+    path: Path
+
+
+def make_ready(job: Job, kind: str, seconds: float) -> Loaded:
+    """Identify and read all that the job names, and begin to record. MctError for whatever the user can mend."""
     subjects, plan = find_subjects(job), plan_for(job)
     dataset = read_rows(job.data, job.renames, subjects)
     setting = Setting(dataset.column("text"), plan.threads, plan.affinity, plan.seed)
-    return Loaded(subjects, setting, plan, job.max_seconds or seconds)
+    recording = begin_load(job.results, kind, subjects, dataset, plan)
+    return Loaded(subjects, setting, plan, job.max_seconds or seconds, recording)
 
 
-def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> tuple[LoadResult, ...]:
-    """Serve `qps` requests a second with each subject of the job and say what latency that gives.
+def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> LoadRun:
+    """Serve `qps` requests a second with each subject of the job, say what latency that gives, and store it.
 
     MctError where one cannot be run, or for whatever else the user can mend.
     """
     if qps <= 0:
         raise MctError(f"a load of {qps:g} requests per second is none", "give a rate above 0")
-    ready = make_ready(job, MAX_SECONDS)
+    ready = make_ready(job, "mct-load", MAX_SECONDS)
     tracks = [Track(subject) for subject in ready.subjects]
     for number in range(ready.plan.rounds):
         for place, track in enumerate(tracks if number % 2 == 0 else reversed(tracks)):
@@ -95,22 +107,31 @@ def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = sta
     report("measured", 1.0)
     summarise_load = load("mct.bench.load_result:summarise_load")
     limit_ms = ready.plan.limit_ms
-    return tuple(summarise_load(each.subject.name, each.stretches, each.blocks, limit_ms) for each in tracks)
+    results = tuple(summarise_load(each.subject.name, each.stretches, each.blocks, limit_ms) for each in tracks)
+    return LoadRun(results, ready.recording.finish([result.as_json() for result in results]))
 
 
 def _play(ready: Loaded, track: Track, number: int, qps: float, launch: Launch) -> None:
     """One fresh process of one subject: closed loop, traffic, closed loop."""
-    plan = ready.plan
+    plan, name = ready.plan, track.subject.name
     try:
         with closing(launch(track.subject, ready.setting, number)) as server:
-            count, cap_s = block_size(server.start, plan), CAP_BLOCKS * plan.block_s
-            track.blocks.append(server.run(count, cap_s, 3 * number))
+            track.blocks.append(closed_block(ready, name, server, 3 * number))
             seconds = max(LEAST_S, ready.seconds / plan.rounds - overhead_s(server.start) - 2 * plan.block_s)
             traffic = plan_traffic(qps, track.blocks, seconds, plan.seed * 1000 + number)
             track.stretches.append(server.serve(traffic, 3 * number + 1))
-            track.blocks.append(server.run(count, cap_s, 3 * number + 2))
+            ready.recording.keep(name, track.stretches[-1])
+            track.blocks.append(closed_block(ready, name, server, 3 * number + 2))
     except WorkerDied as death:
         raise failed(track.subject, death) from death
+
+
+def closed_block(ready: Loaded, name: str, server: Server, position: int) -> Block:
+    """One block of a closed loop on this process, kept."""
+    block_s = ready.plan.block_s
+    block = server.run(block_size(server.start, ready.plan), CAP_BLOCKS * block_s, position)
+    ready.recording.keep(name, block)
+    return block
 
 
 def plan_traffic(qps: float, blocks: Sequence[Block], seconds: float, seed: int) -> Traffic:

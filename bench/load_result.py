@@ -42,7 +42,8 @@ class LoadResult:
     `utilisation` is the share of time the one server is busy, the rate times the mean service time where that is
     above 1. `capacity_qps` is the rate that keeps it just busy. `late_ms` is P95 of what the generator itself was late.
     `climb` is the P95 of each tenth of the run in turn, mean of the processes. `closed` is the P95 that a closed
-    loop saw of the same processes. `limit_ms` is the P95 budget, None where none was given.
+    loop saw of the same processes. `limit_ms` is the P95 budget, None where none was given. `stable` is False where
+    the machine disturbed the run.
     """
 
     artifact: str
@@ -63,19 +64,18 @@ class LoadResult:
     p99: Estimate | None
     closed: Estimate | None
     limit_ms: float | None
+    stable: bool
 
     @property
     def outcome(self) -> str:
-        """ "pass", "fail" or "inconclusive": above capacity fails, whatever the budget; no budget passes otherwise."""
+        """ "pass", "fail" or "inconclusive": above capacity fails, whatever the budget; an unsteady run cannot pass."""
         if self.state == "above capacity":
             return "fail"
-        if self.state == "undecided":
+        if self.p95 is None or (self.limit_ms is not None and self.p95.low <= self.limit_ms <= self.p95.high):
             return "inconclusive"
-        if self.limit_ms is None:
-            return "pass"
-        if self.p95 is None or self.p95.low <= self.limit_ms <= self.p95.high:
-            return "inconclusive"
-        return "pass" if self.p95.high < self.limit_ms else "fail"
+        if self.limit_ms is not None and self.p95.low > self.limit_ms:
+            return "fail"
+        return "pass" if self.stable else "inconclusive"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rounded to what they can be trusted for."""
@@ -163,6 +163,7 @@ def summarise_load(
         p99=found[0.99],
         closed=None if closed is None else closed.p95,
         limit_ms=limit_ms,
+        stable=stability is None or stability.ok,
     )
 
 

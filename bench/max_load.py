@@ -15,19 +15,22 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
 from mct.bench.job import Job
 from mct.bench.launch import WorkerDied, start_worker
-from mct.bench.load import CAP, CAP_BLOCKS, LEAST_REQUESTS, Launch, Loaded, Server, failed, make_ready
+from mct.bench.load import CAP, LEAST_REQUESTS, Launch, Loaded, Server, closed_block, failed, make_ready
+from mct.bench.measurement import Block
 from mct.bench.open_loop import Stretch, Traffic
-from mct.bench.sampling import TAIL, block_size
+from mct.bench.sampling import TAIL
 from mct.bench.subject import Subject
 from mct.models.progress import Report, part, silent
 from mct.models.tables import load
 
 Answer = Literal["meets", "misses", "open"]
+ANSWERS: dict[str, Answer] = {"below": "meets", "above": "misses", "undecided": "open"}
 Probe = Callable[[float], "Tried"]
 
 PROCESSES = 3
@@ -73,7 +76,7 @@ class MaxLoad:
     """The outcome for one subject: the highest load that keeps P95 below `limit_ms` lies between the two rates.
 
     `meets_qps` 0 and `misses_qps` None: no rate was shown to meet, or to miss. `capacity_qps` is what a closed loop
-    gets through.
+    gets through. `reasons` say why the machine was too unsteady for this to be repeated.
     """
 
     artifact: str
@@ -82,11 +85,28 @@ class MaxLoad:
     meets_qps: float
     misses_qps: float | None
     tried: tuple[Tried, ...]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        """ "pass" where some load meets the limit, "fail" where none does, "inconclusive" where neither was shown."""
+        if self.meets_qps > 0:
+            return "pass"
+        return "inconclusive" if self.misses_qps is None else "fail"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         tried = [{key: _short(getattr(each, key)) for key in each.__dataclass_fields__} for each in self.tried]
-        return {key: _short(getattr(self, key)) for key in self.__dataclass_fields__} | {"tried": tried}
+        plain = {key: _short(getattr(self, key)) for key in self.__dataclass_fields__}
+        return plain | {"tried": tried, "reasons": list(self.reasons), "outcome": self.outcome}
+
+
+@dataclass(frozen=True)
+class MaxLoadRun:
+    """A finished search: one result per subject, and where it is stored."""
+
+    results: tuple[MaxLoad, ...]
+    path: Path
 
 
 def find_max_load(
@@ -95,17 +115,18 @@ def find_max_load(
     report: Report = silent,
     launch: Launch = start_worker,
     clock: Callable[[], float] = monotonic,
-) -> tuple[MaxLoad, ...]:
-    """Search the highest rate of each subject of the job, one subject after the other, on the texts of its data.
+) -> MaxLoadRun:
+    """Search the highest rate of each subject of the job, one subject after the other, and store what was found.
 
     MctError where a subject cannot be run, or for whatever else the user can mend.
     """
-    ready = make_ready(job, MAX_SECONDS)
+    ready = make_ready(job, "mct-max-load", MAX_SECONDS)
     count = len(ready.subjects)
-    return tuple(
+    results = tuple(
         _search_subject(ready, subject, limit_ms, part(report, place / count, (place + 1) / count), launch, clock)
         for place, subject in enumerate(ready.subjects)
     )
+    return MaxLoadRun(results, ready.recording.finish([result.as_json() for result in results]))
 
 
 def search(probe: Probe, guess: float, highest: float, is_over: Callable[[], bool] = lambda: False) -> Bracket:
@@ -151,12 +172,12 @@ def _gap(tried: Sequence[Tried], highest: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Bench:
-    """The processes of one subject, loaded, and what a probe may spend on a rate."""
+    """The loaded processes of one subject, and what a probe may spend on a rate."""
 
+    name: str
+    ready: Loaded
     servers: tuple[Server, ...]
-    seed: int
     limit_ms: float
-    seconds: float
     clock: Callable[[], float]
 
 
@@ -164,51 +185,54 @@ def _search_subject(
     ready: Loaded, subject: Subject, limit_ms: float, report: Report, launch: Launch, clock: Callable[[], float]
 ) -> MaxLoad:
     began = clock()
-    guess_max_rate = load("mct.bench.queueing:guess_max_rate")
     report(f"loading {subject.name}", 0.0)
     try:
         with ExitStack() as stack:
             servers = [
                 stack.enter_context(closing(launch(subject, ready.setting, number))) for number in range(PROCESSES)
             ]
-            services = _closed_services_ms(servers, ready)
-            capacity = 1e3 * len(services) / float(sum(services))
-            guess = 1e3 * guess_max_rate(services, limit_ms, TAIL)
-            bench = Bench(tuple(servers), ready.plan.seed, limit_ms, SHARE_OF_TIME * ready.seconds, clock)
+            bench = Bench(subject.name, ready, tuple(servers), limit_ms, clock)
+            before = _closed_blocks(bench, 0)
+            capacity, guess = _begin_at(before, limit_ms)
 
             def probe(rate: float) -> Tried:
                 report(f"{rate:.1f} requests/s to {subject.name}", min(0.99, (clock() - began) / ready.seconds))
                 return _probe(bench, rate)
 
             found = search(probe, guess, HEADROOM * capacity, lambda: clock() - began >= ready.seconds)
+            stability = load("mct.bench.noise:assess")([*before, *_closed_blocks(bench, 1)])
     except WorkerDied as death:
         raise failed(subject, death) from death
     report("searched", 1.0)
-    return MaxLoad(subject.name, limit_ms, capacity, found.meets_qps, found.misses_qps, found.tried)
+    return MaxLoad(subject.name, limit_ms, capacity, found.meets_qps, found.misses_qps, found.tried, stability.reasons)
 
 
-def _closed_services_ms(servers: Sequence[Server], ready: Loaded) -> list[float]:
-    blocks = [
-        server.run(block_size(server.start, ready.plan), CAP_BLOCKS * ready.plan.block_s, position)
-        for position, server in enumerate(servers)
-    ]
-    return [value / 1e6 for block in blocks for value in block.end_to_end_ns]
+def _closed_blocks(bench: Bench, position: int) -> list[Block]:
+    return [closed_block(bench.ready, bench.name, server, position) for server in bench.servers]
+
+
+def _begin_at(blocks: Sequence[Block], limit_ms: float) -> tuple[float, float]:
+    """What a closed loop gets through, and the rate at which its service times would meet the limit; per second."""
+    services_ms = [value / 1e6 for block in blocks for value in block.end_to_end_ns]
+    guess_max_rate = load("mct.bench.queueing:guess_max_rate")
+    return 1e3 * len(services_ms) / sum(services_ms), 1e3 * guess_max_rate(services_ms, limit_ms, TAIL)
 
 
 def _probe(bench: Bench, rate: float) -> Tried:
     """Serve one rate with every process, again and longer while it stays open and has time."""
-    began = bench.clock()
+    began, allowed_s = bench.clock(), SHARE_OF_TIME * bench.ready.seconds
     stretches: list[list[Stretch]] = [[] for _ in bench.servers]
     count = LEAST_REQUESTS
     found = Tried(rate, "open", 0, 0.0, None)
     for look in range(LOOKS):
-        left_s = bench.seconds - (bench.clock() - began)
+        left_s = allowed_s - (bench.clock() - began)
         count = min(count, int(rate * left_s / len(bench.servers)))
         if count < 1:
             break
         for number, server in enumerate(bench.servers):
-            seed = bench.seed * 1000 + 100 * look + number
+            seed = bench.ready.plan.seed * 1000 + 100 * look + number
             stretches[number].append(server.serve(Traffic(rate, count, seed, CAP * count / rate + 1.0), look))
+            bench.ready.recording.keep(bench.name, stretches[number][-1])
         found, wanted = _decide(stretches, rate, bench.limit_ms)
         if found.answer != "open":
             break
@@ -218,10 +242,9 @@ def _probe(bench: Bench, rate: float) -> Tried:
 
 def _decide(stretches: Sequence[Sequence[Stretch]], rate: float, limit_ms: float) -> tuple[Tried, int]:
     """What this traffic shows, and how many requests each process should serve next if that is not enough."""
-    result = load("mct.bench.load_result:judge_rate")(stretches, limit_ms, LOOKS * MOST_RATES)
-    answer: Answer = {"below": "meets", "above": "misses"}.get(result.decision, "open")  # type: ignore[assignment]
-    wanted = round(MEMORIES * min(result.memory, 1000.0))
-    return Tried(rate, answer, result.requests, result.utilisation, result.p95_ms), wanted
+    shown = load("mct.bench.load_result:judge_rate")(stretches, limit_ms, LOOKS * MOST_RATES)
+    wanted = round(MEMORIES * min(shown.memory, 1000.0))
+    return Tried(rate, ANSWERS[shown.decision], shown.requests, shown.utilisation, shown.p95_ms), wanted
 
 
 def _short(value: Any) -> Any:

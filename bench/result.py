@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from mct.bench.latency import summarise
+from mct.bench.latency import Latency, summarise
 from mct.bench.measurement import Measurement, Start
 from mct.bench.noise import assess
 from mct.bench.quality import score
+from mct.bench.roofline import asked_limit
 from mct.bench.sampling import BenchPlan
 from mct.bench.verdict import judge
 from mct.targets.budget import Budget
@@ -42,6 +43,7 @@ class Asked:
     """What a run was to find out, and where it ran.
 
     `baseline` is the name of the subject that relative limits refer to; `environments` holds one per subject's name.
+    `limit` is what `mct.bench.roofline.ask_limit` gives, None where the machine's limit is not known.
     """
 
     data: Data
@@ -50,6 +52,7 @@ class Asked:
     budget: Budget | None
     baseline: str | None
     environments: Mapping[str, Mapping[str, Any]]
+    limit: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def asked_json(asked: Asked) -> dict[str, Any]:
         "target": None if asked.target is None else asdict(asked.target),
         "budget": None if asked.budget is None else asdict(asked.budget) | {"slices": list(asked.budget.slices)},
         "baseline": asked.baseline,
+        "limit": asked.limit,
     }
 
 
@@ -105,6 +109,9 @@ def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Me
         "task": subject.task,
         "latency": None if latency is None else latency.as_json(),
         "model_only": None if model_only is None else model_only.as_json(),
+        "limit": _limit(
+            asked, measured, None if model_only is None or model_only.p50 is None else model_only.p50.value
+        ),
         "tokens": _tokens(measured),
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,
@@ -117,6 +124,14 @@ def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Me
         "environment": dict(asked.environments[subject.name]),
         "samples": identity.samples,
     }
+
+
+def _limit(asked: Asked, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:
+    if asked.limit is None or measured.answers is None:
+        return None
+    limit = asked_limit(asked.limit, measured.subject, measured.answers.tokens)
+    p50 = None if model_only is None else model_only.p50
+    return None if limit is None else limit.as_json(None if p50 is None else p50.value)
 
 
 def _start_costs(measured: Measurement) -> dict[str, Any]:

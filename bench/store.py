@@ -90,11 +90,12 @@ def ask(
     target: Target | None = None,
     budget: Budget | None = None,
     baseline: str | None = None,
+    limit: Mapping[str, Any] | None = None,
 ) -> Asked:
-    """The question of a run on this machine. `baseline` is the name of one of the subjects."""
+    """The question of a run on this machine. `baseline` is the name of one of the subjects, `limit` the machine's."""
     data = Data(dataset.name, len(dataset.rows), dataset.sha256)
     environments = {subject.name: fingerprint(subject, dataset, plan) for subject in subjects}
-    return Asked(data, plan, target, budget, baseline, environments)
+    return Asked(data, plan, target, budget, baseline, environments, limit)
 
 
 def begin(folder: Path, asked: Asked, subjects: Sequence[Subject], dataset: Dataset) -> Recording:
@@ -227,6 +228,7 @@ def _asked(run: Mapping[str, Any]) -> Asked:
         budget=None if budget is None else Budget(**{**budget, "slices": tuple(budget["slices"])}),
         baseline=run["baseline"],
         environments=run["environments"],
+        limit=run.get("limit"),
     )
 
 

@@ -21,7 +21,7 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     """The table of one result, and below it the lines that did not pass, each with its reason."""
     rows = [_cells(entry) for entry in result["artifacts"]]
     parts = ["\n".join([_row(HEAD), _row(["---"] * LEFT + ["---:"] * (len(HEAD) - LEFT)), *map(_row, rows)])]
-    parts += [text for text in (_reasons(result["artifacts"]), _context(result)) if text]
+    parts += [text for text in (_reasons(result["artifacts"]), _limits(result["artifacts"]), _context(result)) if text]
     return "\n\n".join(parts) + "\n"
 
 
@@ -87,6 +87,18 @@ def _reasons(entries: Sequence[Entry]) -> str:
         if entry["stability"] and not entry["stability"]["ok"]:
             lines.append(f"- **{entry['artifact']}**, unsteady run: {'; '.join(entry['stability']['reasons'])}.")
     return "\n".join(["What did not pass:", "", *lines]) if lines else ""
+
+
+def _limits(entries: Sequence[Entry]) -> str:
+    """How near each came to the machine's limit, where that is known."""
+    lines = []
+    for entry in entries:
+        limit = entry.get("limit")
+        if limit and limit["share"] is not None:
+            work = f"{limit['multiply_adds'] / 1e6:.1f} M multiply-adds, {limit['weights_mb']:.1f} MB of weights"
+            least = f"at least {limit['least_ms']:.3f} ms here ({limit['bound']})"
+            lines.append(f"- **{entry['artifact']}**: {limit['share']:.0%}. A request is {work}: {least}.")
+    return "\n".join(["Share of the machine's limit that model-only P50 reached:", "", *lines]) if lines else ""
 
 
 def _context(result: Mapping[str, Any]) -> str:

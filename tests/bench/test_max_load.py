@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mct.bench.job import Job
-from mct.bench.max_load import RESOLUTION, MaxLoad, Tried, find_max_load, next_rate, search
+from mct.bench.max_load import MaxLoad, find_max_load
 from mct.bench.measurement import Block, Start
 from mct.bench.open_loop import Stretch, Traffic, poisson_arrivals
 from mct.bench.queueing import serve
@@ -63,12 +63,18 @@ def find(made_up: SimpleNamespace, folder: Path, services: Services, limit_ms: f
     """The search as users run it, an hour of traffic in a second."""
     data = folder / "data.jsonl"
     data.write_text('{"text": "where is my order", "label": "order"}\n')
-    job = Job((made_up.artifact(folder / "onnx-fp32"),), data, Target("cpu", "cpu", ""), max_seconds=seconds)
+    job = Job(
+        (made_up.artifact(folder / "onnx-fp32"),),
+        data,
+        Target("cpu", "cpu", ""),
+        results=folder / "results",
+        max_seconds=seconds,
+    )
     now_s = [0.0]
-    (found,) = find_max_load(
+    run = find_max_load(
         job, limit_ms, launch=lambda _, __, number: Simulated(made_up, services, number, now_s), clock=lambda: now_s[0]
     )
-    return found
+    return run.results[0]
 
 
 @pytest.mark.parametrize("limit_ms", [8.0, 15.0, 40.0])

@@ -1,0 +1,99 @@
+"""Does `mct compare` cry wolf on this machine, and does it find a tenth? One artifact against itself, again and again.
+
+Run from the repository root after `python results/banking77.py`: `python results/compare_noise.py [--same 40]
+[--slower 20]`. Both sides are the ONNX INT8 form of the Banking77 MiniLM; in the second series every request of B takes
+a tenth longer. Each comparison is what the command line runs, with its cap of 60 s. Every outcome is written to
+compare_noise.json as it comes, and a started series is continued, not begun again; compare_noise.md is the table.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from mct.bench.compare import Limits
+from mct.bench.duel import Duel, run_duel
+from mct.models.folders import read_json, write_atomically, write_json
+from mct.targets.machine import probe_machine
+from mct.targets.target import find_target
+
+HERE = Path(__file__).resolve().parent
+ARTIFACT = HERE.parent / ".cache" / "banking77" / "artifacts" / "minilm" / "onnx-int8"
+TEXTS = HERE.parents[1] / "shared" / "data" / "banking77" / "test.jsonl"
+ROWS = 300
+FOUND = HERE / "compare_noise.json"
+SERIES = {"same": 1.0, "slower": 1.1}
+ASKED = {"same": "at most 2 of 40 called different", "slower": "at least 19 of 20 called slower"}
+
+
+def main() -> None:
+    """Run what is still missing of both series, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--same", type=int, default=40)
+    parser.add_argument("--slower", type=int, default=20)
+    wanted = vars(parser.parse_args())
+    found = read_json(FOUND) if FOUND.is_file() else {"machine": probe_machine().cpu, "same": [], "slower": []}
+    data = _few_rows()
+    for number in range(max(wanted.values())):
+        for series in [name for name in SERIES if len(found[name]) <= number < wanted[name]]:
+            found[series].append(one(data, SERIES[series], seed=number))
+            write_json(FOUND, found)
+            print(series, len(found[series]), found[series][-1], flush=True)
+    write_atomically(HERE / "compare_noise.md", markdown(found))
+
+
+def one(data: Path, slow_down: float, seed: int) -> dict[str, Any]:
+    """One comparison; its outcome and how long it took."""
+    cpu = find_target("cpu")
+    results = HERE.parent / ".cache" / "compare-noise"
+    duel = Duel(ARTIFACT, ARTIFACT, data, (cpu, cpu), Limits(), results=results, slow_down_b=slow_down, seed=seed)
+    began = time.monotonic()
+    comparison, _ = run_duel(duel)
+    return {
+        "outcome": comparison.latency,
+        "p95_ratio": round(comparison.p95.value, 4),
+        "p95_ci": [round(comparison.p95.low, 4), round(comparison.p95.high, 4)],
+        "p50_ratio": round(comparison.p50.value, 4),
+        "detectable": round(comparison.p95.detectable, 4),
+        "rounds": comparison.p95.rounds,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def _few_rows() -> Path:
+    """The first rows of the test set: the answers, which no cap counts, shall not be what the series waits for."""
+    path = HERE.parent / ".cache" / "compare-noise" / "rows.jsonl"
+    lines = TEXTS.read_text(encoding="utf-8").split("\n")[:ROWS]
+    write_atomically(path, "\n".join(lines) + "\n")
+    return path
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """Outcomes per series."""
+    lines = [
+        "# `mct compare` on a real, noisy machine",
+        "",
+        f"ONNX INT8 of the Banking77 MiniLM against itself, {found['machine']}, two threads.",
+        "",
+        "| B is | runs | faster | slower | no difference | inconclusive | interval holds the truth | seconds, "
+        "median and most | asked for |",
+        "|--|--:|--:|--:|--:|--:|--:|--:|--|",
+    ]
+    for series, factor in SERIES.items():
+        runs = found[series]
+        if not runs:
+            continue
+        count = {name: sum(run["outcome"] == name for run in runs) for name in ("faster", "slower", "no difference")}
+        unsure = len(runs) - sum(count.values())
+        held = sum(run["p95_ci"][0] <= factor <= run["p95_ci"][1] for run in runs)
+        seconds = sorted(run["seconds"] for run in runs)
+        lines.append(
+            f"| {'the same' if factor == 1 else f'slower by {factor - 1:.0%} of its model time'} | {len(runs)} "
+            f"| {count['faster']} | {count['slower']} | {count['no difference']} | {unsure} | {held} of {len(runs)} "
+            f"| {seconds[len(seconds) // 2]:.0f}, {seconds[-1]:.0f} | {ASKED[series]} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
