@@ -22,6 +22,8 @@ from mct import MctError, __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mct.bench.job import Job
+
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 BAD_INPUT = 2
 
@@ -227,16 +229,21 @@ def compress(
 @click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Cap on the timing.  [default: 75]")
 @click.option("--rigorous", is_flag=True, help="Take MLPerf's number of requests (50,425 for P95) of each.")
+@click.option("--load", "qps", type=click.FloatRange(min=0, min_open=True), help="Serve QPS requests a second instead.")
+@click.option("--find-max-load", "find_max", is_flag=True, help="Search the highest load that meets the budget's P95.")
+@click.option("--limit", is_flag=True, help="Measure the machine's limit first, once, and show the share reached.")
 @click.option("--seed", default=0, show_default=True, help="Decides the order of the texts.")
 @click.option("--json", "json_file", type=FILE, help="Also write the result to this file.")
 def bench(
     artifacts: tuple[Path, ...], data: Path, target: str, budget: str | None, baseline: Path | None,
     budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...], results: Path,
-    max_seconds: float | None, rigorous: bool, seed: int, json_file: Path | None,
+    max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool, limit: bool, seed: int,
+    json_file: Path | None,
 ) -> int:  # fmt: skip
     """Measure P95 latency and quality of ARTIFACTS (or checkpoints), and judge them against a budget.
 
-    All are measured in turns, in fresh processes, on the texts of --data. Exits with 0 when the budget is met, 1 when
+    All are measured in turns, in fresh processes, on the texts of --data. With --load, requests arrive at that rate
+    whether or not the last is done, and latency counts from the arrival. Exits with 0 when the budget is met, 1 when
     it is missed, 3 when the data cannot tell.
     """
     from mct.bench.job import Job, run_job, worst_outcome
@@ -255,11 +262,36 @@ def bench(
         seed=seed,
         max_seconds=max_seconds,
         rigorous=rigorous,
+        limit=limit,
     )
+    if qps is not None or find_max:
+        return _bench_load(job, qps, json_file)
     with shown() as report:
         result = run_job(job, report)
     _show_result(result, results, json_file)
     return EXIT_CODES[worst_outcome(result)]
+
+
+def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
+    """Serve `qps` requests a second, or without one search the highest load; the table on stdout."""
+    from mct.bench.load import run_load
+    from mct.bench.load_table import load_table, max_load_table
+    from mct.bench.max_load import find_max_load
+    from mct.models.folders import read_json, write_json
+    from mct.models.progress import shown
+
+    with shown() as report:
+        if qps is not None:
+            run = run_load(job, qps, report)
+            click.echo(load_table(run.results), nl=False)
+            outcomes, path = [each.outcome for each in run.results], run.path
+        else:
+            search = find_max_load(job, report=report)
+            click.echo(max_load_table(search.results), nl=False)
+            outcomes, path = [each.outcome for each in search.results], search.path
+    if json_file is not None:
+        write_json(json_file, read_json(path))
+    return max((EXIT_CODES[outcome] for outcome in outcomes), key=(0, 3, 1).index)
 
 
 @commands.command()
@@ -410,6 +442,23 @@ def targets_list(targets_file: Path | None, as_json: bool) -> None:
         return
     for target in found:
         click.echo(f"{target.name:<10} {target.device:<6} {target.about}")
+
+
+@targets.command("limit")
+@click.option("--target", default="cpu", show_default=True, help="With the threads of this target.")
+@click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
+@click.option("--again", is_flag=True, help="Measure again, though it is known.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def targets_limit(target: str, targets_file: Path | None, again: bool, as_json: bool) -> None:
+    """Say how fast this machine's runtimes multiply and read at best. Measured once, in about seven seconds."""
+    from mct.bench.sampling import plan_bench
+    from mct.targets.limit import find_limit
+    from mct.targets.machine import probe_machine
+    from mct.targets.target import find_target
+
+    plan = plan_bench(probe_machine(), find_target(target, targets_file).threads)
+    found = find_limit(plan.threads, plan.affinity, again)
+    click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
 
 
 @targets.command("probe")

@@ -19,6 +19,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
+from mct import MctError
 from mct.bench.job import Job
 from mct.bench.launch import WorkerDied, start_worker
 from mct.bench.load import CAP, LEAST_REQUESTS, Launch, Loaded, Server, closed_block, failed, make_ready
@@ -43,6 +44,8 @@ RESOLUTION = 0.05
 """The gap between meeting and missing at which the search ends, as a share of the rate."""
 LOWEST = 0.02
 """The lowest load tried, as a share of the highest: what misses the limit there misses it without any queue."""
+IDLE = 0.05
+"""Share of capacity up to which there is as good as no queue."""
 FIRST_STEP = 0.1
 HEADROOM = 1.25
 """The highest load tried over what the closed loop got through: its mean is no exact bound."""
@@ -89,10 +92,12 @@ class MaxLoad:
 
     @property
     def outcome(self) -> str:
-        """ "pass" where some load meets the limit, "fail" where none does, "inconclusive" where neither was shown."""
+        """ "pass" where some load meets the limit, "fail" where not even the lowest does; unsteady runs cannot pass."""
         if self.meets_qps > 0:
-            return "pass"
-        return "inconclusive" if self.misses_qps is None else "fail"
+            return "inconclusive" if self.reasons else "pass"
+        lowest = min(self.tried, key=lambda each: each.qps, default=None)
+        is_hopeless = lowest is not None and lowest.answer == "misses" and lowest.qps <= IDLE * self.capacity_qps
+        return "fail" if is_hopeless else "inconclusive"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -111,15 +116,19 @@ class MaxLoadRun:
 
 def find_max_load(
     job: Job,
-    limit_ms: float,
+    limit_ms: float | None = None,
     report: Report = silent,
     launch: Launch = start_worker,
     clock: Callable[[], float] = monotonic,
 ) -> MaxLoadRun:
     """Search the highest rate of each subject of the job, one subject after the other, and store what was found.
 
-    MctError where a subject cannot be run, or for whatever else the user can mend.
+    `limit_ms` None takes the P95 limit of the job's budget. MctError where there is none, where a subject cannot be
+    run, or for whatever else the user can mend.
     """
+    limit_ms = limit_ms or (job.budget.p95_ms if job.budget else None)
+    if limit_ms is None:
+        raise MctError("there is no P95 limit to search the highest load for", "name a budget with one: --budget")
     ready = make_ready(job, "mct-max-load", MAX_SECONDS)
     count = len(ready.subjects)
     results = tuple(

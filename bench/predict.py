@@ -20,19 +20,19 @@ from mct.targets.runtimes import Executable, Runtime, Session, open_session
 if TYPE_CHECKING:
     from mct.models.tokens import Encode, Tokens
 
-Decode = Callable[[Mapping[str, Any]], str]
+Decode = Callable[[Mapping[str, Any], int], str]
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """The three steps of a request, each a function: text to tokens, tokens to arrays, arrays to the answer."""
+    """The three steps of a request, each a function: text to tokens, tokens to arrays, a row of these to the answer."""
 
     encode: Encode
     infer: Session
     decode: Decode
 
     def __call__(self, text: str) -> str:
-        return self.decode(self.infer([self.encode(text)]))
+        return self.decode(self.infer([self.encode(text)]), 0)
 
 
 class Timings(NamedTuple):
@@ -87,7 +87,7 @@ def time_requests(predictor: Predictor, texts: Sequence[str], cap_ns: int) -> Ti
         entered = clock()
         outputs = infer([tokens])
         left = clock()
-        decode(outputs)
+        decode(outputs, 0)
         ended = clock()
         end_to_end[index] = ended - began
         model[index] = left - entered
@@ -96,12 +96,24 @@ def time_requests(predictor: Predictor, texts: Sequence[str], cap_ns: int) -> Ti
     return Timings(end_to_end[: index + 1], model[: index + 1])
 
 
+def answer_all(predictor: Predictor, texts: Sequence[str], at_once: int) -> tuple[list[str], list[int]]:
+    """The answer to every text and its length in tokens, `at_once` texts to a call: untimed, for the quality score."""
+    answers: list[str] = []
+    lengths: list[int] = []
+    for first in range(0, len(texts), at_once):
+        batch = [predictor.encode(text) for text in texts[first : first + at_once]]
+        outputs = predictor.infer(batch)
+        answers += [predictor.decode(outputs, row) for row in range(len(batch))]
+        lengths += [len(tokens.ids) for tokens in batch]
+    return answers, lengths
+
+
 def _decoder(task: str, labels: Sequence[str]) -> Decode:
     if task != "sequence-classification":
         raise MctError(f"mct cannot bench the task {task!r} yet", "it can bench: sequence-classification")
     names = tuple(labels)
 
-    def top_label(outputs: Mapping[str, Any]) -> str:
-        return names[int(outputs["logits"][0].argmax())]
+    def top_label(outputs: Mapping[str, Any], row: int) -> str:
+        return names[int(outputs["logits"][row].argmax())]
 
     return top_label

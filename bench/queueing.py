@@ -54,8 +54,8 @@ def queue_percentile(processes: Sequence[Floats], p: float, memory: float, confi
     """The p-percentile of latencies that queued, one array per process in time order, with its two-sided interval.
 
     Successive requests wait in the same queue, so n of them are worth n / `memory` (`relaxation`) at most. A short
-    sample does not show that of itself: without it the interval at utilisation 0.9 covers one time in three. None
-    where what was seen is worth too little.
+    sample does not show that of itself: left to it, the interval covers 85 % of the time at utilisation 0.8 with 3,000
+    requests a process, and 35 % at 0.9 with 500 (simulated). None where what was seen is worth too little.
     """
     return estimate_percentile(processes, p, confidence, least_inflation=memory)
 

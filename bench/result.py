@@ -109,9 +109,7 @@ def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Me
         "task": subject.task,
         "latency": None if latency is None else latency.as_json(),
         "model_only": None if model_only is None else model_only.as_json(),
-        "limit": _limit(
-            asked, measured, None if model_only is None or model_only.p50 is None else model_only.p50.value
-        ),
+        "limit": _limit(asked, measured, model_only),
         "tokens": _tokens(measured),
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,

@@ -23,6 +23,8 @@ from mct.bench.dependence import Floats, autocorrelation, measure_dependence, no
 
 Decision = Literal["below", "above", "undecided"]
 
+FEWEST_PROCESSES = 3
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -81,6 +83,7 @@ def estimate_percentile(
 
     Each block is one process's samples in time order. None is the refusal: fewer samples, or fewer samples' worth of
     information, than `minimum_sample(p, confidence)`. With a single block the interval speaks of that process only.
+    Where processes differ so much that many samples are worth too few, the processes themselves are the sample.
     `least_inflation` is dependence known beforehand, which a short sample may fail to show.
     """
     sample = _pool(blocks)
@@ -91,8 +94,26 @@ def estimate_percentile(
     low = _bound(sample, worth, p, (1 + confidence) / 2)
     high = _bound(sample, worth, p, (1 - confidence) / 2)
     if low is None or high is None:
-        return None
+        return _estimate_by_process(blocks, p, confidence, worth)
     return Estimate(value, low, high, len(sample), int(worth), confidence)
+
+
+def _estimate_by_process(blocks: Sequence[Floats], p: float, confidence: float, worth: float) -> Estimate | None:
+    """The percentile with a t-interval over the logarithms of the processes' own percentiles, stretched to hold it.
+
+    None with fewer than `FEWEST_PROCESSES`, or where one has too few samples for a percentile of its own: then it is
+    the samples that are missing.
+    """
+    processes = [block for block in blocks if len(block)]
+    few = minimum_sample(p, confidence)
+    if len(processes) < FEWEST_PROCESSES or min(len(block) for block in processes) < few:
+        return None
+    value = percentile(_pool(processes), p)
+    logs = np.log([percentile(block, p) for block in processes])
+    reach = special.stdtrit(len(logs) - 1, (1 + confidence) / 2) * np.std(logs, ddof=1) / np.sqrt(len(logs))
+    low, high = float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))
+    n = sum(len(block) for block in processes)
+    return Estimate(value, min(low, value), max(high, value), n, int(worth), confidence)
 
 
 def decide_below(

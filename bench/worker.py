@@ -30,7 +30,7 @@ from typing import Any
 from mct import MctError
 from mct.bench.energy import package_energy_uj, spent_uj
 from mct.bench.open_loop import poisson_arrivals, serve_traffic
-from mct.bench.predict import Predictor, import_runtime, open_predictor, slowed, time_requests
+from mct.bench.predict import Predictor, answer_all, import_runtime, open_predictor, slowed, time_requests
 from mct.bench.warm_up import CAP_S, WarmUp, warm_up
 from mct.targets.runtimes import Executable, runtime_for
 
@@ -49,6 +49,7 @@ class Bench:
     predictor: Predictor
     texts: Sequence[str]
     order: Iterator[int]
+    answers_at_once: int
 
     def next_texts(self, count: int) -> list[str]:
         """The next `count` texts of the order."""
@@ -90,7 +91,7 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
     predictor = slowed(predictor, job["slow_down"])
     loaded = perf_counter()
     read_after = _read_mb()
-    bench = Bench(predictor, job["texts"], shuffled_forever(len(job["texts"]), job["seed"]))
+    bench = Bench(predictor, job["texts"], shuffled_forever(len(job["texts"]), job["seed"]), runtime.answers_at_once)
     predictor(bench.texts[0])
     called = perf_counter()
     _call_every_length(bench)
@@ -163,12 +164,9 @@ def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
 
 
 def answer(bench: Bench, first: int, last: int) -> Reply:
-    """Labels and token counts of rows `first` up to `last` (not included), one request each, as users make them."""
-    texts = bench.texts[first:last]
-    return {
-        "labels": [bench.predictor(text) for text in texts],
-        "tokens": [len(bench.predictor.encode(text).ids) for text in texts],
-    }
+    """Labels and token counts of rows `first` up to `last` (not included)."""
+    labels, tokens = answer_all(bench.predictor, bench.texts[first:last], bench.answers_at_once)
+    return {"labels": labels, "tokens": tokens}
 
 
 def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:

@@ -21,7 +21,7 @@ from mct.targets.runtimes import Executable, Session, open_session, original, ru
 
 FULL_PRECISIONS = {"fp32", "f32"}
 
-# Largest |difference| of an output at full precision. llama.cpp computes GELU by its tanh approximation, from a table in
+# Largest |difference| of an output at full precision. llama.cpp takes GELU by its tanh approximation from a table in
 # half precision: that alone moved logits of real classifiers by 0.01. A tensor in the wrong place moves them by tenths.
 TOLERANCE = {"onnx": 1e-3, "openvino": 1e-3, "gguf": 3e-2}
 

@@ -122,7 +122,7 @@ def _from_hub(_: Sequence[Row], seed: int) -> Classifier:
 
 SIZES = {
     "tiny": Size(3_200, 320, 2_320, _from_scratch, Training(epochs=3, learning_rate=2e-3)),
-    "small": Size(18_000, 1_500, 5_000, _from_package, Training(epochs=1, learning_rate=2e-4, frozen_embeddings=True)),
+    "small": Size(30_000, 3_000, 5_000, _from_package, Training(epochs=1, learning_rate=2e-4, frozen_embeddings=True)),
     "full": Size(50_000, 5_000, 36_250, _from_hub, Training(epochs=1, learning_rate=5e-5)),
 }
 

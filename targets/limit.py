@@ -68,6 +68,18 @@ class MachineLimit:
         """Plain values."""
         return asdict(self)
 
+    def describe(self) -> str:
+        """A few lines for people."""
+        reading = ", ".join(f"{size} MB {rate:.0f}" for size, rate in self.read_gb_per_s.items())
+        return "\n".join(
+            [
+                f"threads           {self.threads}",
+                f"INT8 products     {self.int8_square:.0f} GOP/s square, {self.int8_skinny:.0f} of 16 rows",
+                f"FP32 products     {self.fp32_square:.0f} GOP/s square, {self.fp32_skinny:.0f} of 16 rows",
+                f"reading, GB/s     {reading}",
+            ]
+        )
+
 
 def find_limit(threads: int, affinity: Sequence[int] = (), again: bool = False) -> MachineLimit:
     """The limit for so many threads on these CPUs: from the cache, else (or `again`) measured and put there.

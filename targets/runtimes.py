@@ -46,20 +46,25 @@ class Executable:
 
 @dataclass(frozen=True)
 class Runtime:
-    """One table row: the format it runs, the library and pip extra it needs, the function that opens a session."""
+    """One table row: the format it runs, the library and pip extra it needs, the function that opens a session.
+
+    `answers_at_once`: how many inputs one call may take without changing any answer. Dynamic INT8 takes its range from
+    the whole batch, static shapes and llama.cpp gain nothing from one: 1 for these.
+    """
 
     name: str
     format: str
     distribution: str
     extra: str
     open: str
+    answers_at_once: int = 1
 
 
 RUNTIMES = (
     Runtime("onnxruntime", "onnx", "onnxruntime", "onnx", "mct.targets.run_onnxruntime:open_session"),
     Runtime("openvino", "openvino", "openvino", "openvino", "mct.targets.run_openvino:open_session"),
     Runtime("llama.cpp", "gguf", "llama-cpp-python", "gguf", "mct.targets.run_llama:open_session"),
-    Runtime("torch", "checkpoint", "torch", "compress", "mct.targets.run_torch:open_session"),
+    Runtime("torch", "checkpoint", "torch", "compress", "mct.targets.run_torch:open_session", answers_at_once=32),
 )
 
 

@@ -25,7 +25,7 @@ def _sleeping(before_s: float, inside_s: float, after_s: float, seen: list[str])
         time.sleep(inside_s)
         return {"logits": np.array([[0.0, float(batch[0].ids[0])]], dtype=np.float32)}
 
-    def decode(outputs: Mapping[str, Any]) -> str:
+    def decode(outputs: Mapping[str, Any], row: int) -> str:
         time.sleep(after_s)
         return str(outputs["logits"].argmax())
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 
 from mct.bench.dependence import indicator_correlation, measure_dependence
@@ -93,6 +94,26 @@ def test_processes_that_differ_widen_the_interval() -> None:
     calm, uneven = estimate_percentile(alike, 0.95), estimate_percentile(shifted, 0.95)
     assert calm is not None and uneven is not None
     assert uneven.effective_n < calm.effective_n / 5
+
+
+def uneven_processes(rng: np.random.Generator, count: int, spread: float) -> list[NDArray[np.float64]]:
+    """Processes whose levels differ by a log-normal factor, 500 log-normal latencies each."""
+    return [rng.lognormal(rng.normal(0, spread), 0.3, 500) for _ in range(count)]
+
+
+def test_where_processes_differ_wildly_they_are_the_sample() -> None:
+    """Of 400 runs of four such processes, the interval holds a typical process's P95 in at least nine of ten."""
+    rng = np.random.default_rng(5)
+    truth = float(np.exp(0.3 * 1.6448536))
+    found = [estimate_percentile(uneven_processes(rng, 4, 0.5), 0.95) for _ in range(400)]
+    held = [each for each in found if each is not None and each.low <= truth <= each.high]
+    assert None not in found
+    assert len(held) / len(found) >= 0.9
+
+
+def test_two_processes_that_differ_wildly_say_nothing_of_a_third() -> None:
+    two = [np.random.default_rng(seed).lognormal(seed, 0.3, 500) for seed in range(2)]
+    assert estimate_percentile(two, 0.95) is None
 
 
 def test_stalls_in_clusters_are_seen_though_they_are_no_autoregression() -> None:

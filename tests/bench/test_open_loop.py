@@ -1,0 +1,123 @@
+"""Open-loop traffic for real: the worker keeps its schedule, and what is due while it is busy waits and is counted."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+from mct import MctError
+from mct.bench.job import Job
+from mct.bench.launch import Setting, Worker, start_worker
+from mct.bench.load import plan_traffic, run_load
+from mct.bench.load_store import read_load_samples
+from mct.bench.open_loop import Traffic, poisson_arrivals, serve_traffic
+from mct.bench.subject import identify
+from mct.models.datasets import Dataset
+from mct.targets.target import Target
+
+
+@pytest.fixture
+def worker(tiny_artifact: Path, dataset: Dataset) -> Iterator[Worker]:
+    found = start_worker(identify(tiny_artifact), Setting(dataset.column("text"), 1, (), 3), 0)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def job(tiny_artifact: Path, dataset: Dataset, tmp_path: Path) -> Job:
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in dataset.rows))
+    target = Target("one", "cpu", "", threads=1)
+    return Job((tiny_artifact,), data, target, results=tmp_path / "results", max_seconds=4.0, rounds=2, block_s=0.05)
+
+
+def test_no_request_is_begun_before_its_time_and_none_overlap() -> None:
+    arrivals = poisson_arrivals(400.0, 80, seed=1)
+    times = serve_traffic(lambda text: time.sleep(0.001), ["order"] * 80, arrivals, cap_s=10.0)
+    assert times.scheduled_ns.tolist() == [round(arrival * 1e9) for arrival in arrivals]
+    assert all(due <= began < done for due, began, done in zip(*times, strict=True))
+    assert all(began >= done for began, done in zip(times.started_ns[1:], times.ended_ns, strict=False))
+
+
+def test_a_stall_is_felt_by_every_request_that_was_due_in_it() -> None:
+    """One request takes 50 ms, one is due every 5 ms: a closed loop would count one slow request, here ten waited."""
+    pauses = iter([0.05] + [0.0] * 19)
+    arrivals = [0.005 * number for number in range(20)]
+    times = serve_traffic(lambda text: time.sleep(next(pauses)), ["order"] * 20, arrivals, cap_s=10.0)
+    latency_ms = (np.array(times.ended_ns) - np.array(times.scheduled_ns)) / 1e6
+    assert np.sum(latency_ms > 4) >= 9
+    assert latency_ms[5] == pytest.approx(25, abs=10)
+
+
+def test_traffic_is_cut_off_at_its_cap() -> None:
+    times = serve_traffic(lambda text: time.sleep(0.01), ["order"] * 1000, [0.0] * 1000, cap_s=0.05)
+    assert 5 <= len(times.ended_ns) <= 7
+    assert len(times.scheduled_ns) == len(times.started_ns) == len(times.ended_ns)
+
+
+def test_a_worker_serves_traffic_at_the_rate_asked_for(worker: Worker) -> None:
+    stretch = worker.serve(Traffic(qps=200.0, count=100, seed=5, cap_s=9.0), position=4)
+    assert (stretch.round, stretch.position, stretch.asked) == (0, 4, 100)
+    assert stretch.scheduled_ns.tolist() == [round(each * 1e9) for each in poisson_arrivals(200.0, 100, 5)]
+    assert all(due <= began < done for due, began, done in zip(*_arrays(stretch), strict=True))
+    assert stretch.cpu_s < 0.9 * 0.5, "it sleeps between arrivals"
+    assert worker.run(20, 9.0, 5).end_to_end_ns, "and goes back to closed blocks"
+
+
+def test_a_load_run_shows_both_loops_and_keeps_every_request(job: Job) -> None:
+    run = run_load(job, 100.0)
+    (result,) = run.results
+    assert (result.artifact, result.offered_qps, result.rounds) == ("onnx-fp32", 100.0, 2)
+    assert result.achieved_qps == pytest.approx(100.0, rel=0.1)
+    assert 0 < result.utilisation < 0.5
+    assert result.closed is not None
+    stored = json.loads(run.path.read_text())
+    assert (stored["kind"], stored["results"]) == ("mct-load", [result.as_json()])
+    assert stored["environments"]["onnx-fp32"]["fingerprint"]
+    records = list(read_load_samples(run.path.parent / stored["samples"]))
+    assert [record["kind"] for record in records] == ["block", "stretch", "block"] * 2
+    assert sum(len(record["ended_ns"]) for record in records if record["kind"] == "stretch") == result.requests
+
+
+def test_far_above_capacity_it_says_so(job: Job) -> None:
+    (result,) = run_load(job, 1e6).results
+    assert (result.state, result.p95, result.outcome) == ("above capacity", None, "fail")
+    assert result.climb[-1] > result.climb[0]
+    assert result.achieved_qps < 1e6
+
+
+def test_a_subject_that_cannot_run_is_an_error_with_its_name(job: Job, tiny_artifact: Path) -> None:
+    def die(*_: object) -> Worker:
+        (tiny_artifact / "onnx" / "model.onnx").write_bytes(b"not a model")
+        return start_worker(identify_before, Setting(["order"], 1, (), 0), 1)
+
+    identify_before = identify(tiny_artifact)
+    with pytest.raises(MctError, match="onnx-fp32 could not be run: onnxruntime cannot open"):
+        run_load(job, 10.0, launch=die)
+
+
+def test_busier_traffic_is_watched_longer_within_the_time(made_up: object) -> None:
+    blocks = [made_up.block([2.0] * 100)]  # type: ignore[attr-defined]
+    assert plan_traffic(50.0, blocks, 100.0, 0).count == 500
+    assert plan_traffic(400.0, blocks, 100.0, 0).count == 5386  # 150 relaxations of 35.9 requests
+    assert plan_traffic(400.0, blocks, 5.0, 0).count == 2000
+    assert plan_traffic(5000.0, blocks, 2.0, 7) == Traffic(5000.0, 10_000, 7, 5.0)
+
+
+def test_the_command_line_takes_a_load(run_mct: Callable[..., CompletedProcess[str]], job: Job, tmp_path: Path) -> None:
+    common = ("bench", job.paths[0], "--data", job.data, "--results", tmp_path / "store", "--max-seconds", 2)
+    done = run_mct(*common, "--load", 1_000_000, "--json", tmp_path / "load.json")
+    assert done.returncode == 1, done.stderr
+    assert "none: above capacity" in done.stdout
+    assert json.loads((tmp_path / "load.json").read_text())["kind"] == "mct-load"
+    refused = run_mct(*common, "--find-max-load")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "hint: name a budget" in refused.stderr
+
+
+def _arrays(stretch: object) -> list[list[int]]:
+    return [list(getattr(stretch, name)) for name in ("scheduled_ns", "started_ns", "ended_ns")]
