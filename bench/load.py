@@ -32,10 +32,12 @@ MAX_SECONDS = 60.0
 LEAST_REQUESTS = 500
 MEMORIES = 150
 """A stretch lasts this many relaxations of its queue where time allows: P95 is then known to about 20 %."""
+MOST_UTILISATION = 0.99
+"""What is planned for, at most: the memory of a queue has no bound."""
 LEAST_S = 2.0
 CAP_BLOCKS = 5
 CAP = 2.0
-"""A stretch is cut off at this many times its planned length: well above capacity it would not end."""
+"""A stretch is cut off at this many times its planned length: the machine got far slower than it was before."""
 
 
 class Server(Protocol):
@@ -135,13 +137,16 @@ def closed_block(ready: Loaded, name: str, server: Server, position: int) -> Blo
 
 
 def plan_traffic(qps: float, blocks: Sequence[Block], seconds: float, seed: int) -> Traffic:
-    """As much traffic as the queue's memory asks for, judged by the closed loop, within `seconds`."""
-    relaxation = load("mct.bench.queueing:relaxation")
+    """As much traffic as the queue's memory asks for, judged by the closed loop, within about `seconds`.
+
+    The further above capacity, the sooner it shows: there as much is sent as for the inverse utilisation.
+    """
     times = [value for block in blocks for value in block.end_to_end_ns]
-    utilisation = qps * sum(times) / len(times) / 1e9
-    wanted = max(LEAST_REQUESTS, MEMORIES * relaxation(min(utilisation, 0.99)))
-    count = max(1, round(min(wanted, qps * seconds)))
-    return Traffic(qps, count, seed, CAP * count / qps + 1.0)
+    capacity = 1e9 * len(times) / sum(times)
+    memory = load("mct.bench.queueing:relaxation")(min(qps / capacity, capacity / qps, MOST_UTILISATION))
+    served = min(qps, capacity)
+    count = max(1, round(min(max(LEAST_REQUESTS, MEMORIES * memory), served * seconds)))
+    return Traffic(qps, count, seed, CAP * count / served + 1.0)
 
 
 def overhead_s(start: Start) -> float:

@@ -8,7 +8,7 @@ there is no P95 to print; the P95 of each tenth of the run is kept instead, to s
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import inf, sqrt
+from math import exp, inf, log, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ Interval = tuple[float, float]
 TAIL = 0.95
 CONFIDENCE = 0.95
 PARTS = 10
+MOST_LOG = 100.0
 ENOUGH = 10
 """A stretch must last this many relaxations of its queue before its latencies tell of a steady state."""
 CLIMB_CONFIDENCE = 0.99
@@ -115,9 +116,13 @@ def settled(queue: Queue, utilisation: float) -> list[Floats]:
 
 
 def measure_utilisation(qps: float, stretches: Sequence[Queue]) -> tuple[float, Interval]:
-    """Mean utilisation over processes and its interval by Student's t; `stretches` holds one queue per process."""
+    """Mean utilisation over processes and its interval; `stretches` holds one queue per process.
+
+    Student's t on logarithms: processes and moments differ by a factor, and no utilisation is below 0.
+    """
     shares = [qps * float(np.concatenate(queue.busy_ms).mean()) / 1e3 for queue in stretches]
-    return float(np.mean(shares)), student(shares, CONFIDENCE)
+    low, high = student([log(share) for share in shares], CONFIDENCE)
+    return float(np.mean(shares)), (exp(low), exp(high) if high < MOST_LOG else inf)
 
 
 def student(values: Sequence[float], confidence: float) -> Interval:
@@ -224,7 +229,7 @@ def _state(queue: Queue, utilisation: Interval, memory: float, p95: Estimate | N
         return "above capacity", (f"requests come {low:.2f} to {high:.2f} times as fast as they can be served",)
     reasons = []
     if high >= 1:
-        reasons.append(f"utilisation is {max(low, 0):.2f} to {high:.2f}: it may be above capacity")
+        reasons.append(f"utilisation is {low:.2f} to {high:.2f}: it may be above capacity")
     if min(map(len, queue.latency_ms)) < ENOUGH * memory:
         reasons.append(f"the queue remembers about {memory:.0f} requests, too many for this run: give it more time")
     elif p95 is None:

@@ -81,7 +81,11 @@ def begin_load(
 
 
 def read_load_samples(path: Path) -> Iterator[dict[str, Any]]:
-    """The raw records of a run, in the order in which they came."""
+    """The raw records of a run, in the order in which they came. A last one cut short by a kill is left out."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+        try:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+        except EOFError:
+            return

@@ -21,7 +21,7 @@ STATES = {"steady": "✓ yes", "above capacity": "✗ ABOVE CAPACITY", "undecide
 def load_table(results: Sequence[LoadResult]) -> str:
     """One row per artifact, and below it why a row has no percentiles or cannot be trusted."""
     rows = [_row(HEAD), _row(("---", *["---:"] * (len(HEAD) - 2), "---")), *(_row(_cells(each)) for each in results)]
-    return "\n".join([*rows, "", *_remarks([(each.artifact, each.reasons) for each in results]), _reading()]) + "\n"
+    return "\n".join([*rows, "", *_remarks([(_at(each), each.reasons) for each in results]), _reading()]) + "\n"
 
 
 def max_load_table(results: Sequence[MaxLoad]) -> str:
@@ -41,7 +41,7 @@ def _cells(result: LoadResult) -> tuple[str, ...]:
         result.artifact,
         f"{result.offered_qps:g}",
         f"{result.achieved_qps:.1f}",
-        f"{result.utilisation:.0%} ({max(low, 0):.0%} to {high:.0%})",
+        f"{result.utilisation:.0%} ({low:.0%} to {high:.0%})",
         _value(result.p50) if steady else "-",
         _interval(result.p95) if steady else none,
         _value(result.p99) if steady else "-",
@@ -49,6 +49,10 @@ def _cells(result: LoadResult) -> tuple[str, ...]:
         f"{result.climb[0]:.1f} → {result.climb[-1]:.1f}",
         STATES[result.state],
     )
+
+
+def _at(result: LoadResult) -> str:
+    return f"{result.artifact} at {result.offered_qps:g}/s"
 
 
 def _max_cells(result: MaxLoad) -> tuple[str, ...]:

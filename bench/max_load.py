@@ -170,7 +170,8 @@ def next_rate(tried: Sequence[Tried], guess: float, highest: float) -> float | N
         return None
     below, above = guess * (1 - FIRST_STEP), guess * (1 + FIRST_STEP)
     wished = next((rate for rate in (below, above) if low < rate < high and not between), (low + high) / 2)
-    return max(lowest, wished)
+    rate = max(lowest, wished)
+    return None if any(each.qps == rate for each in tried) else rate
 
 
 def _gap(tried: Sequence[Tried], highest: float) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 Calibration texts are never evaluation texts: rows that stand in both are left out of the calibration.
 """
 
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ PARITY_TEXTS = 500
 def gather(
     plan: Plan, data: Path | None, evaluation: Path | None, renames: Mapping[str, str], seed: int
 ) -> tuple[Material, list[str]]:
-    """The material of a plan, and the texts its exports are checked on (at most 500).
+    """The material of a plan, and the texts its exports are checked on (at most 500, drawn by `seed`).
 
     Files that are not given are taken from the checkpoint's own `data` folder where it has one. Without evaluation
     texts the built-in shop messages serve. MctError where a calibrated pass has no texts.
@@ -34,8 +35,15 @@ def gather(
     for route in plan.routes:
         if route.calibrated and calibration is None:
             raise MctError(f"{route.name} is calibrated on your own texts, and none were given", "add --data FILE")
-    texts = (checked_on or calibration or _shop_messages()).column("text")[:PARITY_TEXTS]
+    texts = _drawn((checked_on or calibration or _shop_messages()).column("text"), seed)
     return Material(checkpoint, calibration, probe_machine(), seed), texts
+
+
+def _drawn(texts: list[str], seed: int) -> list[str]:
+    """At most `PARITY_TEXTS` of them, in file order; drawn, because many files are sorted by label."""
+    if len(texts) <= PARITY_TEXTS:
+        return texts
+    return [texts[row] for row in sorted(random.Random(seed).sample(range(len(texts)), PARITY_TEXTS))]
 
 
 def _texts(checkpoint: Checkpoint, given: Path | None, own: str, renames: Mapping[str, str]) -> Dataset | None:

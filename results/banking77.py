@@ -37,6 +37,7 @@ CHECKPOINTS = ("minilm", "distilbert", "roberta")
 FULL_TOLERANCE = {"onnx-fp32": 1e-3, "openvino-fp32": 1e-3, "gguf-f32": 1e-2}
 LEAST_AGREEMENT = {"onnx-int8": 0.98, "openvino-int8": 0.98, "gguf-q8_0": 0.995}
 BUCKET_LIMIT = 1.3
+MODEL_FILES = {".onnx", ".xml", ".bin", ".gguf", ".safetensors"}
 
 
 def main() -> None:
@@ -70,8 +71,9 @@ def _parity_row(name: str, folder: Path) -> dict[str, Any]:
         met = parity["max_abs_delta"] <= FULL_TOLERANCE[form] and parity["agreement"] == 1.0
     else:
         met = parity["agreement"] >= LEAST_AGREEMENT.get(form, 0.0)
-    size_mb = (folder / artifact.model).stat().st_size / 1e6
-    return {"checkpoint": name, "form": form, "model_file_mb": round(size_mb, 1), **parity, "met": met}
+    files = [folder / name for name in artifact.files if Path(name).suffix in MODEL_FILES]
+    size_mb = sum(file.stat().st_size for file in files) / 1e6
+    return {"checkpoint": name, "form": form, "model_mb": round(size_mb, 1), **parity, "met": met}
 
 
 def buckets(artifacts: Path) -> dict[str, float | bool]:
@@ -119,7 +121,7 @@ def markdown(found: dict[str, Any]) -> str:
     lines = [
         "# Banking77: three families through every form",
         "",
-        "| checkpoint | form | model file MB | max \\|Δlogit\\| | same answer on 500 texts | asked for | met |",
+        "| checkpoint | form | model MB | max \\|Δlogit\\| | same answer on 500 texts | asked for | met |",
         "|--|--|--:|--:|--:|--|--|",
     ]
     for row in found["parity"]:
@@ -127,7 +129,7 @@ def markdown(found: dict[str, Any]) -> str:
         full = f"max ≤ {FULL_TOLERANCE[form]:g}, all equal" if form in FULL_TOLERANCE else ""
         asked = full or (f"≥ {LEAST_AGREEMENT[form]:.1%}" if form in LEAST_AGREEMENT else "recorded")
         lines.append(
-            f"| {row['checkpoint']} | {form} | {row['model_file_mb']} | {row['max_abs_delta']:.2g} "
+            f"| {row['checkpoint']} | {form} | {row['model_mb']} | {row['max_abs_delta']:.2g} "
             f"| {row['agreement']:.2%} | {asked} | {'yes' if row['met'] else 'NO'} |"
         )
     mixed = found["buckets"]

@@ -148,6 +148,7 @@ def test_the_search_steps_as_worked_by_hand() -> None:
     assert next_rate(steps, 100.0, 200.0) == pytest.approx(100.0)
     assert next_rate([tried(97.0, "meets"), tried(100.0, "misses")], 100.0, 200.0) is None
     assert next_rate([tried(4.0, "misses")], 100.0, 200.0) is None
+    assert next_rate([tried(4.0, "open"), tried(7.0, "misses")], 100.0, 200.0) is None, "never the same rate twice"
 
 
 def test_the_search_ends_when_the_time_is_over() -> None:

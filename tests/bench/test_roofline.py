@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
@@ -26,8 +27,6 @@ CONFIG = {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "int
 @pytest.fixture
 def minilm(made_up: SimpleNamespace, tmp_path: Path) -> Subject:
     """A subject that says it is MiniLM; only its config.json is read."""
-    from dataclasses import replace
-
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     subject: Subject = made_up.subject(labels=[str(number) for number in range(77)])
     return replace(subject, executable=replace(subject.executable, folder=tmp_path))
@@ -88,16 +87,14 @@ def test_an_unknown_architecture_has_no_limit(minilm: Subject, config: dict[str,
 def test_a_stored_result_has_the_share_and_computes_it_again(
     minilm: Subject, measured: Callable[..., Measurement], dataset: Dataset, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
-    measurement = replace(measured(), subject=minilm)
+    truth = dataset.column("label")
+    measurement = replace(measured(truth=truth, answers=truth), subject=minilm)
     asked = ask([minilm], dataset, BenchPlan(2), limit=ask_limit([minilm], MACHINE))
     result = read_result(append(tmp_path / "store", asked, [measurement], dataset))
     (entry,) = result["artifacts"]
     assert entry["limit"]["tokens"] == 5
-    assert entry["limit"]["share"] == pytest.approx(
-        entry["limit"]["least_ms"] / entry["model_only"]["p50_ms"], rel=1e-3
-    )
+    share = entry["limit"]["least_ms"] / entry["model_only"]["p50_ms"]
+    assert entry["limit"]["share"] == pytest.approx(share, rel=1e-3)
     assert recompute(tmp_path / "store" / result["samples"]) == result
     assert f"- **{minilm.name}**: {entry['limit']['share']:.0%}." in markdown_table(result)
     older = {**result, "artifacts": [{key: value for key, value in entry.items() if key != "limit"}]}
@@ -115,6 +112,5 @@ def test_bench_uses_a_known_limit_and_measures_none_unasked(
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in dataset.rows))
     words = ("bench", tiny_artifact, "--data", tmp_path / "data.jsonl", "--max-seconds", 1, "--results", tmp_path / "s")
     assert run_mct(*words).returncode == 0
-    assert not (tmp_path / "cache").exists()
+    assert not limits.cache_folder().exists()
     assert read_result(list_results(tmp_path / "s")[0])["limit"] is None
-    assert limits.cache_folder() == tmp_path / "cache" / "mct"
