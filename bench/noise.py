@@ -2,11 +2,12 @@
 
 Noise is measured where it acts, per block of requests: CPU time that neighbours took (other virtual machines: stolen;
 other processes: waited), and the A/A floor, the spread between blocks of one and the same artifact. A run that fails
-here says what to do about it, and its latency cannot pass.
+here says what to do about it, and its latency passes only where noise of that size could not have mattered.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,14 @@ class Stability:
     floor_p50: float | None
     floor_p95: float | None
     drift: float | None
+
+    @property
+    def disturbance(self) -> float:
+        """The largest relative error that this noise may have caused; infinite where how processes differ is unknown."""
+        if self.drift is None:
+            return inf
+        taken = min(0.99, self.stolen_share + (self.waited_share or 0.0))
+        return max(self.drift, self.floor_p95 or 0.0, taken / (1 - taken))
 
     def as_json(self) -> dict[str, Any]:
         """As result.schema.json has it."""
