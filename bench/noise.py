@@ -45,7 +45,7 @@ class Stability:
 
     @property
     def disturbance(self) -> float:
-        """The largest relative error that this noise may have caused; infinite where how processes differ is unknown."""
+        """The largest relative error that this noise may have caused; infinite where only one process was seen."""
         if self.drift is None:
             return inf
         taken = min(0.99, self.stolen_share + (self.waited_share or 0.0))

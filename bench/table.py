@@ -21,8 +21,22 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     """The table of one result, and below it the lines that did not pass, each with its reason."""
     rows = [_cells(entry) for entry in result["artifacts"]]
     parts = ["\n".join([_row(HEAD), _row(["---"] * LEFT + ["---:"] * (len(HEAD) - LEFT)), *map(_row, rows)])]
-    parts += [text for text in (_reasons(result["artifacts"]), _limits(result["artifacts"]), _context(result)) if text]
+    entries = result["artifacts"]
+    parts += [text for text in (_choice(entries), _reasons(entries), _limits(entries), _context(result)) if text]
     return "\n\n".join(parts) + "\n"
+
+
+def _choice(entries: Sequence[Entry]) -> str:
+    """Which to ship: the fastest of those that are shown to meet the budget; "" where there was no budget."""
+    if not any(entry["verdict"] for entry in entries):
+        return ""
+    met = [
+        entry for entry in entries if entry["verdict"] and entry["verdict"]["outcome"] == "pass" and entry["latency"]
+    ]
+    if not met:
+        return "None of these is shown to meet the whole budget."
+    fastest = min(met, key=lambda entry: float(entry["latency"]["p95_ms"]))
+    return f"The fastest that is shown to meet the whole budget: **{fastest['artifact']}**."
 
 
 def _row(cells: Sequence[str]) -> str:

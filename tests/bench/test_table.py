@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,20 @@ def test_every_line_that_did_not_pass_is_listed_with_its_reason(example: dict[st
     listed = [line for line in markdown_table(example).splitlines() if line.startswith("- ")]
     assert len(listed) == 3
     assert listed[-1].startswith("- **gguf-q8_0**, runs: ✗ FAIL (died). The worker was ended by SIGSEGV")
+
+
+def test_the_fastest_that_passed_is_named(example: dict[str, Any]) -> None:
+    router = example["artifacts"][0]
+    slower = deepcopy(router) | {"artifact": "slower"}
+    slower["latency"]["p95_ms"] *= 2
+    for entry, outcome in ((router, "pass"), (slower, "pass")):
+        entry["verdict"] = {"outcome": outcome, "lines": []}
+    example["artifacts"] = [slower, router]
+    assert f"meet the whole budget: **{router['artifact']}**" in markdown_table(example)
+    router["verdict"] = {"outcome": "inconclusive", "lines": []}
+    assert "meet the whole budget: **slower**" in markdown_table(example)
+    slower["verdict"] = {"outcome": "fail", "lines": []}
+    assert "None of these is shown to meet the whole budget" in markdown_table(example)
 
 
 def test_a_clean_pass_has_no_list(example: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def test_few_processes_that_differ_are_inconclusive(made_up: SimpleNamespace, me
 def test_an_unsteady_run_passes_only_where_twice_its_noise_changes_nothing(
     made_up: SimpleNamespace, measured: MakeMeasurement, limit: float, outcome: str
 ) -> None:
-    """Every request takes 1 ms and a quarter of the CPU time was others': 1/3 longer than alone, so 1.67 ms at twice."""
+    """Requests of 1 ms with a quarter of the CPU time taken: 1/3 longer than alone, so 1.67 ms at twice that."""
     blocks = [made_up.block([1.0] * 300, number // 2, number, waited_s=0.1) for number in range(4)]
     line = _only(judge(measured(blocks=blocks), _budget(p95_ms=limit)))
     assert line.outcome == outcome
