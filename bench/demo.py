@@ -23,8 +23,6 @@ from mct.targets.target import find_target
 
 SCENARIO = "intent-router"
 FORMATS = ("onnx", "openvino", "gguf")
-FULL_PRECISION = ("onnx", "fp32")
-"""Made beside the INT8 forms: where a slice is too small to excuse a quantiser's flips, this is what can be shipped."""
 BUILT, COMPRESSED = 0.55, 0.7
 """Shares of the whole at which the router is built and the artifacts are made, as measured on two cores."""
 
@@ -55,15 +53,17 @@ def _router(work: Path, size: str, report: Report) -> Checkpoint:
 
 
 def _artifacts(checkpoint: Checkpoint, out: Path, report: Report) -> list[Path]:
-    smaller, full = (
-        make_plan(checkpoint, FORMATS, ["int8"]),
-        make_plan(checkpoint, *([word] for word in FULL_PRECISION)),
-    )
-    plan = Plan(checkpoint, (*full.routes, *smaller.routes))
+    plan = _plan(checkpoint)
     folders = [out / route.name for route in plan.routes]
     if _are_made_from(checkpoint, folders):
         return folders
     return _compress(plan, out, report)
+
+
+def _plan(checkpoint: Checkpoint) -> Plan:
+    """INT8 in every format, and ONNX at fp32: what can be shipped where a slice is too small to excuse any flip."""
+    full, smaller = make_plan(checkpoint, ["onnx"], ["fp32"]), make_plan(checkpoint, FORMATS, ["int8"])
+    return Plan(checkpoint, (*full.routes, *smaller.routes))
 
 
 def _compress(plan: Plan, out: Path, report: Report) -> list[Path]:

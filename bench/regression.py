@@ -86,7 +86,7 @@ def judge_stored(base: Measurement, head: Measurement, tolerated: float = ACROSS
     limit = f"P95 at most {tolerated:.0%} slower than the stored run"
     shift = compare_runs(per_process_ms(base.blocks), per_process_ms(head.blocks))
     if shift is None:
-        reason = f"Fewer than {minimum_sample(TAIL)} independent requests on one side: allow more seconds."
+        reason = f"One side is worth fewer than {minimum_sample(TAIL)} independent requests: allow more seconds."
         return Line(limit, "-", "inconclusive", reason)
     measured = f"{shift.value:.2f}x [{shift.low:.2f}, {shift.high:.2f}]"
     seen = f"{milliseconds(shift.after)} now, {milliseconds(shift.before)} then"

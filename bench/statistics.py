@@ -94,11 +94,13 @@ def estimate_percentile(
     low = _bound(sample, worth, p, (1 + confidence) / 2)
     high = _bound(sample, worth, p, (1 - confidence) / 2)
     if low is None or high is None:
-        return _estimate_by_process(blocks, p, confidence, worth)
+        return _estimate_by_process(blocks, p, confidence, least_inflation, worth)
     return Estimate(value, low, high, len(sample), int(worth), confidence)
 
 
-def _estimate_by_process(blocks: Sequence[Floats], p: float, confidence: float, worth: float) -> Estimate | None:
+def _estimate_by_process(
+    blocks: Sequence[Floats], p: float, confidence: float, inflation: float, worth: float
+) -> Estimate | None:
     """The percentile with a t-interval over the logarithms of the processes' own percentiles, stretched to hold it.
 
     None with fewer than `FEWEST_PROCESSES`, or where one has too few samples for a percentile of its own: then it is
@@ -106,7 +108,7 @@ def _estimate_by_process(blocks: Sequence[Floats], p: float, confidence: float, 
     """
     processes = [block for block in blocks if len(block)]
     few = minimum_sample(p, confidence)
-    if len(processes) < FEWEST_PROCESSES or min(len(block) for block in processes) < few:
+    if len(processes) < FEWEST_PROCESSES or min(len(block) for block in processes) / inflation < few:
         return None
     value = percentile(_pool(processes), p)
     logs = np.log([percentile(block, p) for block in processes])

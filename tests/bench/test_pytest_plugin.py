@@ -110,7 +110,7 @@ def slower(source: Path, final: Path) -> None:
     graph = model.graph
     producer = next(node for node in graph.node if "logits" in node.output)
     producer.output[list(producer.output).index("logits")] = "true_logits"
-    width, layers, labels = 512, 20, len(artifact.labels)
+    width, layers, labels = 512, 80, len(artifact.labels)
     shapes = [(labels, width), *[(width, width)] * layers, (width, labels)]
     now = "true_logits"
     graph.initializer.append(numpy_helper.from_array(np.zeros((width, width), np.float32), "added"))
@@ -126,7 +126,7 @@ def slower(source: Path, final: Path) -> None:
     seal(artifact, final)
 
 
-def run_tests(project: Path, *words: str, seconds: float = 2) -> subprocess.CompletedProcess[str]:
+def run_tests(project: Path, *words: str, seconds: float = 4) -> subprocess.CompletedProcess[str]:
     (project / "test_shop.py").write_text(PROJECT.replace("SECONDS", str(seconds)), encoding="utf-8")
     registered = any(point.value == "mct.bench.pytest_plugin" for point in entry_points(group="pytest11"))
     plugin = [] if registered else ["-p", "mct.bench.pytest_plugin"]
@@ -172,7 +172,7 @@ def test_against_the_stored_run_regressions_fail_and_no_change_passes(
     assert compared.returncode == 1, compared.stdout + compared.stderr
     assert outcomes(compared) == {
         "test_model[same]": "PASSED", "test_model[slower]": "FAILED", "test_model[mislabelled]": "FAILED"
-    }  # fmt: skip
+    }, compared.stdout  # fmt: skip
 
 
 def test_a_failure_says_what_how_much_and_how_sure(compared: subprocess.CompletedProcess[str]) -> None:
