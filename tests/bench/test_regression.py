@@ -59,8 +59,10 @@ def test_in_turns_five_rounds_decide_nothing() -> None:
     assert "allow more seconds" in line.reason
 
 
-def test_a_side_that_missed_a_round_is_not_compared() -> None:
-    assert judge_same_job(measured(1.0, rounds=8), measured(1.0, rounds=7)).outcome == "inconclusive"
+def test_rounds_that_only_one_side_played_do_not_count() -> None:
+    eight, went_on = measured(1.0, rounds=8, seed=1), measured(1.0, rounds=12, seed=2)
+    assert judge_same_job(eight, went_on).outcome == "pass"
+    assert judge_same_job(measured(1.0, rounds=5, seed=1), went_on).outcome == "inconclusive"
 
 
 def test_across_jobs_only_more_than_jobs_differ_by_counts() -> None:

@@ -93,9 +93,7 @@ def test_unknown_size_suggests_the_known_ones(tmp_path):
 
 
 def test_missing_encoder_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr(sys, "path", [])
-    monkeypatch.setattr(sys, "path_importer_cache", {})
-    router.importlib.invalidate_caches()
+    monkeypatch.setitem(sys.modules, router.MINILM_PACKAGE, None)
     with pytest.raises(MctError) as caught:
         packaged_minilm()
     assert caught.value.hint == "pip install 'mct[demo]'"
