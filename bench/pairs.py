@@ -26,6 +26,8 @@ MOST_ROUNDS = 40
 CAP = 5.0
 """A block is cut off at this many times the seconds it should take."""
 START_REQUESTS = 200
+TURNS = 8
+"""Blocks per side and round. Short ones put both sides under the same weather, which changes within a second."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ def _play(
                 runner = stack.enter_context(closing(launch(of.subject, setting, number)))
                 side.starts.append(runner.start)
                 crew.append((side, runner))
-            for side, runner in [*crew, *reversed(crew)]:
+            for side, runner in [*crew, *reversed(crew)] * (TURNS // 2):
                 position = sum(len(each.blocks) for each in sides)
-                cap_s = CAP * max(0.1, samples * runner.start.typical_ms / 1e3)
-                side.blocks.append(runner.run(max(1, samples // 2), cap_s, position))
+                count = max(1, samples // TURNS)
+                cap_s = CAP * max(0.1, count * runner.start.typical_ms / 1e3)
+                side.blocks.append(runner.run(count, cap_s, position))
             began = clock()
             if number == 0:
                 for side, runner in crew:
