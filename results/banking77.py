@@ -104,12 +104,13 @@ def _timed_ms(session: Session, tokens: Tokens) -> float:
 
 def bench(artifacts: Path) -> str:
     """The table of `mct bench` on the shipped forms of MiniLM, the original as baseline."""
-    original = WORK / "minilm"
-    forms = [artifacts / form for form in ("onnx-fp32", "onnx-int8", "openvino-int8", "gguf-q8_0")]
+    root = HERE.parent  # paths relative to it, so that the result names no folder of this machine
+    original = (WORK / "minilm").relative_to(root)
+    forms = [artifacts.relative_to(root) / form for form in ("onnx-fp32", "onnx-int8", "openvino-int8", "gguf-q8_0")]
     command = [sys.executable, "-m", "mct.cli", "bench", original, *forms, "--baseline", original]
     command += ["--data", DATA / "test.jsonl", "--budgets", HERE / "banking77.toml", "--budget", "banking77"]
     done = subprocess.run(
-        [*map(str, command), "--json", str(HERE / "banking77-bench.json")], stdout=subprocess.PIPE, text=True
+        [*map(str, command), "--json", str(HERE / "banking77-bench.json")], stdout=subprocess.PIPE, text=True, cwd=root
     )
     if done.returncode not in {0, 1, 3}:
         raise SystemExit(done.returncode)
@@ -130,7 +131,7 @@ def markdown(found: dict[str, Any]) -> str:
         asked = full or (f"≥ {LEAST_AGREEMENT[form]:.1%}" if form in LEAST_AGREEMENT else "recorded")
         lines.append(
             f"| {row['checkpoint']} | {form} | {row['model_mb']} | {row['max_abs_delta']:.2g} "
-            f"| {row['agreement']:.2%} | {asked} | {'yes' if row['met'] else 'NO'} |"
+            f"| {row['agreement']:.2%}{_near_ties(row)} | {asked} | {'yes' if row['met'] else 'NO'} |"
         )
     mixed = found["buckets"]
     lines += [
@@ -144,6 +145,11 @@ def markdown(found: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _near_ties(row: dict[str, Any]) -> str:
+    """How many of the differing answers the original itself could hardly tell apart."""
+    return f" ({row['near_ties']} near tie)" if row["near_ties"] else ""
 
 
 if __name__ == "__main__":
