@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import secrets
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +34,7 @@ from mct.bench.result import KIND, SCHEMA, Asked, Data, Identity, asked_json, re
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset
-from mct.models.folders import read_json, write_json
+from mct.models.folders import read_json, write_bytes_atomically, write_json
 from mct.targets.budget import Budget
 from mct.targets.runtimes import Executable
 from mct.targets.target import Target
@@ -75,7 +73,7 @@ class Recording:
 
     def finish(self, measurements: Sequence[Measurement]) -> Path:
         """Write the two files of the run; gives the path of the result."""
-        _compress(self.draft, self.folder / self.identity.samples)
+        write_bytes_atomically(self.folder / self.identity.samples, gzip.compress(self.draft.read_bytes(), mtime=0))
         path = self.folder / f"{self.identity.id}.json"
         write_json(path, result_json(self.identity, self.asked, measurements))
         self.draft.unlink()
@@ -162,20 +160,6 @@ def read_samples(path: Path) -> Samples:
 
 def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _compress(draft: Path, final: Path) -> None:
-    handle, hidden = tempfile.mkstemp(prefix=f".{final.name}.", dir=final.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(gzip.compress(draft.read_bytes(), mtime=0))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(hidden, 0o644)
-        os.replace(hidden, final)
-    except BaseException:
-        Path(hidden).unlink(missing_ok=True)
-        raise
 
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
