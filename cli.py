@@ -36,6 +36,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result = commands.main(standalone_mode=False)
+        _ignore_interrupts()
         sys.exit(result if isinstance(result, int) else 0)
     except MctError as error:
         _refuse(error.message, error.hint)
@@ -58,6 +59,12 @@ def _refuse(message: str, hint: str) -> NoReturn:
     if hint:
         click.echo(f"hint: {hint}", err=True)
     sys.exit(BAD_INPUT)
+
+
+def _ignore_interrupts() -> None:
+    """The work is done: a signal while the interpreter takes itself down must not turn it into a failure."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _stop_interrupted() -> NoReturn:
