@@ -18,7 +18,7 @@ from mct.models.tables import load
 from mct.targets.runtimes import Executable, Runtime, Session, open_session
 
 if TYPE_CHECKING:
-    from mct.models.tokens import Encode, Tokens
+    from mct.models.tokens import Tokenize, Tokens
 
 Decode = Callable[[Mapping[str, Any], int], str]
 
@@ -27,7 +27,7 @@ Decode = Callable[[Mapping[str, Any], int], str]
 class Predictor:
     """The three steps of a request, each a function: text to tokens, tokens to arrays, a row of these to the answer."""
 
-    encode: Encode
+    encode: Tokenize
     infer: Session
     decode: Decode
 
@@ -42,10 +42,10 @@ class Timings(NamedTuple):
     model: array[int]
 
 
-def import_runtime(runtime: Runtime) -> None:
+def import_runtime(runtime: Runtime, task: str) -> None:
     """Import everything a predictor of this runtime needs, so that loading can be told apart from importing."""
     load("mct.models.tokens:open_tokenizer")
-    load(runtime.open, runtime.extra)
+    load(runtime.opener(task), runtime.extra)
 
 
 def open_predictor(runtime: Runtime, executable: Executable, labels: Sequence[str], threads: int) -> Predictor:

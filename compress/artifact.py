@@ -10,9 +10,10 @@ from typing import Any
 
 from mct import MctError
 from mct.models.folders import read_json, sha256, write_json
+from mct.models.tasks import Head
 from mct.targets.runtimes import Executable
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "mct.json"
 
 
@@ -20,6 +21,7 @@ MANIFEST = "mct.json"
 class Artifact:
     """What `mct.json` says. `files` maps relative path to SHA-256; `lineage` is one entry per pass, in order.
 
+    `labels` are those of the one head, for programs that want no more; `heads` say it whole.
     `parity` holds the evidence of the check against the checkpoint (see mct.compress.parity).
     """
 
@@ -35,6 +37,7 @@ class Artifact:
     lineage: tuple[Mapping[str, Any], ...]
     parity: Mapping[str, Any]
     checked_on: Mapping[str, Any]
+    heads: tuple[Head, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -99,7 +102,10 @@ def _parse(folder: Path, value: Any) -> Artifact:
             "compress the checkpoint again with this version",
         )
     try:
-        return Artifact(**{**value, "labels": tuple(value["labels"]), "lineage": tuple(value["lineage"])})
+        heads = tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in value["heads"])
+        return Artifact(
+            **{**value, "labels": tuple(value["labels"]), "lineage": tuple(value["lineage"]), "heads": heads}
+        )
     except (TypeError, KeyError) as error:
         raise MctError(f"{folder / MANIFEST} is incomplete: {error}", "compress the checkpoint again") from error
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import mct
 from mct.compress.artifact import Artifact, executable, seal
 from mct.compress.passes import Material, Product
+from mct.models.examples import Request
 from mct.models.folders import appearing, digest, sha256
 from mct.models.progress import Report, silent
 from mct.models.tables import load
@@ -53,8 +54,10 @@ class Workshop:
         return self.material.machine.usable_threads
 
 
-def execute(plan: Plan, material: Material, texts: Sequence[str], out: Path, report: Report = silent) -> list[Path]:
-    """Make every artifact of the plan below `out`; `texts` are the real inputs that parity is checked on.
+def execute(
+    plan: Plan, material: Material, requests: Sequence[Request], out: Path, report: Report = silent
+) -> list[Path]:
+    """Make every artifact of the plan below `out`; `requests` are the real ones that parity is checked on.
 
     Returns the artifact folders in plan order. MctError where an export is not the same model any more.
     """
@@ -69,7 +72,7 @@ def execute(plan: Plan, material: Material, texts: Sequence[str], out: Path, rep
         done += 1
 
     advance("running the original")
-    reference = run_original(plan.checkpoint, texts, material.machine.usable_threads)
+    reference = run_original(plan.checkpoint, requests, material.machine.usable_threads)
     folders = []
     with _drafts_beside(out) as drafts:
         workshop = Workshop(plan, material, reference, drafts)
@@ -146,6 +149,7 @@ def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[di
         runtime=runtime_for(format_name).name,
         task=checkpoint.task,
         labels=checkpoint.labels,
+        heads=checkpoint.heads,
         technique=checkpoint.technique,
         max_tokens=checkpoint.max_tokens,
         model=product.model,
@@ -174,7 +178,7 @@ def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
         product = workshop.made[tuple(before.gives for before in route.passes[:count])]
         entry: dict[str, Any] = {"step": step.name, "gives": step.gives}
         entry |= {"settings": dict(step.settings), "notes": dict(product.notes)}
-        if step.calibrated and material.calibration is not None:
+        if step.texts != "none" and material.calibration is not None:
             data = material.calibration
             entry |= {"seed": material.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
         steps.append(entry)

@@ -62,7 +62,7 @@ def buckets_for(material: Material) -> tuple[int, ...]:
     longest = material.checkpoint.max_tokens
     if material.calibration is None:
         return tuple(bucket for bucket in DEFAULT if bucket < longest)
-    from mct.models.tokens import open_tokenizer
+    from mct.compress.inputs import encode_requests
 
-    encode = open_tokenizer(material.checkpoint.path, longest)
-    return choose_buckets([len(encode(text).ids) for text in material.calibration.column("text")], MOST_BUCKETS)
+    inputs = encode_requests(material.checkpoint, material.calibration_requests())
+    return choose_buckets([len(tokens.ids) for tokens in inputs], MOST_BUCKETS)

@@ -1,6 +1,6 @@
-"""What a plan works on: texts to calibrate with, texts to check parity on, the machine, the seed.
+"""What a plan works on: rows to calibrate with, requests to check parity on, the machine, the seed.
 
-Calibration texts are never evaluation texts: rows that stand in both are left out of the calibration.
+Calibration rows are never evaluation rows: those that ask the same in both files are left out of the calibration.
 """
 
 import random
@@ -13,16 +13,17 @@ from mct.compress.passes import Material
 from mct.compress.plan import Plan
 from mct.models.checkpoint import Checkpoint
 from mct.models.datasets import Dataset, read_dataset
-from mct.models.tasks import find_task
+from mct.models.examples import Request, Row, find_kind
+from mct.models.tasks import Task, find_task
 from mct.targets.machine import probe_machine
 
-PARITY_TEXTS = 500
+PARITY_REQUESTS = 500
 
 
 def gather(
     plan: Plan, data: Path | None, evaluation: Path | None, renames: Mapping[str, str], seed: int
-) -> tuple[Material, list[str]]:
-    """The material of a plan, and the texts its exports are checked on (at most 500, drawn by `seed`).
+) -> tuple[Material, list[Request]]:
+    """The material of a plan, and the requests its exports are checked on (at most 500, drawn by `seed`).
 
     Files that are not given are taken from the checkpoint's own `data` folder where it has one. Without evaluation
     texts the built-in shop messages serve. MctError where a calibrated pass has no texts.
@@ -31,39 +32,55 @@ def gather(
     calibration = _texts(checkpoint, data, "train.jsonl", renames)
     checked_on = _texts(checkpoint, evaluation, "test.jsonl", renames)
     if calibration and checked_on:
-        calibration = _without(calibration, set(checked_on.column("text")))
+        calibration = _without(calibration, checked_on, find_task(checkpoint.task).inputs)
     for route in plan.routes:
         if route.calibrated and calibration is None:
             raise MctError(f"{route.name} is calibrated on your own texts, and none were given", "add --data FILE")
-    texts = _drawn((checked_on or calibration or _shop_messages()).column("text"), seed)
-    return Material(checkpoint, calibration, probe_machine(), seed), texts
+    rows = (checked_on or calibration or _shop_messages(checkpoint.task)).rows
+    return Material(checkpoint, calibration, probe_machine(), seed), _drawn(
+        find_kind(checkpoint.task).texts(rows), seed
+    )
 
 
-def _drawn(texts: list[str], seed: int) -> list[str]:
-    """At most `PARITY_TEXTS` of them, in file order; drawn, because many files are sorted by label."""
-    if len(texts) <= PARITY_TEXTS:
+def _drawn(texts: list[Request], seed: int) -> list[Request]:
+    """At most `PARITY_REQUESTS` of them, in file order; drawn, because many files are sorted by label."""
+    if len(texts) <= PARITY_REQUESTS:
         return texts
-    return [texts[row] for row in sorted(random.Random(seed).sample(range(len(texts)), PARITY_TEXTS))]
+    return [texts[row] for row in sorted(random.Random(seed).sample(range(len(texts)), PARITY_REQUESTS))]
 
 
 def _texts(checkpoint: Checkpoint, given: Path | None, own: str, renames: Mapping[str, str]) -> Dataset | None:
     path = given or checkpoint.path / "data" / own
     if given is None and not path.is_file():
         return None
-    return read_dataset(path, replace(find_task(checkpoint.task), fields=("text",)), renames)
+    return read_dataset(path, _asking(checkpoint.task), renames)
 
 
-def _without(dataset: Dataset, texts: set[str]) -> Dataset:
-    kept = tuple(row for row in dataset.rows if row["text"] not in texts)
+def _asking(task: str) -> Task:
+    """The task as calibration and parity need it: no truth."""
+    found = find_task(task)
+    return replace(found, fields=found.inputs)
+
+
+def _without(dataset: Dataset, other: Dataset, fields: tuple[str, ...]) -> Dataset:
+    theirs = {_asked(row, fields) for row in other.rows}
+    kept = tuple(row for row in dataset.rows if _asked(row, fields) not in theirs)
     if not kept:
         raise MctError(
-            f"every text of {dataset.name} is also an evaluation text", "calibrate on texts you do not evaluate on"
+            f"every row of {dataset.name} is also an evaluation row", "calibrate on texts you do not evaluate on"
         )
     return replace(dataset, rows=kept)
 
 
-def _shop_messages() -> Dataset:
+def _asked(row: Row, fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(row[field]) for field in fields)
+
+
+def _shop_messages(task: str) -> Dataset:
     """Messages of the built-in generator: real enough to tell two models apart, for when no file was given."""
     from mct.models.manga_intents import generate
 
-    return Dataset("built-in shop messages", tuple(generate(0, production=1000, synthetic=200).test), "")
+    texts = [row["text"] for row in generate(0, production=1000, synthetic=200).test]
+    columns = [texts[shift:] + texts[:shift] for shift, _ in enumerate(find_task(task).inputs)]
+    rows = tuple(dict(zip(find_task(task).inputs, asked, strict=True)) for asked in zip(*columns, strict=True))
+    return Dataset("built-in shop messages", rows, "")

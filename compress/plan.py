@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mct import MctError
-from mct.compress.passes import PASSES, PRECISION_ALIASES, Pass
+from mct.compress.passes import Pass
+from mct.compress.table import PASSES, PRECISION_ALIASES
 from mct.models.checkpoint import Checkpoint
 from mct.models.tables import unknown
 
@@ -29,8 +30,8 @@ class Route:
 
     @property
     def calibrated(self) -> bool:
-        """True where a pass on the way needs texts of the user's own."""
-        return any(step.calibrated for step in self.passes)
+        """True where a pass on the way cannot do without texts of the user's own."""
+        return any(step.texts == "needed" for step in self.passes)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def supported(task: str) -> dict[str, list[str]]:
     """Precisions by format that some chain of passes reaches for a task, in table order."""
     found: dict[str, list[str]] = {}
     for step in PASSES:
-        if task in step.tasks and not step.intermediate and _chain(step.gives, task):
+        if task in step.tasks and _chain(step.gives, task):
             kind, _, precision = step.gives.partition("-")
             found.setdefault(kind, []).append(precision)
     return found

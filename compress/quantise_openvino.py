@@ -15,11 +15,11 @@ import openvino as ov
 
 from mct import MctError
 from mct.compress.export_openvino import MODEL, save
+from mct.compress.inputs import encode_requests
 from mct.compress.length_buckets import buckets_for
 from mct.compress.passes import Material, Product
 from mct.compress.quiet import forbid_telemetry, quiet
-from mct.models.datasets import Dataset
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.models.tokens import Tokens
 from mct.targets.batches import padded
 
 MOST_TEXTS = 300
@@ -31,7 +31,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     data = material.calibration
     if data is None:
         raise MctError("INT8 for OpenVINO needs texts to calibrate on", "give texts like those in use: --data FILE")
-    inputs = calibration_inputs(data, material)
+    inputs = calibration_inputs(material)
     model = ov.Core().read_model(source.folder / source.model)
     quantised = _quantise(model, inputs, int(source.settings["pad_id"]))
     save(quantised, draft / MODEL)
@@ -45,10 +45,9 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))}, notes)
 
 
-def calibration_inputs(data: Dataset, material: Material) -> list[Tokens]:
+def calibration_inputs(material: Material) -> list[Tokens]:
     """At most 300 encoded texts, spread evenly over the order of token length, so that long texts are among them."""
-    encode = open_tokenizer(material.checkpoint.path, material.checkpoint.max_tokens)
-    inputs = [encode(text) for text in data.column("text")]
+    inputs = encode_requests(material.checkpoint, material.calibration_requests())
     random.Random(material.seed).shuffle(inputs)
     inputs.sort(key=lambda tokens: len(tokens.ids))
     places = np.linspace(0, len(inputs) - 1, num=min(MOST_TEXTS, len(inputs)))

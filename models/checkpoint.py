@@ -12,6 +12,7 @@ from typing import Any
 
 from mct import MctError
 from mct.models.folders import read_json, size_mb
+from mct.models.tasks import Head, find_task
 
 PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
 
@@ -20,6 +21,7 @@ PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
 class Checkpoint:
     """A Hugging Face folder as a user brings it.
 
+    `heads` say what it answers, none for one that gives vectors, scores or text; `labels` are those of its one head.
     `max_tokens` includes special tokens; `parameters` counts the weights on disk.
     """
 
@@ -28,18 +30,34 @@ class Checkpoint:
     model_type: str
     task: str
     technique: str
-    labels: tuple[str, ...]
+    heads: tuple[Head, ...]
     max_tokens: int
     parameters: int
     size_mb: float
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of its one head; empty where it has none or several."""
+        return self.heads[0].labels if len(self.heads) == 1 else ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for --json."""
         return asdict(self) | {"path": str(self.path), "labels": list(self.labels)}
 
 
-# architecture suffix -> task kind
-TASK_BY_SUFFIX = {"ForSequenceClassification": "sequence-classification"}
+# architecture suffix -> task kind, where the suffix alone decides
+TASK_BY_SUFFIX = {
+    "ForTokenClassification": "token-classification",
+    "ForCausalLM": "causal-lm",
+    "LMHeadModel": "causal-lm",
+}
+CLASSIFIER = "ForSequenceClassification"
+
+# Families that read from left to right: with one output on top they are reward models, others score pairs.
+DECODERS = frozenset({"gpt2", "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"})
+
+HEADS = "heads.json"
+SETFIT_HEAD = "model_head.pkl"
 
 
 def inspect(path: Path) -> Checkpoint:
@@ -52,27 +70,64 @@ def inspect(path: Path) -> Checkpoint:
         )
     config = read_json(path / "config.json")
     architecture = (config.get("architectures") or ["?"])[0]
+    task, technique = _what(path, config, architecture)
     return Checkpoint(
         path=path,
         architecture=architecture,
         model_type=config.get("model_type", "?"),
-        task=_task(path, architecture),
-        technique="full fine-tuning",
-        labels=_labels(config),
+        task=task,
+        technique=technique,
+        heads=_heads(path, task, config),
         max_tokens=_max_tokens(path, config),
         parameters=_count_parameters(path),
         size_mb=round(size_mb(path), 3),
     )
 
 
-def _task(path: Path, architecture: str) -> str:
+def _what(path: Path, config: dict[str, Any], architecture: str) -> tuple[str, str]:
+    """Task and technique, from what lies in the folder."""
+    if (path / SETFIT_HEAD).is_file():
+        return "embedding-head", "SetFit few-shot"
+    if (path / HEADS).is_file():
+        return "multi-head", "multi-task fine-tuning"
+    if _pools(path):
+        return "sentence-embedding", "contrastive fine-tuning"
     for suffix, task in TASK_BY_SUFFIX.items():
         if architecture.endswith(suffix):
-            return task
+            return task, "full fine-tuning"
+    if architecture.endswith(CLASSIFIER):
+        return _kind_of_classifier(config), "full fine-tuning"
     raise MctError(
         f"{path} holds a {architecture}, which mct cannot compress yet",
-        f"supported: {', '.join(f'*{suffix}' for suffix in TASK_BY_SUFFIX)}",
+        f"supported: {', '.join(f'*{suffix}' for suffix in (CLASSIFIER, *TASK_BY_SUFFIX))}, sentence-transformers, "
+        f"SetFit, and several heads named in {HEADS}",
     )
+
+
+def _kind_of_classifier(config: dict[str, Any]) -> str:
+    if config.get("problem_type") == "multi_label_classification":
+        return "multi-label-classification"
+    if len(_labels(config)) == 1:
+        return "reward" if config.get("model_type") in DECODERS else "pair-scoring"
+    return "sequence-classification"
+
+
+def _pools(path: Path) -> bool:
+    """True for a sentence-transformers folder whose modules make one vector of a text."""
+    if not (path / "modules.json").is_file():
+        return False
+    return any(str(module.get("type", "")).endswith(".Pooling") for module in read_json(path / "modules.json"))
+
+
+def _heads(path: Path, task: str, config: dict[str, Any]) -> tuple[Head, ...]:
+    if task == "multi-head":
+        named = read_json(path / HEADS)
+        return tuple(Head(name, head["kind"], tuple(head["labels"])) for name, head in named.items())
+    if task == "embedding-head":
+        labels = read_json(path / "config_setfit.json").get("labels") if (path / "config_setfit.json").is_file() else ()
+        return (Head("logits", "label", tuple(str(label) for label in labels or ())),)
+    kind = find_task(task).head
+    return (Head("logits", kind, _labels(config)),) if kind else ()
 
 
 def _labels(config: dict[str, Any]) -> tuple[str, ...]:
@@ -81,12 +136,14 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _max_tokens(path: Path, config: dict[str, Any]) -> int:
-    positions = int(config.get("max_position_embeddings", 512))
+    positions = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
     if config.get("model_type") in {"roberta", "xlm-roberta", "camembert"}:
         positions -= int(config.get("pad_token_id", 1)) + 1
     limit = math.inf
     if (path / "tokenizer_config.json").is_file():
         limit = read_json(path / "tokenizer_config.json").get("model_max_length") or math.inf
+    if (path / "sentence_bert_config.json").is_file():
+        limit = min(limit, read_json(path / "sentence_bert_config.json").get("max_seq_length") or math.inf)
     return int(min(positions, limit))
 
 

@@ -1,19 +1,56 @@
-"""Load a checkpoint with transformers: a leaf, the only way torch weights come in. It never runs remote code."""
+"""Load a checkpoint: a leaf, the only way torch weights come in. It never runs remote code.
+
+`load_model` gives the library's own model of a folder that transformers wrote. `load_module` gives any checkpoint as a
+module that names its outputs as the runtimes do: what is traced, and what the original's row is measured with.
+"""
 
 import os
+from collections.abc import Callable, Mapping
 
 import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 from transformers.utils import logging
 
 from mct import MctError
 from mct.models.checkpoint import Checkpoint
+from mct.models.tables import load
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
-_AUTO = {"sequence-classification": AutoModelForSequenceClassification}
+_AUTO = {
+    "sequence-classification": AutoModelForSequenceClassification,
+    "multi-label-classification": AutoModelForSequenceClassification,
+    "pair-scoring": AutoModelForSequenceClassification,
+    "reward": AutoModelForSequenceClassification,
+    "token-classification": AutoModelForTokenClassification,
+    "causal-lm": AutoModelForCausalLM,
+}
+
+# Tasks whose folder is more than a transformers model: the function that loads it, as a module like `_Logits`.
+_BUILT = {
+    "sentence-embedding": "mct.models.load_embedder:load_embedder",
+    "embedding-head": "mct.models.load_embedder:load_with_head",
+    "multi-head": "mct.models.load_heads:load_heads",
+}
+
+
+class _Logits(torch.nn.Module):
+    """A transformers model with one output, under the name that runtimes give it."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Token ids and masks of shape (batch, tokens) to "logits"."""
+        return {"logits": self.model(**inputs).logits}
 
 
 def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
@@ -29,3 +66,21 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
         ) from error
     model.train(False)
     return model
+
+
+def load_module(checkpoint: Checkpoint) -> torch.nn.Module:
+    """The checkpoint as a module in evaluation mode: called with the inputs by name, it gives the outputs by name.
+
+    Its attribute `model` is the transformers model at its heart.
+    """
+    if checkpoint.task in _BUILT:
+        build: Callable[[Checkpoint], torch.nn.Module] = load(_BUILT[checkpoint.task], "compress")
+        return build(checkpoint).train(False)
+    return _Logits(load_model(checkpoint)).train(False)
+
+
+def outputs_of(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What the module answers, by name, without gradients."""
+    with torch.inference_mode():
+        found: dict[str, torch.Tensor] = module(**inputs)
+    return found

@@ -1,6 +1,7 @@
 """Task kinds: what a model computes, which fields its data has, and how its answers are scored.
 
-A new task kind is one row here and one file that encodes its examples and decodes its outputs.
+A new task kind is one row here and one file whose `KIND` turns rows into examples, examples into tokens and outputs
+into answers (see mct.models.examples).
 """
 
 from dataclasses import dataclass
@@ -9,24 +10,47 @@ from mct.models.tables import unknown
 
 
 @dataclass(frozen=True)
-class Task:
-    """One task kind. `fields` are the columns its data must have; `metric` is the headline score, higher is better."""
+class Head:
+    """One answer of a model: the output that carries it, what kind of answer it is, and its labels in output order.
+
+    `kind` is "label" (one of them), "labels" (any number of them) or "tags" (one for each word).
+    """
 
     name: str
+    kind: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task kind. `metric` is the headline score, higher is better.
+
+    `inputs` are the columns that ask, `fields` those and the ones that say what is right. `head` is the kind of its one
+    head, "" where it has none or several; `kind` names the file that knows the rest.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
     fields: tuple[str, ...]
     metric: str
-    auto_class: str
-    heads: tuple[str, ...]
+    kind: str
+    head: str = ""
 
+
+_TEXT = ("text",)
+_PAIR = ("query", "doc")
+_PREFERENCE = ("prompt", "chosen", "rejected")
 
 TASKS = (
-    Task(
-        name="sequence-classification",
-        fields=("text", "label"),
-        metric="accuracy",
-        auto_class="AutoModelForSequenceClassification",
-        heads=("logits",),
-    ),
+    Task("sequence-classification", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.task_label:KIND", "label"),
+    Task("multi-label-classification", _TEXT, (*_TEXT, "labels"), "f1_micro", "mct.models.task_labels:KIND", "labels"),
+    Task("token-classification", _TEXT, (*_TEXT, "slots"), "f1_entities", "mct.models.task_tags:KIND", "tags"),
+    Task("multi-head", _TEXT, _TEXT, "all_heads_right", "mct.models.task_heads:KIND"),
+    Task("sentence-embedding", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.task_embedding:KIND"),
+    Task("embedding-head", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.task_label:KIND", "label"),
+    Task("pair-scoring", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.task_pairs:KIND"),
+    Task("reward", _PREFERENCE, _PREFERENCE, "preference_accuracy", "mct.models.task_reward:KIND"),
+    Task("causal-lm", _TEXT, _TEXT, "next_token_accuracy", "mct.models.task_text:KIND"),
 )
 
 

@@ -3,27 +3,57 @@
 A leaf: imports tokenizers, never transformers, so that running an artifact stays light.
 """
 
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from mct import MctError
 
+WORD = re.compile(r"\S+")
+
 
 class Tokens(NamedTuple):
-    """One encoded input: token ids and segment (type) ids, of the same length, special tokens included."""
+    """One encoded input: token ids and segment (type) ids, of the same length, special tokens included.
+
+    `words` is the place of each whitespace word's first token, -1 where truncation took it; empty unless asked for.
+    """
 
     ids: list[int]
     type_ids: list[int]
+    words: tuple[int, ...] = ()
 
 
-Encode = Callable[[str], Tokens]
+@dataclass(frozen=True)
+class Tokenize:
+    """A folder's tokenizer, truncating to the model's longest input, never padding. Call it with one text."""
+
+    tokenizer: Tokenizer
+
+    def __call__(self, text: str) -> Tokens:
+        encoding = self.tokenizer.encode(text)
+        return Tokens(encoding.ids, encoding.type_ids)
+
+    def pair(self, first: str, second: str) -> Tokens:
+        """Two texts as one input, as the tokenizer's own template joins them; the longer is truncated first."""
+        encoding = self.tokenizer.encode(first, second)
+        return Tokens(encoding.ids, encoding.type_ids)
+
+    def with_words(self, text: str) -> Tokens:
+        """One text, and where in it each whitespace word begins."""
+        encoding = self.tokenizer.encode(text)
+        return Tokens(encoding.ids, encoding.type_ids, tuple(_first_tokens(text, encoding)))
+
+    def text(self, ids: list[int]) -> str:
+        """The text of token ids, special tokens left out."""
+        found: str = self.tokenizer.decode(ids)
+        return found
 
 
-def open_tokenizer(folder: Path, max_tokens: int) -> Encode:
-    """The folder's tokenizer as a function of one text, truncated to `max_tokens`, never padded."""
+def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
+    """The folder's tokenizer, truncating to `max_tokens`. MctError where there is no tokenizer.json."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise MctError(
@@ -32,9 +62,21 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Encode:
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
+    return Tokenize(tokenizer)
 
-    def encode(text: str) -> Tokens:
-        encoding = tokenizer.encode(text)
-        return Tokens(encoding.ids, encoding.type_ids)
 
-    return encode
+def _first_tokens(text: str, encoding: Encoding) -> list[int]:
+    """For each whitespace word the first token that covers a character of it. Special tokens cover none."""
+    covered = [
+        (end, place)
+        for place, ((start, end), special) in enumerate(
+            zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+        )
+        if end > start and not special
+    ]
+    found, at = [], 0
+    for word in WORD.finditer(text):
+        while at < len(covered) and covered[at][0] <= word.start():
+            at += 1
+        found.append(covered[at][1] if at < len(covered) else -1)
+    return found

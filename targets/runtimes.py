@@ -23,9 +23,21 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """An opened model: a batch of encoded inputs (unpadded) to named outputs, each float32 of shape (batch, ...)."""
+    """An opened model: a batch of encoded inputs (unpadded) to named outputs, each float32 of shape (batch, ...).
+
+    Outputs by task: "logits" (batch, labels) for one label or several, (batch, tokens, labels) for tags, (batch, 1) for
+    scores of pairs and rewards; "<head>_logits" for each of several heads; "sentence_embedding" (batch, width).
+    """
 
     def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]: ...
+
+
+class Generator(Session, Protocol):
+    """An opened causal language model. Called with one input it gives all its "logits", (1, tokens, vocabulary)."""
+
+    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+        """The `most` likeliest next token ids one by one (greedy, with a KV cache), ending before any of `stop`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,8 @@ class Executable:
     """All that a runtime needs to open a model.
 
     `model` is the model file relative to `folder` ("" for a Hugging Face folder run by torch). `settings` are the
-    runtime's own, as recorded by the pass that wrote the model (length buckets, pooling, ...).
+    runtime's own, as recorded by the pass that wrote the model (length buckets, pooling, ...). `outputs` is the number
+    of labels of a model with one head, 0 otherwise.
     """
 
     folder: Path
@@ -46,7 +59,9 @@ class Executable:
 
 @dataclass(frozen=True)
 class Runtime:
-    """One table row: the format it runs, the library and pip extra it needs, the function that opens a session.
+    """One table row: the format it runs, the library and pip extra it needs, the functions that open a session.
+
+    `open` opens encoders, `open_lm` causal language models, as a Generator.
 
     `answers_at_once`: how many inputs one call may take without changing any answer. Dynamic INT8 takes its range from
     the whole batch, static shapes and llama.cpp gain nothing from one: 1 for these.
@@ -57,15 +72,32 @@ class Runtime:
     distribution: str
     extra: str
     open: str
+    open_lm: str
     answers_at_once: int = 1
+
+    def opener(self, task: str) -> str:
+        """The function that opens a model of that task."""
+        return self.open_lm if task == "causal-lm" else self.open
 
 
 RUNTIMES = (
-    Runtime("onnxruntime", "onnx", "onnxruntime", "onnx", "mct.targets.run_onnxruntime:open_session"),
-    Runtime("openvino", "openvino", "openvino", "openvino", "mct.targets.run_openvino:open_session"),
-    Runtime("llama.cpp", "gguf", "llama-cpp-python", "gguf", "mct.targets.run_llama:open_session"),
-    Runtime("torch", "checkpoint", "torch", "compress", "mct.targets.run_torch:open_session", answers_at_once=32),
-)
+    Runtime(
+        "onnxruntime", "onnx", "onnxruntime", "onnx",
+        "mct.targets.run_onnxruntime:open_session", "mct.targets.generate_onnxruntime:open_session",
+    ),
+    Runtime(
+        "openvino", "openvino", "openvino", "openvino",
+        "mct.targets.run_openvino:open_session", "mct.targets.generate_openvino:open_session",
+    ),
+    Runtime(
+        "llama.cpp", "gguf", "llama-cpp-python", "gguf",
+        "mct.targets.run_llama:open_session", "mct.targets.generate_llama:open_session",
+    ),
+    Runtime(
+        "torch", "checkpoint", "torch", "compress",
+        "mct.targets.run_torch:open_session", "mct.targets.generate_torch:open_session", answers_at_once=32,
+    ),
+)  # fmt: skip
 
 
 def runtime_for(format_name: str) -> Runtime:
@@ -83,7 +115,7 @@ def original(checkpoint: Checkpoint) -> Executable:
 
 def open_session(runtime: Runtime, executable: Executable, threads: int) -> Session:
     """Open a model on `threads` threads. MctError with the pip line when the runtime is not installed."""
-    session: Session = load(runtime.open, runtime.extra)(executable, threads)
+    session: Session = load(runtime.opener(executable.task), runtime.extra)(executable, threads)
     return session
 
 

@@ -97,7 +97,7 @@ def test_calibration_without_texts_is_refused(tiny_bert: Path) -> None:
 
 def test_calibration_never_sees_an_evaluation_text(tiny_bert: Path) -> None:
     plan = make_plan(inspect(tiny_bert), ["openvino"], ["int8"])
-    with pytest.raises(MctError, match="also an evaluation text"):
+    with pytest.raises(MctError, match="also an evaluation row"):
         gather(plan, DATA, DATA, {}, seed=0)
     material, texts = gather(plan, DATA, DATA.with_name("messages_eval.csv"), {}, seed=0)
     assert material.calibration is not None

@@ -7,10 +7,11 @@ import pytest
 from mct import MctError
 from mct.compress.plan import make_plan, supported
 from mct.models.checkpoint import Checkpoint
+from mct.models.tasks import Head
 
 CHECKPOINT = Checkpoint(
     Path("router"), "BertForSequenceClassification", "bert", "sequence-classification", "full fine-tuning",
-    ("a", "b"), 512, 1, 1.0,
+    (Head("logits", "label", ("a", "b")),), 512, 1, 1.0,
 )  # fmt: skip
 
 

@@ -1,0 +1,50 @@
+"""A vector for a text, near those of texts that mean the same: the sentence embedder.
+
+What is timed is one query; what is scored is the order in which it puts its graded documents, by cosine.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+from mct.models import task_pairs
+from mct.models.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth
+from mct.models.ranking import groups, score_order
+from mct.models.tasks import Head
+from mct.models.tokens import Tokenize, Tokens
+
+
+def read(rows: Sequence[Row]) -> tuple[Example, ...]:
+    """One example a query."""
+    return tuple(
+        Example(group["query"], group["grades"], {"query": group["query"], "docs": group["docs"]}, group["query"])
+        for group in groups(rows)
+    )
+
+
+def encode(tokenize: Tokenize, request: Request) -> list[Tokens]:
+    """A text is one input; a query with documents is one input for each of them, the query first."""
+    if isinstance(request, str):
+        return [tokenize(request)]
+    return [tokenize(text) for text in (request["query"], *request["docs"])]
+
+
+def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) -> Answer:
+    """The vector of a text, or the cosine of each document with the query; `sentence_embedding` is (texts, width)."""
+    vectors = outputs["sentence_embedding"]
+    if len(inputs) == 1:
+        return vectors[0].tolist()
+    query = vectors[0] / sqrt(float(vectors[0] @ vectors[0]))
+    return [round(float(vector @ query) / sqrt(float(vector @ vector)), 6) for vector in vectors[1:]]
+
+
+def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
+    """nDCG@10, recall@10."""
+    return score_order(truth, answer)
+
+
+def texts(rows: Sequence[Row]) -> list[Request]:
+    """Queries and documents, each once."""
+    return list(dict.fromkeys(text for row in rows for text in (row["query"], row["doc"])))
+
+
+KIND = Kind(read, encode, decode, score, task_pairs.labels, texts)

@@ -1,0 +1,46 @@
+"""A score for a query and a document: the cross-encoder. A request is a query with all its candidates, as in a shop."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mct.models.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth
+from mct.models.ranking import groups, score_order
+from mct.models.tasks import Head
+from mct.models.tokens import Tokenize, Tokens
+
+
+def read(rows: Sequence[Row]) -> tuple[Example, ...]:
+    """One example a query: its documents are the candidates, their grades the truth."""
+    return tuple(_example(group["query"], group["docs"], group["grades"]) for group in groups(rows))
+
+
+def _example(query: str, docs: list[str], grades: list[float]) -> Example:
+    request = {"query": query, "docs": docs}
+    return Example(request, grades, request, query)
+
+
+def encode(tokenize: Tokenize, request: Request) -> list[Tokens]:
+    """Each candidate joined with the query."""
+    return [tokenize.pair(request["query"], doc) for doc in request["docs"]]
+
+
+def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) -> Answer:
+    """A score for each candidate, higher is better; `logits` is (candidates, 1)."""
+    return [round(float(score), 6) for score in outputs["logits"][:, 0]]
+
+
+def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
+    """nDCG@10, recall@10."""
+    return score_order(truth, answer)
+
+
+def labels(truth: Truth) -> Iterable[str]:
+    """None: grades are no labels."""
+    return ()
+
+
+def texts(rows: Sequence[Row]) -> list[Request]:
+    """A request of one candidate for each row."""
+    return [{"query": row["query"], "docs": [row["doc"]]} for row in rows]
+
+
+KIND = Kind(read, encode, decode, score, labels, texts)
