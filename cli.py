@@ -279,6 +279,22 @@ def bench(
     return EXIT_CODES[worst_outcome(result)]
 
 
+@commands.command("run")
+@click.argument("artifact", type=FOLDER)
+@click.argument("requests", nargs=-1)
+@click.option("--tokens", default=64, show_default=True, help="Most new tokens of a language model.")
+def run_artifact(artifact: Path, requests: tuple[str, ...], tokens: int) -> None:
+    """Try ARTIFACT (or a checkpoint) by hand: texts as arguments, or a line each on stdin; answers as JSON lines.
+
+    A scorer of pairs takes {"query": "…", "docs": ["…"]}, a reward model {"prompt": "…", "answers": ["…"]}.
+    """
+    from mct.bench.run import ask, open_model, read_request
+
+    model = open_model(artifact)
+    for line in requests or (line.rstrip("\n") for line in sys.stdin if line.strip()):
+        click.echo(json.dumps(ask(model, read_request(model, line), tokens), ensure_ascii=False))
+
+
 def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
     """Serve `qps` requests a second, or without one search the highest load; the table on stdout."""
     from mct.bench.load import run_load

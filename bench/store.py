@@ -35,6 +35,7 @@ from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset
 from mct.models.folders import read_json, write_bytes_atomically, write_json
+from mct.models.tasks import Head
 from mct.targets.budget import Budget
 from mct.targets.runtimes import Executable
 from mct.targets.target import Target
@@ -197,6 +198,7 @@ def _subject(stored: Mapping[str, Any]) -> Subject:
     changed = {
         "path": Path(stored["path"]),
         "labels": tuple(stored["labels"]),
+        "heads": tuple(Head(one["name"], one["kind"], tuple(one["labels"])) for one in stored["heads"]),
         "files": tuple(stored["files"]),
         "executable": Executable(**{**where, "folder": Path(where["folder"])}),
     }

@@ -8,13 +8,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mct import MctError
 from mct.compress.artifact import MANIFEST, Artifact, executable, is_artifact, read_artifact
 from mct.models.checkpoint import inspect
 from mct.models.folders import sha256
+from mct.models.tasks import Head
 from mct.targets.runtimes import Executable, original, runtime_for
 
 
@@ -37,6 +38,7 @@ class Subject:
     files: tuple[str, ...]
     size_mb: float
     digest: str
+    heads: tuple[Head, ...] = ()
 
 
 def identify(path: Path) -> Subject:
@@ -61,6 +63,7 @@ def _artifact(path: Path) -> Subject:
         runtime=found.runtime,
         task=found.task,
         labels=tuple(found.labels),
+        heads=found.heads,
         executable=executable(found, path),
         files=tuple(sorted(found.files)),
         size_mb=_size_mb(path, found.files),
@@ -81,6 +84,7 @@ def _checkpoint(path: Path) -> Subject:
         runtime=runtime_for("checkpoint").name,
         task=found.task,
         labels=found.labels,
+        heads=found.heads,
         executable=original(found),
         files=tuple(hashes),
         size_mb=_size_mb(path, hashes),
@@ -94,7 +98,7 @@ def _size_mb(folder: Path, files: Iterable[str]) -> float:
 
 def _use(artifact: Artifact) -> str:
     """SHA-256 of what the manifest decides about the answers; the rest of it is history."""
-    decides = [artifact.model, list(artifact.labels), artifact.max_tokens, dict(artifact.settings)]
+    decides = [artifact.model, [asdict(head) for head in artifact.heads], artifact.max_tokens, dict(artifact.settings)]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

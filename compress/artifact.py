@@ -13,7 +13,7 @@ from mct.models.folders import read_json, sha256, write_json
 from mct.models.tasks import Head
 from mct.targets.runtimes import Executable
 
-SCHEMA = 2
+SCHEMA = 1
 MANIFEST = "mct.json"
 
 
@@ -102,12 +102,22 @@ def _parse(folder: Path, value: Any) -> Artifact:
             "compress the checkpoint again with this version",
         )
     try:
-        heads = tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in value["heads"])
         return Artifact(
-            **{**value, "labels": tuple(value["labels"]), "lineage": tuple(value["lineage"]), "heads": heads}
+            **{
+                **value,
+                "labels": tuple(value["labels"]),
+                "lineage": tuple(value["lineage"]),
+                "heads": _heads(value),
+            }
         )
     except (TypeError, KeyError) as error:
         raise MctError(f"{folder / MANIFEST} is incomplete: {error}", "compress the checkpoint again") from error
+
+
+def _heads(value: Mapping[str, Any]) -> tuple[Head, ...]:
+    """The heads; an artifact written before there were several kinds has one label's."""
+    stored = value.get("heads", [{"name": "logits", "kind": "label", "labels": value["labels"]}])
+    return tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in stored)
 
 
 def _check_file(folder: Path, relative: str, digest: str, verify: bool) -> None:
