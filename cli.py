@@ -177,6 +177,20 @@ def models_inspect(checkpoint: Path, as_json: bool) -> None:
         click.echo(f"{key:<14}{value}")
 
 
+@models.command("formats")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def models_formats(as_json: bool) -> None:
+    """Say which formats and precisions each task kind can be compressed to."""
+    from mct.compress.plan import supported
+    from mct.compress.support import support_markdown
+    from mct.models.tasks import TASKS
+
+    if as_json:
+        _print_json({task.name: supported(task.name) for task in TASKS})
+    else:
+        click.echo(support_markdown(), nl=False)
+
+
 # -- compress -----------------------------------------------------------------------------------------------------
 
 
