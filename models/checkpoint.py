@@ -12,6 +12,7 @@ from typing import Any
 
 from mct import MctError
 from mct.models.folders import read_json, size_mb
+from mct.models.tables import load
 from mct.models.tasks import Head, find_task
 
 PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
@@ -124,8 +125,7 @@ def _heads(path: Path, task: str, config: dict[str, Any]) -> tuple[Head, ...]:
         named = read_json(path / HEADS)
         return tuple(Head(name, head["kind"], tuple(head["labels"])) for name, head in named.items())
     if task == "embedding-head":
-        labels = read_json(path / "config_setfit.json").get("labels") if (path / "config_setfit.json").is_file() else ()
-        return (Head("logits", "label", tuple(str(label) for label in labels or ())),)
+        return (Head("logits", "label", load("mct.models.setfit_head:read_labels")(path)),)
     kind = find_task(task).head
     return (Head("logits", kind, _labels(config)),) if kind else ()
 

@@ -1,17 +1,22 @@
-"""Data files: JSON Lines, .jsonl.gz or CSV with a header, as plain rows that have the task's fields."""
+"""Data files: JSON Lines, .jsonl.gz or CSV with a header, as plain rows that have the task's fields.
+
+What a row asks and what is right then is the task kind's business: `read_examples` hands the rows to it.
+"""
 
 import csv
 import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.models.tasks import Task
+from mct.models.examples import Example, find_kind
+from mct.models.tasks import Head, Task, find_task
 
 Row = Mapping[str, Any]
 
@@ -43,16 +48,50 @@ def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = Non
     return Dataset(path.name, rows, hashlib.sha256(raw).hexdigest())
 
 
-def check_labels(dataset: Dataset, labels: Iterable[str]) -> None:
-    """MctError when the data has a label the model does not know."""
-    known = set(labels)
-    strange = sorted({str(label) for label in dataset.column("label")} - known)
+def read_examples(dataset: Dataset, task: str, heads: Sequence[Head]) -> tuple[Example, ...]:
+    """What the rows ask and what is right, in file order; one example may take several rows (a query's documents).
+
+    Of a model with several heads only the fields that they answer count. MctError where a row lacks one of these.
+    """
+    rows = dataset.rows if find_task(task).head else _of_heads(dataset, heads)
+    return find_kind(task).read(rows)
+
+
+def check_labels(dataset: Dataset, task: str, heads: Sequence[Head]) -> None:
+    """MctError when the data has a label that no head of the model knows."""
+    if not heads:
+        return
+    labels, known = find_kind(task).labels, {label for head in heads for label in head.labels}
+    found = {label for example in read_examples(dataset, task, heads) for label in labels(example.truth)}
+    strange = sorted(found - known)
     if strange:
         some = ", ".join(repr(label) for label in strange[:3]) + (", …" if len(strange) > 3 else "")
         few = ", ".join(sorted(known)[:5]) + (", …" if len(known) > 5 else "")
         raise MctError(
             f"{dataset.name} has {len(strange)} label(s) the model does not know: {some}", f"the model's labels: {few}"
         )
+
+
+def _of_heads(dataset: Dataset, heads: Sequence[Head]) -> tuple[Row, ...]:
+    """The rows of several heads, with the fields they ask and answer alone; all fields where there are no heads."""
+    if not heads:
+        return dataset.rows
+    names = ("text", *(head.name for head in heads))
+    for number, row in enumerate(dataset.rows, start=1):
+        for head in heads:
+            _check_head(f"{dataset.name} row {number}", row, head)
+    return tuple({name: row[name] for name in names} for row in dataset.rows)
+
+
+def _check_head(place: str, row: Row, head: Head) -> None:
+    if row.get(head.name) in (None, ""):
+        raise MctError(
+            f"{place} has no {head.name!r}, which a head of the model answers",
+            f"name the column, like --field {head.name}=NAME",
+        )
+    wanted, is_so = _HEAD_FORMS[head.kind]
+    if not is_so(row[head.name], row):
+        raise MctError(f"{place}: {head.name!r} is not {wanted}", f"it is {str(row[head.name])[:60]!r}")
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -112,3 +151,29 @@ def _check_fields(path: Path, number: int, row: Row, task: Task) -> None:
             raise MctError(
                 f"{path} row {number} has no {field!r} (it has {has})", f"name the column, like --field {field}=NAME"
             )
+        wanted, is_so = _FORMS.get(field, _TEXT)
+        if not is_so(row[field], row):
+            raise MctError(f"{path} row {number}: {field!r} is not {wanted}", f"it is {str(row[field])[:60]!r}")
+
+
+def _is_number(value: Any, row: Row) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _has_a_tag_for_each_word(value: Any, row: Row) -> bool:
+    tags = value.split() if isinstance(value, str) else value
+    return isinstance(tags, list) and len(tags) == len(str(row.get("text", "")).split())
+
+
+Form = tuple[str, Callable[[Any, Row], bool]]
+
+# What a field has to look like: in words, and as a check of its value in its row.
+_TEXT: Form = ("a text", lambda value, row: isinstance(value, str))
+_LABEL: Form = ("one label", lambda value, row: isinstance(value, str | int | float))
+_LABELS: Form = ("a list of labels (CSV cannot hold one)", lambda value, row: isinstance(value, list))
+_TAGS: Form = ("one tag for each word of the text", _has_a_tag_for_each_word)
+_FORMS = {"label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": ("a number", _is_number)}
+_HEAD_FORMS = {"label": _LABEL, "labels": _LABELS, "tags": _TAGS}

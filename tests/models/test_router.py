@@ -43,7 +43,7 @@ def test_folder_is_a_complete_checkpoint_with_its_data(tiny):
     assert found.max_tokens == 512
     for split in ("train", "dev", "test"):
         data = read_dataset(tiny / "data" / f"{split}.jsonl", find_task(found.task))
-        check_labels(data, found.labels)
+        check_labels(data, found.task, found.heads)
 
 
 def test_it_learned_and_says_how_well(tiny):

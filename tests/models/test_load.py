@@ -1,0 +1,33 @@
+"""A checkpoint is loaded whole or refused: weights that are missing are never drawn at random."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from mct import MctError
+from mct.models.checkpoint import inspect
+from mct.models.load import load_model, load_module
+
+
+def _without(folder: Path, copy: Path, *names: str) -> Path:
+    shutil.copytree(folder, copy)
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: value for name, value in weights.items() if name not in names}, copy / "model.safetensors")
+    return copy
+
+
+def test_a_classifier_without_its_last_layer_is_refused_and_the_layer_named(tiny_bert: Path, tmp_path: Path) -> None:
+    broken = _without(tiny_bert, tmp_path / "broken", "classifier.weight", "classifier.bias")
+    with pytest.raises(MctError, match=r"lacks 2 of its weights: classifier\.bias, classifier\.weight"):
+        load_module(inspect(broken))
+
+
+def test_an_embedder_needs_no_pooler(tiny_bert: Path, tmp_path: Path) -> None:
+    unused = ("bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias")
+    folder = _without(tiny_bert, tmp_path / "embedder", *unused)
+    (folder / "modules.json").write_text('[{"path": "", "type": "m.Transformer"}, {"path": "", "type": "m.Pooling"}]')
+    checkpoint = inspect(folder)
+    assert checkpoint.task == "sentence-embedding"
+    assert load_model(checkpoint).config.hidden_size == 64
