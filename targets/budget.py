@@ -1,7 +1,8 @@
 """Budgets: the limits a verdict is judged against. Built in as budgets.toml; `--budgets FILE` adds and overrides."""
 
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ class Budget:
     """Limits for one scenario. A limit that is None is not judged. Quality is a fraction (0.921), not per cent.
 
     Quality passes when it is at least `quality_at_least`, or at most `quality_max_drop` below the baseline on the same
-    examples. `slice_max_drop` bounds the recall lost on each of `slices` (labels).
+    examples. `metric_max_drop` bounds the drop of further metrics by name ("slots f1_entities"),
+    `perplexity_max_increase` a language model's rise (0.02 is 2 %), `slice_max_drop` the recall lost on each of
+    `slices` (labels).
     `assumed` marks figures nobody has confirmed: a person is to overwrite them.
     """
 
@@ -24,6 +27,8 @@ class Budget:
     p95_ms: float | None = None
     quality_at_least: float | None = None
     quality_max_drop: float | None = None
+    metric_max_drop: Mapping[str, float] = field(default_factory=dict)
+    perplexity_max_increase: float | None = None
     slices: tuple[str, ...] = ()
     slice_max_drop: float | None = None
     size_mb: float | None = None
@@ -60,11 +65,14 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _budget(name: str, table: dict[str, Any]) -> Budget:
-    known = {field.name for field in fields(Budget)} - {"name"}
+    known = {each.name for each in fields(Budget)} - {"name"}
     for key in table:
         if key not in known:
             raise unknown(f"key in budget {name}", key, known)
     if "task" not in table:
         raise MctError(f"budget {name} names no task", 'add task = "sequence-classification"')
+    drops = table.get("metric_max_drop", {})
+    if not isinstance(drops, dict):
+        raise MctError(f"metric_max_drop of budget {name} names no metrics", 'like { "slots f1_entities" = 0.01 }')
     slices = tuple(table.get("slices", ()))
     return Budget(name, **(table | {"slices": slices}))

@@ -7,7 +7,8 @@ quota is slow and noisy, so every thread count in mct comes from `usable_threads
 import math
 import os
 import platform
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 INSTRUCTION_SETS = (
@@ -53,6 +54,19 @@ class Machine:
         if self.architecture not in {"x86_64", "AMD64"}:
             return False
         return not {"avx512_vnni", "avx_vnni", "amx_int8"} & set(self.instruction_sets)
+
+    @property
+    def int8_signed(self) -> bool:
+        """True where products of two signed bytes are the fast ones (ARM); on x86 one side is unsigned."""
+        return self.architecture in {"aarch64", "arm64"}
+
+
+def described_machine(architecture: str, instruction_sets: Sequence[str], cpu: str = "described") -> Machine:
+    """A machine that is not this one, as far as an export depends on it: `Material.machine` for another target.
+
+    Threads and memory are this machine's, since the work is done here.
+    """
+    return replace(probe_machine(), cpu=cpu, architecture=architecture, instruction_sets=tuple(instruction_sets))
 
 
 def probe_machine() -> Machine:

@@ -11,12 +11,15 @@ from mct.models.tokens import Tokens
 from mct.targets.batches import padded
 from mct.targets.runtimes import Executable, Session
 
+# Every token's vector, which an embedder's file has for other programs: no task asks for it.
+HIDDEN = "last_hidden_state"
+
 
 def open_session(executable: Executable, threads: int) -> Session:
     """Open `executable.model` on `threads` threads. MctError where ONNX Runtime cannot read the file."""
-    session = _open(executable, threads)
+    session = open_file(executable, threads)
     inputs = [value.name for value in session.get_inputs()]
-    outputs = [value.name for value in session.get_outputs()]
+    outputs = [value.name for value in session.get_outputs() if value.name != HIDDEN]
     pad_id = int(executable.settings.get("pad_id", 0))
 
     def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
@@ -25,7 +28,8 @@ def open_session(executable: Executable, threads: int) -> Session:
     return infer
 
 
-def _open(executable: Executable, threads: int) -> ort.InferenceSession:
+def open_file(executable: Executable, threads: int) -> ort.InferenceSession:
+    """ONNX Runtime's own session of `executable.model`. MctError where it cannot read the file."""
     path = executable.folder / executable.model
     try:
         return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])

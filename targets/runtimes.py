@@ -61,7 +61,8 @@ class Executable:
 class Runtime:
     """One table row: the format it runs, the library and pip extra it needs, the functions that open a session.
 
-    `open` opens encoders, `open_lm` causal language models, as a Generator.
+    `open` opens encoders, `open_lm` causal language models, as a Generator. `open_reward` opens reward models where
+    these, decoders that give one number, need a function of their own.
 
     `answers_at_once`: how many inputs one call may take without changing any answer. Dynamic INT8 takes its range from
     the whole batch, static shapes and llama.cpp gain nothing from one: 1 for these.
@@ -74,9 +75,12 @@ class Runtime:
     open: str
     open_lm: str
     answers_at_once: int = 1
+    open_reward: str = ""
 
     def opener(self, task: str) -> str:
         """The function that opens a model of that task."""
+        if task == "reward" and self.open_reward:
+            return self.open_reward
         return self.open_lm if task == "causal-lm" else self.open
 
 
@@ -92,6 +96,7 @@ RUNTIMES = (
     Runtime(
         "llama.cpp", "gguf", "llama-cpp-python", "gguf",
         "mct.targets.run_llama:open_session", "mct.targets.generate_llama:open_session",
+        open_reward="mct.targets.run_llama_reward:open_session",
     ),
     Runtime(
         "torch", "checkpoint", "torch", "compress",

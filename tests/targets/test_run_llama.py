@@ -75,6 +75,23 @@ def test_a_manifest_with_another_number_of_labels_is_refused(model: Executable) 
         open_session(Executable(model.folder, model.model, model.task, 7, 64), 1)
 
 
+def test_a_manifest_that_promises_longer_inputs_is_refused(model: Executable) -> None:
+    """Past the last position llama.cpp would end the process."""
+    with pytest.raises(MctError, match="inputs of up to 64 tokens, its manifest says 65"):
+        open_session(Executable(model.folder, model.model, model.task, 3, 65), 1)
+
+
+def test_a_manifest_with_another_pooling_is_refused(model: Executable) -> None:
+    with pytest.raises(MctError, match="pools by 'rank', its manifest says 'mean'"):
+        open_session(Executable(model.folder, model.model, model.task, 3, 64, {"pooling": "mean"}), 1)
+
+
+def test_segments_that_a_model_does_not_know_are_ignored(model: Executable) -> None:
+    session = open_session(Executable(model.folder, model.model, model.task, 3, 64, {"second_segment": "ignored"}), 1)
+    pair = Tokens(SHORT.ids, [0, 0, 0, 1, 1])
+    assert np.array_equal(session([pair])["logits"], session([SHORT])["logits"])
+
+
 def test_a_dropped_session_frees_its_model(model: Executable) -> None:
     session = open_session(model, threads=1)
     [finalizer] = [found for found in weakref.finalize._registry if found.peek()[0] is session]  # type: ignore[attr-defined]
