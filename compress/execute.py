@@ -28,12 +28,20 @@ if TYPE_CHECKING:
 
     from mct.compress.parity import Parity, Reference
     from mct.compress.plan import Plan, Route
+    from mct.models.checkpoint import Checkpoint
 
 # What the ecosystem's own programs look for beside a model.
 COMPANIONS = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json",
-    "merges.txt", "added_tokens.json",
+    "merges.txt", "added_tokens.json", "heads.json", "generation_config.json", "chat_template.jinja",
 )  # fmt: skip
+
+# What sentence-transformers reads of an embedder, beside a folder for each of its steps ("1_Pooling").
+OF_EMBEDDERS = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+STEPS = "[0-9]*_*"
+
+# Where a checkpoint may have weights: beside its config, in the steps of an embedder, in SetFit's head.
+WEIGHTS = ("*.safetensors", f"{STEPS}/*.safetensors", "model_head.pkl")
 
 LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama-cpp-python", "gguf")
 
@@ -131,7 +139,7 @@ def _finish(workshop: Workshop, route: Route, product: Product, out: Path) -> Pa
     final = out / route.name
     with appearing(final) as draft:
         shutil.copytree(product.folder, draft, dirs_exist_ok=True)
-        _copy_companions(workshop.plan.checkpoint.path, draft)
+        _copy_companions(workshop.plan.checkpoint, draft)
         artifact = _describe(workshop, route.name, product, _lineage(workshop, route))
         parity = measure_parity(workshop.reference, route.name, executable(artifact, draft), workshop.threads)
         if route.precision in FULL_PRECISIONS:
@@ -187,7 +195,8 @@ def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
 
 def weights_digest(checkpoint: Path) -> str:
     """One SHA-256 over a checkpoint's weight files: what an artifact's lineage names as its origin."""
-    return digest({file.name: sha256(file) for file in checkpoint.glob("*.safetensors")})
+    files = [file for pattern in WEIGHTS for file in checkpoint.glob(pattern)]
+    return digest({file.relative_to(checkpoint).as_posix(): sha256(file) for file in files})
 
 
 def _versions() -> dict[str, str]:
@@ -200,7 +209,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _copy_companions(checkpoint: Path, draft: Path) -> None:
-    for name in COMPANIONS:
-        if (checkpoint / name).is_file() and not (draft / name).exists():
-            shutil.copyfile(checkpoint / name, draft / name)
+def _copy_companions(checkpoint: Checkpoint, draft: Path) -> None:
+    names = list(COMPANIONS)
+    if checkpoint.task == "sentence-embedding":
+        steps = (f"{STEPS}/config.json", f"{STEPS}/model.safetensors")
+        found = sorted(file for step in steps for file in checkpoint.path.glob(step))
+        names += [*OF_EMBEDDERS, *(file.relative_to(checkpoint.path).as_posix() for file in found)]
+    for name in names:
+        if (checkpoint.path / name).is_file() and not (draft / name).exists():
+            (draft / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(checkpoint.path / name, draft / name)

@@ -18,30 +18,54 @@ import onnxruntime as ort
 import torch
 from transformers import PreTrainedModel
 
+from mct.compress.onnx_draft import save
 from mct.compress.onnx_fused import build, obstacle
+from mct.compress.onnx_heads import BATCH, EMBEDDING, HIDDEN, SEQUENCE
 from mct.compress.passes import Material, Product
 from mct.compress.quiet import quiet
 from mct.models.folders import read_json
-from mct.models.load import load_model
+from mct.models.load import load_module, outputs_of
+from mct.models.load_embedder import Embedder
 from mct.targets.run_torch import input_names
 
 MODEL = "onnx/model.onnx"
 OPSET = 20
-AXES = ("batch", "sequence")
 
-# Largest |difference| of any logit between the model and its fused graph.
+# Largest |difference| of any output between the model and its fused graph.
 TOLERANCE = 1e-3
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
-    """Write `onnx/model.onnx`: int64 inputs of shape (batch, sequence), one output `logits`, float32 (batch, labels).
+class _Written(torch.nn.Module):
+    """A loaded checkpoint with the inputs and outputs that its file has, each input an argument of its own.
 
-    `settings["graph"]` = "exported" takes the traced graph whatever the architecture.
+    An embedder gives its tokens' vectors too: what programs that pool for themselves read.
     """
-    model = load_model(material.checkpoint)
-    graph, notes = _graph(model, settings.get("graph", "fused"))
-    (draft / MODEL).parent.mkdir(parents=True, exist_ok=True)
-    onnx.save_model(graph, draft / MODEL)
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        if not isinstance(self.module, Embedder):
+            outputs: dict[str, torch.Tensor] = self.module(**inputs)
+            return outputs
+        hidden = self.module.model(**inputs).last_hidden_state
+        return {HIDDEN: hidden, EMBEDDING: self.module.embed(hidden, attention_mask)}
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write `onnx/model.onnx`: int64 inputs of shape (batch, sequence), the task's outputs by the runtimes' names.
+
+    An embedder has "last_hidden_state" beside its "sentence_embedding". `settings["graph"]` = "exported" takes the
+    traced graph whatever the architecture.
+    """
+    graph, notes = _graph(load_module(material.checkpoint), settings.get("graph", "fused"))
+    save(graph, draft / MODEL)
     return Product(draft, MODEL, {"pad_id": pad_id(material.checkpoint.path)}, notes)
 
 
@@ -50,42 +74,58 @@ def pad_id(folder: Path) -> int:
     return int(read_json(folder / "config.json").get("pad_token_id") or 0)
 
 
-def _graph(model: PreTrainedModel, wanted: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def _graph(module: torch.nn.Module, wanted: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    model = module.model
+    assert isinstance(model, PreTrainedModel)
     names = input_names(model)
-    reason = "asked for" if wanted == "exported" else obstacle(model)
+    reason = "asked for" if wanted == "exported" else obstacle(module)
     if not reason:
-        graph = build(model, names)
-        delta = max_difference(model, graph, names)
+        graph = build(module, names)
+        delta = max_difference(module, graph, names)
         if delta <= TOLERANCE:
             return graph, {"graph": "fused", "max_abs_delta": delta}
         reason = f"the fused graph differs by {delta:.2g}"
-    return trace(model, names), {"graph": "exported", "why": reason}
+    return trace(module, names), {"graph": "exported", "why": reason}
 
 
-def max_difference(model: PreTrainedModel, graph: onnx.ModelProto, names: list[str]) -> float:
-    """Largest |difference| of a logit between the model and the graph, on two random inputs, one of them padded."""
-    ids = np.random.default_rng(0).integers(5, model.config.vocab_size, size=(2, 12))
+def max_difference(module: torch.nn.Module, graph: onnx.ModelProto, names: list[str]) -> float:
+    """Largest |difference| of an output between the model and its graph, on two random inputs, one of them padded.
+
+    Token vectors on padding are left out: nobody reads them, and attention there is free to differ.
+    """
+    inputs = _two_inputs(module, names)
+    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    theirs = dict(zip([value.name for value in session.get_outputs()], session.run(None, inputs), strict=True))
+    ours = outputs_of(_Written(module), {name: torch.from_numpy(array) for name, array in inputs.items()})
+    differences = [np.abs(theirs[name] - value.numpy()) for name, value in ours.items()]
+    real = inputs["attention_mask"].astype(bool)
+    return float(max((each[real] if each.ndim == 3 else each).max() for each in differences))
+
+
+def _two_inputs(module: torch.nn.Module, names: list[str]) -> dict[str, Any]:
+    assert isinstance(module.model, PreTrainedModel)
+    config = module.model.config
+    ids = np.random.default_rng(0).integers(5, config.vocab_size, size=(2, 12))
     mask = np.ones_like(ids)
     mask[1, 7:] = 0
-    ids[1, 7:] = model.config.pad_token_id or 0
-    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    inputs = {name: inputs[name] for name in names}
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    with torch.inference_mode():
-        ours = model(**{name: torch.from_numpy(array) for name, array in inputs.items()}).logits.numpy()
-    return float(np.abs(session.run(["logits"], inputs)[0] - ours).max())
+    ids[1, 7:] = config.pad_token_id or 0
+    segments = np.zeros_like(ids)
+    segments[:, 4:] = mask[:, 4:]
+    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+    return {name: inputs[name] for name in names}
 
 
-def trace(model: PreTrainedModel, names: list[str]) -> onnx.ModelProto:
-    """The model as torch traces it, with free batch and sequence axes, stripped of all that describes this machine."""
+def trace(module: torch.nn.Module, names: list[str]) -> onnx.ModelProto:
+    """The module as torch traces it, with free batch and sequence axes, stripped of all that describes this machine."""
     example = {name: torch.ones((2, 8), dtype=torch.int64) for name in names}
-    axes = dict.fromkeys(range(len(AXES)), torch.export.Dim.DYNAMIC)
+    written = _Written(module)
+    axes = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
     with quiet():
         program = torch.onnx.export(
-            model,
+            written,
             kwargs=example,
             input_names=names,
-            output_names=["logits"],
+            output_names=list(outputs_of(written, example)),
             dynamic_shapes=dict.fromkeys(names, axes),
             opset_version=OPSET,
             dynamo=True,
@@ -103,8 +143,8 @@ def _strip(model: onnx.ModelProto) -> onnx.ModelProto:
     for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         part.doc_string = ""
         del part.metadata_props[:]
-    for value in graph.input:
-        for dimension, name in zip(value.type.tensor_type.shape.dim, AXES, strict=True):
-            dimension.dim_param = name
-    graph.output[0].type.tensor_type.shape.dim[0].dim_param = AXES[0]
+    for value in (*graph.input, *graph.output):
+        for dimension, name in zip(value.type.tensor_type.shape.dim, (BATCH, SEQUENCE), strict=False):
+            if not dimension.dim_value:
+                dimension.dim_param = name
     return model

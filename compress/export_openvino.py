@@ -1,8 +1,9 @@
 """ONNX fp32 to OpenVINO's own format, read by OpenVINO's ONNX reader: fused operators are taken apart on the way.
 
-`openvino_model.xml` beside `config.json` is what optimum-intel's OVModelForSequenceClassification opens.
+`openvino_model.xml` beside `config.json` is what optimum-intel's OVModel classes and sentence-transformers open.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from mct.compress.length_buckets import buckets_for
 from mct.compress.passes import Material, Product
 
 MODEL = "openvino_model.xml"
+
+# Inputs and outputs have names that others ask for, but where they never got one.
+ENDS = frozenset({"Parameter", "Result"})
+COUNTED = re.compile(r"(Parameter|Result)_\d+")
 
 
 def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
@@ -26,11 +31,17 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
 
 
 def save(model: ov.Model, path: Path) -> None:
-    """Write the model, weights at their own precision, in bytes that depend on the model alone.
-
-    OpenVINO numbers unnamed operations by a counter of the process, so they are named anew by their place.
-    """
-    for place, operation in enumerate(model.get_ordered_ops()):
-        if operation.get_type_name() not in {"Parameter", "Result"}:
-            operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
+    """Write the model, weights at their own precision, in bytes that depend on the model alone."""
+    name_by_place(model)
     ov.save_model(model, path, compress_to_fp16=False)
+
+
+def name_by_place(model: ov.Model) -> None:
+    """Name the model, and operations by their place: OpenVINO numbers what has no name by a counter of the process."""
+    model.set_friendly_name("model")
+    for place, operation in enumerate(model.get_ordered_ops()):
+        if operation.get_type_name() not in ENDS or COUNTED.fullmatch(operation.get_friendly_name()):
+            operation.set_friendly_name(f"{operation.get_type_name()}_{place}")
+    for port in (*model.inputs, *model.outputs):
+        named = {name for name in port.names if not COUNTED.fullmatch(name)}
+        port.get_tensor().set_names(named or {port.node.get_friendly_name()})

@@ -4,9 +4,8 @@ llama.cpp has one graph for all of them, "bert". A row says where the checkpoint
 family is one row. Shapes are worked out from config.json and checked before anything is written, because llama.cpp
 itself reports a wrong one only as "failed to load".
 
-The classification head is the part that llama.cpp's own converter leaves out. Its graph has dense, tanh, dense
-("rank" pooling), which is BERT's pooler and classifier, and RoBERTa's head. DistilBERT puts a ReLU where that graph has
-tanh, so its head is kept beside the GGUF file and applied by the session.
+A row speaks of the trunk and of the family's own classification head, which llama.cpp's converter leaves out in part.
+What other kinds of models put on a trunk stands in gguf_heads.py.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,21 +31,32 @@ class ConfigKeys:
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """One row. `modules` maps GGUF's names to the checkpoint's; "{layer}" counts layers, "head.…" is kept outside.
+class Classifier:
+    """A family's head for labels: two linear layers with an activation between, by their names in the checkpoint.
 
-    `positions_follow_padding`: position ids begin at pad_token_id + 1, so that the rows before it are never used.
+    llama.cpp's graph has that with tanh (its "rank" pooling), which is BERT's pooler and classifier, and RoBERTa's
+    head. With any other `activation` the head stays outside the GGUF file.
+    """
+
+    dense: str
+    output: str
+    activation: str = "tanh"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row. `trunk` maps GGUF's names to the checkpoint's; "{layer}" counts layers.
+
+    `prefix` stands before the trunk's names where a head was saved with it. `positions_follow_padding`: position ids
+    begin at pad_token_id + 1, so that the rows before it are never used.
     """
 
     model_type: str
-    modules: Mapping[str, str]
+    prefix: str
+    trunk: Mapping[str, str]
+    classifier: Classifier
     keys: ConfigKeys = field(default_factory=ConfigKeys)
     positions_follow_padding: bool = False
-
-    @property
-    def head_outside(self) -> bool:
-        """True where llama.cpp's graph cannot compute the classification head."""
-        return "head.dense" in self.modules
 
 
 @dataclass(frozen=True)
@@ -76,48 +86,54 @@ class Tensor:
 
 
 _BERT = {
-    "token_embd": "bert.embeddings.word_embeddings",
-    "position_embd": "bert.embeddings.position_embeddings",
-    "token_types": "bert.embeddings.token_type_embeddings",
-    "token_embd_norm": "bert.embeddings.LayerNorm",
-    "blk.{layer}.attn_q": "bert.encoder.layer.{layer}.attention.self.query",
-    "blk.{layer}.attn_k": "bert.encoder.layer.{layer}.attention.self.key",
-    "blk.{layer}.attn_v": "bert.encoder.layer.{layer}.attention.self.value",
-    "blk.{layer}.attn_output": "bert.encoder.layer.{layer}.attention.output.dense",
-    "blk.{layer}.attn_output_norm": "bert.encoder.layer.{layer}.attention.output.LayerNorm",
-    "blk.{layer}.ffn_up": "bert.encoder.layer.{layer}.intermediate.dense",
-    "blk.{layer}.ffn_down": "bert.encoder.layer.{layer}.output.dense",
-    "blk.{layer}.layer_output_norm": "bert.encoder.layer.{layer}.output.LayerNorm",
-    "cls": "bert.pooler.dense",
-    "cls.output": "classifier",
-}
-
-_ROBERTA = {name: source.replace("bert.", "roberta.", 1) for name, source in _BERT.items()} | {
-    "cls": "classifier.dense",
-    "cls.output": "classifier.out_proj",
+    "token_embd": "embeddings.word_embeddings",
+    "position_embd": "embeddings.position_embeddings",
+    "token_types": "embeddings.token_type_embeddings",
+    "token_embd_norm": "embeddings.LayerNorm",
+    "blk.{layer}.attn_q": "encoder.layer.{layer}.attention.self.query",
+    "blk.{layer}.attn_k": "encoder.layer.{layer}.attention.self.key",
+    "blk.{layer}.attn_v": "encoder.layer.{layer}.attention.self.value",
+    "blk.{layer}.attn_output": "encoder.layer.{layer}.attention.output.dense",
+    "blk.{layer}.attn_output_norm": "encoder.layer.{layer}.attention.output.LayerNorm",
+    "blk.{layer}.ffn_up": "encoder.layer.{layer}.intermediate.dense",
+    "blk.{layer}.ffn_down": "encoder.layer.{layer}.output.dense",
+    "blk.{layer}.layer_output_norm": "encoder.layer.{layer}.output.LayerNorm",
 }
 
 _DISTILBERT = {
-    "token_embd": "distilbert.embeddings.word_embeddings",
-    "position_embd": "distilbert.embeddings.position_embeddings",
-    "token_embd_norm": "distilbert.embeddings.LayerNorm",
-    "blk.{layer}.attn_q": "distilbert.transformer.layer.{layer}.attention.q_lin",
-    "blk.{layer}.attn_k": "distilbert.transformer.layer.{layer}.attention.k_lin",
-    "blk.{layer}.attn_v": "distilbert.transformer.layer.{layer}.attention.v_lin",
-    "blk.{layer}.attn_output": "distilbert.transformer.layer.{layer}.attention.out_lin",
-    "blk.{layer}.attn_output_norm": "distilbert.transformer.layer.{layer}.sa_layer_norm",
-    "blk.{layer}.ffn_up": "distilbert.transformer.layer.{layer}.ffn.lin1",
-    "blk.{layer}.ffn_down": "distilbert.transformer.layer.{layer}.ffn.lin2",
-    "blk.{layer}.layer_output_norm": "distilbert.transformer.layer.{layer}.output_layer_norm",
-    "head.dense": "pre_classifier",
-    "head.output": "classifier",
+    "token_embd": "embeddings.word_embeddings",
+    "position_embd": "embeddings.position_embeddings",
+    "token_embd_norm": "embeddings.LayerNorm",
+    "blk.{layer}.attn_q": "transformer.layer.{layer}.attention.q_lin",
+    "blk.{layer}.attn_k": "transformer.layer.{layer}.attention.k_lin",
+    "blk.{layer}.attn_v": "transformer.layer.{layer}.attention.v_lin",
+    "blk.{layer}.attn_output": "transformer.layer.{layer}.attention.out_lin",
+    "blk.{layer}.attn_output_norm": "transformer.layer.{layer}.sa_layer_norm",
+    "blk.{layer}.ffn_up": "transformer.layer.{layer}.ffn.lin1",
+    "blk.{layer}.ffn_down": "transformer.layer.{layer}.ffn.lin2",
+    "blk.{layer}.layer_output_norm": "transformer.layer.{layer}.output_layer_norm",
 }
 
+_ROBERTA_HEAD = Classifier("classifier.dense", "classifier.out_proj")
+
 ARCHITECTURES = (
-    Architecture("bert", _BERT),
-    Architecture("roberta", _ROBERTA, positions_follow_padding=True),
-    Architecture("distilbert", _DISTILBERT, ConfigKeys("dim", "n_layers", "n_heads", "hidden_dim", "activation")),
-)
+    Architecture("bert", "bert.", _BERT, Classifier("bert.pooler.dense", "classifier")),
+    Architecture("roberta", "roberta.", _BERT, _ROBERTA_HEAD, positions_follow_padding=True),
+    Architecture("xlm-roberta", "roberta.", _BERT, _ROBERTA_HEAD, positions_follow_padding=True),
+    Architecture(
+        "distilbert", "distilbert.", _DISTILBERT, Classifier("pre_classifier", "classifier", "relu"),
+        ConfigKeys("dim", "n_layers", "n_heads", "hidden_dim", "activation"),
+    ),
+)  # fmt: skip
+
+# Encoders that llama.cpp has no graph for, and what in them it does not compute.
+_REFUSED = {
+    "mpnet": "its attention adds a learned bias for relative positions",
+    "electra": "its embeddings may be narrower than its layers, and are projected",
+    "albert": "its layers share their weights, and its embeddings are projected",
+    "deberta": "its attention keeps content and position apart",
+    "deberta-v2": "its attention keeps content and position apart",
+}
 
 # (rows, columns) of each weight by the names of Sizes; a linear layer has a bias of its rows, a norm two vectors.
 _EMBEDDINGS = {"token_embd": "vocabulary", "position_embd": "positions", "token_types": "token_types"}
@@ -125,12 +141,16 @@ _LINEAR = {"ffn_up": ("feed_forward", "hidden"), "ffn_down": ("hidden", "feed_fo
 
 
 def find_architecture(model_type: str) -> Architecture:
-    """The row of that model_type; MctError naming those that there are."""
+    """The row of that model_type; MctError saying why there is none, and naming those that there are."""
     for architecture in ARCHITECTURES:
         if architecture.model_type == model_type:
             return architecture
     known = ", ".join(architecture.model_type for architecture in ARCHITECTURES)
-    raise MctError(f"a {model_type!r} model cannot be written as GGUF yet", f"supported for GGUF: {known}")
+    reason = f": {_REFUSED[model_type]}" if model_type in _REFUSED else ""
+    raise MctError(
+        f"a {model_type!r} model cannot be written as GGUF{reason}",
+        f"encoders that can: {known}; choose --format onnx or openvino for others",
+    )
 
 
 def read_sizes(architecture: Architecture, config: Mapping[str, Any], labels: int) -> Sizes:
@@ -157,15 +177,16 @@ def read_sizes(architecture: Architecture, config: Mapping[str, Any], labels: in
         ) from error
 
 
-def plan_tensors(architecture: Architecture, sizes: Sizes) -> Iterator[Tensor]:
-    """Every tensor the GGUF file needs, and the head's where it stays outside."""
-    for module, source in architecture.modules.items():
+def plan_tensors(modules: Mapping[str, str], sizes: Sizes) -> Iterator[Tensor]:
+    """Every tensor of `modules`, which map GGUF's names to the checkpoint's whole ones."""
+    for module, source in modules.items():
         layers = range(sizes.layers) if "{layer}" in module else range(1)
         for layer in layers:
-            yield from _module_tensors(module.format(layer=layer), source.format(layer=layer), sizes)
+            yield from module_tensors(module.format(layer=layer), source.format(layer=layer), sizes)
 
 
-def _module_tensors(module: str, source: str, sizes: Sizes) -> Iterator[Tensor]:
+def module_tensors(module: str, source: str, sizes: Sizes) -> Iterator[Tensor]:
+    """The tensors of one module: an embedding's one, a norm's or a linear layer's weight and bias."""
     kind = module.rpartition(".")[2]
     if kind in _EMBEDDINGS:
         skip = sizes.unused_positions if kind == "position_embd" else 0

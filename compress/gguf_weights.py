@@ -52,6 +52,15 @@ def open_weights(folder: Path) -> Iterator[Read]:
         yield read
 
 
+def stored_names(folder: Path) -> frozenset[str]:
+    """The names of all tensors in the folder's safetensors files."""
+    names: set[str] = set()
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            names.update(file.keys())
+    return frozenset(names)
+
+
 def _stored_name(name: str, files: Mapping[str, Any]) -> str:
     if name in files:
         return name

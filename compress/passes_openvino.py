@@ -1,11 +1,35 @@
-"""The passes that lead to OpenVINO."""
+"""The passes that lead to OpenVINO: by way of ONNX for encoders, by optimum-intel's exporter for language models."""
 
-from mct.compress.passes import CLASSIFIERS, Pass
+from collections.abc import Mapping
+from typing import Any
+
+from mct.compress.passes import ENCODERS, LANGUAGE_MODELS, REWARDS, Pass
+
+VECTORS = (*ENCODERS, *REWARDS)
+EVERY = (*VECTORS, *LANGUAGE_MODELS)
+
+
+def _quantise(precision: str, settings: Mapping[str, Any]) -> Pass:
+    return Pass(
+        "quantise-openvino", "openvino-fp32", f"openvino-{precision}", "mct.compress.quantise_openvino_lm:run",
+        LANGUAGE_MODELS, texts="used", settings=settings,
+    )  # fmt: skip
+
 
 OPENVINO_PASSES = (
-    Pass("export-openvino", "onnx-fp32", "openvino-fp32", "mct.compress.export_openvino:run", CLASSIFIERS),
+    Pass("export-openvino", "onnx-fp32", "openvino-fp32", "mct.compress.export_openvino:run", ENCODERS),
+    Pass("export-openvino", "checkpoint", "openvino-fp32", "mct.compress.export_openvino_reward:run", REWARDS),
+    Pass("export-openvino", "checkpoint", "openvino-fp32", "mct.compress.export_openvino_lm:run", LANGUAGE_MODELS),
+    Pass("halve-openvino", "openvino-fp32", "openvino-fp16", "mct.compress.openvino_half:run", EVERY),
+    Pass("halve-openvino", "openvino-fp32", "openvino-bf16", "mct.compress.openvino_half:run_bfloat16", EVERY),
     Pass(
-        "quantise-openvino", "openvino-fp32", "openvino-int8", "mct.compress.quantise_openvino:run", CLASSIFIERS,
+        "quantise-openvino", "openvino-fp32", "openvino-int8", "mct.compress.quantise_openvino:run", VECTORS,
         texts="needed",
     ),
+    Pass(
+        "quantise-openvino", "openvino-fp32", "openvino-int8-accurate", "mct.compress.quantise_openvino_accurate:run",
+        VECTORS, texts="needed", settings={"max_drop": 0.01},
+    ),
+    _quantise("int8", {"bits": 8}),
+    _quantise("int4", {"bits": 4}),
 )  # fmt: skip

@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from mct.compress.passes import Material, Product
+from mct.compress.passes import TAGGERS, Material, Product
 from mct.compress.quiet import quiet
 
 MODEL = "onnx/model_quantized.onnx"
@@ -38,6 +38,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
             model,
             draft / MODEL,
             op_types_to_quantize=OPERATORS,
+            nodes_to_exclude=token_heads(model, material.checkpoint.task),
             per_channel=True,
             reduce_range=saturates,
             weight_type=QuantType.QInt8,
@@ -45,6 +46,24 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
         )
     notes = {"weights": "int8 per channel", "activations": "dynamic", "reduce_range": saturates, "tables": tables}
     return Product(draft, MODEL, source.settings, notes)
+
+
+def token_heads(model: onnx.ModelProto, task: str) -> list[str]:
+    """The products that give each token's labels: those that no other product follows. Kept in float.
+
+    Heads for a whole text are no products but `Gemm` nodes, which are not quantised anyway.
+    """
+    if task not in TAGGERS:
+        return []
+    followed: set[str] = set()  # values on the way to a later product
+    heads = []
+    for node in reversed(model.graph.node):
+        leads_on = not followed.isdisjoint(node.output)
+        if node.op_type in OPERATORS and not leads_on:
+            heads.append(node.name)
+        if node.op_type in {*OPERATORS, "Gemm"} or leads_on:
+            followed.update(node.input)
+    return heads
 
 
 def quantise_tables(model: onnx.ModelProto) -> list[str]:

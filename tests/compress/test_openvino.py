@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mct import MctError
 from mct.compress import export_onnx, export_openvino, quantise_openvino
+from mct.compress.calibration import MOST_TEXTS, calibration_inputs
 from mct.compress.length_buckets import MOST_BUCKETS, choose_buckets
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import inspect
@@ -149,15 +150,15 @@ def test_int8_without_texts_asks_for_them(checkpoint: Path, make: Make, tmp_path
 def test_calibration_texts_are_spread_over_length_and_chosen_by_the_seed(tiny_bert: Path) -> None:
     rows = tuple({"text": "order " * (1 + number % 50) + str(number)} for number in range(2000))
     material = dataclasses.replace(_material(tiny_bert), calibration=Dataset("many", rows, ""))
-    chosen = quantise_openvino.calibration_inputs(material)
+    chosen = calibration_inputs(material)
     lengths = [len(tokens.ids) for tokens in chosen]
     encode = open_tokenizer(tiny_bert, 64)
     every = sorted(len(encode(row["text"]).ids) for row in rows)
-    assert len(chosen) == quantise_openvino.MOST_TEXTS
+    assert len(chosen) == MOST_TEXTS
     for share in (0, 10, 50, 90, 100):
         assert abs(np.percentile(lengths, share) - np.percentile(every, share)) <= 1
-    assert chosen == quantise_openvino.calibration_inputs(material)
-    assert chosen != quantise_openvino.calibration_inputs(dataclasses.replace(material, seed=4))
+    assert chosen == calibration_inputs(material)
+    assert chosen != calibration_inputs(dataclasses.replace(material, seed=4))
 
 
 def test_without_texts_the_default_lengths_stay_below_what_the_model_takes(tiny_bert: Path) -> None:

@@ -1,0 +1,39 @@
+"""A decoder checkpoint to ONNX fp32: language models with their cache, reward models with their score.
+
+There is one way, the graph written from the weights (mct.compress.onnx_decoder): a family it does not know is refused
+rather than traced, since a traced decoder spells attention, cache and rotation out in hundreds of nodes and no runtime
+puts them together again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mct import MctError
+from mct.compress.onnx_companions import describe
+from mct.compress.onnx_decoder import FAMILIES, build_lm, build_reward, obstacle
+from mct.compress.onnx_draft import save
+from mct.compress.passes import Material, Product
+from mct.models.folders import read_json
+from mct.models.load import load_model
+
+MODEL = "onnx/model.onnx"
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write `onnx/model.onnx` (beyond 2 GB its weights stand in `onnx/model.onnx_data`) and `genai_config.json`.
+
+    MctError for a family, or a variant of one, whose graph is not known.
+    """
+    checkpoint = material.checkpoint
+    model = load_model(checkpoint)
+    if reason := obstacle(model):
+        raise MctError(
+            f"ONNX cannot hold this {checkpoint.architecture}: {reason}",
+            f"families whose graph is known: {', '.join(sorted(FAMILIES))}; gguf and openvino may hold it",
+        )
+    graph = build_reward(model) if checkpoint.task == "reward" else build_lm(model)
+    save(graph, draft / MODEL)
+    describe(checkpoint, graph, MODEL, draft)
+    pad_id = read_json(checkpoint.path / "config.json").get("pad_token_id") or 0
+    return Product(draft, MODEL, {"pad_id": int(pad_id)}, {"graph": "fused"})

@@ -1,0 +1,80 @@
+"""Calibration texts have every label, short texts and long ones, and are the same on every run."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mct import MctError
+from mct.compress.calibration import calibration_inputs, calibration_notes, share_out
+from mct.compress.passes import Material
+from mct.models.checkpoint import inspect
+from mct.models.datasets import Dataset
+from mct.models.tokens import open_tokenizer
+from mct.targets.machine import probe_machine
+
+
+def _material(folder: Path, rows: list[dict[str, str]], seed: int = 0) -> Material:
+    return Material(inspect(folder), Dataset("rows", tuple(rows), "a" * 64), probe_machine(), seed)
+
+
+def _rows(counts: dict[str, int]) -> list[dict[str, str]]:
+    """Texts that all differ, of 1 to 20 words; the first word tells the label."""
+    return [
+        {"text": " ".join([label, *["manga"] * (number % 20), str(number)]), "label": label}
+        for label, count in counts.items()
+        for number in range(count)
+    ]
+
+
+def test_every_label_is_there_in_proportion_and_a_rare_one_at_least_once(tiny_bert: Path) -> None:
+    material = _material(tiny_bert, _rows({"order": 600, "returns": 300, "hi": 3}))
+    inputs = calibration_inputs(material, most=90)
+    tokenize = open_tokenizer(tiny_bert, 64)
+    first = {tokenize(label).ids[1]: label for label in ("order", "returns", "hi")}
+    found = Counter(first[tokens.ids[1]] for tokens in inputs)
+    assert sum(found.values()) == 90 and found["hi"] == 1
+    assert abs(found["order"] - 60) <= 1 and abs(found["returns"] - 30) <= 1
+    assert calibration_inputs(material, most=90) == inputs
+    assert calibration_inputs(dataclasses.replace(material, seed=1), most=90) != inputs
+
+
+def test_short_and_long_texts_of_a_label_are_among_them(tiny_bert: Path) -> None:
+    rows = _rows({"order": 400})
+    tokenize = open_tokenizer(tiny_bert, 64)
+    all_lengths = sorted(len(tokenize(row["text"]).ids) for row in rows)
+    lengths = sorted(len(tokens.ids) for tokens in calibration_inputs(_material(tiny_bert, rows), most=20))
+    assert (lengths[0], lengths[-1]) == (all_lengths[0], all_lengths[-1])
+    assert abs(lengths[10] - all_lengths[200]) <= 2
+
+
+def test_a_text_that_occurs_twice_counts_once_and_rows_need_no_label(tiny_bert: Path) -> None:
+    rows = [{"text": "hi"}, {"text": "hi"}, {"text": "where is my order"}]
+    material = _material(tiny_bert, rows)
+    inputs = calibration_inputs(material)
+    assert len(inputs) == 2
+    longest = max(len(tokens.ids) for tokens in inputs)
+    notes = calibration_notes(material, inputs)
+    assert notes["calibration_texts"] == 2 and notes["calibration_tokens"]["p100"] == longest
+    assert notes["calibration_sha256"] == "a" * 64
+
+
+def test_without_texts_it_says_how_to_give_some(tiny_bert: Path) -> None:
+    with pytest.raises(MctError, match="calibrated on your own texts") as refused:
+        calibration_inputs(dataclasses.replace(_material(tiny_bert, []), calibration=None))
+    assert "--data" in refused.value.hint
+
+
+def test_more_labels_than_texts_gives_a_text_of_some(tiny_bert: Path) -> None:
+    rows = [{"text": f"order {number}", "label": str(number)} for number in range(50)]
+    assert len(calibration_inputs(_material(tiny_bert, rows), most=20)) == 20
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=40), st.integers(40, 300))
+def test_shares_fill_what_is_asked_and_leave_nobody_out(sizes: list[int], most: int) -> None:
+    shares = share_out(sizes, most)
+    assert sum(shares) == min(most, sum(sizes))
+    assert all(1 <= share <= size for share, size in zip(shares, sizes, strict=True))
