@@ -12,9 +12,13 @@ from mct.bench.pairs import Contestant, PairPlan, measure_pair
 from mct.bench.sampling import plan_bench
 from mct.bench.store import RESULTS, append, ask
 from mct.bench.subject import Subject, identify
+from mct.models.datasets import read_examples
 from mct.models.progress import Report, silent
 from mct.targets.machine import probe_machine
 from mct.targets.target import Target
+
+MEASURING = 0.94
+"""Share of the time that goes into starting and timing; the rest is for reading, judging and storing."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,13 @@ def run_duel(duel: Duel, report: Report = silent) -> tuple[Comparison, list[str]
     require_one_task(subjects)
     dataset = read_rows(duel.data, duel.renames, subjects)
     plan = plan_bench(probe_machine(), max(a.threads, b.threads), seed=duel.seed)
-    pair_plan = PairPlan(plan.affinity, duel.seed, 1 + duel.limits.latency, duel.max_seconds)
+    memory_mb = probe_machine().memory_mb
+    pair_plan = PairPlan(plan.affinity, duel.seed, 1 + duel.limits.latency, MEASURING * duel.max_seconds, memory_mb)
     pair = measure_pair(a, b, dataset, pair_plan, report)
     asked = ask(subjects, dataset, replace(plan, max_seconds=duel.max_seconds), baseline=a.subject.name)
     append(duel.results, asked, pair, dataset)
-    return compare(*pair, duel.limits, duel.slices), dataset.column("text")
+    texts = [example.text for example in read_examples(dataset, a.subject.task, a.subject.heads)]
+    return compare(*pair, duel.limits, duel.slices), texts
 
 
 def _contestants(duel: Duel) -> tuple[Contestant, Contestant]:

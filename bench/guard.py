@@ -16,13 +16,14 @@ from typing import Any
 from mct import MctError
 from mct.bench.change import differences
 from mct.bench.job import Job, run_job
+from mct.bench.line import Line, Outcome
 from mct.bench.measurement import Measurement
 from mct.bench.reading import read_own_samples
 from mct.bench.regression import judge_quality, judge_same_job, judge_stored, lost_examples, other_conditions
 from mct.bench.result import Asked
 from mct.bench.store import list_results, read_result
-from mct.bench.verdict import Line, Outcome, judge
-from mct.models.datasets import read_dataset
+from mct.bench.verdict import judge
+from mct.models.datasets import read_dataset, read_examples
 from mct.models.tasks import find_task
 from mct.targets.budget import Budget, find_budget
 from mct.targets.target import find_target
@@ -219,12 +220,17 @@ def _stored_lines(earlier: Earlier, base: Measurement | None, head: Measurement,
 
 
 def _lost(base: Measurement | None, head: Measurement, watch: Watch) -> tuple[str, ...]:
-    """The first rows that the head got wrong and the base right, to be read by a person."""
+    """The first examples that the head answers worse than the base, to be read by a person."""
     lost = [] if base is None else lost_examples(base, head)
     if not lost:
         return ()
-    texts = read_dataset(watch.data, find_task(head.subject.task), watch.fields).column("text")
-    shown = [f"{_short(texts[each.row])!r} is {each.truth}, now {each.answer}" for each in lost[:LOST_SHOWN]]
+    subject = head.subject
+    dataset = read_dataset(watch.data, find_task(subject.task), watch.fields)
+    examples = read_examples(dataset, subject.task, subject.heads)
+    shown = [
+        f"{_short(examples[each.row].text)!r} is {_short(str(each.truth))}, now {_short(str(each.answer))}"
+        for each in lost[:LOST_SHOWN]
+    ]
     return (*shown, *([f"and {len(lost) - LOST_SHOWN} more"] if len(lost) > LOST_SHOWN else []))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mct import MctError
 from mct.bench.measure import Instruments, measure
+from mct.bench.predict import NEW_TOKENS
 from mct.bench.roofline import ask_limit
 from mct.bench.sampling import BenchPlan, plan_bench
 from mct.bench.store import RESULTS, ask, begin, read_result
@@ -30,7 +31,7 @@ class Job:
     """What to bench, on what, against what. `baseline` is measured too, if it is not one of `paths` anyway.
 
     `max_seconds`, `rounds` and `block_s` of None leave the plan's own. `limit`: measure the machine's limit if it is
-    not known yet; one that is known is used anyway.
+    not known yet; one that is known is used anyway. `new_tokens`: the most that a language model is timed writing.
     """
 
     paths: tuple[Path, ...]
@@ -46,6 +47,7 @@ class Job:
     rounds: int | None = None
     block_s: float | None = None
     limit: bool = False
+    new_tokens: int = NEW_TOKENS
 
 
 def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject
     """The evaluation set, with the fields of the subjects' task and labels that every one of them knows."""
     dataset = read_dataset(path, find_task(subjects[0].task), renames)
     for subject in subjects:
-        check_labels(dataset, subject.labels)
+        check_labels(dataset, subject.task, subject.heads)
     return dataset
 
 
@@ -117,6 +119,7 @@ def plan_for(job: Job) -> BenchPlan:
         max_seconds=job.max_seconds or plan.max_seconds,
         rounds=job.rounds or plan.rounds,
         block_s=job.block_s or plan.block_s,
+        new_tokens=job.new_tokens,
     )
 
 

@@ -21,7 +21,9 @@ from typing import IO, Any
 
 from mct.bench.measurement import Answers, Block, Failure, Start, from_record
 from mct.bench.open_loop import Stretch, Traffic, stretch_from
+from mct.bench.predict import NEW_TOKENS
 from mct.bench.subject import Subject
+from mct.models.examples import Example
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -40,16 +42,18 @@ class WorkerDied(Exception):  # noqa: N818 - what happened, not an error of ours
 
 @dataclass(frozen=True)
 class Setting:
-    """How a worker runs. `affinity` are the CPUs to be pinned to, empty where that cannot be.
+    """How a worker runs, and on what. `affinity` are the CPUs to be pinned to, empty where that cannot be.
 
-    `slow_down` above 1 makes every request that much longer: to see whether a check would find it.
+    `slow_down` above 1 makes every request that much longer: to see whether a check would find it. A language model is
+    timed writing `new_tokens` at most.
     """
 
-    texts: Sequence[str]
+    examples: Sequence[Example]
     threads: int
     affinity: Sequence[int]
     seed: int
     slow_down: float = 1.0
+    new_tokens: int = NEW_TOKENS
 
 
 @dataclass
@@ -81,7 +85,7 @@ class Worker:
         return stretch_from({"round": self.round, "position": position} | self._ask(command))
 
     def answers(self, first: int, last: int) -> Answers:
-        """Predicted labels and token counts of rows `first` up to `last` (not included)."""
+        """Answers and token counts of examples `first` up to `last` (not included)."""
         answers = from_record({"kind": "answers"} | self._ask({"answers": [first, last]}))
         assert isinstance(answers, Answers)
         return answers
@@ -169,16 +173,20 @@ def start_worker(subject: Subject, setting: Setting, round_number: int) -> Worke
 
 def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any]:
     executable = asdict(subject.executable) | {"folder": str(subject.executable.folder.resolve())}
+    requests = [example.request for example in setting.examples]
+    scored = [example.scored for example in setting.examples]
     return {
         "parent": os.getpid(),
         "format": subject.format,
         "executable": executable,
-        "labels": list(subject.labels),
+        "heads": [asdict(head) for head in subject.heads],
         "threads": setting.threads,
         "affinity": list(setting.affinity),
         "seed": setting.seed * 1000 + round_number,
         "slow_down": setting.slow_down,
-        "texts": list(setting.texts),
+        "new_tokens": setting.new_tokens,
+        "requests": requests,
+        "scored": None if scored == requests else scored,
     }
 
 

@@ -21,6 +21,7 @@ from mct.bench.measurement import Block, Start
 from mct.bench.open_loop import Stretch, Traffic
 from mct.bench.sampling import BenchPlan, block_size
 from mct.bench.subject import Subject
+from mct.models.datasets import read_examples
 from mct.models.progress import Report, silent
 from mct.models.tables import load
 
@@ -87,7 +88,8 @@ def make_ready(job: Job, kind: str, seconds: float) -> Loaded:
     """Identify and read all that the job names, and begin to record. MctError for whatever the user can mend."""
     subjects, plan = find_subjects(job), plan_for(job)
     dataset = read_rows(job.data, job.renames, subjects)
-    setting = Setting(dataset.column("text"), plan.threads, plan.affinity, plan.seed)
+    examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
+    setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens)
     recording = begin_load(job.results, kind, subjects, dataset, plan)
     return Loaded(subjects, setting, plan, job.max_seconds or seconds, recording)
 

@@ -19,7 +19,7 @@ from mct.bench.launch import Setting, WorkerDied, start_worker
 from mct.bench.measurement import Answers, Block, Failure, Measurement, Start, to_record
 from mct.bench.sampling import GROWTH, LOOKS, BenchPlan, block_size, is_enough
 from mct.bench.subject import Subject
-from mct.models.datasets import Dataset, check_labels
+from mct.models.datasets import Dataset, check_labels, read_examples
 from mct.models.progress import Report, silent
 
 CAP_BLOCKS = 5
@@ -65,7 +65,7 @@ class Track:
     looked_at: int = 0
     settled: bool = False
 
-    def finish(self, truth: tuple[str, ...]) -> Measurement:
+    def finish(self, truth: tuple[Any, ...]) -> Measurement:
         """The values, frozen."""
         return Measurement(self.subject, truth, tuple(self.starts), tuple(self.blocks), self.answers, self.failure)
 
@@ -108,22 +108,23 @@ def measure(
     report: Report = silent,
     instruments: Instruments | None = None,
 ) -> tuple[Measurement, ...]:
-    """Time every subject on the texts of `dataset`, and collect its answer to each row.
+    """Time every subject on the requests of `dataset`, and collect its answer to each example.
 
     A subject whose worker dies keeps what it has and its failure; the others go on. MctError where the data has labels
     that a model does not know.
     """
     for subject in subjects:
-        check_labels(dataset, subject.labels)
+        check_labels(dataset, subject.task, subject.heads)
+    examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
     instruments = instruments or Instruments()
-    setting = Setting(dataset.column("text"), plan.threads, plan.affinity, plan.seed)
+    setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens)
     run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
     number = 0
     while tracks := _next_tracks(run, number):
         _play_round(run, number, tracks)
         number += 1
     report("measured", 1.0)
-    truth = tuple(str(label) for label in dataset.column("label"))
+    truth = tuple(example.truth for example in examples)
     return tuple(track.finish(truth) for track in run.tracks)
 
 
@@ -208,14 +209,14 @@ def _collect_answers(run: Run, crew: Crew) -> None:
 
 
 def _all_answers(run: Run, track: Track, runner: Runner) -> Answers:
-    rows = len(run.setting.texts)
+    rows = len(run.setting.examples)
     step = max(1, round(ANSWERS_S * 1e3 / max(runner.start.typical_ms, 1e-3)))
     parts = []
     for first in range(0, rows, step):
         run.tell(f"answers of {track.subject.name}")
         parts.append(runner.answers(first, min(rows, first + step)))
     return Answers(
-        tuple(label for part in parts for label in part.labels), tuple(size for part in parts for size in part.tokens)
+        tuple(value for part in parts for value in part.values), tuple(size for part in parts for size in part.tokens)
     )
 
 
@@ -224,7 +225,7 @@ def _expected_s(run: Run) -> float:
     plan, starts = run.plan, [track.starts[0] for track in run.tracks if track.starts]
     if len(starts) < len(run.tracks):
         return plan.max_seconds
-    answers_s = len(run.setting.texts) * sum(start.typical_ms for start in starts) / 1e3
+    answers_s = len(run.setting.examples) * sum(start.typical_ms for start in starts) / 1e3
     loading_s = sum(start.load_ms / 1e3 + start.warm_up_s for start in starts)
     least_s = plan.rounds * (loading_s + 2 * plan.block_s * len(starts))
     opened = any(track.looks and _wants_more(track) for track in run.tracks)

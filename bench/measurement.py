@@ -44,6 +44,7 @@ class Block:
 
     `stolen_s` is what other virtual machines took from its CPUs, `waited_s` the time its threads stood ready while
     other processes ran (None where the kernel does not count it); both add up over CPUs or threads, as `cpu_s` does.
+    `new_tokens` is what a language model wrote in all of them.
     """
 
     round: int
@@ -58,13 +59,14 @@ class Block:
     minor_faults: int
     major_faults: int
     energy_uj: int | None = None
+    new_tokens: int | None = None
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The predicted label of every row of the evaluation set, in file order, and its length in tokens."""
+    """The answer to every example of the evaluation set, a JSON value, in file order; and the tokens of its request."""
 
-    labels: tuple[str, ...]
+    values: tuple[Any, ...]
     tokens: tuple[int, ...]
 
 
@@ -79,10 +81,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Everything measured of one subject. `truth` are the labels of the evaluation set, in file order."""
+    """Everything measured of one subject. `truth` is what is right, a JSON value for each example, in file order."""
 
     subject: Subject
-    truth: tuple[str, ...]
+    truth: tuple[Any, ...]
     starts: tuple[Start, ...] = ()
     blocks: tuple[Block, ...] = ()
     answers: Answers | None = None
@@ -117,6 +119,16 @@ def per_process_ms(blocks: Sequence[Block], model_only: bool = False) -> list[ND
         )
         for number in rounds
     ]
+
+
+def per_turn_ms(blocks: Sequence[Block]) -> list[list[NDArray[np.float64]]]:
+    """Latencies in milliseconds, one array per block in time order, in one list per fresh process."""
+    import numpy as np
+
+    rounds: dict[int, list[NDArray[np.float64]]] = {}
+    for block in sorted(blocks, key=lambda block: (block.round, block.position)):
+        rounds.setdefault(block.round, []).append(np.asarray(block.end_to_end_ns, dtype=np.float64) / 1e6)
+    return list(rounds.values())
 
 
 Record = Mapping[str, Any]

@@ -76,18 +76,18 @@ def poisson_arrivals(rate: float, count: int, seed: int) -> list[float]:
 
 
 def serve_traffic(
-    answer: Callable[[str], object], texts: Sequence[str], arrivals_s: Sequence[float], cap_s: float
+    answer: Callable[[Any], object], requests: Sequence[Any], arrivals_s: Sequence[float], cap_s: float
 ) -> Times:
-    """Answer text i no earlier than `arrivals_s[i]`, one after the other; stop early once `cap_s` have passed."""
+    """Answer request i no earlier than `arrivals_s[i]`, one after the other; stop early once `cap_s` have passed."""
     clock = perf_counter_ns
     scheduled = array("q", [round(arrival * 1e9) for arrival in arrivals_s])
-    started, ended = array("q", bytes(8 * len(texts))), array("q", bytes(8 * len(texts)))
+    started, ended = array("q", bytes(8 * len(requests))), array("q", bytes(8 * len(requests)))
     index, cap_ns = 0, int(cap_s * 1e9)
     origin = clock()
-    for index, text in enumerate(texts):
+    for index, request in enumerate(requests):
         _wait_until(origin + scheduled[index])
         began = clock()
-        answer(text)
+        answer(request)
         done = clock()
         started[index], ended[index] = began - origin, done - origin
         if done - origin > cap_ns:

@@ -5,28 +5,39 @@ came from different examples throws that away: it misses real losses and needs m
 finds "no difference" has not shown that there is none: a budget asks for non-inferiority, that a drop larger than the
 margin is excluded by the data. So there are three answers, and a set too small to exclude the drop gives the third.
 
-Pure functions on arrays, no I/O. Quality and drops are fractions (0.005 is half a point); a drop is baseline minus
-candidate. The trade-off: the tests here cost milliseconds where a textbook formula costs none, and hold their error at
-zero flips, where the textbook is certain of everything.
+Where every example is right or wrong the tests are exact; where it is worth a share (mean nDCG, F1 over entities), they
+are a paired bootstrap over the examples (`mct.bench.resample`).
+
+Pure functions, no I/O. What is compared is given as `mct.bench.shares.Shares`, or as an array that says "right" per
+example. Quality and drops are fractions (0.005 is half a point); a drop is baseline minus candidate. The trade-off: the
+tests here cost milliseconds where a textbook formula costs none, and hold their error at zero flips, where the textbook
+is certain of everything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from mct.bench.resample import resample_change
 from mct.bench.score_test import drop_bound, drop_p_value, score_interval
+from mct.bench.shares import Shares, as_shares, check_paired, counted
 
 Outcome = Literal["non-inferior", "inferior", "inconclusive"]
+Method = Literal["exact", "bootstrap"]
+Scored = ArrayLike | Shares
+
+SAME = 1e-12
+"""Shares of an example that differ by less are the same: rounding of a sum."""
 
 
 @dataclass(frozen=True)
 class Flips:
-    """Indices, among `n`, of the examples that only the baseline (`lost`) or the candidate (`gained`) has right."""
+    """Indices, among `n`, of the examples on which the candidate does worse (`lost`) or better (`gained`)."""
 
     lost: tuple[int, ...]
     gained: tuple[int, ...]
@@ -50,7 +61,7 @@ class NonInferiority:
     `drop` was seen; less than `drop_at_least` and more than `drop_at_most` are each excluded with error `alpha`.
     `p_value` is that of "worse by the margin or more", `p_inferior` that of "worse by the margin at most", both
     one-sided. `resolvable` is the margin that a set of this size and flip rate passes with 80 % power if nothing is
-    lost.
+    lost. `n` counts the examples that add to the metric at all.
     """
 
     outcome: Outcome
@@ -65,15 +76,35 @@ class NonInferiority:
     p_value: float
     p_inferior: float
     resolvable: float
+    method: Method = "exact"
 
 
-def find_flips(baseline: ArrayLike, candidate: ArrayLike) -> Flips:
-    """Which examples were lost (right, then wrong) and gained; both arguments say "right" per example."""
-    before, after = np.asarray(baseline, dtype=bool), np.asarray(candidate, dtype=bool)
-    if before.shape != after.shape or before.ndim != 1 or not len(before):
-        raise ValueError("baseline and candidate need one answer each for the same examples, at least one")
-    lost, gained = np.flatnonzero(before & ~after), np.flatnonzero(~before & after)
-    return Flips(tuple(lost.tolist()), tuple(gained.tolist()), len(before))
+def find_flips(baseline: Scored, candidate: Scored) -> Flips:
+    """Which examples were lost (right, then wrong; or worth less than before) and gained."""
+    before, after = _pair(baseline, candidate)
+    change = after.each - before.each
+    lost, gained = np.flatnonzero(change < -SAME), np.flatnonzero(change > SAME)
+    return Flips(tuple(lost.tolist()), tuple(gained.tolist()), counted(before, after))
+
+
+def difference(baseline: Scored, candidate: Scored, confidence: float = 0.95) -> Difference:
+    """Candidate minus baseline with its interval: Tango's score interval, or the bootstrap's."""
+    before, after = _pair(baseline, candidate)
+    if before.binary and after.binary:
+        flips = find_flips(before, after)
+        return paired_difference(len(flips.lost), len(flips.gained), flips.n, confidence)
+    change, outside = resample_change(before, after), (1 - confidence) / 2
+    return Difference(change.value, change.bound(outside), change.bound(1 - outside), confidence)
+
+
+def difference_p(baseline: Scored, candidate: Scored) -> float:
+    """Two-sided p-value of "there is no difference": McNemar's mid-p, or the bootstrap's."""
+    before, after = _pair(baseline, candidate)
+    if before.binary and after.binary:
+        flips = find_flips(before, after)
+        return mcnemar_mid_p(len(flips.lost), len(flips.gained))
+    change = resample_change(before, after)
+    return min(1.0, 2 * min(change.p_below(0.0), change.p_above(0.0)))
 
 
 def mcnemar_mid_p(lost: int, gained: int) -> float:
@@ -93,12 +124,18 @@ def paired_difference(lost: int, gained: int, n: int, confidence: float = 0.95) 
     return Difference((gained - lost) / n, -high, -low, confidence)
 
 
-def non_inferior(baseline: ArrayLike, candidate: ArrayLike, margin: float, alpha: float = 0.05) -> NonInferiority:
+def non_inferior(baseline: Scored, candidate: Scored, margin: float, alpha: float = 0.05) -> NonInferiority:
     """Is the candidate's drop below `margin` (a fraction), above it, or does this set not tell; error `alpha` each way.
 
-    Both arguments say "right" per example. The test is `mct.bench.score_test`'s.
+    The test is `mct.bench.score_test`'s, or the bootstrap of `mct.bench.resample`.
     """
-    flips = find_flips(baseline, candidate)
+    before, after = _pair(baseline, candidate)
+    if before.binary and after.binary:
+        return _exact(find_flips(before, after), margin, alpha)
+    return _by_bootstrap(before, after, margin, alpha)
+
+
+def _exact(flips: Flips, margin: float, alpha: float) -> NonInferiority:
     lost, gained, n = len(flips.lost), len(flips.gained), flips.n
     p_value = drop_p_value(lost, gained, n, margin, "less")
     p_inferior = drop_p_value(lost, gained, n, margin, "more")
@@ -118,18 +155,37 @@ def non_inferior(baseline: ArrayLike, candidate: ArrayLike, margin: float, alpha
     )
 
 
+def _by_bootstrap(before: Shares, after: Shares, margin: float, alpha: float) -> NonInferiority:
+    flips, change = find_flips(before, after), resample_change(before, after)
+    p_value, p_inferior = change.p_below(-margin), change.p_above(-margin)
+    return NonInferiority(
+        outcome=_outcome(p_value, p_inferior, alpha),
+        n=flips.n,
+        lost=len(flips.lost),
+        gained=len(flips.gained),
+        drop=-change.value,
+        drop_at_least=-change.bound(1 - alpha),
+        drop_at_most=-change.bound(alpha),
+        margin=margin,
+        alpha=alpha,
+        p_value=p_value,
+        p_inferior=p_inferior,
+        resolvable=_reach(alpha) * change.error,
+        method="bootstrap",
+    )
+
+
 def compare_slices(
-    slices: Mapping[str, ArrayLike], baseline: ArrayLike, candidate: ArrayLike, margin: float, alpha: float = 0.05
+    slices: Mapping[str, tuple[Scored, Scored]], margin: float, alpha: float = 0.05
 ) -> dict[str, NonInferiority]:
-    """`non_inferior` for each slice (a mask or the indices of its examples, not empty), corrected for their number.
+    """`non_inferior` for each slice (baseline and candidate on its examples, not empty), corrected for their number.
 
     p-values are Holm's (1979): the chance that any slice is passed although it lost the margin is at most `alpha`, and
     so is that of accusing any that did not. Bounds are at alpha / number of slices, so that all hold at once; Holm may
     decide a slice whose bound alone would not.
     """
-    before, after = np.asarray(baseline, dtype=bool), np.asarray(candidate, dtype=bool)
     share = alpha / max(1, len(slices))
-    alone = [non_inferior(before[_rows(rows)], after[_rows(rows)], margin, share) for rows in slices.values()]
+    alone = [non_inferior(before, after, margin, share) for before, after in slices.values()]
     passed = holm([each.p_value for each in alone])
     accused = holm([each.p_inferior for each in alone])
     corrected = (
@@ -154,47 +210,18 @@ def resolvable_drop(n: int, flip_rate: float, alpha: float = 0.05, power: float 
     `flip_rate` is the share of examples that flip either way. Never below the rule of three's 1 - alpha^(1/n), which is
     what is left open when nothing flips at all.
     """
-    reach = float(special.ndtri(1 - alpha) + special.ndtri(power))
-    return max(reach * sqrt(flip_rate / n), 1 - float(alpha ** (1 / n)))
+    return max(_reach(alpha, power) * sqrt(flip_rate / n), 1 - float(alpha ** (1 / n)))
 
 
-def paired_bootstrap(
-    baseline: ArrayLike,
-    candidate: ArrayLike,
-    statistic: Callable[[NDArray[Any]], float] = np.mean,
-    seed: int = 0,
-    draws: int = 2000,
-    confidence: float = 0.95,
-) -> Difference:
-    """Candidate minus baseline of any statistic of per-example scores, with its bootstrap interval (BCa, Efron 1987).
-
-    Examples are drawn together for both. For proportions use `paired_difference`. Without bounds where every example
-    scores alike: the bootstrap can only repeat what it saw, and would call the difference certain.
-    """
-    before, after = np.asarray(baseline), np.asarray(candidate)
-    if before.shape != after.shape or len(before) < 2:
-        raise ValueError("baseline and candidate need scores of the same examples, at least two")
-    value = float(statistic(after)) - float(statistic(before))
-    if np.array_equal(before, after):
-        return Difference(value, None, None, confidence)
-    rows = np.arange(len(before))
-    found = stats.bootstrap(
-        (rows,),
-        lambda drawn: float(statistic(after[drawn])) - float(statistic(before[drawn])),
-        n_resamples=draws,
-        vectorized=False,
-        confidence_level=confidence,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    if not np.isfinite([found.low, found.high]).all():
-        return Difference(value, None, None, confidence)
-    return Difference(value, float(found.low), float(found.high), confidence)
+def _reach(alpha: float, power: float = 0.8) -> float:
+    """Standard errors between a drop of zero and the margin it passes with this power."""
+    return float(special.ndtri(1 - alpha) + special.ndtri(power))
 
 
-def _rows(rows: ArrayLike) -> NDArray[Any]:
-    """A mask or indices as numpy indexes them; an empty list would otherwise be floats."""
-    return np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.intp)
+def _pair(baseline: Scored, candidate: Scored) -> tuple[Shares, Shares]:
+    before, after = as_shares(baseline), as_shares(candidate)
+    check_paired(before, after)
+    return before, after
 
 
 def _outcome(p_value: float, p_inferior: float, alpha: float) -> Outcome:

@@ -1,8 +1,14 @@
-"""Measure two against each other: fresh processes of both in every round, taking turns A B B A, until a difference of
-the size that was asked for would have been seen, or the time is over.
+"""Measure two against each other: pairs of fresh processes, one of each side, that take short turns A B B A on the same
+texts, until a difference of the size asked for would have been seen, or is plain to see, or the time is over.
 
-How many rounds that takes depends on the weather, so it is asked of the data after every round (`mct.bench.ratio`).
-The same artifact may stand on both sides, under two settings or none: that is how a machine's own noise is told.
+Three things were measured on a shared machine to give a ratio its precision (results/compare_noise.md says what is
+reached). Turns are as short as they may be and still have a P95: the speed of a request wanders by half within a
+second, so two sides have the less in common the further apart their turns are. All pairs live at once and take turns
+in laps: where a process happens to sit stays with it for seconds, and would be the whole life of one that is started,
+asked and ended. And a process must have come to rest before the other side's turn (`mct.bench.worker`).
+
+The price is memory, for which fewer pairs live at once where the model is large, one after the other. The same artifact
+may stand on both sides, under two settings or none: that is how a machine's own noise is told.
 """
 
 from __future__ import annotations
@@ -11,23 +17,36 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 from mct import MctError
 from mct.bench.launch import Setting, WorkerDied, start_worker
 from mct.bench.measure import Runner
-from mct.bench.measurement import Answers, Block, Measurement, Start, per_process_ms
-from mct.bench.ratio import FEWEST_ROUNDS, plan_rounds, samples_per_round
+from mct.bench.measurement import Answers, Block, Measurement, Start, per_turn_ms
+from mct.bench.ratio import FEWEST_ROUNDS, Ratio, compare_turns, is_decided
 from mct.bench.subject import Subject
-from mct.models.datasets import Dataset
+from mct.models.datasets import Dataset, read_examples
+from mct.models.examples import Example
 from mct.models.progress import Report, silent
 
-TAIL = 0.95
-MOST_ROUNDS = 40
+TAIL, TYPICAL = 0.95, 0.50
+PAIRS = 10
+START_SHARE, LAP_SHARE = 0.5, 0.8
+"""Shares of the time that starts, and starts with a first lap, may take before there are fewer than `PAIRS`."""
+MEMORY_SHARE = 0.25
 CAP = 5.0
-"""A block is cut off at this many times the seconds it should take."""
-START_REQUESTS = 200
-TURNS = 8
-"""Blocks per side and round. Short ones put both sides under the same weather, which changes within a second."""
+"""A turn is cut off at this many times the seconds it should take."""
+TURN_S = 0.025
+TURN_LEAST, TURN_SLOW = 30, 5
+"""Requests: with fewer than the first, the P95 of a turn is its slowest request. Of a model so slow that the fewest
+pairs would not fit into the time, as few as the second."""
+TAKES_LESS = 0.9
+"""How fast the slowest turns so far are forgotten when it is foretold whether another pair's fit into the time."""
+FEWEST_LAPS = 4
+"""Before the spread between pairs is looked at for the first time."""
+
+Launch = Callable[[Subject, Setting, int], Runner]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -41,12 +60,16 @@ class Contestant:
 
 @dataclass(frozen=True)
 class PairPlan:
-    """How to compare. `detect` is the ratio of P95 that must not go unseen; `max_seconds` caps starts and timing."""
+    """How to compare. `detect` is the ratio that must not go unseen; `max_seconds` caps starts and timing.
+
+    `memory_mb` is what the machine has: processes that live at once are to take no more than `MEMORY_SHARE` of it.
+    """
 
     affinity: tuple[int, ...] = ()
     seed: int = 0
     detect: float = 1.10
     max_seconds: float = 60.0
+    memory_mb: int = 8192
 
 
 @dataclass
@@ -58,12 +81,43 @@ class Side:
     blocks: list[Block] = field(default_factory=list)
     answers: Answers | None = None
 
-    def finish(self, truth: tuple[str, ...]) -> Measurement:
+    def finish(self, truth: tuple[Any, ...]) -> Measurement:
         """The values, frozen."""
         return Measurement(self.contestant.subject, truth, tuple(self.starts), tuple(self.blocks), self.answers, None)
 
 
-Launch = Callable[[Subject, Setting, int], Runner]
+@dataclass
+class Match:
+    """A comparison under way. `deadline` is when its time is over; answers, which no cap counts, put it off."""
+
+    sides: tuple[Side, Side]
+    examples: Sequence[Example]
+    plan: PairPlan
+    report: Report
+    launch: Launch
+    clock: Clock
+    deadline: float
+
+    @property
+    def left(self) -> float:
+        """Share of the time that is left."""
+        return max(0.0, (self.deadline - self.clock()) / self.plan.max_seconds)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two live processes, in the order in which they begin; a turn is `requests` long."""
+
+    players: tuple[tuple[Side, Runner], tuple[Side, Runner]]
+    requests: int
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """How many pairs there are to be, and how many of them at once."""
+
+    pairs: int
+    at_once: int
 
 
 def measure_pair(
@@ -73,71 +127,104 @@ def measure_pair(
     plan: PairPlan,
     report: Report = silent,
     launch: Launch = start_worker,
-    clock: Callable[[], float] = monotonic,
+    clock: Clock = monotonic,
 ) -> tuple[Measurement, Measurement]:
-    """Time both in turns on the texts of `dataset` and collect their answers; round i of both ran at the same time.
+    """Time both in turns on the requests of `dataset` and collect their answers.
 
+    Blocks of one round are those of a pair, and the k-th of A came beside the k-th of B, on the same requests.
     MctError where either cannot be run: half a comparison is none.
     """
-    sides = (Side(a), Side(b))
-    began, aside_s, samples, rounds = clock(), 0.0, START_REQUESTS, 0
-    while rounds < FEWEST_ROUNDS or not _is_enough(sides, plan, rounds):
-        spent_s = clock() - began - aside_s
-        if rounds >= 2 and spent_s * (rounds + 1) / rounds > plan.max_seconds:
-            break
-        report(f"round {rounds + 1} of both", _share(sides, plan, rounds, spent_s))
-        aside_s += _play(sides, dataset, plan, rounds, samples, launch, clock)
-        rounds += 1
-        if rounds == 1:
-            samples = _samples(sides, plan, clock() - began - aside_s, samples)
+    examples = read_examples(dataset, a.subject.task, a.subject.heads)
+    match = Match((Side(a), Side(b)), examples, plan, report, launch, clock, clock() + plan.max_seconds)
+    try:
+        _play(match)
+    except WorkerDied as death:
+        raise MctError(f"one side could not be run: {death.failure.message}", death.failure.hint) from death
     report("compared", 1.0)
-    truth = tuple(str(label) for label in dataset.column("label"))
-    return sides[0].finish(truth), sides[1].finish(truth)
+    truth = tuple(example.truth for example in examples)
+    return match.sides[0].finish(truth), match.sides[1].finish(truth)
 
 
-def _play(
-    sides: Sequence[Side], dataset: Dataset, plan: PairPlan, number: int, samples: int, launch: Launch,
-    clock: Callable[[], float],
-) -> float:  # fmt: skip
-    """One round; gives the seconds that went into answers, which no cap counts."""
-    texts = dataset.column("text")
+def ratios(a: Sequence[Block], b: Sequence[Block]) -> tuple[Ratio, Ratio]:
+    """P50 and P95 of B over those of A, turn against turn; at least two pairs."""
+    before, after = per_turn_ms(a), per_turn_ms(b)
+    return compare_turns(before, after, TYPICAL), compare_turns(before, after, TAIL)
+
+
+def _play(match: Match) -> None:
+    """Start as many pairs as may live at once, let them take turns, end them, start the next."""
     with ExitStack() as stack:
-        crew: list[tuple[Side, Runner]] = []
-        try:
-            for side in sides if number % 2 == 0 else reversed(sides):
-                of = side.contestant
-                setting = Setting(texts, of.threads, plan.affinity[: of.threads], plan.seed, of.slow_down)
-                runner = stack.enter_context(closing(launch(of.subject, setting, number)))
-                side.starts.append(runner.start)
-                crew.append((side, runner))
-            for side, runner in [*crew, *reversed(crew)] * (TURNS // 2):
-                position = sum(len(each.blocks) for each in sides)
-                count = max(1, samples // TURNS)
-                cap_s = CAP * max(0.1, count * runner.start.typical_ms / 1e3)
-                side.blocks.append(runner.run(count, cap_s, position))
-            began = clock()
-            if number == 0:
-                for side, runner in crew:
-                    side.answers = runner.answers(0, len(texts))
-            return clock() - began
-        except WorkerDied as death:
-            raise MctError(f"one side could not be run: {death.failure.message}", death.failure.hint) from death
+        began = match.clock()
+        pairs = [_start(match, stack, 0)]
+        crowd = _plan_crowd(match, match.clock() - began, pairs[0].requests)
+        _ask_for_answers(match, pairs[0])
+        for number in range(1, crowd.pairs + 1):
+            if number == crowd.pairs or len(pairs) == crowd.at_once:
+                _take_laps(match, pairs, number, crowd)
+                pairs.clear()
+                stack.close()
+            if number < crowd.pairs:
+                pairs.append(_start(match, stack, number))
 
 
-def _is_enough(sides: Sequence[Side], plan: PairPlan, rounds: int) -> bool:
-    a, b = (per_process_ms(side.blocks) for side in sides)
-    return plan_rounds(a, b, TAIL, plan.detect, MOST_ROUNDS) <= rounds
+def _start(match: Match, stack: ExitStack, number: int) -> Pair:
+    match.report(f"starting pair {number + 1}", 1 - match.left)
+    players = []
+    for side in match.sides if number % 2 == 0 else reversed(match.sides):
+        of, plan = side.contestant, match.plan
+        setting = Setting(match.examples, of.threads, plan.affinity[: of.threads], plan.seed, of.slow_down)
+        runner = stack.enter_context(closing(match.launch(of.subject, setting, number)))
+        side.starts.append(runner.start)
+        players.append((side, runner))
+    return Pair((players[0], players[1]), _turn_requests(match))
 
 
-def _samples(sides: Sequence[Side], plan: PairPlan, round_s: float, samples: int) -> int:
-    """Requests per side and round, from what the first round showed of starting and of a request."""
-    request_s = max(side.starts[0].typical_ms for side in sides) / 1e3
-    start_s = max(0.05, (round_s - 2 * samples * request_s) / 2)
-    return samples_per_round(request_s, start_s, plan.max_seconds)
+def _turn_requests(match: Match) -> int:
+    """Requests in a turn, the same for both sides: as many as last `TURN_S`, at least enough for a P95 if they fit."""
+    request_s = min(side.starts[-1].typical_ms for side in match.sides) / 1e3
+    fit = LAP_SHARE * match.plan.max_seconds / (4 * FEWEST_ROUNDS * request_s)
+    return max(TURN_SLOW, min(TURN_LEAST, int(fit)), int(TURN_S / request_s))
 
 
-def _share(sides: Sequence[Side], plan: PairPlan, rounds: int, spent_s: float) -> float:
-    if rounds < FEWEST_ROUNDS:
-        return min(spent_s / plan.max_seconds, rounds / FEWEST_ROUNDS / 2)
-    a, b = (per_process_ms(side.blocks) for side in sides)
-    return max(spent_s / plan.max_seconds, rounds / plan_rounds(a, b, TAIL, plan.detect, MOST_ROUNDS)) * 0.99
+def _plan_crowd(match: Match, start_s: float, requests: int) -> Crowd:
+    """From what the first pair took: seconds to start, the length of a turn, and memory."""
+    lap_s = 4 * requests * max(side.starts[0].typical_ms for side in match.sides) / 1e3
+    by_starts = START_SHARE * match.plan.max_seconds / max(start_s, 1e-9)
+    by_laps = LAP_SHARE * match.plan.max_seconds / max(start_s + lap_s, 1e-9)
+    pairs = min(PAIRS, int(by_laps), max(FEWEST_ROUNDS, int(by_starts)))
+    resident_mb = sum(side.starts[0].peak_rss_mb for side in match.sides)
+    return Crowd(max(2, pairs), max(1, int(MEMORY_SHARE * match.plan.memory_mb / resident_mb)))
+
+
+def _ask_for_answers(match: Match, pair: Pair) -> None:
+    began = match.clock()
+    for side, runner in pair.players:
+        side.answers = runner.answers(0, len(match.examples))
+    match.deadline += match.clock() - began
+
+
+def _take_laps(match: Match, pairs: Sequence[Pair], started: int, crowd: Crowd) -> None:
+    """Laps until these pairs' share of the time is used, or, with all pairs there, until the question is decided."""
+    leave, took, laps = 1 - started / crowd.pairs, 0.0, 0
+    while True:
+        for pair in pairs:
+            before = match.left
+            if laps > 0 and before < leave + took:
+                return
+            for side, runner in (*pair.players, *reversed(pair.players)):
+                _take_turn(match, side, runner, pair.requests)
+            took = max(before - match.left, TAKES_LESS * took)
+        laps += 1
+        match.report(f"{laps} laps of {started} pairs", 1 - match.left)
+        if started == crowd.pairs and laps >= FEWEST_LAPS and _is_decided(match):
+            return
+
+
+def _is_decided(match: Match) -> bool:
+    return is_decided(*ratios(match.sides[0].blocks, match.sides[1].blocks), match.plan.detect)
+
+
+def _take_turn(match: Match, side: Side, runner: Runner, requests: int) -> None:
+    position = sum(len(each.blocks) for each in match.sides)
+    cap_s = CAP * max(0.1, requests * runner.start.typical_ms / 1e3)
+    side.blocks.append(runner.run(requests, cap_s, position))

@@ -71,7 +71,7 @@ def quality_floor(run: StoredRun) -> float | None:
     limits = [run.budget.get("quality_at_least")]
     drop = run.budget.get("quality_max_drop")
     of = next((entry["quality"] for entry in run.entries if entry["artifact"] == run.baseline), None)
-    if drop is not None and of:
+    if drop is not None and of and of["value"] is not None:
         limits.append(of["value"] - drop)
     return min((float(limit) for limit in limits if limit is not None), default=None)
 
@@ -80,7 +80,7 @@ def _placed(run: StoredRun) -> list[Any]:
     return [
         entry
         for entry in run.entries
-        if entry["quality"] and entry["latency"] and entry["latency"]["p95_ms"] is not None
+        if (entry["quality"] or {}).get("value") is not None and (entry["latency"] or {}).get("p95_ms") is not None
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 class StoredRun:
     """One stored run. `latencies_ms`: for each artifact that has samples, milliseconds per request of each process.
 
-    `agreement` is the share of examples to which an artifact gives the same answer as the baseline, right or wrong.
+    `agreement` is the share of examples to which an artifact gives the same answer as the baseline, right or wrong; of
+    labels and tags only, as scores of pairs and likelihoods are never quite the same.
     """
 
     result: Mapping[str, Any]
@@ -91,7 +93,7 @@ def _agreement(measured: Mapping[str, Measurement], baseline: str | None) -> dic
     if reference is None:
         return {}
     return {
-        name: sum(map(str.__eq__, each.answers.labels, reference.labels)) / len(reference.labels)
+        name: sum(map(eq, each.answers.values, reference.values)) / len(reference.values)
         for name, each in measured.items()
-        if name != baseline and each.answers is not None
+        if name != baseline and each.answers is not None and each.subject.heads
     }

@@ -14,15 +14,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, hypot, log
+from typing import Any
 
 from mct.bench.dependence import Floats
+from mct.bench.line import Line, Outcome
 from mct.bench.measurement import Measurement, per_process_ms
 from mct.bench.noise import assess, fastest_ms
 from mct.bench.paired import find_flips
-from mct.bench.quality import right_answers
+from mct.bench.quality import headline
 from mct.bench.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, judge_ratio
 from mct.bench.statistics import Estimate, estimate_percentile, minimum_sample
-from mct.bench.verdict import Line, Outcome, judge, milliseconds
+from mct.bench.verdict import judge, milliseconds
 from mct.targets.budget import Budget
 
 TAIL = 0.95
@@ -45,11 +47,11 @@ class Shift:
 
 @dataclass(frozen=True)
 class LostExample:
-    """A row that the base answers rightly and the head does not: its number in file order, the truth, the answer."""
+    """An example that the head answers worse than the base: its number in file order, the truth, the answer."""
 
     row: int
-    truth: str
-    answer: str
+    truth: Any
+    answer: Any
 
 
 def judge_same_job(base: Measurement, head: Measurement) -> Line:
@@ -123,11 +125,11 @@ def judge_quality(base: Measurement, head: Measurement, budget: Budget | None) -
 
 
 def lost_examples(base: Measurement, head: Measurement) -> list[LostExample]:
-    """What the head got wrong and the base right, in file order; empty where one of them gave no answers."""
+    """What the head answers worse than the base, in file order; empty where one of them gave no answers."""
     if base.answers is None or head.answers is None:
         return []
-    lost = find_flips(right_answers(base), right_answers(head)).lost
-    return [LostExample(row, head.truth[row], head.answers.labels[row]) for row in lost]
+    lost = find_flips(headline(base), headline(head)).lost
+    return [LostExample(row, head.truth[row], head.answers.values[row]) for row in lost]
 
 
 def _only_drops(budget: Budget | None, task: str) -> Budget:

@@ -18,6 +18,9 @@ from mct.bench.table import MARKS, markdown_table
 MARKER = "<!-- mct-report -->"
 ACTIVE = re.compile(r"[&<>|*`\[\]~@\\]|#(?=\d)|(?<![^\W_])_|_(?![^\W_])|^[-+=#]|^\d+(?=[.)]\s)")
 """What means something to Markdown or GitHub; an underscore inside a word does not."""
+MOST_CHARACTERS = 65_536
+"""GitHub refuses a longer comment."""
+CUT = "\n\n*Cut here: the rest is longer than a comment may be. `mct report` on the results shows it all.*\n"
 MOST_SAID = 12
 """Lines shown of what a worker that died said last: a comment has a limited size."""
 
@@ -27,7 +30,17 @@ def as_markdown(report: Report) -> str:
     parts = [MARKER]
     for run, changes in zip(report.runs, report.changes, strict=True):
         parts += _of_run(run, changes)
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return _fitted("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _fitted(text: str) -> str:
+    """At most what GitHub takes, cut at the end of a line, and what was left open there closed."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    end = "\n\n</details>"
+    kept = text[: MOST_CHARACTERS - len(CUT) - len(end)].rpartition("\n")[0]
+    opened = kept.count("<details>") > kept.count("</details>")
+    return kept + (end if opened else "") + CUT
 
 
 def escape(text: str) -> str:

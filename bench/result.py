@@ -23,7 +23,7 @@ from mct.bench.verdict import judge
 from mct.targets.budget import Budget
 from mct.targets.target import Target
 
-SCHEMA = 1
+SCHEMA = 2
 KIND = "mct-bench"
 COLD_SHARE = 0.5
 """A start was cold when it read at least this share of the artifact's size from disk."""
@@ -111,6 +111,7 @@ def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Me
         "model_only": None if model_only is None else model_only.as_json(),
         "limit": _limit(asked, measured, model_only),
         "tokens": _tokens(measured),
+        "writing": _writing(measured),
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,
         **_start_costs(measured),
@@ -171,6 +172,18 @@ def _tokens(measured: Measurement) -> dict[str, int] | None:
     lengths = np.sort(np.asarray(measured.answers.tokens))
     p50, p95 = np.quantile(lengths, [0.50, 0.95], method="higher")
     return {"min": int(lengths[0]), "p50": int(p50), "p95": int(p95), "max": int(lengths[-1])}
+
+
+def _writing(measured: Measurement) -> dict[str, float] | None:
+    """How much a language model wrote and how fast: the runtime's time alone, reading the prompt included."""
+    new_tokens = sum(block.new_tokens or 0 for block in measured.blocks)
+    if not new_tokens:
+        return None
+    seconds = sum(sum(block.model_ns) for block in measured.blocks) / 1e9
+    return {
+        "new_tokens": round(new_tokens / measured.requests, 3),
+        "tokens_per_s": round(new_tokens / seconds, 3),
+    }
 
 
 def _cost_per_1000(target: Target | None, mean_ms: float | None) -> float | None:

@@ -26,7 +26,12 @@ CONFIG_KEYS = {
     "electra": ("hidden_size", "num_hidden_layers", "intermediate_size"),
     "distilbert": ("dim", "n_layers", "hidden_dim"),
 }
-"""Encoders with one dense layer and a classifier on top: how their config.json names width, layers and inner width."""
+"""Encoders: how their config.json names width, layers and inner width."""
+
+ONE_ANSWER = ("sequence-classification", "multi-label-classification")
+"""Tasks with one dense layer and a classifier on the first token."""
+ANSWER_PER_TOKEN = "token-classification"
+"""The task with a classifier on every token. Others (several inputs a request, several heads) are not worked out."""
 
 BYTES_PER_WEIGHT = {
     "fp32": 4.0, "f32": 4.0, "fp16": 2.0, "f16": 2.0, "bf16": 2.0, "int8": 1.0, "q8_0": 34 / 32, "int4": 0.5,
@@ -39,22 +44,23 @@ IN_FLOAT = {"fp32", "f32", "fp16", "f16", "bf16"}
 
 @dataclass(frozen=True)
 class Encoder:
-    """What decides the arithmetic of an encoder with a classifier on top."""
+    """What decides the arithmetic of an encoder with a classifier on top: of `labels`, or of `tags` for every token."""
 
     hidden: int
     layers: int
     intermediate: int
     labels: int
+    tags: int = 0
 
     @property
     def layer_weights(self) -> int:
         """Weights of the matrices that every token is multiplied with, over all layers."""
-        return self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.intermediate)
+        return self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.intermediate) + self.hidden * self.tags
 
     @property
     def head_weights(self) -> int:
         """Weights of the matrices that only the first token is multiplied with."""
-        return self.hidden**2 + self.hidden * self.labels
+        return self.hidden**2 + self.hidden * self.labels if self.labels else 0
 
     def attention(self, tokens: float) -> float:
         """Multiply-adds of scores and weighted sums, which no weights take part in and no quantisation touches."""
@@ -93,7 +99,7 @@ class Limit:
 
 
 def read_encoder(subject: Subject) -> Encoder | None:
-    """The subject's arithmetic by its config.json; None for an architecture or a precision that is not known here."""
+    """The subject's arithmetic by its config.json; None for a task, architecture or precision not worked out here."""
     try:
         config = read_json(subject.executable.folder / "config.json")
     except MctError:
@@ -102,7 +108,11 @@ def read_encoder(subject: Subject) -> Encoder | None:
     if keys is None or subject.precision not in BYTES_PER_WEIGHT:
         return None
     hidden, layers, intermediate = (int(config[key]) for key in keys)
-    return Encoder(hidden, layers, intermediate, len(subject.labels))
+    if subject.task in ONE_ANSWER:
+        return Encoder(hidden, layers, intermediate, len(subject.labels))
+    if subject.task == ANSWER_PER_TOKEN:
+        return Encoder(hidden, layers, intermediate, labels=0, tags=len(subject.labels))
+    return None
 
 
 def limit_of(encoder: Encoder, precision: str, tokens: float, machine: MachineLimit) -> Limit:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mct import MctError
+from mct.bench.predict import stop_ids
 from mct.bench.subject import Subject, identify
 from mct.models.examples import Kind, Outputs, Request, find_kind
-from mct.models.folders import read_json
 from mct.models.tables import load
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes import Generator, Session, open_session, runtime_for
@@ -53,7 +53,7 @@ def open_model(path: Path, threads: int | None = None) -> Model:
         kind=find_kind(subject.task),
         tokenize=open_tokenizer(subject.path, subject.executable.max_tokens),
         session=open_session(runtime, subject.executable, threads or probe_machine().usable_threads),
-        stop=_stop_ids(subject.path),
+        stop=stop_ids(subject.path),
     )
 
 
@@ -106,10 +106,3 @@ def _scores(outputs: Outputs, heads: tuple[Head, ...]) -> dict[str, Any]:
     shares /= shares.sum()
     best = np.argsort(-shares, kind="stable")[:MOST_SCORES]
     return {"scores": {heads[0].labels[place]: round(float(shares[place]), 4) for place in best}}
-
-
-def _stop_ids(folder: Path) -> frozenset[int]:
-    for name in ("generation_config.json", "config.json"):
-        if (folder / name).is_file() and (ids := read_json(folder / name).get("eos_token_id")) is not None:
-            return frozenset(ids if isinstance(ids, list) else [ids])
-    return frozenset()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mct import MctError
 from mct.bench.measurement import Block, Start, per_process_ms
+from mct.bench.predict import NEW_TOKENS
 from mct.models.tables import load
 from mct.targets.machine import Machine
 
@@ -32,7 +33,8 @@ class BenchPlan:
     """How to measure. `limit_ms` is the P95 limit to decide against; `affinity` the CPUs to pin to (none: not pinned).
 
     `rounds` is the least number of fresh processes per artifact. `max_seconds` caps the timing:
-    loading included, the answers for the quality score not. `rigorous` asks for MLPerf's number of requests.
+    loading included, the answers for the quality score not. `rigorous` asks for MLPerf's number of requests. A
+    language model is timed writing `new_tokens` at most.
     """
 
     threads: int
@@ -43,6 +45,7 @@ class BenchPlan:
     block_s: float = 0.3
     max_seconds: float = 75.0
     rigorous: bool = False
+    new_tokens: int = NEW_TOKENS
 
 
 def plan_bench(

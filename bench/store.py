@@ -33,7 +33,7 @@ from mct.bench.measurement import Answers, Block, Failure, Measurement, Start, f
 from mct.bench.result import KIND, SCHEMA, Asked, Data, Identity, asked_json, result_json
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject
-from mct.models.datasets import Dataset
+from mct.models.datasets import Dataset, read_examples
 from mct.models.folders import read_json, write_bytes_atomically, write_json
 from mct.models.tasks import Head
 from mct.targets.budget import Budget
@@ -103,7 +103,7 @@ def begin(folder: Path, asked: Asked, subjects: Sequence[Subject], dataset: Data
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     recording = Recording(folder, Identity(name, f"{now:%Y-%m-%dT%H:%M:%SZ}", __version__), asked)
-    truth = [str(label) for label in dataset.column("label")]
+    truth = [example.truth for example in read_examples(dataset, subjects[0].task, subjects[0].heads)]
     recording.keep(_run_record(recording.identity, asked, subjects, truth))
     return recording
 
@@ -180,7 +180,7 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
             raise MctError(f"{path} is damaged in line {number}", "copy it again from where it was stored") from error
 
 
-def _run_record(identity: Identity, asked: Asked, subjects: Sequence[Subject], truth: Sequence[str]) -> dict[str, Any]:
+def _run_record(identity: Identity, asked: Asked, subjects: Sequence[Subject], truth: Sequence[Any]) -> dict[str, Any]:
     head = {"kind": "run", "schema": SCHEMA} | asdict(identity) | asked_json(asked)
     described = [_subject_json(subject) for subject in subjects]
     environments = {name: dict(environment) for name, environment in asked.environments.items()}
@@ -198,7 +198,7 @@ def _subject(stored: Mapping[str, Any]) -> Subject:
     changed = {
         "path": Path(stored["path"]),
         "labels": tuple(stored["labels"]),
-        "heads": tuple(Head(one["name"], one["kind"], tuple(one["labels"])) for one in stored["heads"]),
+        "heads": tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in stored["heads"]),
         "files": tuple(stored["files"]),
         "executable": Executable(**{**where, "folder": Path(where["folder"])}),
     }
@@ -218,7 +218,7 @@ def _asked(run: Mapping[str, Any]) -> Asked:
     )
 
 
-def _measurement(subject: Subject, truth: tuple[str, ...], values: Sequence[Any]) -> Measurement:
+def _measurement(subject: Subject, truth: tuple[Any, ...], values: Sequence[Any]) -> Measurement:
     return Measurement(
         subject,
         truth,

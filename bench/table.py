@@ -22,7 +22,8 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     rows = [_cells(entry) for entry in result["artifacts"]]
     parts = ["\n".join([_row(HEAD), _row(["---"] * LEFT + ["---:"] * (len(HEAD) - LEFT)), *map(_row, rows)])]
     entries = result["artifacts"]
-    parts += [text for text in (_choice(entries), _reasons(entries), _limits(entries), _context(result)) if text]
+    below = (_choice(entries), _further(entries), _reasons(entries), _limits(entries), _context(result))
+    parts += [text for text in below if text]
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,14 +71,18 @@ def _with_interval(value: float | None, interval: Sequence[float] | None) -> str
     return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
 
 
-def _quality(quality: Mapping[str, Any] | None) -> str:
-    if quality is None:
+def _quality(score: Mapping[str, Any] | None) -> str:
+    """A score in per cent, and its change against the baseline in points."""
+    if score is None or score["value"] is None:
         return "-"
-    text = f"{quality['value']:.2%}"
-    if quality["delta"] is None:
+    text = f"{score['value']:.2%}"
+    if score["delta"] is None:
         return text
-    low, high = quality["delta_ci"]
-    return f"{text}, {100 * quality['delta']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+    text += f", {100 * score['delta']:+.2f}"
+    if score["delta_ci"] is None:
+        return text
+    low, high = score["delta_ci"]
+    return f"{text} ({100 * low:+.2f} to {100 * high:+.2f})"
 
 
 def _worst_slice(quality: Mapping[str, Any] | None) -> str:
@@ -88,6 +93,22 @@ def _worst_slice(quality: Mapping[str, Any] | None) -> str:
     worst = min(slices, key=lambda each: (each["delta"] or 0.0, each["value"]))
     change = "" if worst["delta"] is None else f", {100 * worst['delta']:+.2f}"
     return f"{worst['name']} {worst['value']:.2%}{change}"
+
+
+def _further(entries: Sequence[Entry]) -> str:
+    """What a task kind tells beyond its headline score: each head's own, recall, perplexity, speed of writing."""
+    lines = [f"- **{entry['artifact']}**: {'; '.join(said)}" for entry in entries if (said := _further_of(entry))]
+    return "\n".join(["Further figures (change against the baseline in points):", "", *lines]) if lines else ""
+
+
+def _further_of(entry: Entry) -> list[str]:
+    quality = entry["quality"] or {"others": (), "perplexity": None}
+    said = [f"{score['name']} {_quality(score)}" for score in quality["others"]]
+    if quality["perplexity"] is not None:
+        said.append(f"perplexity {quality['perplexity']:.2f}")
+    if entry["writing"]:
+        said.append(f"{entry['writing']['tokens_per_s']:.1f} new tokens a second")
+    return said
 
 
 def _reasons(entries: Sequence[Entry]) -> str:
@@ -117,9 +138,11 @@ def _limits(entries: Sequence[Entry]) -> str:
 
 def _context(result: Mapping[str, Any]) -> str:
     environment, data, plan = result["artifacts"][0]["environment"], result["data"], result["plan"]
-    against = f"; quality against {result['baseline']}, in points" if result["baseline"] else ""
+    metric = next((entry["quality"]["metric"] for entry in result["artifacts"] if entry["quality"]), None)
+    quality = f"; quality is {metric}" if metric else ""
+    against = f"{quality}, against {result['baseline']} in points" if result["baseline"] else quality
     budget = f"budget {result['budget']['name']}" if result["budget"] else "no budget"
     if result["budget"] and result["budget"].get("assumed"):
         budget += " (assumed, not confirmed)"
     where = f"{environment['cpu']}, {plan['threads']} thread(s)"
-    return f"{data['rows']:,} texts of {data['name']}, {budget}{against}. {where}; result {result['id']}."
+    return f"{data['rows']:,} rows of {data['name']}, {budget}{against}. {where}; result {result['id']}."

@@ -2,9 +2,9 @@
 
 First line in: the job. First line out: what loading and warming up cost. Then one line in, one line out:
 {"run": 200, "cap_s": 2} times 200 requests or as many as 2 s allow, {"load": 50, "count": 200, "cap_s": 9, "seed": 1}
-serves 200 requests that arrive at 50 a second, {"answers": [0, 256]} gives the labels of those rows; the end of stdin
-ends it. What a library prints goes to stderr, so that it cannot break the protocol. Between
-commands the worker sleeps in a read, and it dies with its parent.
+serves 200 requests that arrive at 50 a second, {"answers": [0, 256]} gives the answers to those examples; the end of
+stdin ends it. What a library prints goes to stderr, so that it cannot break the protocol. Between commands the worker
+sleeps in a read, and it dies with its parent.
 
 Only the standard library and light rooms are imported here: what the runtime's import costs is part of the measure.
 """
@@ -31,15 +31,26 @@ from typing import Any
 from mct import MctError
 from mct.bench.energy import package_energy_uj, spent_uj
 from mct.bench.open_loop import poisson_arrivals, serve_traffic
-from mct.bench.predict import Predictor, answer_all, import_runtime, open_predictor, slowed, time_requests
+from mct.bench.predict import (
+    Predictor,
+    answer_all,
+    count_tokens,
+    import_runtime,
+    open_predictor,
+    slowed,
+    time_requests,
+)
 from mct.bench.warm_up import CAP_S, WarmUp, warm_up
+from mct.models.examples import Request
+from mct.models.tasks import Head
 from mct.targets.runtimes import Executable, runtime_for
 
 HEAVY = ("torch", "transformers", "onnxruntime", "openvino", "llama_cpp", "numpy", "tokenizers", "scipy")
 PR_SET_PDEATHSIG = 1
 RESUME_LEAST = 3
 RESUME_S = 0.01
-REST_STEP_S = 0.004
+REST_STEP_S = 0.003
+REST_STEPS = 2
 REST_CAP_S = 0.25
 
 Reply = dict[str, Any]
@@ -47,16 +58,22 @@ Reply = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bench:
-    """A loaded, warm model and the endless seeded order in which the texts are asked."""
+    """A loaded, warm model and the endless seeded order in which the requests are made.
+
+    `scorer` answers `scored`, for the score; `writes` says that the model is timed writing a text.
+    """
 
     predictor: Predictor
-    texts: Sequence[str]
+    requests: Sequence[Request]
     order: Iterator[int]
+    scorer: Predictor
+    scored: Sequence[Request]
     answers_at_once: int
+    writes: bool
 
-    def next_texts(self, count: int) -> list[str]:
-        """The next `count` texts of the order."""
-        return [self.texts[next(self.order)] for _ in range(count)]
+    def next_requests(self, count: int) -> list[Request]:
+        """The next `count` requests of the order."""
+        return [self.requests[next(self.order)] for _ in range(count)]
 
 
 def main() -> None:
@@ -92,19 +109,16 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
     began = perf_counter()
     import_runtime(runtime, job["executable"]["task"])
     imported, read_before = perf_counter(), _read_mb()
-    executable = Executable(**{**job["executable"], "folder": Path(job["executable"]["folder"])})
-    predictor = open_predictor(runtime, executable, job["labels"], job["threads"])
-    predictor = slowed(predictor, job["slow_down"])
+    bench = _open(job)
     loaded = perf_counter()
     read_after = _read_mb()
-    bench = Bench(predictor, job["texts"], shuffled_forever(len(job["texts"]), job["seed"]), runtime.answers_at_once)
-    predictor(bench.texts[0])
+    bench.predictor(bench.requests[0])
     called = perf_counter()
     _call_every_length(bench)
     cap_ns = int(CAP_S * 1e9)
     with _no_collections():
-        warmed = warm_up(lambda count: time_requests(predictor, bench.next_texts(count), cap_ns).end_to_end)
-    again = shuffled_forever(len(job["texts"]), job["seed"])  # from the start: both sides of a round ask the same texts
+        warmed = warm_up(lambda count: time_requests(bench.predictor, bench.next_requests(count), cap_ns).end_to_end)
+    again = shuffled_forever(len(bench.requests), job["seed"])  # from the start: both sides of a round ask the same
     return replace(bench, order=again), {
         "import_ms": (imported - began) * 1e3,
         "load_ms": (loaded - began) * 1e3,
@@ -114,6 +128,23 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
         "bare_rss_mb": bare_mb,
         "libraries": [name for name in HEAVY if name in sys.modules],
     } | _warm_up_json(warmed)
+
+
+def _open(job: Mapping[str, Any]) -> Bench:
+    """The model loaded, with what it is to be asked."""
+    runtime, requests = runtime_for(job["format"]), job["requests"]
+    executable = Executable(**{**job["executable"], "folder": Path(job["executable"]["folder"])})
+    heads = tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in job["heads"])
+    opened = open_predictor(runtime, executable, heads, job["threads"], job["new_tokens"])
+    return Bench(
+        predictor=slowed(opened.timed, job["slow_down"]),
+        requests=requests,
+        order=shuffled_forever(len(requests), job["seed"]),
+        scorer=opened.scored,
+        scored=requests if job["scored"] is None else job["scored"],
+        answers_at_once=opened.at_once,
+        writes=executable.task == "causal-lm",
+    )
 
 
 def shuffled_forever(size: int, seed: int) -> Iterator[int]:
@@ -127,13 +158,13 @@ def shuffled_forever(size: int, seed: int) -> Iterator[int]:
 
 def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
     """Time `count` requests. A few untimed ones come before: they refill the caches after another artifact's turn."""
-    texts = bench.next_texts(count)
+    requests = bench.next_requests(count)
     with _no_collections():
-        _resume(bench.predictor, texts)
+        _resume(bench.predictor, requests)
         before, energy = resource.getrusage(resource.RUSAGE_SELF), package_energy_uj()
         stolen, waited = _stolen_s(), _waited_s()
         began_cpu, began = process_time(), perf_counter_ns()
-        timings = time_requests(bench.predictor, texts, int(cap_s * 1e9))
+        timings = time_requests(bench.predictor, requests, int(cap_s * 1e9))
         ended, ended_cpu = perf_counter_ns(), process_time()
         after = resource.getrusage(resource.RUSAGE_SELF)
     return {
@@ -147,18 +178,19 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         "stolen_s": _stolen_s() - stolen,
         "waited_s": None if waited is None else max(0.0, (_waited_s() or 0.0) - waited),
         "energy_uj": spent_uj(energy, package_energy_uj()),
+        "new_tokens": sum(timings.gave) if bench.writes else None,
     }
 
 
 def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
     """Serve open-loop traffic at a given rate; see `mct.bench.open_loop`."""
     count = command["count"]
-    texts, arrivals = bench.next_texts(count), poisson_arrivals(command["load"], count, command["seed"])
-    for text in bench.next_texts(RESUME_LEAST):
-        bench.predictor(text)
+    requests, arrivals = bench.next_requests(count), poisson_arrivals(command["load"], count, command["seed"])
+    for request in bench.next_requests(RESUME_LEAST):
+        bench.predictor(request)
     with _no_collections():
         stolen, waited, began_cpu = _stolen_s(), _waited_s(), process_time()
-        times = serve_traffic(bench.predictor, texts, arrivals, command["cap_s"])
+        times = serve_traffic(bench.predictor, requests, arrivals, command["cap_s"])
         ended_cpu = process_time()
     return {key: value.tolist() for key, value in times._asdict().items()} | {
         "qps": command["load"],
@@ -170,9 +202,9 @@ def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
 
 
 def answer(bench: Bench, first: int, last: int) -> Reply:
-    """Labels and token counts of rows `first` up to `last` (not included)."""
-    labels, tokens = answer_all(bench.predictor, bench.texts[first:last], bench.answers_at_once)
-    return {"labels": labels, "tokens": tokens}
+    """Answers and token counts of examples `first` up to `last` (not included)."""
+    values = answer_all(bench.scorer, bench.scored[first:last], bench.answers_at_once)
+    return {"values": values, "tokens": count_tokens(bench.predictor, bench.requests[first:last])}
 
 
 def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:
@@ -183,16 +215,16 @@ def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:
     return answer(bench, *command["answers"])
 
 
-def _resume(predictor: Predictor, texts: Sequence[str]) -> None:
+def _resume(predictor: Predictor, requests: Sequence[Request]) -> None:
     """Untimed requests for `RESUME_S`: the first dozen after a pause are up to twice as slow as the rest.
 
     Their number depends on the artifact, so they take nothing from the order, in which both sides stay abreast.
     """
     ended = perf_counter() + RESUME_S
-    for number, text in enumerate(cycle(texts)):
+    for number, request in enumerate(cycle(requests)):
         if number >= RESUME_LEAST and perf_counter() > ended:
             break
-        predictor(text)
+        predictor(request)
 
 
 def _come_to_rest() -> None:
@@ -201,20 +233,24 @@ def _come_to_rest() -> None:
     A runtime's threads go on spinning for work after the last request (ONNX Runtime's for 35 ms). Were the turn over
     before they sleep, they would take the next artifact's CPUs and stand in its tail.
     """
-    if os.environ.get("XNOREST"):
-        return
-    ended, used = perf_counter() + REST_CAP_S, REST_STEP_S
-    while used > REST_STEP_S / 10 and perf_counter() < ended:
+    ended, quiet = perf_counter() + REST_CAP_S, 0
+    while quiet < REST_STEPS and perf_counter() < ended:
         before = process_time()
         sleep(REST_STEP_S)
-        used = process_time() - before
+        quiet = quiet + 1 if process_time() - before < REST_STEP_S / 10 else 0
 
 
 def _call_every_length(bench: Bench) -> None:
-    """One untimed request of every token length: a runtime that compiles per length does so before it is timed."""
-    by_length = {len(bench.predictor.encode(text).ids): text for text in bench.texts}
-    for length in sorted(by_length):
-        bench.predictor(by_length[length])
+    """One untimed request of every token length: a runtime that compiles per length does so before it is timed.
+
+    A language model meets every length while it writes.
+    """
+    met: set[int] = set()
+    for request in () if bench.writes else bench.requests:
+        lengths = {len(tokens.ids) for tokens in bench.predictor.encode(request)}
+        if not lengths <= met:
+            bench.predictor(request)
+            met |= lengths
 
 
 def _warm_up_json(warmed: WarmUp) -> Reply:
@@ -248,7 +284,10 @@ def _die_with(parent: int) -> None:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """No garbage collection inside: what exists is set aside and the collector sleeps."""
+    """No garbage collection inside: what exists is set aside for good and the collector sleeps.
+
+    Without the setting aside, the collection before every block would walk all objects and empty the caches.
+    """
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -16,6 +16,7 @@ from mct.bench.measurement import Answers, Block, Failure, Measurement, Start
 from mct.bench.subject import Subject
 from mct.compress.artifact import Artifact, seal
 from mct.models.datasets import Dataset
+from mct.models.tasks import Head
 from mct.targets.runtimes import Executable
 
 LABELS = ("order", "returns", "human")
@@ -45,8 +46,9 @@ def write_tiny_artifact(folder: Path, output: str = "logits") -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
     artifact = Artifact(
-        "onnx", "fp32", "onnxruntime", "sequence-classification", LABELS, "none", 32, "onnx/model.onnx", {}, (), {}, {}
-    )
+        "onnx", "fp32", "onnxruntime", "sequence-classification", LABELS, "none", 32, "onnx/model.onnx", {}, (), {}, {},
+        (Head("logits", "label", LABELS),),
+    )  # fmt: skip
     seal(artifact, folder)
     return folder
 
@@ -78,6 +80,7 @@ def make_subject(name: str = "onnx-int8", labels: Sequence[str] = LABELS, size_m
         runtime="onnxruntime",
         task="sequence-classification",
         labels=tuple(labels),
+        heads=(Head("logits", "label", tuple(labels)),),
         executable=Executable(folder, "onnx/model.onnx", "sequence-classification", len(labels), 32),
         files=("onnx/model.onnx",),
         size_mb=size_mb,

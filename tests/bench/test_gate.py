@@ -110,7 +110,7 @@ def test_a_drop_that_cannot_be_excluded_is_inconclusive(tmp_path: Path, good: Me
     assert good.answers is not None
     wrong = ("returns", "order", *TRUTH[2:])
     worse = replace(good, subject=replace(good.subject, name="worse", digest="e" * 64),
-                    answers=replace(good.answers, labels=wrong))  # fmt: skip
+                    answers=replace(good.answers, values=wrong))  # fmt: skip
     path = store(tmp_path, [good, worse], budget=replace(LOOSE, quality_max_drop=0.005), baseline="good")
     assert gate([path]).outcome == "inconclusive"
 

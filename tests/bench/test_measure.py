@@ -180,7 +180,7 @@ def test_real_workers_one_of_them_broken(made_up: SimpleNamespace, tmp_path: Pat
     first, second = measure(subjects, dataset, plan)
     assert first.failure is None
     assert first.answers is not None
-    assert first.answers.labels == first.truth
+    assert first.answers.values == first.truth
     assert first.rounds == 2
     assert second.failure is not None
     assert "onnxruntime cannot open" in second.failure.message

@@ -18,13 +18,16 @@ from mct.bench.load_store import begin_load, read_load_samples
 from mct.bench.open_loop import Traffic, poisson_arrivals, serve_traffic
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import identify
-from mct.models.datasets import Dataset
+from mct.models.datasets import Dataset, read_examples
+from mct.models.examples import Example
 from mct.targets.target import Target
 
 
 @pytest.fixture
 def worker(tiny_artifact: Path, dataset: Dataset) -> Iterator[Worker]:
-    found = start_worker(identify(tiny_artifact), Setting(dataset.column("text"), 1, (), 3), 0)
+    found = start_worker(
+        identify(tiny_artifact), Setting(read_examples(dataset, "sequence-classification", ()), 1, (), 3), 0
+    )
     yield found
     found.close()
 
@@ -105,7 +108,7 @@ def test_far_above_capacity_it_says_so(job: Job) -> None:
 def test_a_subject_that_cannot_run_is_an_error_with_its_name(job: Job, tiny_artifact: Path) -> None:
     def die(*_: object) -> Worker:
         (tiny_artifact / "onnx" / "model.onnx").write_bytes(b"not a model")
-        return start_worker(identify_before, Setting(["order"], 1, (), 0), 1)
+        return start_worker(identify_before, Setting((Example("order", "order", "order", ""),), 1, (), 0), 1)
 
     identify_before = identify(tiny_artifact)
     with pytest.raises(MctError, match="onnx-fp32 could not be run: onnxruntime cannot open"):

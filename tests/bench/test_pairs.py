@@ -13,7 +13,7 @@ from mct import MctError
 from mct.bench.compare import Limits, compare, markdown
 from mct.bench.launch import Setting, WorkerDied
 from mct.bench.measurement import Answers, Block, Failure, Start
-from mct.bench.pairs import MOST_ROUNDS, TURNS, Contestant, PairPlan, measure_pair
+from mct.bench.pairs import FEWEST_LAPS, PAIRS, TURN_LEAST, Contestant, PairPlan, measure_pair
 from mct.bench.ratio import FEWEST_ROUNDS
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset
@@ -43,13 +43,19 @@ def contestant(name: str, **changes: Any) -> Contestant:
 
 @dataclass
 class World:
-    """A clock, and sides whose requests take as long as they are told; `log` is the order of their turns."""
+    """A clock, and sides whose requests take as long as they are told; `log` is who took each turn, as A0 for A of
+    pair 0; `alive` counts the processes, `most_alive` their most at a time."""
 
     factor: float = 1.0
+    typical_ms: float = 1.5
     spread: float = 0.02
-    start_s: float = 1.0
+    start_s: float = 0.5
+    tail: float = 1.0
+    rss_mb: float = 10.0
     wrong: int = 0
     now: float = 0.0
+    alive: int = 0
+    most_alive: int = 0
     log: list[str] = field(default_factory=list)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
@@ -58,53 +64,89 @@ class World:
 
     def launch(self, subject: Subject, setting: Setting, number: int) -> "Fake":
         self.now += self.start_s
-        level = 1.5 * float(np.exp(self.rng.normal(0, self.spread)))
-        return Fake(self, subject.name, level * (self.factor if subject.name == "B" else 1.0))
+        self.alive += 1
+        self.most_alive = max(self.most_alive, self.alive)
+        return Fake(self, subject.name, number)
 
 
 class Fake:
-    def __init__(self, world: World, name: str, typical_ms: float) -> None:
-        self.world, self.name, self.typical_ms = world, name, typical_ms
-        self.start = Start(0, 1, 1, 1, None, 1, 1, 1, 1, True, typical_ms, ())
+    def __init__(self, world: World, name: str, number: int) -> None:
+        self.world, self.name, self.number = world, name, number
+        self.factor = world.factor if name == "B" else 1.0
+        self.start = Start(number, 1, 1, 1, None, world.rss_mb, 1, 1, 1, True, world.typical_ms * self.factor, ())
 
     def run(self, count: int, cap_s: float, position: int) -> Block:
-        self.world.log.append(self.name)
-        times = array("q", (1e6 * self.typical_ms * self.world.rng.lognormal(0, 0.3, count)).astype(int).tolist())
+        self.world.log.append(f"{self.name}{self.number}")
+        self.world.now += 0.04
+        rng = self.world.rng
+        level = self.world.typical_ms * self.factor * float(np.exp(rng.normal(0, self.world.spread)))
+        latency = level * np.linspace(0.6, 1.6, count) * rng.lognormal(0, 0.02, count)
+        latency[-(count // 10) :] *= self.world.tail ** rng.standard_normal()
+        times = array("q", (1e6 * latency).astype(int).tolist())
         self.world.now += sum(times) / 1e9
-        round_number = (self.world.log.count(self.name) - 1) // TURNS
-        return Block(round_number, position, times, times, 1.0, 1.0, 0, 0.0, 0, 0, 0.0)
+        return Block(self.number, position, times, times, 1.0, 1.0, 0, 0.0, 0, 0, 0.0)
 
     def answers(self, first: int, last: int) -> Answers:
         wrong = self.world.wrong if self.name == "B" else 0
         return Answers(("b",) * wrong + ("a",) * (last - first - wrong), (5,) * (last - first))
 
     def close(self) -> None:
-        pass
+        self.world.alive -= 1
 
 
-def outcome(world: World, **limits: float) -> Any:
-    plan = PairPlan(detect=1.10, max_seconds=60)
+def outcome(world: World, memory_mb: int = 8000, **limits: float) -> Any:
+    plan = PairPlan(detect=1.10, max_seconds=60, memory_mb=memory_mb)
     pair = measure_pair(contestant("A"), contestant("B"), DATA, plan, launch=world.launch, clock=world.clock)
     return compare(*pair, Limits(**limits), ("a",))
 
 
-def test_sides_take_turns_and_swap_who_begins() -> None:
+def test_all_pairs_take_turns_in_laps_and_swap_who_begins() -> None:
     world = World()
     outcome(world)
-    assert world.log[:4] == ["A", "B", "B", "A"]
-    assert world.log[2 * TURNS : 2 * TURNS + 4] == ["B", "A", "A", "B"]
+    assert world.log[:4] == ["A0", "B0", "B0", "A0"]
+    assert world.log[4:8] == ["B1", "A1", "A1", "B1"]
+    assert world.log[: 4 * PAIRS] == world.log[4 * PAIRS : 8 * PAIRS]
+    assert world.alive == 0 and world.most_alive == 2 * PAIRS
 
 
-def test_it_ends_within_its_cap_with_the_fewest_rounds_or_more() -> None:
-    for spread in (0.0, 0.02, 0.3):
+def test_both_sides_of_a_pair_make_the_same_number_of_requests_per_turn() -> None:
+    world = World(factor=1.5)
+    pair = measure_pair(contestant("A"), contestant("B"), DATA, PairPlan(), launch=world.launch, clock=world.clock)
+    counts = {len(block.end_to_end_ns) for side in pair for block in side.blocks}
+    assert counts == {TURN_LEAST}
+
+
+def test_it_ends_within_its_cap_whatever_the_noise() -> None:
+    for spread in (0.0, 0.02, 0.6):
         world = World(spread=spread)
-        rounds = outcome(world).p95.rounds
-        assert FEWEST_ROUNDS <= rounds <= MOST_ROUNDS
-        assert world.now <= 60 * 1.1
+        found = outcome(world)
+        assert found.p95.rounds == PAIRS
+        assert len(world.log) >= FEWEST_LAPS * 4 * PAIRS
+        assert world.now <= 60
 
 
-def test_noise_costs_rounds() -> None:
-    assert outcome(World(spread=0.06)).p95.rounds > outcome(World(spread=0.001)).p95.rounds
+def test_noise_costs_time_and_calm_does_not() -> None:
+    calm, noisy = World(spread=0.01), World(spread=0.6)
+    assert outcome(calm).latency == "no difference" and outcome(noisy).latency == "inconclusive"
+    assert len(calm.log) == FEWEST_LAPS * 4 * PAIRS < len(noisy.log)
+    assert noisy.now > 50
+
+
+def test_large_models_live_one_pair_at_a_time_and_slow_starters_make_fewer_pairs() -> None:
+    large = World(rss_mb=900)
+    assert outcome(large, memory_mb=8000).p95.rounds == PAIRS
+    assert large.most_alive == 2 and large.alive == 0 and large.now <= 60
+    slow = World(start_s=2.5)
+    assert outcome(slow).p95.rounds == FEWEST_ROUNDS
+    assert slow.now <= 60
+
+
+@pytest.mark.parametrize(("start_s", "typical_ms"), [(0.5, 80.0), (0.5, 300.0), (9.0, 1.5), (9.0, 300.0)])
+def test_slow_starters_and_slow_models_keep_to_the_cap_and_never_guess(start_s: float, typical_ms: float) -> None:
+    world = World(start_s=start_s, typical_ms=typical_ms)
+    found = outcome(world)
+    assert world.now <= 60
+    assert found.latency == ("no difference" if found.p95.rounds >= FEWEST_ROUNDS else "inconclusive")
 
 
 def test_a_tenth_is_found_and_nothing_is_nothing() -> None:
@@ -112,6 +154,14 @@ def test_a_tenth_is_found_and_nothing_is_nothing() -> None:
     assert (slower.latency, slower.outcome) == ("slower", "worse")
     assert slower.p95.low < 1.1 < slower.p95.high
     assert same.latency == "no difference"
+
+
+def test_a_slow_down_of_the_median_counts_where_the_tail_is_too_noisy_to_judge_and_says_so() -> None:
+    found = outcome(World(factor=1.1, tail=8.0))
+    assert (found.latency, found.latency_shown) == ("slower", ("P50",))
+    shown = markdown(found, [row["text"] for row in ROWS])
+    assert "slower at P50 by" in shown and "P95 could not be resolved" in shown
+    assert found.as_json()["latency_shown"] == ("P50",)
 
 
 def test_lost_answers_are_found_and_shown_with_their_texts() -> None:

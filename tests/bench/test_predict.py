@@ -4,28 +4,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from mct import MctError
 from mct.bench.predict import Predictor, open_predictor, time_requests
 from mct.bench.subject import identify
 from mct.models.tokens import Tokens
-from mct.targets.runtimes import Executable, runtime_for
+from mct.targets.runtimes import runtime_for
 
 NO_CAP = 10**12
 
 
 def _sleeping(before_s: float, inside_s: float, after_s: float, seen: list[str]) -> Predictor:
-    def encode(text: str) -> Tokens:
+    def encode(text: str) -> list[Tokens]:
         seen.append(text)
         time.sleep(before_s)
-        return Tokens([len(text)], [0])
+        return [Tokens([len(text)], [0])]
 
     def infer(batch: Sequence[Tokens]) -> dict[str, Any]:
         time.sleep(inside_s)
         return {"logits": np.array([[0.0, float(batch[0].ids[0])]], dtype=np.float32)}
 
-    def decode(outputs: Mapping[str, Any], row: int) -> str:
+    def decode(outputs: Mapping[str, Any], inputs: Sequence[Tokens]) -> str:
         time.sleep(after_s)
         return str(outputs["logits"].argmax())
 
@@ -50,15 +48,9 @@ def test_stops_at_the_cap_after_the_request_under_way() -> None:
 
 def test_opens_a_real_artifact_and_answers_with_labels(tiny_artifact: Path) -> None:
     subject = identify(tiny_artifact)
-    predict = open_predictor(runtime_for("onnx"), subject.executable, subject.labels, threads=1)
+    predict = open_predictor(runtime_for("onnx"), subject.executable, subject.heads, threads=1).timed
     assert [predict(text) for text in ("where is my order", "human please", "returns returns order")] == [
         "order",
         "human",
         "returns",
     ]
-
-
-def test_a_task_without_a_decoder_is_refused(tiny_artifact: Path) -> None:
-    executable = Executable(tiny_artifact, "onnx/model.onnx", "causal-lm", 3, 32)
-    with pytest.raises(MctError, match="causal-lm"):
-        open_predictor(runtime_for("onnx"), executable, ("a", "b", "c"), threads=1)

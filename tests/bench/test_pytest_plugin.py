@@ -81,7 +81,7 @@ def answers(artifact: Path, texts: Sequence[str]) -> list[str]:
     from mct.targets.runtimes import runtime_for
 
     found = read_artifact(artifact)
-    predict = open_predictor(runtime_for("onnx"), executable(found, artifact), found.labels, threads=1)
+    predict = open_predictor(runtime_for("onnx"), executable(found, artifact), found.heads, threads=1).timed
     return [predict(text) for text in texts]
 
 
@@ -96,7 +96,9 @@ def copied(source: Path, final: Path) -> Path:
 def mislabelled(source: Path, final: Path) -> None:
     """The same network with its labels in another order: the mistake of an export that loses the label map."""
     artifact = read_artifact(copied(source, final))
-    seal(replace(artifact, labels=(*artifact.labels[1:], artifact.labels[0])), final)
+    (head,) = artifact.heads
+    labels = (*head.labels[1:], head.labels[0])
+    seal(replace(artifact, labels=labels, heads=(replace(head, labels=labels),)), final)
 
 
 def slower(source: Path, final: Path) -> None:

@@ -13,14 +13,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mct.bench.ratio import (
+    ALARM,
     FEWEST_ROUNDS,
+    PLAIN,
     Ratio,
     compare_percentile,
+    compare_turns,
     degrees_of_freedom,
+    estimate_ratio,
+    is_decided,
+    judge_latency,
     judge_ratio,
-    plan_rounds,
-    samples_per_round,
     trimmed_mean,
+    turn_log_ratios,
 )
 
 
@@ -112,34 +117,83 @@ def test_verdicts(found: Ratio, outcome: str) -> None:
     assert judge_ratio(found).outcome == outcome
 
 
-def test_noisier_pilots_and_smaller_differences_ask_for_more_rounds() -> None:
-    calm = constant_ratios([1.00, 1.01, 0.99, 1.01, 1.00, 0.99])
-    noisy = constant_ratios([1.00, 1.08, 0.92, 1.07, 1.00, 0.93])
-    assert plan_rounds(*calm, 0.95) == FEWEST_ROUNDS
-    assert FEWEST_ROUNDS < plan_rounds(*noisy, 0.95) < plan_rounds(*noisy, 0.95, detect=1.05)
-    assert plan_rounds(*noisy, 0.95, detect=1.01, most=12) == 12
+def test_turns_are_held_against_each_other_and_a_pair_is_the_middle_of_its_turns() -> None:
+    # Eight turns, two trimmed on either side: the mean of the middle four log ratios; then Student's t over six pairs.
+    turns = np.log([1.02, 1.04, 1.03, 1.05, 9.0, 0.2, 1.01, 1.06])
+    middle = np.mean(np.log([1.02, 1.03, 1.04, 1.05]))
+    shifts = np.array([0.01, -0.01, 0.02, -0.02, 0.0, 0.0])
+    found = estimate_ratio([turns + shift for shift in shifts])
+    expected = stats.t.interval(0.95, 5, middle, shifts.std(ddof=1) / sqrt(6))
+    assert (log(found.low), log(found.high)) == pytest.approx(expected)
+    assert log(found.value) == pytest.approx(middle)
 
 
-def test_a_plan_is_done_when_the_detectable_ratio_is_reached() -> None:
-    for seed in range(20):
-        a, b = rounds(seed, 9), rounds(seed + 100, 9)
-        done = plan_rounds(a, b, 0.95, detect=1.10) <= 9
-        assert done == (compare_percentile(a, b, 0.95).detectable <= 1.10 + 1e-9)
+def test_weather_that_both_sides_of_a_turn_share_drops_out() -> None:
+    rng = np.random.default_rng(5)
+    weather = np.exp(rng.standard_normal((6, 10)))
+    texts = np.exp(0.3 * rng.standard_normal((6, 10, 30)))
+    a = [[w * t for w, t in zip(*pair, strict=True)] for pair in zip(weather, texts, strict=True)]
+    b = [[1.1 * turn for turn in pair] for pair in a]
+    found = compare_turns(a, b, 0.95)
+    assert (found.low, found.value, found.high) == pytest.approx((1.1, 1.1, 1.1))
 
 
-def test_small_and_large_models_get_as_many_samples_as_the_time_allows() -> None:
-    assert samples_per_round(request_s=0.0015, start_s=1.5, budget_s=60) == 1000
-    assert samples_per_round(request_s=0.0001, start_s=1.5, budget_s=60) == 2000
-    assert samples_per_round(request_s=1.0, start_s=1.5, budget_s=60) == 200
+def test_a_turn_that_was_cut_off_is_compared_on_the_requests_that_both_made() -> None:
+    whole, cut = np.array([1.0] * 30 + [5.0] * 30), np.full(30, 1.2)
+    assert turn_log_ratios([whole], [cut], 0.95) == pytest.approx([log(1.2)])
 
 
-def test_unequal_numbers_of_rounds_are_a_bug() -> None:
+@pytest.mark.parametrize(
+    ("p50", "p95", "outcome", "shown"),
+    [
+        # (ratio at P50, at P95): low, high, p-value
+        ((1.05, 1.15, 0.0001), (0.80, 1.60, 0.4), "slower", ("P50",)),
+        ((1.05, 1.15, 0.0001), (1.05, 1.15, 0.004), "slower", ("P50", "P95")),
+        ((0.85, 0.90, 0.0001), (1.05, 1.30, 0.004), "slower", ("P50", "P95")),
+        ((0.85, 0.90, 0.0001), (0.80, 1.05, 0.2), "faster", ("P50",)),
+        ((0.85, 0.90, 0.0001), (0.80, 1.40, 0.9), "inconclusive", ("P50",)),
+        ((0.98, 1.02, 0.9), (0.95, 1.08, 0.3), "no difference", ()),
+        ((0.98, 1.02, 0.9), (0.90, 1.20, 0.3), "inconclusive", ()),
+        ((1.00, 1.08, 0.009), (1.00, 1.08, 0.3), "no difference", ()),  # Holm: the smaller of two faces half of ALARM
+    ],
+)
+def test_two_percentiles_are_judged_together(
+    p50: tuple[float, ...], p95: tuple[float, ...], outcome: str, shown: tuple[str, ...]
+) -> None:
+    found = judge_latency(ratio(*p50), ratio(*p95))
+    assert found.outcome == outcome
+    assert found.shown == shown
+
+
+def test_fewer_than_six_pairs_decide_nothing() -> None:
+    few = ratio(1.04, 1.20, 1e-6, count=FEWEST_ROUNDS - 1)
+    assert judge_latency(few, few).outcome == "inconclusive"
+
+
+def test_a_run_may_stop_when_both_are_precise_or_one_is_plainly_slower() -> None:
+    precise = Ratio(1.0, 0.98, 1.02, 0.9, 1.05, 10, 0.95)
+    vague = Ratio(1.05, 0.80, 1.30, 0.5, 1.30, 10, 0.95)
+    plain = Ratio(1.20, 1.10, 1.30, PLAIN / 3, 1.15, 10, 0.95)
+    likely = Ratio(1.20, 1.10, 1.30, ALARM / 3, 1.15, 10, 0.95)
+    assert is_decided(precise, precise) and not is_decided(precise, precise, detect=1.04)
+    assert not is_decided(precise, vague) and not is_decided(likely, vague)
+    assert is_decided(plain, vague) and is_decided(vague, plain)
+
+
+def test_a_plainly_faster_median_does_not_end_the_run_while_the_tail_is_open() -> None:
+    faster, vague = Ratio(0.8, 0.7, 0.9, 1e-9, 1.15, 10, 0.95), Ratio(1.05, 0.8, 1.3, 0.5, 1.3, 10, 0.95)
+    assert not is_decided(faster, vague)
+
+
+def test_unequal_numbers_of_rounds_or_turns_are_a_bug() -> None:
     with pytest.raises(ValueError, match="same number of rounds"):
         compare_percentile(rounds(1, 6), rounds(2, 5), 0.95)
+    with pytest.raises(ValueError, match="same number of turns"):
+        compare_turns([rounds(1, 6)] * 6, [rounds(2, 5)] * 6, 0.95)
 
 
 def test_false_alarms_are_rare_and_ten_per_cent_is_found(simulation: ModuleType) -> None:
-    replications = 150
+    replications = 300
     error = 3 * sqrt(0.05 * 0.95 / replications)
     for noise in simulation.NOISES[:2]:
         alike = simulation.comparisons(noise, 1.0, replications, seed=21)
@@ -147,6 +201,7 @@ def test_false_alarms_are_rare_and_ten_per_cent_is_found(simulation: ModuleType)
         assert alike["interval_coverage"] >= 0.95 - error
         slower = simulation.comparisons(noise, 1.1, replications, seed=22)
         assert slower["slower"] >= 0.95 - error
+        assert slower["interval_coverage"] >= 0.93 - error
         assert slower["mean_seconds"] <= slower["most_seconds"] <= 60
 
 

@@ -18,6 +18,7 @@ from mct.bench.regression import (
     other_conditions,
 )
 from mct.bench.subject import Subject
+from mct.models.tasks import Head
 from mct.targets.budget import Budget
 from mct.targets.runtimes import Executable
 
@@ -34,6 +35,7 @@ def measured(
     subject = Subject(
         "m", Path("m"), "onnx", "fp32", "onnxruntime", "sequence-classification", LABELS,
         Executable(Path("m"), "m.onnx", "sequence-classification", 2, 64), ("m.onnx",), 1.0, digest,
+        (Head("logits", "label", LABELS),),
     )  # fmt: skip
     return Measurement(subject, TRUTH, blocks=tuple(blocks), answers=Answers(tuple(answers), (3,) * len(answers)))
 

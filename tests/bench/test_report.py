@@ -141,6 +141,16 @@ def test_markdown_tells_agreement_noise_and_environment_inside_the_fold(run: Sto
     assert "**gguf**: it died (try again)\n  - boom" in inside
 
 
+def test_a_comment_longer_than_github_takes_is_cut_and_says_so(run: StoredRun) -> None:
+    line = {"limit": "a limit", "measured": "-", "outcome": "pass", "reason": "x" * 500}
+    entries = [{**entry, "verdict": {"outcome": "pass", "lines": [line] * 200}} for entry in run.entries]
+    text = render([replace(run, result={**run.result, "artifacts": entries})], "markdown")
+    assert isinstance(text, str)
+    assert 60_000 < len(text) <= 65_536
+    assert text.count("<details>") == text.count("</details>") == 1
+    assert "longer than a comment may be" in text.splitlines()[-1]
+
+
 def test_names_cannot_break_the_markdown(evil: StoredRun) -> None:
     report = text_of(render([evil], "markdown", baseline=evil))
     rows = [line for line in report.splitlines() if line.startswith("|")]

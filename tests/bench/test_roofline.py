@@ -84,6 +84,15 @@ def test_an_unknown_architecture_has_no_limit(minilm: Subject, config: dict[str,
     assert limit_for(minilm, [10], MACHINE) is None
 
 
+def test_tags_are_a_product_for_every_token_and_other_kinds_have_no_limit(minilm: Subject) -> None:
+    """9 tags: 6 x 1,769,472 + 384 x 9 weights, each multiplied with every one of 10 tokens, and no pooler."""
+    found = limit_for(replace(minilm, task="token-classification", labels=("O",) * 9), [10], MACHINE)
+    assert found is not None
+    assert found.multiply_adds == 10 * (10_616_832 + 3_456) + 460_800
+    for task in ("pair-scoring", "multi-head", "sentence-embedding", "causal-lm", "reward", "embedding-head"):
+        assert limit_for(replace(minilm, task=task), [10], MACHINE) is None
+
+
 def test_a_stored_result_has_the_share_and_computes_it_again(
     minilm: Subject, measured: Callable[..., Measurement], dataset: Dataset, tmp_path: Path
 ) -> None:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from mct.bench.line import Line
 from mct.bench.measurement import Failure, Measurement
-from mct.bench.verdict import Line, Verdict, judge, points
+from mct.bench.verdict import Verdict, judge
+from mct.bench.verdict_quality import points
 from mct.targets.budget import Budget
 
 MakeMeasurement = Callable[..., Measurement]
@@ -185,3 +188,60 @@ def test_a_budget_without_limits_says_nothing(measured: MakeMeasurement) -> None
 @pytest.mark.parametrize(("share", "text"), [(0.005, "0.5 points"), (0.01, "1 point"), (0.0123, "1.23 points")])
 def test_points(share: float, text: str) -> None:
     assert points(share) == text
+
+
+def _of_task(measured: MakeMeasurement, task: str, name: str, truth: list[Any], answers: list[Any]) -> Measurement:
+    """A measurement of a model that does another task than naming one label."""
+    found = measured(name, truth, answers)
+    return replace(found, subject=replace(found.subject, task=task))
+
+
+def test_each_head_has_a_limit_of_its_own(measured: MakeMeasurement) -> None:
+    """Of 2,000 texts the tags of 200 got lost and no label: the drop of F1 is plain, accuracy is untouched."""
+    right = {"label": "order", "slots": ["B-title", "O"]}
+    wrong = {"label": "order", "slots": ["O", "O"]}
+    before = _of_task(measured, "multi-head", "original", [right] * 2000, [right] * 2000)
+    after = _of_task(measured, "multi-head", "int8", [right] * 2000, [wrong] * 200 + [right] * 1800)
+    drops = {"label accuracy": 0.01, "slots f1_entities": 0.01, "risk accuracy": 0.01}
+    budget = Budget("b", "multi-head", quality_max_drop=0.2, metric_max_drop=drops)
+    overall, label, slots, risk = judge(after, budget, before).lines
+    assert [line.outcome for line in (overall, label, slots, risk)] == ["pass", "pass", "fail", "inconclusive"]
+    assert slots.limit == "slots f1_entities at most 1 point below the baseline"
+    assert slots.measured == "94.74% (-5.26 points)"  # 2 x 1800 of 1800 + 2000
+    assert "there are: all_heads_right, label accuracy, slots f1_entities" in risk.reason
+    assert "200 got worse and 0 better" in slots.reason
+
+
+def test_the_order_of_documents_is_judged_by_ndcg(measured: MakeMeasurement) -> None:
+    """Two documents, one relevant: second place is worth 1 / log2(3) = 0.63 of first. Few queries decide nothing."""
+    truth, good, bad = [1.0, 0.0], [0.9, 0.1], [0.1, 0.9]
+    budget = Budget("b", "pair-scoring", quality_max_drop=0.05)
+
+    def line(queries: int, lost: int) -> Line:
+        answers = [bad] * lost + [good] * (queries - lost)
+        before = _of_task(measured, "pair-scoring", "original", [truth] * queries, [good] * queries)
+        return _only(judge(_of_task(measured, "pair-scoring", "int8", [truth] * queries, answers), budget, before))
+
+    assert line(400, 2).outcome == "pass"
+    assert line(400, 200).outcome == "fail"
+    assert line(400, 200).measured == "81.55% (-18.45 points)"
+    assert line(20, 1).outcome == "inconclusive"
+    assert "more examples like these would decide it" in line(20, 1).reason
+
+
+def test_a_rise_of_perplexity_is_judged_paired(measured: MakeMeasurement) -> None:
+    """100 texts of 50 tokens at 2 nats each: 0.01 nats more is 1 % more perplexity, 0.1 nats 10.5 %."""
+
+    def texts(nats: float) -> list[dict[str, float]]:
+        return [{"tokens": 50, "right": 20, "nll": 50 * (2 + nats + 0.3 * (number % 5 - 2))} for number in range(100)]
+
+    before = _of_task(measured, "causal-lm", "original", [None] * 100, texts(0.0))
+    budget = Budget("b", "causal-lm", perplexity_max_increase=0.05)
+    lines = [
+        _only(judge(_of_task(measured, "causal-lm", "q4", [None] * 100, texts(nats)), budget, before))
+        for nats in (0.01, 0.1)
+    ]
+    assert [line.outcome for line in lines] == ["pass", "fail"]
+    assert lines[0].measured == "7.46 (+1.01 %)"  # exp(2.01)
+    alone = _only(judge(before, budget))
+    assert (alone.outcome, alone.measured) == ("inconclusive", "7.39")

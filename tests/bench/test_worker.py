@@ -15,7 +15,7 @@ import pytest
 from mct.bench.launch import Setting, Worker, WorkerDied, start_worker
 from mct.bench.subject import identify
 from mct.bench.worker import shuffled_forever
-from mct.models.datasets import Dataset
+from mct.models.datasets import Dataset, read_examples
 
 SETTING_SEED = 3
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -24,7 +24,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.fixture
 def setting(dataset: Dataset) -> Setting:
     cpu = min(os.sched_getaffinity(0))
-    return Setting(dataset.column("text"), threads=1, affinity=(cpu,), seed=SETTING_SEED)
+    examples = read_examples(dataset, "sequence-classification", ())
+    return Setting(examples, threads=1, affinity=(cpu,), seed=SETTING_SEED)
 
 
 @pytest.fixture
@@ -46,8 +47,8 @@ def test_a_worker_loads_runs_and_answers(worker: Worker, setting: Setting, datas
     pairs = zip(block.end_to_end_ns, block.model_ns, strict=True)
     assert all(0 < model < whole for whole, model in pairs)
     assert sum(block.end_to_end_ns) / 1e9 <= block.wall_s
-    assert worker.answers(0, 60).labels == tuple(dataset.column("label"))
-    assert worker.answers(5, 7).tokens == tuple(len(text.split()) for text in setting.texts[5:7])
+    assert worker.answers(0, 60).values == tuple(dataset.column("label"))
+    assert worker.answers(5, 7).tokens == tuple(len(each.request.split()) for each in setting.examples[5:7])
     assert os.sched_getaffinity(worker.process.pid) == set(setting.affinity)
     worker.close()
     assert worker.process.returncode == 0
@@ -120,7 +121,8 @@ def test_a_worker_dies_with_its_coordinator(tiny_artifact: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path;"
         "from mct.bench.launch import *; from mct.bench.subject import identify;"
-        "worker = start_worker(identify(Path(sys.argv[1])), Setting(['order'], 1, (), 0), 1);"
+        "examples = [Example('order', 'order', 'order', 'order')];"
+        "worker = start_worker(identify(Path(sys.argv[1])), Setting(examples, 1, (), 0), 1);"
         "print(worker.process.pid, flush=True); worker.run(10**9, 300.0, 0)"
     )
     coordinator = subprocess.Popen(

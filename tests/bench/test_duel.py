@@ -1,0 +1,38 @@
+"""One whole comparison with real processes: one tiny artifact against itself, slowed."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mct.bench.compare import Limits, markdown
+from mct.bench.duel import Duel, run_duel
+from mct.bench.ratio import FEWEST_ROUNDS
+from mct.bench.store import read_samples
+from mct.models.datasets import Dataset
+from mct.targets.target import find_target
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def test_a_slowed_artifact_is_found_and_the_raw_values_are_stored(
+    tiny_artifact: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mct.bench.pairs.PAIRS", FEWEST_ROUNDS)
+    monkeypatch.setattr("mct.bench.pairs.FEWEST_LAPS", 1)
+    data, results = tmp_path / "rows.jsonl", tmp_path / "results"
+    data.write_text("".join(json.dumps(row) + "\n" for row in dataset.rows))
+    cpu = find_target("cpu")
+    duel = Duel(
+        tiny_artifact, tiny_artifact, data, (cpu, cpu), Limits(), results=results, max_seconds=40, slow_down_b=4.0
+    )
+    comparison, texts = run_duel(duel)
+    assert comparison.latency == "slower" and "P50" in comparison.latency_shown
+    assert comparison.p50.value > 1.2 and not comparison.lost and not comparison.gained
+    assert texts == dataset.column("text")
+    assert "slower at P50" in markdown(comparison, texts)
+    stored = read_samples(next(results.glob("*.samples.jsonl.gz")))
+    a, b = stored.measurements
+    assert stored.complete and (a.rounds, a.requests) == (b.rounds, b.requests)
+    assert a.rounds == comparison.p50.rounds == FEWEST_ROUNDS
