@@ -1,10 +1,11 @@
 """Do the intervals and verdicts of `mct.bench` keep their promise? Simulated, and written down beside this file.
 
 `python results/coverage.py` draws latencies whose true percentile is known, runs the functions that `mct bench` and
-`mct compare` run, counts how often they are right, and writes coverage.json and coverage.md. Ten minutes on one core.
-The tests run the same functions with fewer replications.
+`mct compare` run, counts how often they are right, and writes coverage.json and coverage.md. Ten minutes on one core;
+`--only comparisons` draws one part anew and keeps the others. The tests run the same functions with fewer replications.
 """
 
+import argparse
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, signal, special
 
+from mct.bench.duel import MEASURING
 from mct.bench.paired import find_flips, mcnemar_mid_p, non_inferior
-from mct.bench.ratio import FEWEST_ROUNDS, compare_percentile, judge_ratio, plan_rounds, samples_per_round
+from mct.bench.pairs import FEWEST_LAPS, PAIRS, TURN_LEAST
+from mct.bench.ratio import Ratio, estimate_ratio, is_decided, judge_latency
 from mct.bench.statistics import decide_below, estimate_percentile
 
 Floats = NDArray[np.float64]
@@ -28,6 +31,7 @@ P = 0.95
 SIGMA = 0.3
 """Spread of the log latencies: P95 is 1.64 times the median, as measured on real texts of mixed length."""
 LIMITS = (0.93, 0.97)
+PARTS = ("coverage", "decisions", "comparisons", "quality")
 HERE = Path(__file__).parent
 
 
@@ -56,22 +60,32 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Noise:
-    """What disturbs a comparison: per process (sd of the log), slow drift (sd of the log per round), spikes, bursts.
+    """What disturbs a comparison; spreads are standard deviations of the log.
 
-    `burst` is the chance that a tenth of one side's round runs three times slower.
+    `process` stays with a process for life, `place` for about `STAYS` laps, `turn` is every turn's own, and `weather`
+    is the machine's, shared by neighbouring turns. `spikes` is the share of requests five times slower, `burst` the
+    share of turns half of which is three times slower.
     """
 
     name: str
     process: float
-    drift: float
+    place: float
+    turn: float
+    weather: float
     spikes: float
     burst: float
 
 
+STAYS = 2.0
+TURN_COST_S = 0.083
+START_COST_S = 0.9
+"""Seconds of a turn with its handing over and of starting a pair, as on a small model."""
+CAP_S = 60 * MEASURING
+MOST_LAPS = int((CAP_S - PAIRS * START_COST_S) / (4 * PAIRS * TURN_COST_S))
 NOISES = (
-    Noise("calm: processes differ by 1 %", 0.01, 0.005, 0.002, 0.0),
-    Noise("processes differ by 2 %, drift 1 % a round", 0.02, 0.01, 0.002, 0.0),
-    Noise("as above, and 5 % of the rounds' sides stall", 0.02, 0.01, 0.002, 0.05),
+    Noise("calm: processes differ by 1 %, turns by 5 %", 0.01, 0.01, 0.05, 0.1, 0.002, 0.0),
+    Noise("processes differ by 2 %, their places by 5 %, turns by 10 %", 0.02, 0.05, 0.1, 0.2, 0.002, 0.01),
+    Noise("as above, and stalls in 10 % of the turns", 0.02, 0.05, 0.1, 0.2, 0.01, 0.1),
 )
 
 
@@ -175,51 +189,60 @@ def decisions(shape: Shape, ratio: float, looks: int, replications: int, seed: i
 
 
 def comparisons(noise: Noise, ratio: float, replications: int, seed: int) -> Row:
-    """Rates of `judge_ratio` when B's latencies are `ratio` times A's: pilot, plan, further rounds and test together.
+    """Rates of `judge_latency` when B's latencies are `ratio` times A's: the whole procedure, with all its looks.
 
-    Costs as on a small model: 1.5 ms a request, 1.5 s a process start, 60 s in all.
+    `interval_coverage` is that of P95.
     """
     rng = np.random.default_rng(seed)
-    samples = samples_per_round(request_s=0.0015, start_s=1.5, budget_s=60)
-    round_s = 2 * (1.5 + 0.0015 * samples)
-    most = int(60 / round_s)
     outcomes: Counter[str] = Counter()
-    covered, rounds = 0, 0
+    covered, laps = 0, 0
     for _ in range(replications):
-        a, b = _run_rounds(rng, noise, ratio, samples, most)
-        found = compare_percentile(a, b, P)
-        outcomes[judge_ratio(found).outcome] += 1
-        covered += found.low <= ratio <= found.high
-        rounds += len(a)
+        p50, p95, played = _one_comparison(rng, noise, ratio)
+        outcomes[judge_latency(p50, p95).outcome] += 1
+        covered += p95.low <= ratio <= p95.high
+        laps += played
     rates: Row = {name: outcomes[name] / replications for name in ("slower", "faster", "no difference", "inconclusive")}
-    told: Row = {"noise": noise.name, "true_ratio": ratio, "samples_per_round": samples, "replications": replications}
-    means: Row = {"interval_coverage": covered / replications, "mean_rounds": rounds / replications}
-    seconds: Row = {"mean_seconds": rounds / replications * round_s, "most_seconds": most * round_s}
+    told: Row = {"noise": noise.name, "true_ratio": ratio, "pairs": PAIRS, "replications": replications}
+    mean_laps = laps / replications
+    means: Row = {"interval_coverage": covered / replications, "mean_laps": mean_laps}
+    seconds: Row = {"mean_seconds": _seconds(mean_laps), "most_seconds": _seconds(MOST_LAPS)}
     return told | rates | means | seconds
 
 
-def _run_rounds(
-    rng: np.random.Generator, noise: Noise, ratio: float, samples: int, most: int
-) -> tuple[list[Floats], list[Floats]]:
-    a: list[Floats] = []
-    b: list[Floats] = []
-    drift, wanted = 0.0, FEWEST_ROUNDS
-    while len(a) < wanted:
-        drift += noise.drift * rng.standard_normal()
-        a.append(_side(rng, noise, samples) * exp(drift))
-        b.append(_side(rng, noise, samples) * exp(drift) * ratio)
-        if len(a) >= FEWEST_ROUNDS:
-            wanted = plan_rounds(a, b, P, most=most)
-    return a, b
+def _seconds(laps: float) -> float:
+    return PAIRS * (START_COST_S + 4 * laps * TURN_COST_S)
 
 
-def _side(rng: np.random.Generator, noise: Noise, samples: int) -> Floats:
-    latency = lognormal(rng, samples) * exp(noise.process * rng.standard_normal())
-    latency[rng.random(samples) < noise.spikes] *= 5
-    if rng.random() < noise.burst:
-        start = int(rng.integers(samples))
-        latency[start : start + samples // 10] *= 3
-    return latency
+def _one_comparison(rng: np.random.Generator, noise: Noise, ratio: float) -> tuple[Ratio, Ratio, int]:
+    """P50, P95 and the laps that were played: two turns of each pair a lap, until decided or the time is over."""
+    life = noise.process * rng.standard_normal((2, PAIRS))
+    place = noise.place * rng.standard_normal((2, PAIRS))
+    factor = np.log([1.0, ratio])[:, None]
+    found = np.empty((2, PAIRS, 0))
+    for lap in range(1, MOST_LAPS + 1):
+        moved = rng.random((2, PAIRS)) < 1 / STAYS
+        place = np.where(moved, noise.place * rng.standard_normal((2, PAIRS)), place)
+        found = np.concatenate([found, _lap(rng, noise, life + place + factor)], axis=2)
+        p50, p95 = (estimate_ratio([*turns]) for turns in found)
+        if lap >= FEWEST_LAPS and is_decided(p50, p95):
+            break
+    return p50, p95, lap
+
+
+def _lap(rng: np.random.Generator, noise: Noise, level: Floats) -> Floats:
+    """Log ratios of P50 and of P95, B to A, of two turns of every pair; `level` is each process's log latency.
+
+    Both sides ask the same texts in the same weather; a tenth of noise a request, and what else disturbs a turn.
+    """
+    texts = SIGMA * rng.standard_normal((PAIRS, 2, TURN_LEAST)) + noise.weather * rng.standard_normal((PAIRS, 2, 1))
+    shape = (2, PAIRS, 2, TURN_LEAST)
+    own = level[:, :, None, None] + noise.turn * rng.standard_normal((2, PAIRS, 2, 1))
+    latency = np.exp(texts + own + 0.1 * rng.standard_normal(shape))
+    latency = np.where(rng.random(shape) < noise.spikes, 5 * latency, latency)
+    stalled = rng.random((2, PAIRS, 2)) < noise.burst
+    latency[stalled, : TURN_LEAST // 2] *= 3
+    percentiles = np.log(np.quantile(latency, [0.5, P], axis=3, method="median_unbiased"))
+    return np.asarray(percentiles[:, 1] - percentiles[:, 0], dtype=np.float64)
 
 
 def quality(n: int, flip_rate: float, drop: float, margin: float, replications: int, seed: int) -> Row:
@@ -239,8 +262,22 @@ def quality(n: int, flip_rate: float, drop: float, margin: float, replications: 
     return told | rates | mcnemar
 
 
-def simulate(replications: int, fewer: int) -> dict[str, object]:
-    """All of it: intervals with `replications` runs a cell, verdicts with `fewer`."""
+def simulate(part: str, replications: int, fewer: int) -> list[Row]:
+    """One part of it: intervals with `replications` runs a cell, verdicts with `fewer`."""
+    if part == "coverage":
+        return [asdict(cell) for cell in _intervals(replications)]
+    if part == "decisions":
+        return [decisions(shape, ratio, 10, fewer, 500) for shape in SHAPES for ratio in (0.9, 1.0, 1.1)]
+    if part == "comparisons":
+        return [comparisons(noise, ratio, fewer, 600) for noise in NOISES for ratio in (1.0, 1.1, 1 / 1.1)]
+    return [
+        quality(n, rate, drop, 0.01, fewer // 2, 700)
+        for n, rate in ((300, 0.02), (1000, 0.02), (3000, 0.03))
+        for drop in (0.0, 0.01, 0.02)
+    ]
+
+
+def _intervals(replications: int) -> list[Coverage]:
     cells = []
     for index, (shape, n) in enumerate((shape, n) for shape in SHAPES for n in (200, 1000, 5000)):
         cells += [order_statistics(shape, n, blocks, replications, 100 + index) for blocks in (1, 5)]
@@ -248,16 +285,7 @@ def simulate(replications: int, fewer: int) -> dict[str, object]:
     for index, n in enumerate((1000, 5000)):
         cells.append(order_statistics(SHIFTED, n, 5, replications, 300 + index))
         cells.append(naive_bootstrap(SHIFTED, n, 5, replications, 400 + index))
-    return {
-        "coverage": [asdict(cell) for cell in cells],
-        "decisions": [decisions(shape, ratio, 10, fewer, 500) for shape in SHAPES for ratio in (0.9, 1.0, 1.1)],
-        "comparisons": [comparisons(noise, ratio, fewer, 600) for noise in NOISES for ratio in (1.0, 1.1, 1 / 1.1)],
-        "quality": [
-            quality(n, rate, drop, 0.01, fewer // 2, 700)
-            for n, rate in ((300, 0.02), (1000, 0.02), (3000, 0.03))
-            for drop in (0.0, 0.01, 0.02)
-        ],
-    }
+    return cells
 
 
 def markdown(found: dict[str, list[Row]]) -> str:
@@ -287,9 +315,9 @@ def markdown(found: dict[str, list[Row]]) -> str:
             "",
             "## A against B",
             "",
-            "The whole procedure: pilot, plan, further rounds, test, with the rounds and samples it chooses itself.",
-            "At a true ratio of 1 slower and faster are false alarms (at most 5 %); at 1.1 slower is the power.",
-            "The rows of one noise are the same draws.",
+            "The whole procedure: pairs of processes in turns on the same texts, looks after every lap from the fourth",
+            "on, P50 and P95 judged together, with the laps it chooses itself. At a true ratio of 1 slower and faster",
+            "are false alarms (at most 5 %); at 1.1 slower is the power. The rows of one noise are the same draws.",
             "",
             _table(found["comparisons"], ["slower", "faster", "no difference", "inconclusive", "interval_coverage"]),
             "",
@@ -321,9 +349,14 @@ def _cell(value: float | str, share: bool) -> str:
 
 def main() -> None:
     """Simulate at full size and write coverage.json and coverage.md beside this file."""
-    found = simulate(replications=10_000, fewer=2_000)
-    text = json.dumps(found, indent=1)
-    (HERE / "coverage.json").write_text(text + "\n", encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=PARTS, action="append")
+    wanted = parser.parse_args().only or PARTS
+    path = HERE / "coverage.json"
+    kept = {} if set(wanted) == set(PARTS) else json.loads(path.read_text(encoding="utf-8"))
+    drawn = {part: simulate(part, replications=10_000, fewer=2_000) for part in wanted}
+    text = json.dumps({part: (kept | drawn)[part] for part in PARTS}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
     (HERE / "coverage.md").write_text(markdown(json.loads(text)), encoding="utf-8")
 
 

@@ -164,8 +164,7 @@ def heads_bert(folder: Path) -> None:
     tokens = word_pieces()
     _save(transformers.BertModel(_bert(len(tokens)), add_pooling_layer=False), tokens, folder)
     heads = (Head("label", "label", LABELS), Head("slots", "tags", TAGS))
-    weights = {head.name: (0.1 * torch.randn(len(head.labels), WIDTH), torch.zeros(len(head.labels))) for head in heads}
-    save_heads(folder, heads, weights)
+    save_heads(folder, heads, {head.name: torch.nn.Linear(WIDTH, len(head.labels)) for head in heads})
 
 
 def cross_bert(folder: Path) -> None:
