@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 CPU := $(shell (uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo) 2>/dev/null | cksum | cut -d' ' -f1)
 WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/wheels-$(CPU)
 
-.PHONY: demo test check clean
+.PHONY: demo test check clean node
 
 demo: .venv/.ready
 	$(BIN)/mct demo
@@ -34,6 +34,11 @@ clean:
 	# optimum-intel pulls in a torchvision built for another torch, which then breaks transformers. Nothing here needs it.
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision
 	touch $@
+
+# Optional, for the tests that open artifacts in transformers.js: from the npm registry, half a gigabyte, kept for good.
+NODE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/node
+node:
+	ONNXRUNTIME_NODE_INSTALL_CUDA=skip npm install --prefix $(NODE) --ignore-scripts --no-audit --no-fund @huggingface/transformers@4.3.1
 
 .PHONY: llama.cpp
 llama.cpp:

@@ -1,5 +1,7 @@
 """What several test files share: small real checkpoints, written by the libraries that users write them with."""
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,3 +54,13 @@ def run_mct() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)  # type: ignore[call-overload, no-any-return]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The folder that `make node` filled with transformers.js (it needs npm, and half a gigabyte)."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mct" / "node"
+    folder = Path(os.environ.get("MCT_NODE") or cache)
+    if not shutil.which("node") or not (folder / "node_modules" / "@huggingface" / "transformers").is_dir():
+        pytest.skip("transformers.js is not here: install Node, then run `make node`")
+    return folder

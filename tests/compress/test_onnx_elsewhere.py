@@ -1,8 +1,6 @@
 """ONNX artifacts opened by other people's programs: transformers.js under Node gives the original's answers."""
 
 import json
-import os
-import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,9 +18,7 @@ from mct.models.checkpoint import inspect
 from mct.models.examples import find_kind
 from mct.targets.machine import probe_machine
 
-TRANSFORMERS_JS = "4.3.1"
 SCRIPT = Path(__file__).resolve().parents[1] / "node" / "encode.mjs"
-PATIENCE_S = 400
 
 TEXTS = ["hi", "Where is my order?", "I want to return volume 3, it arrived damaged", "注文 12345 はどこですか"]
 # None so long that it is cut: transformers.js cuts the end of a pair, tokenizers its longer text.
@@ -31,26 +27,6 @@ PAIRS = [
     ["hi", "returns"],
     ["recommend me something like Berserk", "One Piece box sets in stock"],
 ]
-
-
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """A folder with transformers.js: `MCT_NODE_MODULES`, or one that npm fills once in the user's cache."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not installed")
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mct" / f"transformers-js-{TRANSFORMERS_JS}"
-    )
-    folder = Path(os.environ.get("MCT_NODE_MODULES") or cache)
-    if not (folder / "node_modules" / "@huggingface" / "transformers").is_dir():
-        command = ["npm", "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(
-            [*command, f"@huggingface/transformers@{TRANSFORMERS_JS}"], capture_output=True, text=True,
-            timeout=PATIENCE_S, env={**os.environ, "ONNXRUNTIME_NODE_INSTALL_CUDA": "skip"},
-        )  # fmt: skip
-        if done.returncode:
-            pytest.skip(f"npm cannot install transformers.js: {done.stderr.strip().splitlines()[-1:]}")
-    return folder
 
 
 def _make(kind: str, tiny_bert: Path, folder: Path) -> Path:

@@ -1,8 +1,6 @@
 """ONNX decoders: every family gives the model's own logits and continuations, and other programs open the same file."""
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,9 +28,7 @@ from mct.targets.runtimes import Executable, open_session, original, runtime_for
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 TINY_STORIES = SHARED / "weights" / "tinystories656K"
-TRANSFORMERS_JS = "4.3.1"
 SCRIPT = Path(__file__).resolve().parents[1] / "node" / "generate.mjs"
-PATIENCE_S = 400
 
 TEXTS = (
     "Once upon a time there was a shop that sold nothing but manga, and its owner had read all of it twice.",
@@ -345,25 +341,6 @@ def test_blocks_are_off_by_at_most_a_step_and_the_best_range_is_no_worse_than_th
     plain = np.rint(weights / np.repeat(whole, 32, axis=1)[:, :80]) * np.repeat(whole, 32, axis=1)[:, :80]
     assert np.square(found - weights).sum() <= np.square(plain - weights).sum() * 1.05
     assert (restore(quantise_blocks(np.zeros((2, 64), np.float32), bits, 32)) == 0).all()
-
-
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """A folder with transformers.js: `MCT_NODE_MODULES`, or one that npm fills once in the user's cache."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not installed")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mct"
-    folder = Path(os.environ.get("MCT_NODE_MODULES") or cache / f"transformers-js-{TRANSFORMERS_JS}")
-    if not (folder / "node_modules" / "@huggingface" / "transformers").is_dir():
-        done = subprocess.run(
-            ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund",
-             f"@huggingface/transformers@{TRANSFORMERS_JS}"],
-            capture_output=True, text=True, timeout=PATIENCE_S,
-            env={**os.environ, "ONNXRUNTIME_NODE_INSTALL_CUDA": "skip"},
-        )  # fmt: skip
-        if done.returncode:
-            pytest.skip(f"npm cannot install transformers.js: {done.stderr.strip().splitlines()[-1:]}")
-    return folder
 
 
 def _in_node(node_modules: Path, folder: Path, dtype: str, prompts: list[str], tokens: int) -> list[str]:
