@@ -240,7 +240,7 @@ def compress(
 
 @commands.command()
 @click.argument("artifacts", type=FOLDER, nargs=-1, required=True)
-@click.option("--data", type=FILE, required=True, help="Evaluation set: .jsonl, .jsonl.gz or .csv with text and label.")
+@click.option("--data", type=FILE, required=True, help="Evaluation set: .jsonl, .jsonl.gz or .csv.")
 @click.option("--target", default="cpu", show_default=True, help="What it must run on (see mct targets list).")
 @click.option("--budget", help="Budget to judge against; without one there is no verdict.")
 @click.option("--baseline", type=FOLDER, help="Checkpoint or artifact that quality is compared with.")
@@ -253,13 +253,14 @@ def compress(
 @click.option("--load", "qps", type=click.FloatRange(min=0, min_open=True), help="Serve QPS requests a second instead.")
 @click.option("--find-max-load", "find_max", is_flag=True, help="Search the highest load that meets the budget's P95.")
 @click.option("--limit", is_flag=True, help="Measure the machine's limit first, once, and show the share reached.")
+@click.option("--new-tokens", default=32, show_default=True, help="What a language model is timed writing, at most.")
 @click.option("--seed", default=0, show_default=True, help="Decides the order of the texts.")
 @click.option("--json", "json_file", type=FILE, help="Also write the result to this file.")
 def bench(
     artifacts: tuple[Path, ...], data: Path, target: str, budget: str | None, baseline: Path | None,
     budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...], results: Path,
-    max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool, limit: bool, seed: int,
-    json_file: Path | None,
+    max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool, limit: bool, new_tokens: int,
+    seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Measure P95 latency and quality of ARTIFACTS (or checkpoints), and judge them against a budget.
 
@@ -284,6 +285,7 @@ def bench(
         max_seconds=max_seconds,
         rigorous=rigorous,
         limit=limit,
+        new_tokens=new_tokens,
     )
     if qps is not None or find_max:
         return _bench_load(job, qps, json_file)
@@ -334,10 +336,12 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @commands.command()
 @click.argument("a", type=FOLDER)
 @click.argument("b", type=FOLDER)
-@click.option("--data", type=FILE, required=True, help="Evaluation set: .jsonl, .jsonl.gz or .csv with text and label.")
+@click.option("--data", type=FILE, required=True, help="Evaluation set: .jsonl, .jsonl.gz or .csv.")
 @click.option("--target", default="cpu", show_default=True, help="What both must run on.")
 @click.option("--target-b", help="Another target for B: the same artifact under two settings.")
-@click.option("--margin", default=10.0, show_default=True, help="Per cent of P95 below which a difference may pass.")
+@click.option(
+    "--margin", default=10.0, show_default=True, help="Per cent of P50 and P95 below which a difference may pass."
+)
 @click.option("--quality-margin", default=1.0, show_default=True, help="Points of quality that may be lost.")
 @click.option("--slice", "slices", multiple=True, help="A label whose recall is held to the margin. May be repeated.")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")

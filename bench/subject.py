@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mct import MctError
 from mct.compress.artifact import MANIFEST, Artifact, executable, is_artifact, read_artifact
-from mct.models.checkpoint import inspect
+from mct.models.checkpoint import inspect, weight_files
 from mct.models.folders import sha256
 from mct.models.tasks import Head
 from mct.targets.runtimes import Executable, original, runtime_for
@@ -73,7 +73,7 @@ def _artifact(path: Path) -> Subject:
 
 def _checkpoint(path: Path) -> Subject:
     found = inspect(path)
-    names = [file.name for file in sorted(path.glob("*.safetensors"))]
+    names = [file.relative_to(path).as_posix() for file in weight_files(path)]
     names += [name for name in ("config.json", "tokenizer.json") if (path / name).is_file()]
     hashes = {name: sha256(path / name) for name in sorted(names)}
     return Subject(

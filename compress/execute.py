@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import mct
 from mct.compress.artifact import Artifact, executable, seal
 from mct.compress.passes import Material, Product
+from mct.models.checkpoint import weight_files
 from mct.models.examples import Request
 from mct.models.folders import appearing, digest, sha256
 from mct.models.progress import Report, silent
@@ -39,9 +40,6 @@ COMPANIONS = (
 # What sentence-transformers reads of an embedder, beside a folder for each of its steps ("1_Pooling").
 OF_EMBEDDERS = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
 STEPS = "[0-9]*_*"
-
-# Where a checkpoint may have weights: beside its config, in the steps of an embedder, in SetFit's head.
-WEIGHTS = ("*.safetensors", f"{STEPS}/*.safetensors", "model_head.pkl")
 
 LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama-cpp-python", "gguf")
 
@@ -195,8 +193,7 @@ def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
 
 def weights_digest(checkpoint: Path) -> str:
     """One SHA-256 over a checkpoint's weight files: what an artifact's lineage names as its origin."""
-    files = [file for pattern in WEIGHTS for file in checkpoint.glob(pattern)]
-    return digest({file.relative_to(checkpoint).as_posix(): sha256(file) for file in files})
+    return digest({file.relative_to(checkpoint).as_posix(): sha256(file) for file in weight_files(checkpoint)})
 
 
 def _versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gguf import GGUFWriter, LlamaFileType
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from mct.compress.gguf_architectures import Architecture, Sizes, find_architecture, plan_tensors, read_sizes
 from mct.compress.gguf_heads import Top, read_top
@@ -19,7 +19,7 @@ from mct.compress.gguf_tokenizer import add_vocabulary, read_vocabulary
 from mct.compress.gguf_weights import Read, open_weights, stored_names
 from mct.compress.passes import SCORERS, Material, Product
 from mct.models.checkpoint import Checkpoint
-from mct.models.folders import read_json
+from mct.models.folders import read_json, write_bytes_atomically
 
 MODEL = "model.gguf"
 HEAD = "head.safetensors"
@@ -47,7 +47,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
     if top.outside:
-        save_file(dict(top.outside), draft / HEAD)
+        write_bytes_atomically(draft / HEAD, save(dict(top.outside)))
     notes = {"tokenizer": vocabulary.model, "tokenizer_differences": list(vocabulary.differences)}
     return Product(draft, MODEL, _settings(checkpoint, sizes, top), notes)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from gguf import GGUFWriter, LlamaFileType, PoolingType
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from transformers import AutoConfig
 
 from mct import MctError
@@ -25,6 +25,7 @@ from mct.compress.gguf_tokenizer import Vocabulary, add_vocabulary, read_vocabul
 from mct.compress.gguf_weights import Read, open_weights, stored_names
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import Checkpoint
+from mct.models.folders import write_bytes_atomically
 
 MODEL = "model.gguf"
 HEAD = "head.safetensors"
@@ -168,7 +169,7 @@ def _read_all(weight: Weight, read: Read) -> Sequence[Array]:
 
 def _keep_head(read: Read, path: Path, labels: int, hidden: int) -> None:
     weight = read(Tensor("output", HEAD_SOURCE, (labels, hidden)))
-    save_file({"output.weight": weight, "output.bias": np.zeros(labels, dtype=np.float32)}, path)
+    write_bytes_atomically(path, save({"output.weight": weight, "output.bias": np.zeros(labels, dtype=np.float32)}))
 
 
 def _notes(decoder: Decoder, vocabulary: Vocabulary) -> dict[str, Any]:

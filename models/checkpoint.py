@@ -60,6 +60,14 @@ DECODERS = frozenset({"gpt2", "llama", "mistral", "mixtral", "qwen2", "qwen2_moe
 HEADS = "heads.json"
 SETFIT_HEAD = "model_head.pkl"
 
+# Where weights may lie: beside config.json, in the steps of an embedder ("2_Dense"), in SetFit's head.
+WEIGHTS = ("*.safetensors", "[0-9]*_*/*.safetensors", SETFIT_HEAD)
+
+
+def weight_files(path: Path) -> list[Path]:
+    """Every file of a checkpoint that holds weights, in a fixed order."""
+    return [file for pattern in WEIGHTS for file in sorted(path.glob(pattern))]
+
 
 def inspect(path: Path) -> Checkpoint:
     """Say what the folder is. MctError where it is no checkpoint, damaged, pickle-only, or of an unknown kind."""

@@ -69,7 +69,7 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
             local_files_only=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise MctError(
             f"transformers cannot load {checkpoint.path}: {str(error).splitlines()[0]}",
             "check the folder with: mct models inspect",

@@ -137,7 +137,7 @@ def load_with_head(checkpoint: Checkpoint) -> EmbedderWithHead:
 
 def _linear(head: LinearHead) -> torch.nn.Linear:
     layer = torch.nn.Linear(head.weight.shape[1], head.weight.shape[0])
-    layer.load_state_dict({"weight": torch.tensor(head.weight), "bias": torch.tensor(head.bias)})
+    layer.load_state_dict({"weight": torch.tensor(head.weight.copy()), "bias": torch.tensor(head.bias.copy())})
     return layer
 
 

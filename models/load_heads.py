@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from transformers import PreTrainedModel
 
 from mct import MctError
 from mct.models.checkpoint import HEADS, Checkpoint
-from mct.models.folders import write_json
+from mct.models.folders import write_bytes_atomically, write_json
 from mct.models.load import load_model
 from mct.models.task_heads import SUFFIX
 from mct.models.tasks import Head
@@ -54,7 +54,7 @@ def save_heads(folder: Path, heads: Sequence[Head], layers: Mapping[str, torch.n
         for head in heads
         for part in ("weight", "bias")
     }
-    save_file(weights, folder / WEIGHTS)
+    write_bytes_atomically(folder / WEIGHTS, save(weights))
 
 
 def _layers(folder: Path, heads: Sequence[Head], width: int) -> list[torch.nn.Linear]:

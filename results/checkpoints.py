@@ -140,7 +140,7 @@ def loss_of_heads(outputs: Outputs, targets: list[Any]) -> torch.Tensor:
 
 def build_chorus_cross(rows: list[Row], folder: Path) -> Course:
     """A cross-encoder of one logit, taught the grade as a share of the highest."""
-    course = Course(epochs=3, batch=16, max_tokens=96)
+    course = Course(epochs=4, learning_rate=1e-4, batch=16, max_tokens=96)
     classifier, tokenize = load_base(str(packaged_minilm()), ["LABEL_0"], course.seed), tokenizer_for(course)
     lessons = [Lesson(tokenize.pair(row["query"], row["doc"]), [row["grade"] / MOST_GRADE]) for row in rows]
     learn(classifier.model, logits_of(classifier), lessons, loss_of_logits, course)
