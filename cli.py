@@ -202,12 +202,14 @@ def models_formats(as_json: bool) -> None:
 @click.option("--data", type=FILE, help="Texts to calibrate on.  [default: CHECKPOINT/data/train.jsonl]")
 @click.option("--eval", "eval_file", type=FILE, help="Texts to check parity on.  [default: CHECKPOINT/data/test.jsonl]")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
+@click.option("--target", default="cpu", show_default=True, help="Make it for this target's instruction sets.")
+@click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the artifacts as JSON.")
 def compress(
     checkpoint: Path, out: Path, formats: str, precisions: str, data: Path | None, eval_file: Path | None,
-    fields: tuple[str, ...], seed: int, plan_only: bool, as_json: bool,
+    fields: tuple[str, ...], target: str, targets_file: Path | None, seed: int, plan_only: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT into artifacts, each checked against it on real texts."""
     from dataclasses import asdict
@@ -218,12 +220,14 @@ def compress(
     from mct.compress.plan import make_plan
     from mct.models.checkpoint import inspect
     from mct.models.progress import shown
+    from mct.targets.target import find_target, machine_of
 
     plan = make_plan(inspect(checkpoint), formats.split(","), precisions.split(","))
     if plan_only:
         click.echo(plan.describe())
         return
-    material, texts = gather(plan, data, eval_file, _renames(fields), seed)
+    machine = machine_of(find_target(target, targets_file))
+    material, texts = gather(plan, data, eval_file, _renames(fields), seed, machine)
     with shown() as report:
         folders = execute(plan, material, texts, out, report)
     if as_json:

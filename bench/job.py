@@ -135,3 +135,11 @@ def require_cpu(target: Target) -> None:
             f"target {target.name} is a {target.device} device, and no runtime here runs on one",
             "use --target cpu, or run it on a machine with that device",
         )
+    here = probe_machine()
+    if target.architecture and (
+        target.architecture != here.architecture or not set(here.instruction_sets) >= set(target.instruction_sets)
+    ):
+        raise MctError(
+            f"target {target.name} is another machine ({target.about}); measured here, it would be this one's figures",
+            "make artifacts for it here (mct compress --target), and bench them there",
+        )

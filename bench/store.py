@@ -38,7 +38,7 @@ from mct.models.folders import read_json, write_bytes_atomically, write_json
 from mct.models.tasks import Head
 from mct.targets.budget import Budget
 from mct.targets.runtimes import Executable
-from mct.targets.target import Target
+from mct.targets.target import Target, target_from
 
 RESULTS = Path(".mct/results")
 PARTIAL = ".samples.jsonl.part"
@@ -210,7 +210,7 @@ def _asked(run: Mapping[str, Any]) -> Asked:
     return Asked(
         data=Data(**run["data"]),
         plan=BenchPlan(**{**plan, "affinity": tuple(plan["affinity"])}),
-        target=None if target is None else Target(**target),
+        target=None if target is None else target_from(target),
         budget=None if budget is None else Budget(**{**budget, "slices": tuple(budget["slices"])}),
         baseline=run["baseline"],
         environments=run["environments"],

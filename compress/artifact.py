@@ -21,6 +21,7 @@ MANIFEST = "mct.json"
 class Artifact:
     """What `mct.json` says. `files` maps relative path to SHA-256; `lineage` is one entry per pass, in order.
 
+    `made_for` is the machine whose instruction sets decided how it was quantised, `checked_on` the one it was run on.
     `labels` are those of the one head, for programs that want no more; `heads` say it whole.
     `parity` holds the evidence of the check against the checkpoint (see mct.compress.parity).
     """
@@ -37,6 +38,7 @@ class Artifact:
     lineage: tuple[Mapping[str, Any], ...]
     parity: Mapping[str, Any]
     checked_on: Mapping[str, Any]
+    made_for: Mapping[str, Any] = field(default_factory=dict)
     heads: tuple[Head, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA

@@ -22,6 +22,7 @@ from mct.models.examples import Request
 from mct.models.folders import appearing, digest, sha256
 from mct.models.progress import Report, silent
 from mct.models.tables import load
+from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes import runtime_for
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _finish(workshop: Workshop, route: Route, product: Product, out: Path) -> Pa
 
 def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[dict[str, Any], ...]) -> Artifact:
     format_name, _, precision = form.partition("-")
-    checkpoint, machine = workshop.plan.checkpoint, workshop.material.machine
+    checkpoint = workshop.plan.checkpoint
     return Artifact(
         format=format_name,
         precision=precision,
@@ -162,8 +163,14 @@ def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[di
         settings=product.settings,
         lineage=lineage,
         parity={},
-        checked_on={"cpu": machine.cpu, "instruction_sets": list(machine.instruction_sets)},
+        made_for=_described(workshop.material.machine),
+        checked_on=_described(probe_machine()),
     )
+
+
+def _described(machine: Machine) -> dict[str, Any]:
+    sets = list(machine.instruction_sets)
+    return {"cpu": machine.cpu, "architecture": machine.architecture, "instruction_sets": sets}
 
 
 def _with_parity(artifact: Artifact, parity: Parity) -> Artifact:

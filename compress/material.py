@@ -15,18 +15,24 @@ from mct.models.checkpoint import Checkpoint
 from mct.models.datasets import Dataset, read_dataset
 from mct.models.examples import Request, Row, find_kind
 from mct.models.tasks import Task, find_task
-from mct.targets.machine import probe_machine
+from mct.targets.machine import Machine, probe_machine
 
 PARITY_REQUESTS = 500
 
 
 def gather(
-    plan: Plan, data: Path | None, evaluation: Path | None, renames: Mapping[str, str], seed: int
+    plan: Plan,
+    data: Path | None,
+    evaluation: Path | None,
+    renames: Mapping[str, str],
+    seed: int,
+    machine: Machine | None = None,
 ) -> tuple[Material, list[Request]]:
     """The material of a plan, and the requests its exports are checked on (at most 500, drawn by `seed`).
 
     Files that are not given are taken from the checkpoint's own `data` folder where it has one. Without evaluation
-    texts the built-in shop messages serve. MctError where a calibrated pass has no texts.
+    texts the built-in shop messages serve. `machine` is what artifacts are made for, this one if None. MctError where
+    a calibrated pass has no texts.
     """
     checkpoint = plan.checkpoint
     calibration = _texts(checkpoint, data, "train.jsonl", renames)
@@ -37,9 +43,8 @@ def gather(
         if route.calibrated and calibration is None:
             raise MctError(f"{route.name} is calibrated on your own texts, and none were given", "add --data FILE")
     rows = (checked_on or calibration or _shop_messages(checkpoint.task)).rows
-    return Material(checkpoint, calibration, probe_machine(), seed), _drawn(
-        find_kind(checkpoint.task).texts(rows), seed
-    )
+    requests = _drawn(find_kind(checkpoint.task).texts(rows), seed)
+    return Material(checkpoint, calibration, machine or probe_machine(), seed), requests
 
 
 def _drawn(texts: list[Request], seed: int) -> list[Request]:

@@ -1,23 +1,31 @@
 """Targets: the hardware and limits an artifact must run on. Built in as targets.toml; `--targets FILE` adds to them."""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mct import MctError
 from mct.models.tables import unknown
+from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
 
 
 @dataclass(frozen=True)
 class Target:
-    """One target. `threads` 0 means all that affinity and quota allow; `price_per_hour` is None where unknown (USD)."""
+    """One target. `threads` 0 means all that affinity and quota allow; `price_per_hour` is None where unknown (USD).
+
+    `architecture` ("x86_64", "aarch64") and `instruction_sets` describe a machine that is not this one: artifacts can
+    be made for it here, and measured there.
+    """
 
     name: str
     device: str
     about: str
     threads: int = 0
     price_per_hour: float | None = None
+    architecture: str = ""
+    instruction_sets: tuple[str, ...] = ()
 
 
 BUILT_IN = Path(__file__).with_name("targets.toml")
@@ -51,9 +59,26 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _target(name: str, table: dict[str, Any]) -> Target:
+    known = [field.name for field in fields(Target)][1:]
     try:
-        return Target(name, **table)
+        return target_from({"name": name, **table})
     except TypeError as error:
-        raise MctError(
-            f"target {name} has wrong keys: {error}", "keys: device, about, threads, price_per_hour"
-        ) from error
+        raise MctError(f"target {name} has wrong keys: {error}", f"keys: {', '.join(known)}") from error
+
+
+def target_from(values: Mapping[str, Any]) -> Target:
+    """A target from plain values, as a file or a stored result has them."""
+    return Target(**{**values, "instruction_sets": tuple(values.get("instruction_sets", ()))})
+
+
+def machine_of(target: Target) -> Machine:
+    """The machine that artifacts for this target are made for: the one it describes, else this one.
+
+    MctError for an instruction set that mct does not know.
+    """
+    if not target.architecture:
+        return probe_machine()
+    for name in target.instruction_sets:
+        if name not in INSTRUCTION_SETS:
+            raise unknown(f"instruction set in target {target.name}", name, INSTRUCTION_SETS)
+    return described_machine(target.architecture, target.instruction_sets, cpu=target.about)

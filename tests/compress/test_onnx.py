@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import onnx
 import onnx.reference
 import pytest
+from onnx import TensorProto, numpy_helper
 
 from mct.compress import export_onnx, quantise_onnx
 from mct.compress.passes import Material, Product
@@ -202,3 +205,28 @@ def test_a_quantised_table_is_off_by_at_most_half_a_step_of_its_row() -> None:
     found = onnx.reference.ReferenceEvaluator(model).run(None, {"ids": np.arange(1024)})[0]
     half_step = np.abs(rows).max(axis=1, keepdims=True) / 127 / 2
     assert (np.abs(found - rows) <= half_step * 1.001).all()
+
+
+def test_weights_keep_to_seven_bits_for_a_target_whose_products_saturate(
+    run_mct: Callable[..., subprocess.CompletedProcess[str]], tiny_bert: Path, tmp_path: Path
+) -> None:
+    """Made for a described machine, run on this one; the artifact says both."""
+    done = run_mct("compress", tiny_bert, "-o", tmp_path, "--format", "onnx", "--target", "edge-x86", "--json")
+    assert done.returncode == 0, done.stderr
+    (artifact,) = json.loads(done.stdout)
+    assert artifact["lineage"][-1]["notes"]["reduce_range"] is True
+    assert artifact["made_for"]["instruction_sets"] == ["avx2", "fma"]
+    assert artifact["checked_on"]["cpu"] == probe_machine().cpu
+    model = onnx.load(tmp_path / "onnx-int8" / artifact["model"])
+    weights = [numpy_helper.to_array(each) for each in model.graph.initializer if each.data_type == TensorProto.INT8]
+    products = [each for each in weights if each.ndim == 2 and each.shape[0] == 64]
+    assert products and max(np.abs(each.astype(int)).max() for each in products) <= 64
+
+
+def test_a_described_target_is_not_benched_here(
+    run_mct: Callable[..., subprocess.CompletedProcess[str]], tiny_bert: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"text": "hi", "label": "other"}\n')
+    done = run_mct("bench", tiny_bert, "--data", data, "--target", "edge-arm")
+    assert done.returncode == 2 and "another machine" in done.stderr

@@ -9,7 +9,7 @@ from mct.models.scenarios import HIGH_RISK_INTENTS
 from mct.targets.budget import find_budget, load_budgets
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes import RUNTIMES, runtime_for
-from mct.targets.target import find_target
+from mct.targets.target import find_target, machine_of
 
 
 def test_the_router_budget_is_the_products() -> None:
@@ -78,3 +78,17 @@ def test_each_format_has_its_runtime() -> None:
     assert [runtime_for(runtime.format) for runtime in RUNTIMES] == list(RUNTIMES)
     with pytest.raises(MctError, match="onx"):
         runtime_for("onx")
+
+
+def test_a_described_target_is_the_machine_that_artifacts_are_made_for() -> None:
+    assert machine_of(find_target("edge-x86")).int8_saturates
+    assert not machine_of(find_target("edge-arm")).int8_saturates
+    assert machine_of(find_target("cpu")) == probe_machine()
+
+
+def test_an_unknown_instruction_set_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "targets.toml"
+    path.write_text('[box]\ndevice = "cpu"\nabout = ""\narchitecture = "x86_64"\ninstruction_sets = ["avx512-vnni"]')
+    with pytest.raises(MctError, match="instruction set in target box") as refusal:
+        machine_of(find_target("box", path))
+    assert "avx512_vnni" in refusal.value.hint
