@@ -33,7 +33,7 @@ FILE = click.Path(path_type=Path)
 
 def main() -> NoReturn:
     """Entry point: run a command; what a user can mend becomes one line, a hint and exit code 2."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts = _listen_for_interrupts()
     try:
         result = commands.main(standalone_mode=False)
         _ignore_interrupts()
@@ -52,6 +52,23 @@ def main() -> NoReturn:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
             raise
         _refuse(f"{error.strerror}: {error.filename or 'the output folder'}", "free some space, or give another folder")
+    except Exception:
+        if not interrupts:
+            raise
+        _stop_interrupted()  # a library that was interrupted while it was loading raises errors of its own
+
+
+def _listen_for_interrupts() -> list[int]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt; their numbers are added to the list that is given back."""
+    seen: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> NoReturn:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    return seen
 
 
 def _refuse(message: str, hint: str) -> NoReturn:

@@ -41,13 +41,15 @@ NEW_TOKENS = 64
 class Reference:
     """The checkpoint's own outputs on encoded real inputs, one entry an input, arrays of shape (1, ...).
 
-    `continued` are a language model's greedy continuations of the first prompts, empty for other tasks.
+    `continued` are a language model's greedy continuations of the first prompts, empty for other tasks; `margins` say
+    by how much it chose each of their tokens over the next best.
     """
 
     task: str
     inputs: tuple[Tokens, ...]
     outputs: tuple[Outputs, ...]
     continued: tuple[tuple[int, ...], ...]
+    margins: tuple[tuple[float, ...], ...]
     inputs_sha256: str
 
 
@@ -57,7 +59,8 @@ class Parity:
 
     `near_ties` counts differing ones where the original decides by less than twice the tolerance. `more` has what only
     some tasks have: "min_cosine" of embedders; "mean_kl" (nats a token) and "continued_alike" (share of prompts
-    continued by the same 64 tokens) of language models.
+    continued by the same 64 tokens) and "continued_otherwise" (those that part at a token that was no near tie) of
+    language models.
     """
 
     inputs: int
@@ -83,7 +86,8 @@ def run_original(checkpoint: Checkpoint, requests: Sequence[Request], threads: i
     session = open_session(runtime_for("checkpoint"), original(checkpoint), threads)
     digest = hashlib.sha256(json.dumps([tokens.ids for tokens in inputs]).encode()).hexdigest()
     continued = _continue(session, inputs) if checkpoint.task == "causal-lm" else ()
-    return Reference(checkpoint.task, tuple(inputs), _outputs(session, inputs), continued, digest)
+    margins = tuple(_margins(session, tokens, found) for tokens, found in zip(inputs, continued, strict=False))
+    return Reference(checkpoint.task, tuple(inputs), _outputs(session, inputs), continued, margins, digest)
 
 
 def measure_parity(reference: Reference, form: str, executable: Executable, threads: int) -> Parity:
@@ -114,7 +118,7 @@ def _difference(parity: Parity) -> str:
         )
     if parity.more.get("min_cosine", 1.0) < LEAST_COSINE:
         return f"the cosine of a vector with the original's is {parity.more['min_cosine']:.6f}"
-    if parity.more.get("continued_alike", 1.0) < 1.0 and parity.near_ties == 0:
+    if parity.more.get("continued_otherwise", 0.0) > 0:
         return f"only {parity.more['continued_alike']:.0%} of prompts are continued by the same {NEW_TOKENS} tokens"
     return ""
 
@@ -130,6 +134,20 @@ def _outputs(session: Session, inputs: Sequence[Tokens]) -> tuple[Outputs, ...]:
 def _continue(session: Session, inputs: Sequence[Tokens]) -> tuple[tuple[int, ...], ...]:
     generator = cast(Generator, session)
     return tuple(tuple(generator.generate(_cut(tokens, PROMPT_TOKENS), NEW_TOKENS)) for tokens in inputs[:PROMPTS])
+
+
+def _margins(session: Session, prompt: Tokens, continued: Sequence[int]) -> tuple[float, ...]:
+    """By how much each token of a continuation was the likeliest."""
+    ids = [*_cut(prompt, PROMPT_TOKENS).ids, *continued]
+    logits = session([Tokens(ids, [0] * len(ids))])["logits"][0, -len(continued) - 1 : -1]
+    two = np.sort(logits, axis=-1)[:, -2:]
+    return tuple((two[:, 1] - two[:, 0]).tolist())
+
+
+def _parts_at_a_tie(before: Sequence[int], after: Sequence[int], margins: Sequence[float], tolerance: float) -> bool:
+    """True where two continuations are the same, or part at a token that the original chose by a hair."""
+    parted = [place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b]
+    return len(before) == len(after) if not parted else margins[parted[0]] <= 2 * tolerance
 
 
 def _compare(
@@ -153,16 +171,20 @@ def _compare(
         decisions=found.decisions,
         near_ties=found.near_ties,
         tolerance=tolerance,
-        more=_more(reference, outputs, continued),
+        more=_more(reference, outputs, continued, tolerance),
     )
 
 
-def _more(reference: Reference, outputs: Sequence[Outputs], continued: Sequence[tuple[int, ...]]) -> dict[str, float]:
+def _more(
+    reference: Reference, outputs: Sequence[Outputs], continued: Sequence[tuple[int, ...]], tolerance: float
+) -> dict[str, float]:
     more = {}
     if reference.task == "sentence-embedding":
         more["min_cosine"] = min_cosine(reference.outputs, outputs)
     if reference.continued:
         more["mean_kl"] = mean_divergence(reference.outputs, outputs)
-        alike = [a == b for a, b in zip(reference.continued, continued, strict=True)]
-        more["continued_alike"] = float(np.mean(alike))
+        both = list(zip(reference.continued, continued, reference.margins, strict=True))
+        more["continued_alike"] = float(np.mean([before == after for before, after, _ in both]))
+        tied = [_parts_at_a_tie(before, after, margins, tolerance) for before, after, margins in both]
+        more["continued_otherwise"] = float(len(tied) - sum(tied))
     return more

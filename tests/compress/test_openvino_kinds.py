@@ -209,7 +209,7 @@ def test_fp32_gives_the_originals_outputs_whatever_the_padding(
 def test_fewer_bits_stay_close_and_get_smaller(task: str, checkpoints: Callable[[str], Path], make: Make) -> None:
     folder = checkpoints(task)
     spread = float(np.ptp([value.max() for answer in reference(folder).outputs for value in answer.values()]))
-    for form, share in {"fp16": 0.01, "int8": 0.25}.items():
+    for form, share in {"fp16": 0.01, "int8": 0.4}.items():
         assert parity(folder, make(task, form), form).max_abs_delta <= share * spread, form
     sizes = {form: (make(task, form).folder / "openvino_model.bin").stat().st_size for form in ("fp32", "fp16", "int8")}
     assert sizes["fp32"] > 1.9 * sizes["fp16"] and sizes["fp32"] > 1.9 * sizes["int8"]
