@@ -38,8 +38,8 @@ class Artifact:
     lineage: tuple[Mapping[str, Any], ...]
     parity: Mapping[str, Any]
     checked_on: Mapping[str, Any]
-    made_for: Mapping[str, Any] = field(default_factory=dict)
     heads: tuple[Head, ...] = ()
+    made_for: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
