@@ -494,13 +494,12 @@ def targets() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def targets_list(targets_file: Path | None, as_json: bool) -> None:
     """List the known targets."""
-    from dataclasses import asdict
 
     from mct.targets.target import load_targets
 
     found = load_targets(targets_file).values()
     if as_json:
-        _print_json([asdict(target) for target in found])
+        _print_json([target.as_json() for target in found])
         return
     for target in found:
         click.echo(f"{target.name:<10} {target.device:<6} {target.about}")

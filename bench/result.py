@@ -87,7 +87,7 @@ def asked_json(asked: Asked) -> dict[str, Any]:
     return {
         "data": asdict(asked.data),
         "plan": asdict(asked.plan) | {"affinity": list(asked.plan.affinity)},
-        "target": None if asked.target is None else asdict(asked.target),
+        "target": None if asked.target is None else asked.target.as_json(),
         "budget": None if asked.budget is None else asdict(asked.budget) | {"slices": list(asked.budget.slices)},
         "baseline": asked.baseline,
         "limit": asked.limit,

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ class Target:
     price_per_hour: float | None = None
     architecture: str = ""
     instruction_sets: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for results and --json."""
+        return asdict(self) | {"instruction_sets": list(self.instruction_sets)}
 
 
 BUILT_IN = Path(__file__).with_name("targets.toml")

@@ -209,8 +209,8 @@ def test_fp32_gives_the_originals_outputs_whatever_the_padding(
 def test_fewer_bits_stay_close_and_get_smaller(task: str, checkpoints: Callable[[str], Path], make: Make) -> None:
     folder = checkpoints(task)
     spread = float(np.ptp([value.max() for answer in reference(folder).outputs for value in answer.values()]))
-    for form, share in {"fp16": 0.01, "int8": 0.4}.items():
-        assert parity(folder, make(task, form), form).max_abs_delta <= share * spread, form
+    for form, share in {"fp16": 0.01, "int8": 0.1}.items():
+        assert parity(folder, make(task, form), form).mean_abs_delta <= share * spread, form
     sizes = {form: (make(task, form).folder / "openvino_model.bin").stat().st_size for form in ("fp32", "fp16", "int8")}
     assert sizes["fp32"] > 1.9 * sizes["fp16"] and sizes["fp32"] > 1.9 * sizes["int8"]
 
@@ -273,7 +273,7 @@ def test_only_what_stands_behind_the_trunk_stays_out_of_int8(make: Make) -> None
 def test_accurate_int8_gives_back_what_changes_answers_and_says_so(
     checkpoints: Callable[[str], Path], make: Make, tmp_path: Path
 ) -> None:
-    task, drop = "token-classification", 0.03
+    task, drop = "token-classification", 0.02
     given = few_rows(checkpoints(task), 24)
     (tmp_path / "plain").mkdir()
     plain = quantise_openvino.run(make(task, "fp32"), tmp_path / "plain", {}, given)
