@@ -81,10 +81,15 @@ def is_enough(blocks: Sequence[Block], plan: BenchPlan) -> bool:
     requests = sum(len(process) for process in processes)
     if plan.rigorous:
         return bool(requests >= load("mct.bench.statistics:mlperf_query_count")(TAIL))
-    if estimate_percentile(processes, 0.99, CONFIDENCE) is None:
+    estimate = estimate_percentile(processes, TAIL, CONFIDENCE)
+    if estimate is None:
         return False
     if plan.limit_ms is not None:
         decide_below = load("mct.bench.statistics:decide_below")
-        return bool(decide_below(processes, TAIL, plan.limit_ms, LOOKS, STOP_ERROR) != "undecided")
-    estimate = estimate_percentile(processes, TAIL, CONFIDENCE)
-    return estimate is not None and bool(estimate.high - estimate.low <= NARROW * estimate.value)
+        decision = decide_below(processes, TAIL, plan.limit_ms, LOOKS, STOP_ERROR)
+        if decision == "above":  # too slow: its P99 is not worth the time of the others
+            return True
+        decided = decision == "below"
+    else:
+        decided = estimate.high - estimate.low <= NARROW * estimate.value
+    return decided and estimate_percentile(processes, 0.99, CONFIDENCE) is not None

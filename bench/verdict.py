@@ -3,8 +3,9 @@
 A limit passes when the data exclude that it is missed, fails when they exclude that it is met, and is inconclusive
 otherwise: nothing passes on a point estimate. The errors this can make:
 
-- latency: 5 % over all looks and the final interval (mct.bench.sampling). An unstable run cannot pass, and fails only
-  where even its fastest requests (P5) are above the limit: noise only adds time, and spares some requests.
+- latency: 5 % over all looks and the final interval (mct.bench.sampling). That P95 lies above the limit can be shown by
+  fewer requests than an interval for it needs. An unsteady run decides only where twice its noise would change nothing,
+  or where even its fastest requests (P5) are above the limit: noise only adds time, and spares some requests.
 - quality "at least X or at most d below the baseline": two ways to pass, so each gets half of the 5 %.
 - further metrics and perplexity: 5 % each, paired; all of them must hold, so none can be passed for another.
 - recall of slices: 5 % for all of them together (Holm), each paired against the baseline.
@@ -18,14 +19,14 @@ from typing import Any
 
 from mct.bench.latency import Latency, summarise
 from mct.bench.line import Line, Outcome
-from mct.bench.measurement import Measurement
+from mct.bench.measurement import Measurement, per_process_ms
 from mct.bench.noise import assess, fastest_ms
-from mct.bench.statistics import Estimate, minimum_sample
+from mct.bench.statistics import Estimate, decide_below, minimum_sample
 from mct.bench.verdict_quality import quality_lines
 from mct.targets.budget import Budget
 
 SAFETY = 2
-"""An unsteady run passes only where this many times its noise would leave the whole interval below the limit."""
+"""An unsteady run decides only where this many times its noise would leave the interval on its side of the limit."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,21 @@ def _latency_lines(measurement: Measurement, budget: Budget) -> list[Line]:
     if latency is None:
         return [Line(limit, "-", "inconclusive", "No request was timed.")]
     if latency.p95 is None:
-        return [Line(limit, f"{latency.n:,} requests", "inconclusive", _why_unbounded(latency))]
+        outcome, reason = _judge_unbounded(latency, budget.p95_ms, measurement)
+        return [Line(limit, f"{latency.n:,} requests", outcome, reason)]
     outcome, reason = _judge_p95(latency.p95, budget.p95_ms, measurement)
     return [Line(limit, milliseconds(latency.p95), outcome, reason)]
+
+
+def _judge_unbounded(latency: Latency, limit: float, measurement: Measurement) -> tuple[Outcome, str]:
+    """Too few requests for an interval may be enough to say that P95 lies above the limit."""
+    processes, noise = per_process_ms(measurement.blocks), _noise(measurement)
+    if decide_below(processes, 0.95, limit * (1 + SAFETY * noise), looks=1) == "above":
+        unsteady = (
+            f" The run was unsteady, but {SAFETY} times its noise of {noise:.0%} changes nothing." if noise else ""
+        )
+        return "fail", f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms.{unsteady}"
+    return "inconclusive", _why_unbounded(latency)
 
 
 def _why_unbounded(latency: Latency) -> str:
@@ -96,15 +109,20 @@ def milliseconds(estimate: Estimate) -> str:
 
 def _judge_p95(p95: Estimate, limit: float, measurement: Measurement) -> tuple[Outcome, str]:
     outcome, reason = _place(p95, limit)
-    stability = assess(measurement.blocks)
-    if stability is None or stability.ok:
+    noise = _noise(measurement)
+    if noise == 0:
         return outcome, reason
     if outcome == "fail" and (fastest := fastest_ms(measurement.blocks)) > limit:
         return "fail", f"{reason} The run was unsteady, but 95 % of all requests took more than {fastest:.2f} ms."
-    noise = stability.disturbance
-    if outcome == "pass" and p95.high * (1 + SAFETY * noise) < limit:
-        return "pass", f"{reason} The run was unsteady, but {SAFETY} times its noise of {noise:.0%} changes nothing."
+    if p95.high * (1 + SAFETY * noise) < limit or p95.low > limit * (1 + SAFETY * noise):
+        return outcome, f"{reason} The run was unsteady, but {SAFETY} times its noise of {noise:.0%} changes nothing."
     return "inconclusive", f"{reason} But the run was unsteady."
+
+
+def _noise(measurement: Measurement) -> float:
+    """The relative error that noise may have caused; 0 for a steady run."""
+    stability = assess(measurement.blocks)
+    return 0.0 if stability is None or stability.ok else stability.disturbance
 
 
 def _place(p95: Estimate, limit: float) -> tuple[Outcome, str]:

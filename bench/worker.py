@@ -29,6 +29,7 @@ from time import perf_counter, perf_counter_ns, process_time, sleep
 from typing import Any
 
 from mct import MctError
+from mct.bench.counters import peak_rss_mb, read_mb, stolen_s, waited_s
 from mct.bench.energy import package_energy_uj, spent_uj
 from mct.bench.open_loop import poisson_arrivals, serve_traffic
 from mct.bench.predict import (
@@ -105,13 +106,13 @@ def main() -> None:
 def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
     """Import, load, make the first call and warm up, each timed on its own."""
     runtime = runtime_for(job["format"])
-    bare_mb = _peak_rss_mb()
+    bare_mb = peak_rss_mb()
     began = perf_counter()
     import_runtime(runtime, job["executable"]["task"])
-    imported, read_before = perf_counter(), _read_mb()
+    imported, read_before = perf_counter(), read_mb()
     bench = _open(job)
     loaded = perf_counter()
-    read_after = _read_mb()
+    read_after = read_mb()
     bench.predictor(bench.requests[0])
     called = perf_counter()
     _call_every_length(bench)
@@ -124,7 +125,7 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
         "load_ms": (loaded - began) * 1e3,
         "first_call_ms": (called - loaded) * 1e3,
         "read_mb": None if read_after is None or read_before is None else read_after - read_before,
-        "peak_rss_mb": _peak_rss_mb(),
+        "peak_rss_mb": peak_rss_mb(),
         "bare_rss_mb": bare_mb,
         "libraries": [name for name in HEAVY if name in sys.modules],
     } | _warm_up_json(warmed)
@@ -162,7 +163,7 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
     with _no_collections():
         _resume(bench.predictor, requests)
         before, energy = resource.getrusage(resource.RUSAGE_SELF), package_energy_uj()
-        stolen, waited = _stolen_s(), _waited_s()
+        stolen, waited = stolen_s(), waited_s()
         began_cpu, began = process_time(), perf_counter_ns()
         timings = time_requests(bench.predictor, requests, int(cap_s * 1e9))
         ended, ended_cpu = perf_counter_ns(), process_time()
@@ -175,8 +176,8 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         "involuntary_switches": after.ru_nivcsw - before.ru_nivcsw,
         "minor_faults": after.ru_minflt - before.ru_minflt,
         "major_faults": after.ru_majflt - before.ru_majflt,
-        "stolen_s": _stolen_s() - stolen,
-        "waited_s": None if waited is None else max(0.0, (_waited_s() or 0.0) - waited),
+        "stolen_s": stolen_s() - stolen,
+        "waited_s": None if waited is None else max(0.0, (waited_s() or 0.0) - waited),
         "energy_uj": spent_uj(energy, package_energy_uj()),
         "new_tokens": sum(timings.gave) if bench.writes else None,
     }
@@ -189,15 +190,15 @@ def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
     for request in bench.next_requests(RESUME_LEAST):
         bench.predictor(request)
     with _no_collections():
-        stolen, waited, began_cpu = _stolen_s(), _waited_s(), process_time()
+        stolen, waited, began_cpu = stolen_s(), waited_s(), process_time()
         times = serve_traffic(bench.predictor, requests, arrivals, command["cap_s"])
         ended_cpu = process_time()
     return {key: value.tolist() for key, value in times._asdict().items()} | {
         "qps": command["load"],
         "asked": count,
         "cpu_s": ended_cpu - began_cpu,
-        "stolen_s": _stolen_s() - stolen,
-        "waited_s": None if waited is None else max(0.0, (_waited_s() or 0.0) - waited),
+        "stolen_s": stolen_s() - stolen,
+        "waited_s": None if waited is None else max(0.0, (waited_s() or 0.0) - waited),
     }
 
 
@@ -295,43 +296,6 @@ def _no_collections() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def _peak_rss_mb() -> float:
-    """Most memory this process ever held, 10^6 bytes. getrusage's figure would include the parent's before exec."""
-    for line in _lines("/proc/self/status"):
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
-def _read_mb() -> float | None:
-    """What this process really read from disk so far, 10^6 bytes; None where the kernel does not say."""
-    for line in _lines("/proc/self/io"):
-        if line.startswith("read_bytes:"):
-            return int(line.split()[1]) / 1e6
-    return None
-
-
-def _stolen_s() -> float:
-    """Seconds that other virtual machines took from the CPUs this process is pinned to, since boot."""
-    mine = {f"cpu{number}" for number in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
-    rows = [line.split() for line in _lines("/proc/stat") if line.startswith("cpu")]
-    return sum(int(row[8]) for row in rows if row[0] in mine and len(row) > 8) / os.sysconf("SC_CLK_TCK")
-
-
-def _waited_s() -> float | None:
-    """Seconds that this process's threads stood ready to run while others ran; None where the kernel does not count."""
-    rows = [_lines(str(task)) for task in Path("/proc/self/task").glob("*/schedstat")]
-    waits = [int(row[0].split()[1]) for row in rows if row]
-    return sum(waits) / 1e9 if waits else None
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
 
 
 if __name__ == "__main__":

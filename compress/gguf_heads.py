@@ -55,13 +55,20 @@ def read_top(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, r
 
 def _classifier(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
     """Labels, or one score, from the first token through two layers."""
+    if inside := classifier_inside(checkpoint, architecture):
+        return Top(PoolingType.RANK, inside)
     head = architecture.classifier
-    if head.activation == "tanh":
-        return Top(PoolingType.RANK, {"cls": head.dense, "cls.output": head.output})
     outside = _linear(read, "dense", head.dense, (sizes.hidden, sizes.hidden))
     outside |= _linear(read, "output", head.output, (sizes.labels, sizes.hidden))
     steps = [{"linear": "dense"}, head.activation, {"linear": "output"}]
     return Top(PoolingType.CLS, outside=outside, outputs={"logits": {"per": "text", "steps": steps}})
+
+
+def classifier_inside(checkpoint: Checkpoint, architecture: Architecture) -> dict[str, str]:
+    """The modules of a classifier's head that llama.cpp's graph has, by GGUF's names; empty where they stay outside."""
+    head = architecture.classifier
+    is_classifier = _TOPS[checkpoint.task] is _classifier
+    return {"cls": head.dense, "cls.output": head.output} if is_classifier and head.activation == "tanh" else {}
 
 
 def _tagger(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:

@@ -6,24 +6,28 @@ taken from the original torch model at fp32, not from llama.cpp: a hook on every
 layer that holds them all, each of which counts only the tokens that were routed to it.
 """
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
-from mct.compress.export_gguf_lm import plan, read_config
+from mct.compress import export_gguf_lm
+from mct.compress.calibration import calibration_inputs, calibration_notes
+from mct.compress.gguf_architectures import find_architecture, is_linear
 from mct.compress.gguf_decoders import Weight
-from mct.compress.inputs import encode_requests
-from mct.compress.passes import Material
+from mct.compress.gguf_heads import classifier_inside
+from mct.compress.passes import ENCODERS, Material
 from mct.models.checkpoint import Checkpoint
 from mct.models.load import load_model
+from mct.models.tokens import Tokens
+from mct.targets.batches import padded
+from mct.targets.run_torch import input_names
 
 TEXTS, TOKENS = 256, 128
 
@@ -42,31 +46,47 @@ class Importance:
 
 
 def measure(material: Material) -> Importance:
-    """The importance matrix of a language or reward model, from at most 256 calibration texts of 128 tokens each.
+    """The importance matrix of any model, from at most 256 calibration texts, of each its first 128 tokens.
 
-    The texts are drawn by the material's seed, so that one file gives one matrix.
+    Which texts is what every calibrated pass takes (mct.compress.calibration), so that one file gives one matrix.
     """
-    checkpoint = material.checkpoint
-    requests = material.calibration_requests()
-    drawn = sorted(random.Random(material.seed).sample(range(len(requests)), min(TEXTS, len(requests))))
-    inputs = encode_requests(checkpoint, [requests[place] for place in drawn])
-    ids = tuple(tuple(tokens.ids[:TOKENS]) for tokens in inputs[:TEXTS])
-    tensors = _measure(checkpoint, ids)
-    notes = {
-        "texts": len(ids),
-        "tokens": sum(map(len, ids)),
-        "tensors": len(tensors),
-        "ids_sha256": sha256(repr(ids).encode()).hexdigest(),
-    }
-    return Importance(tensors, notes)
+    inputs = calibration_inputs(material, TEXTS)
+    cut = tuple((tuple(tokens.ids[:TOKENS]), tuple(tokens.type_ids[:TOKENS])) for tokens in inputs)
+    tensors = _measure(material.checkpoint, cut)
+    return Importance(tensors, {"tensors": len(tensors)} | calibration_notes(material, inputs))
 
 
 @lru_cache(maxsize=1)
-def _measure(checkpoint: Checkpoint, inputs: tuple[tuple[int, ...], ...]) -> dict[str, NDArray[np.float32]]:
+def _measure(
+    checkpoint: Checkpoint, inputs: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+) -> dict[str, NDArray[np.float32]]:
     """By GGUF's names. Kept for the next type of the same command."""
-    weights = [weight for weight in plan(checkpoint, read_config(checkpoint.path)).weights if weight.reads]
-    means = mean_squares(load_model(checkpoint), {(weight.reads, weight.part) for weight in weights}, inputs)
-    return {weight.name: means[weight.reads, weight.part] for weight in weights if _is_matrix(weight)}
+    model = load_model(checkpoint)
+    readings = _of_encoder(checkpoint, model) if checkpoint.task in ENCODERS else _of_decoder(checkpoint)
+    tokens = [Tokens(list(ids), list(type_ids)) for ids, type_ids in inputs]
+    means = mean_squares(model, set(readings.values()), tokens)
+    return {name: means[reading] for name, reading in readings.items()}
+
+
+def _of_decoder(checkpoint: Checkpoint) -> dict[str, Reading]:
+    """What each matrix of a language or reward model reads."""
+    weights = export_gguf_lm.plan(checkpoint, export_gguf_lm.read_config(checkpoint.path)).weights
+    return {weight.name: (weight.reads, weight.part) for weight in weights if weight.reads and _is_matrix(weight)}
+
+
+def _of_encoder(checkpoint: Checkpoint, model: PreTrainedModel) -> dict[str, Reading]:
+    """What each matrix of an encoder reads, its head's where llama.cpp's graph has it. Embeddings read nothing."""
+    architecture = find_architecture(checkpoint.model_type)
+    prefix = "" if model.base_model is model else architecture.prefix
+    modules = {module: prefix + name for module, name in architecture.trunk.items()}
+    modules |= classifier_inside(checkpoint, architecture)
+    linear = {module: name for module, name in modules.items() if is_linear(module)}
+    layers = range(int(getattr(model.config, architecture.keys.layers)))
+    return {
+        f"{module.format(layer=layer)}.weight": (name.format(layer=layer), "")
+        for module, name in linear.items()
+        for layer in (layers if "{layer}" in module else range(1))
+    }
 
 
 def _is_matrix(weight: Weight) -> bool:
@@ -85,7 +105,7 @@ class _Sums:
 
 
 def mean_squares(
-    model: torch.nn.Module, readings: set[Reading], inputs: Sequence[Sequence[int]]
+    model: PreTrainedModel, readings: set[Reading], inputs: Sequence[Tokens]
 ) -> dict[Reading, NDArray[np.float32]]:
     """The mean square of each channel that `readings` (module, part) meet while the model reads `inputs`.
 
@@ -93,9 +113,10 @@ def mean_squares(
     each expert's own; an expert that no token reached is given the mean of the others.
     """
     sums = {reading: _Sums() for reading in sorted(readings)}
+    names = input_names(model)
     with _listening(model, sums), torch.inference_mode():
-        for ids in inputs:
-            model(input_ids=torch.tensor([ids]))
+        for tokens in inputs:
+            model(**{name: torch.from_numpy(array) for name, array in padded([tokens], names, pad_id=0).items()})
     return {reading: _mean(found) for reading, found in sums.items()}
 
 

@@ -22,7 +22,7 @@ from gguf import GGUFReader
 
 from mct import MctError
 from mct.compress.importance import Importance, measure
-from mct.compress.passes import LANGUAGE_MODELS, REWARDS, Material, Product
+from mct.compress.passes import Material, Product
 from mct.targets.run_llama import reason, start_backend
 
 MODEL = "model.gguf"
@@ -35,11 +35,11 @@ _INDIFFERENT = frozenset({"F16", "BF16", "Q8_0"})
 def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
     """Write `model.gguf` in `settings["type"]`, a name of llama.cpp's file types ("Q8_0"); a head outside is copied.
 
-    Language and reward models are weighed by an importance matrix where there are calibration texts. MctError where
-    llama.cpp refuses the model.
+    Errors are weighed by an importance matrix where there are calibration texts. MctError where llama.cpp refuses the
+    model.
     """
     kind = settings["type"]
-    importance = measure(material) if _is_weighed(kind, material) else None
+    importance = measure(material) if material.calibration and kind not in _INDIFFERENT else None
     quantise(source.folder / source.model, draft / MODEL, kind, material.machine.usable_threads, importance)
     if "head" in source.settings:
         copy2(source.folder / source.settings["head"], draft / source.settings["head"])
@@ -75,11 +75,6 @@ def written(path: Path) -> dict[str, Any]:
         "tensors": dict(sorted(Counter(tensor.tensor_type.name for tensor in tensors).items())),
         "rows_not_of_256": sum(int(tensor.shape[0]) % BLOCK != 0 for tensor in matrices),
     }
-
-
-def _is_weighed(kind: str, material: Material) -> bool:
-    task = material.checkpoint.task
-    return bool(material.calibration) and kind not in _INDIFFERENT and task in {*LANGUAGE_MODELS, *REWARDS}
 
 
 def _entries(importance: Importance) -> Any:

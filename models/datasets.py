@@ -1,29 +1,29 @@
-"""Data files: JSON Lines, .jsonl.gz or CSV with a header, as plain rows that have the task's fields.
+"""Data sets: the rows of a data file, every one with the fields of the task.
 
-What a row asks and what is right then is the task kind's business: `read_examples` hands the rows to it.
+A row may name its document by `doc_id` instead of holding its text in `doc`: then `docs.jsonl` (or .jsonl.gz, .csv)
+beside the data file has the texts. What a row asks and what is right then is the task kind's business: `read_examples`
+hands the rows to it.
 """
 
-import csv
-import gzip
 import hashlib
-import io
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mct import MctError
+from mct.models.data_files import KINDS, DataFile, Row, read_data_file
 from mct.models.examples import Example, find_kind
 from mct.models.tasks import Head, Task, find_task
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of one data file, in file order. `sha256` of its bytes says exactly what a result was scored on."""
+    """Rows of one data file, in file order. `sha256` of its bytes says exactly what a result was scored on.
+
+    Where the rows' documents come from a file of their own, the hash is of both.
+    """
 
     name: str
     rows: tuple[Row, ...]
@@ -39,13 +39,40 @@ def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = Non
 
     `renames` maps our field name to the file's ({"text": "utterance"}). MctError names file, line and field.
     """
-    raw = _read_bytes(path)
-    rows = tuple(_rename(row, renames or {}) for row in _parse(path, raw))
-    if not rows:
+    found = read_data_file(path, renames or {})
+    if not found.rows:
         raise MctError(f"{path} has no rows", f"one row per line, each with {' and '.join(task.fields)}")
-    for number, row in enumerate(rows, start=1):
+    if "doc" in task.fields and any("doc_id" in row and "doc" not in row for row in found.rows):
+        found = _with_documents(path, found, renames or {})
+    for number, row in enumerate(found.rows, start=1):
         _check_fields(path, number, row, task)
-    return Dataset(path.name, rows, hashlib.sha256(raw).hexdigest())
+    return Dataset(path.name, found.rows, found.sha256)
+
+
+def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> DataFile:
+    """The rows with the texts of the documents that they name."""
+    beside = [path.with_name(f"docs{kind}") for kind in KINDS]
+    source = next((each for each in beside if each.is_file()), None)
+    if source is None:
+        names = ", ".join(each.name for each in beside)
+        raise MctError(
+            f"{path} names documents by 'doc_id', and there are none beside it",
+            f"put their texts there, with doc_id and doc, as one of: {names}",
+        )
+    documents = read_data_file(source, renames)
+    texts = {str(row.get("doc_id", row.get("id"))): row.get("doc") for row in documents.rows}
+    rows = tuple(row if "doc" in row else {**row, "doc": texts.get(str(row.get("doc_id")))} for row in found.rows)
+    for number, row in enumerate(rows, start=1):
+        if row["doc"] in (None, ""):
+            raise MctError(
+                f"{path} row {number}: {source.name} has no text for document {row.get('doc_id')!r}",
+                f"its rows need doc_id (or id) and doc; name a column, like --field doc=NAME: {_fields(documents)}",
+            )
+    return DataFile(rows, hashlib.sha256(f"{found.sha256} {documents.sha256}".encode()).hexdigest())
+
+
+def _fields(found: DataFile) -> str:
+    return f"it has {', '.join(found.rows[0])}" if found.rows else "it has no rows"
 
 
 def read_examples(dataset: Dataset, task: str, heads: Sequence[Head]) -> tuple[Example, ...]:
@@ -92,56 +119,6 @@ def _check_head(place: str, row: Row, head: Head) -> None:
     wanted, is_so = _HEAD_FORMS[head.kind]
     if not is_so(row[head.name], row):
         raise MctError(f"{place}: {head.name!r} is not {wanted}", f"it is {str(row[head.name])[:60]!r}")
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except FileNotFoundError as error:
-        raise MctError(f"data file {path} does not exist", "give a .jsonl, .jsonl.gz or .csv file") from error
-    except IsADirectoryError as error:
-        raise MctError(f"{path} is a folder, not a data file", "give a .jsonl, .jsonl.gz or .csv file") from error
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise MctError(f"{path} is not a complete gzip file", "it may have been cut off: copy it again") from error
-
-
-def _parse(path: Path, raw: bytes) -> Iterator[Row]:
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MctError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
-    kind = path.name.removesuffix(".gz").rpartition(".")[2].lower()
-    if kind == "csv":
-        yield from csv.DictReader(io.StringIO(text))
-        return
-    if kind not in {"jsonl", "json", "ndjson"}:
-        raise MctError(f"{path} has an unknown kind of data file", "give a .jsonl, .jsonl.gz or .csv file")
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield _parse_line(path, number, line)
-
-
-def _parse_line(path: Path, number: int, line: str) -> Row:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise MctError(f"{path} line {number} is not JSON: {error.msg}", "one JSON object per line") from error
-    if not isinstance(row, dict):
-        raise MctError(
-            f"{path} line {number} is not a JSON object", 'one object per line, like {"text": "…", "label": "…"}'
-        )
-    return row
-
-
-def _rename(row: Row, renames: Mapping[str, str]) -> Row:
-    if not renames:
-        return row
-    renamed = dict(row)
-    for ours, theirs in renames.items():
-        if theirs in renamed:
-            renamed[ours] = renamed.pop(theirs)
-    return renamed
 
 
 def _check_fields(path: Path, number: int, row: Row, task: Task) -> None:

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from mct import MctError
-from mct.models.datasets import Row
+from mct.models.data_files import Row
 from mct.models.progress import Report, silent
 
 # Its loading bars and its report of the missing head would run through our own progress line.

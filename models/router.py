@@ -17,7 +17,7 @@ from typing import Any
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
 
-from mct.models.datasets import Row
+from mct.models.data_files import Row
 from mct.models.finetune import Classifier, Training, accuracy, finetune, label_names, load_base, save, seeded
 from mct.models.folders import appearing, write_json
 from mct.models.manga_intents import CEILING, INTENTS, IntentData, generate, write_data

@@ -38,6 +38,12 @@ def test_never_enough_below_the_sample_that_p99_needs(made_up: SimpleNamespace) 
     assert is_enough(made_up.blocks(1.0, rounds=2, size=200), plan)
 
 
+def test_a_model_that_is_too_slow_takes_no_more_than_its_p95_needs(made_up: SimpleNamespace) -> None:
+    plan = BenchPlan(threads=1, limit_ms=15.0)
+    assert is_enough(made_up.blocks(200.0, rounds=4, size=20), plan)
+    assert not is_enough(made_up.blocks(200.0, rounds=2, size=17), plan), "68 requests have no P95"
+
+
 def test_without_a_limit_enough_is_a_narrow_interval(made_up: SimpleNamespace) -> None:
     plan = BenchPlan(threads=1)
     assert not is_enough(made_up.blocks(1.0, rounds=2, size=100), plan)

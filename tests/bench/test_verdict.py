@@ -47,6 +47,27 @@ def test_too_few_requests_are_inconclusive(made_up: SimpleNamespace, measured: M
     assert line.reason.startswith("P95 needs at least 72 requests")
 
 
+@pytest.mark.parametrize(("waited", "outcome"), [(0.0, "fail"), (0.5, "inconclusive")])
+def test_too_few_for_an_interval_can_be_enough_to_fail(
+    made_up: SimpleNamespace, measured: MakeMeasurement, waited: float, outcome: str
+) -> None:
+    """60 requests of about 20 ms are too few for a P95, and plenty to know that it is not below 15; unless as much time
+    again was taken by others, which may have doubled them."""
+    blocks = [replace(each, waited_s=waited * each.wall_s) for each in made_up.blocks(20.0, rounds=2, size=15)]
+    line = _only(judge(measured(blocks=blocks), _budget(p95_ms=15.0)))
+    assert (line.measured, line.outcome) == ("60 requests", outcome)
+    assert ("enough to show that it lies above 15 ms" in line.reason) is (outcome == "fail")
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [(0.59, "fail"), (0.61, "inconclusive")])
+def test_an_unsteady_run_fails_where_twice_its_noise_changes_nothing(
+    made_up: SimpleNamespace, measured: MakeMeasurement, limit: float, outcome: str
+) -> None:
+    """As below, seen from the other side: 1 ms is above 1.67 times 0.59 ms. Some requests were faster than that."""
+    blocks = [made_up.block([0.5] * 40 + [1.0] * 280, number // 2, number, waited_s=0.1) for number in range(4)]
+    assert _only(judge(measured(blocks=blocks), _budget(p95_ms=limit))).outcome == outcome
+
+
 def test_few_processes_that_differ_are_inconclusive(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
     """One process at 1 ms and one at 1.5 ms: how slow the next one is, nobody knows."""
     blocks = [*made_up.blocks(1.0, rounds=1), *(replace(each, round=1) for each in made_up.blocks(1.5, rounds=1))]

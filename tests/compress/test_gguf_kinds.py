@@ -2,6 +2,7 @@
 
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -28,19 +29,24 @@ from transformers import (
 
 from mct import MctError
 from mct.compress import export_gguf, quantise_gguf
+from mct.compress.calibration import calibration_inputs
 from mct.compress.gguf_architectures import find_architecture
+from mct.compress.importance import measure
 from mct.compress.parity import Parity, measure_parity, require_parity, run_original
 from mct.compress.passes import Material, Product
 from mct.compress.plan import supported
 from mct.models.checkpoint import inspect
+from mct.models.datasets import Dataset
 from mct.models.examples import Request
+from mct.models.load import load_model
 from mct.models.load_heads import save_heads
-from mct.models.tasks import Head
+from mct.models.tasks import Head, find_task
 from mct.models.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
 from mct.targets.run_llama import open_session
 from mct.targets.run_llama_heads import open_outputs
 from mct.targets.run_llama_segments import open_segments
+from mct.targets.run_torch import input_names
 from mct.targets.runtimes import Executable, Session
 
 TEXTS = [
@@ -195,10 +201,9 @@ def _export(folder: Path) -> Product:
     return export_gguf.run(Product(folder, ""), draft, {}, _material(folder))
 
 
-def _quantised(folder: Path, product: Product, kind: str) -> Product:
-    draft = folder.parent / f"{folder.name}-{kind}"
-    draft.mkdir()
-    return quantise_gguf.run(product, draft, {"type": kind}, _material(folder))
+def _quantised(folder: Path, product: Product, kind: str, material: Material | None = None) -> Product:
+    draft = Path(tempfile.mkdtemp(prefix=kind, dir=folder.parent))
+    return quantise_gguf.run(product, draft, {"type": kind}, material or _material(folder))
 
 
 def _executable(folder: Path, product: Product) -> Executable:
@@ -228,6 +233,40 @@ def test_f32_is_the_same_model_and_smaller_types_stay_near(kind: str, trunk: str
     assert set(session([Tokens([2, 5, 3], [0, 0, 0])])) == OUTPUTS.get(kind, {"logits"})
     small = _parity(folder, _quantised(folder, product, "Q8_0"), "gguf-q8_0")
     assert parity.max_abs_delta < small.max_abs_delta <= 0.3
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_matrix_that_reads_is_weighed_by_the_users_texts(kind: str, trunk: str, tmp_path: Path) -> None:
+    folder = _make(KINDS[kind], trunk, tmp_path / "checkpoint")
+    product = _export(folder)
+    pairs = find_task(kind).inputs == ("query", "doc")
+    asked = [{"query": "berserk deluxe", "doc": text} if pairs else {"text": text} for text in TEXTS]
+    material = replace(_material(folder), calibration=Dataset("texts", tuple(asked), "0" * 64))
+    importance = measure(material)
+    tensors = {tensor.name: tensor for tensor in GGUFReader(product.folder / "model.gguf").tensors}
+    matrices = {name for name, tensor in tensors.items() if len(tensor.shape) > 1}
+    assert matrices - set(importance.tensors) <= {"token_embd.weight", "position_embd.weight", "token_types.weight"}
+    for name, values in importance.tensors.items():
+        assert values.shape == (int(tensors[name].shape[0]),)
+    hidden = _after_the_embeddings(folder, material)
+    np.testing.assert_allclose(importance.tensors["blk.0.attn_q.weight"], hidden.square().mean(0).numpy(), rtol=1e-4)
+    bare, weighed = (_quantised(folder, product, "Q4_0", each) for each in (_material(folder), material))
+    assert "importance" in weighed.notes
+    written = [(each.folder / each.model).read_bytes() for each in (bare, weighed)]
+    assert written[0] != written[1]
+    assert len(written[0]) == len(written[1])
+
+
+def _after_the_embeddings(folder: Path, material: Material) -> torch.Tensor:
+    """What the first layer reads of every token of the calibration texts, worked out by its own module."""
+    model = load_model(inspect(folder))
+    rows = []
+    for tokens in calibration_inputs(material):
+        more = {"token_type_ids": torch.tensor([tokens.type_ids])} if "token_type_ids" in input_names(model) else {}
+        with torch.inference_mode():
+            rows.append(model.base_model.embeddings(input_ids=torch.tensor([tokens.ids]), **more)[0])
+    return torch.cat(rows)
 
 
 @pytest.mark.parametrize("kind", ["sequence-classification", *KINDS])

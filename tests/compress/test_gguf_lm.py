@@ -135,7 +135,7 @@ def references(checkpoints: dict[str, Path]) -> dict[str, Reference]:
 
 def _material(folder: Path, texts: tuple[str, ...] = ()) -> Material:
     rows = tuple({"text": text} for text in texts)
-    return Material(inspect(folder), Dataset("texts", rows, "") if rows else None, probe_machine(), 0)
+    return Material(inspect(folder), Dataset("texts", rows, "0" * 64) if rows else None, probe_machine(), 0)
 
 
 def _export(folder: Path, draft: Path) -> Product:
@@ -356,7 +356,7 @@ def test_the_importance_of_a_linear_layer_is_the_mean_square_of_what_it_reads(ch
     model = load_model(inspect(checkpoints["llama"]))
     inputs = [[0, 5, 9, 7], [0, 8]]
     name = "model.layers.0.self_attn.v_proj"
-    found = mean_squares(model, {(name, "")}, inputs)[name, ""]
+    found = mean_squares(model, {(name, "")}, [Tokens(ids, []) for ids in inputs])[name, ""]
     rows = []
     for ids in inputs:
         with torch.inference_mode():
@@ -375,9 +375,9 @@ def test_each_expert_counts_its_own_tokens(checkpoints: dict[str, Path]) -> None
         seen["states"], seen["chosen"] = inputs[0], inputs[1]
 
     handle = experts.register_forward_pre_hook(keep)
-    ids = open_tokenizer(checkpoints["mixtral"], LONGEST)(TEXTS[1]).ids
+    tokens = open_tokenizer(checkpoints["mixtral"], LONGEST)(TEXTS[1])
     name = "model.layers.0.mlp.experts"
-    found = mean_squares(model, {(name, "up"), (name, "down")}, [ids])
+    found = mean_squares(model, {(name, "up"), (name, "down")}, [tokens])
     handle.remove()
     for expert in range(4):
         rows = seen["states"][(seen["chosen"] == expert).any(dim=1)]
@@ -391,7 +391,7 @@ def test_each_expert_counts_its_own_tokens(checkpoints: dict[str, Path]) -> None
 def test_an_expert_without_tokens_is_given_the_mean_of_the_others(checkpoints: dict[str, Path]) -> None:
     model = load_model(inspect(checkpoints["mixtral"]))
     name = "model.layers.0.mlp.experts"
-    found = mean_squares(model, {(name, "up"), (name, "down")}, [[0]])[name, "up"]
+    found = mean_squares(model, {(name, "up"), (name, "down")}, [Tokens([0], [])])[name, "up"]
     idle = [row for row in found if np.allclose(row, found.mean(axis=0), rtol=1e-3)]
     assert len(idle) >= 2
     assert (found.sum(axis=1) > 0).all()
@@ -401,10 +401,8 @@ def test_the_matrix_says_where_it_comes_from_and_names_gguf_s_tensors(
     checkpoints: dict[str, Path], exported: dict[str, Product]
 ) -> None:
     importance = measure(_material(checkpoints["mixtral"], TEXTS))
-    assert importance.notes["texts"] == len(TEXTS)
-    assert importance.notes["tokens"] == sum(
-        len(open_tokenizer(checkpoints["mixtral"], LONGEST)(text).ids) for text in TEXTS
-    )
+    assert importance.notes["calibration_texts"] == len(TEXTS)
+    assert importance.notes["calibration_sha256"] == "0" * 64
     tensors = {tensor.name: tensor for tensor in GGUFReader(exported["mixtral"].folder / "model.gguf").tensors}
     for name, values in importance.tensors.items():
         shape = [int(size) for size in tensors[name].shape]

@@ -38,6 +38,33 @@ def test_a_renamed_column(tmp_path: Path) -> None:
     assert read_dataset(path, TASK, {"text": "utterance"}).column("text") == ["hello"]
 
 
+def test_documents_named_by_id_are_looked_up_beside_the_data(tmp_path: Path) -> None:
+    graded = write(tmp_path / "test.jsonl", jsonl([{"query": "ninja", "doc_id": 7, "grade": 2}]))
+    documents = write(tmp_path / "docs.jsonl", jsonl([{"id": "7", "title": "Naruto"}, {"id": "8", "title": "Monster"}]))
+    before = read_dataset(graded, find_task("pair-scoring"), {"doc": "title"})
+    assert before.column("doc") == ["Naruto"]
+    write(documents, jsonl([{"id": "7", "title": "Naruto, volume 1"}]))
+    after = read_dataset(graded, find_task("pair-scoring"), {"doc": "title"})
+    assert before.sha256 != after.sha256, "other texts are other data"
+
+
+@pytest.mark.parametrize(
+    ("documents", "says"),
+    [
+        (None, "names documents by 'doc_id', and there are none beside it"),
+        ([{"doc_id": 8, "doc": "One Piece"}], "row 1: docs.jsonl has no text for document 7"),
+        ([{"doc_id": 7, "title": "Naruto"}], "row 1: docs.jsonl has no text for document 7"),
+        ([], "has no text"),
+    ],
+)
+def test_documents_that_cannot_be_found(tmp_path: Path, documents: list[dict[str, object]] | None, says: str) -> None:
+    graded = write(tmp_path / "test.jsonl", jsonl([{"query": "ninja", "doc_id": 7, "grade": 2}]))
+    if documents is not None:
+        write(tmp_path / "docs.jsonl", jsonl(documents))
+    with pytest.raises(MctError, match=says):
+        read_dataset(graded, find_task("pair-scoring"))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
