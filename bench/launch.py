@@ -25,9 +25,9 @@ from mct.bench.predict import NEW_TOKENS
 from mct.bench.subject import Subject
 from mct.models.examples import Example
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-)  # fmt: skip
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ALONE = "OPENBLAS_NUM_THREADS"
+"""numpy's products, which follow a runtime's: with a pool of threads of its own it takes the runtime's CPUs away."""
 PATIENCE_S = 300.0
 STDERR_LINES = 8
 
@@ -159,7 +159,7 @@ def start_worker(subject: Subject, setting: Setting, round_number: int) -> Worke
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "mct.bench.worker"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=_environment(setting.threads),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=worker_environment(setting.threads),
     )  # fmt: skip
     worker = Worker(process, errors, round_number)
     try:
@@ -190,12 +190,13 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
     }
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """The parent's environment and import path, with every library told the same number of threads."""
+def worker_environment(threads: int) -> dict[str, str]:
+    """The parent's environment and import path, with every runtime told the same number of threads."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return {
         **os.environ,
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        ALONE: "1",
         "PYTHONPATH": path,
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",

@@ -4,8 +4,7 @@ Run from the repository root: `python results/language_model.py`. TinyStories-65
 and the GGUF types that an importance matrix can weigh once more without one. All are scored on the same paragraphs
 (perplexity, divergence from the original, share of the same likeliest token) and timed in one `mct bench`: figures of
 different texts or runs do not compare. What is made and timed stays in `.cache/language_model` and is not done again;
-remove that folder, or only `bench.json` in it, to have it done again. language_model_gguf.json, …_onnx.json and
-…_openvino.json look into each format more closely.
+remove that folder, or only `bench.json` in it, to have it done again. language_model_gguf.json has a wider model too.
 """
 
 import json
