@@ -125,8 +125,9 @@ def _implied(coefficients: Floats, correlation: Floats, lags: int = 256) -> Floa
 def _between(blocks: Sequence[Floats], long_run: float, p: float) -> tuple[float, float]:
     """Share of the normal scores' variance that lies between blocks, and what it adds to the indicator's inflation.
 
-    One-way variance components by the method of moments; `long_run` is the variance inflation within blocks, which
-    makes block means differ even when all processes are alike.
+    One-way variance components by the method of moments, for blocks of unlike length (Searle 1971): `counted` is the
+    length that such blocks count for in the spread of their means, `typical` that in the variance of the pooled one.
+    `long_run` is the variance inflation within blocks, which makes block means differ even when all are alike.
     """
     if len(blocks) < 2:
         return 0.0, 0.0
@@ -136,7 +137,8 @@ def _between(blocks: Sequence[Floats], long_run: float, p: float) -> tuple[float
     spread = float(sizes @ (means - np.average(means, weights=sizes)) ** 2) / (len(blocks) - 1)
     inner = sum(float(np.sum((part - part.mean()) ** 2)) for part in parts) / max(1.0, sizes.sum() - len(blocks))
     typical = float(np.sum(sizes**2) / np.sum(sizes))
-    component = max(0.0, (spread - inner * max(1.0, long_run)) / typical)
+    counted = float(sizes.sum() - typical) / (len(blocks) - 1)
+    component = max(0.0, (spread - inner * max(1.0, long_run)) / counted)
     share = component / (component + inner) if component > 0 else 0.0
     return share, typical * float(indicator_correlation(np.array([share]), p)[0])
 

@@ -103,11 +103,11 @@ def _estimate_by_process(
 ) -> Estimate | None:
     """The percentile with a t-interval over the logarithms of the processes' own percentiles, stretched to hold it.
 
-    None with fewer than `FEWEST_PROCESSES`, or where one has too few samples to see its own percentile exceeded (P95:
-    59): then it is the samples that are missing.
+    None with fewer than `FEWEST_PROCESSES`, or where one has too few samples for one of them to lie beyond its
+    percentile (P95: 20): then it is the samples that are missing.
     """
     processes = [block for block in blocks if len(block)]
-    few = minimum_sample(p, confidence, two_sided=False)
+    few = ceil(1 / (1 - max(p, 1 - p)))
     if len(processes) < FEWEST_PROCESSES or min(len(block) for block in processes) / inflation < few:
         return None
     value = percentile(_pool(processes), p)

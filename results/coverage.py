@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import exp, sqrt
 from pathlib import Path
 
@@ -37,11 +38,21 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of latency: how one process's n samples are drawn, and their true P95 (median about 1)."""
+    """A kind of latency: how one process's n samples are drawn, and their true P95 (median about 1).
+
+    `first` is the share of a run's samples that its first process takes, where processes are of unlike length.
+    """
 
     name: str
     draw: Draw
     p95: float
+    first: float | None = None
+
+    def run(self, rng: np.random.Generator, n: int, blocks: int) -> list[Floats]:
+        """About n samples of so many processes."""
+        first = n // blocks if self.first is None else round(n * self.first)
+        rest = [(n - first) // (blocks - 1)] * (blocks - 1) if blocks > 1 else []
+        return [self.draw(rng, size) for size in (first, *rest)]
 
 
 @dataclass(frozen=True)
@@ -105,9 +116,9 @@ def autoregressive(rng: np.random.Generator, n: int) -> Floats:
     return np.asarray(np.exp(SIGMA * signal.lfilter([1.0], [1.0, -0.5], noise)[50:]), dtype=np.float64)
 
 
-def shifted(rng: np.random.Generator, n: int) -> Floats:
-    """Every process is its own few per cent (sd 2 %) faster or slower."""
-    return lognormal(rng, n) * exp(0.02 * rng.standard_normal())
+def shifted(rng: np.random.Generator, n: int, spread: float = 0.02) -> Floats:
+    """Every process is its own few per cent (a standard deviation of `spread`) faster or slower."""
+    return lognormal(rng, n) * exp(spread * rng.standard_normal())
 
 
 def _bimodal_p95() -> float:
@@ -124,13 +135,19 @@ SHAPES = (
     Shape("bimodal", bimodal, _bimodal_p95()),
     Shape("AR(1) 0.5", autoregressive, exp(SIGMA * Z)),
 )
-SHIFTED = Shape("processes differ by 2 %", shifted, exp(sqrt(SIGMA**2 + 0.02**2) * Z))
+SHIFTED = (
+    Shape("processes differ by 2 %", shifted, exp(sqrt(SIGMA**2 + 0.02**2) * Z)),
+    Shape(
+        "processes differ by 10 %, the first has 7 in 10 requests",
+        partial(shifted, spread=0.1), exp(sqrt(SIGMA**2 + 0.1**2) * Z), first=0.7,
+    ),
+)  # fmt: skip
 
 
 def order_statistics(shape: Shape, n: int, blocks: int, replications: int, seed: int) -> Coverage:
     """Coverage of `estimate_percentile`'s 95 % interval over `blocks` processes of n / blocks samples each."""
     rng = np.random.default_rng(seed)
-    found = [estimate_percentile([shape.draw(rng, n // blocks) for _ in range(blocks)], P) for _ in range(replications)]
+    found = [estimate_percentile(shape.run(rng, n, blocks), P) for _ in range(replications)]
     given = [estimate for estimate in found if estimate is not None]
     held = [estimate.low <= shape.p95 <= estimate.high for estimate in given]
     width = np.mean([(estimate.high - estimate.low) / shape.p95 for estimate in given])
@@ -150,7 +167,7 @@ def naive_bootstrap(shape: Shape, n: int, blocks: int, replications: int, seed: 
     k, part = int(position) + 1, position - int(position)
     held, widths = 0, 0.0
     for _ in range(replications):
-        ordered = np.sort(np.concatenate([shape.draw(rng, n // blocks) for _ in range(blocks)]))
+        ordered = np.sort(np.concatenate(shape.run(rng, n, blocks)))
         lower = rng.beta(k, n - k + 1, draws)
         upper = lower + (1 - lower) * rng.beta(1, n - k, draws)
         resampled = (1 - part) * ordered[(lower * n).astype(int)] + part * ordered[(upper * n).astype(int)]
@@ -282,9 +299,9 @@ def _intervals(replications: int) -> list[Coverage]:
     for index, (shape, n) in enumerate((shape, n) for shape in SHAPES for n in (200, 1000, 5000)):
         cells += [order_statistics(shape, n, blocks, replications, 100 + index) for blocks in (1, 5)]
         cells.append(naive_bootstrap(shape, n, 1, replications, 200 + index))
-    for index, n in enumerate((1000, 5000)):
-        cells.append(order_statistics(SHIFTED, n, 5, replications, 300 + index))
-        cells.append(naive_bootstrap(SHIFTED, n, 5, replications, 400 + index))
+    for index, (shape, n) in enumerate((shape, n) for shape in SHIFTED for n in (1000, 5000)):
+        cells.append(order_statistics(shape, n, 5, replications, 300 + index))
+        cells.append(naive_bootstrap(shape, n, 5, replications, 400 + index))
     return cells
 
 
