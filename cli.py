@@ -494,7 +494,6 @@ def targets() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def targets_list(targets_file: Path | None, as_json: bool) -> None:
     """List the known targets."""
-
     from mct.targets.target import load_targets
 
     found = load_targets(targets_file).values()

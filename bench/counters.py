@@ -1,4 +1,4 @@
-"""What the system has counted of this process and its CPUs so far. A figure that it does not give is None."""
+"""What the system has counted of this process and its CPUs so far."""
 
 import os
 import resource
@@ -23,7 +23,7 @@ def read_mb() -> float | None:
 
 
 def stolen_s() -> float:
-    """Seconds that other virtual machines took from the CPUs this process is pinned to, since boot."""
+    """Seconds that other virtual machines took from the CPUs this process is pinned to, since boot; 0 if uncounted."""
     mine = {f"cpu{number}" for number in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
     rows = [line.split() for line in _lines("/proc/stat") if line.startswith("cpu")]
     return sum(int(row[8]) for row in rows if row[0] in mine and len(row) > 8) / os.sysconf("SC_CLK_TCK")

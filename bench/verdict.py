@@ -85,10 +85,8 @@ def _judge_unbounded(latency: Latency, limit: float, measurement: Measurement) -
     """Too few requests for an interval may be enough to say that P95 lies above the limit."""
     processes, noise = per_process_ms(measurement.blocks), _noise(measurement)
     if decide_below(processes, 0.95, limit * (1 + SAFETY * noise), looks=1) == "above":
-        unsteady = (
-            f" The run was unsteady, but {SAFETY} times its noise of {noise:.0%} changes nothing." if noise else ""
-        )
-        return "fail", f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms.{unsteady}"
+        reason = f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms."
+        return "fail", _despite(noise, reason) if noise else reason
     return "inconclusive", _why_unbounded(latency)
 
 
@@ -115,8 +113,12 @@ def _judge_p95(p95: Estimate, limit: float, measurement: Measurement) -> tuple[O
     if outcome == "fail" and (fastest := fastest_ms(measurement.blocks)) > limit:
         return "fail", f"{reason} The run was unsteady, but 95 % of all requests took more than {fastest:.2f} ms."
     if p95.high * (1 + SAFETY * noise) < limit or p95.low > limit * (1 + SAFETY * noise):
-        return outcome, f"{reason} The run was unsteady, but {SAFETY} times its noise of {noise:.0%} changes nothing."
+        return outcome, _despite(noise, reason)
     return "inconclusive", f"{reason} But the run was unsteady."
+
+
+def _despite(noise: float, reason: str) -> str:
+    return f"{reason} The run was unsteady, but {SAFETY} times its noise of {noise:.0%} changes nothing."
 
 
 def _noise(measurement: Measurement) -> float:

@@ -177,7 +177,7 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         "minor_faults": after.ru_minflt - before.ru_minflt,
         "major_faults": after.ru_majflt - before.ru_majflt,
         "stolen_s": stolen_s() - stolen,
-        "waited_s": None if waited is None else max(0.0, (waited_s() or 0.0) - waited),
+        "waited_s": _waited_since(waited),
         "energy_uj": spent_uj(energy, package_energy_uj()),
         "new_tokens": sum(timings.gave) if bench.writes else None,
     }
@@ -198,7 +198,7 @@ def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
         "asked": count,
         "cpu_s": ended_cpu - began_cpu,
         "stolen_s": stolen_s() - stolen,
-        "waited_s": None if waited is None else max(0.0, (waited_s() or 0.0) - waited),
+        "waited_s": _waited_since(waited),
     }
 
 
@@ -206,6 +206,11 @@ def answer(bench: Bench, first: int, last: int) -> Reply:
     """Answers and token counts of examples `first` up to `last` (not included)."""
     values = answer_all(bench.scorer, bench.scored[first:last], bench.answers_at_once)
     return {"values": values, "tokens": count_tokens(bench.predictor, bench.requests[first:last])}
+
+
+def _waited_since(before: float | None) -> float | None:
+    """Threads that have ended take their count along: what is left may be less than before."""
+    return None if before is None else max(0.0, (waited_s() or 0.0) - before)
 
 
 def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:

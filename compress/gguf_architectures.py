@@ -185,11 +185,6 @@ def plan_tensors(modules: Mapping[str, str], sizes: Sizes) -> Iterator[Tensor]:
             yield from module_tensors(module.format(layer=layer), source.format(layer=layer), sizes)
 
 
-def is_linear(module: str) -> bool:
-    """Whether a module of GGUF's names multiplies: neither an embedding nor a norm."""
-    return module not in _EMBEDDINGS and not module.endswith("_norm")
-
-
 def module_tensors(module: str, source: str, sizes: Sizes) -> Iterator[Tensor]:
     """The tensors of one module: an embedding's one, a norm's or a linear layer's weight and bias."""
     kind = module.rpartition(".")[2]

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from mct.compress import export_gguf_lm
 from mct.compress.calibration import calibration_inputs, calibration_notes
-from mct.compress.gguf_architectures import find_architecture, is_linear
+from mct.compress.gguf_architectures import find_architecture, plan_tensors, read_sizes
 from mct.compress.gguf_decoders import Weight
 from mct.compress.gguf_heads import classifier_inside
 from mct.compress.passes import ENCODERS, Material
@@ -80,13 +80,10 @@ def _of_encoder(checkpoint: Checkpoint, model: PreTrainedModel) -> dict[str, Rea
     prefix = "" if model.base_model is model else architecture.prefix
     modules = {module: prefix + name for module, name in architecture.trunk.items()}
     modules |= classifier_inside(checkpoint, architecture)
-    linear = {module: name for module, name in modules.items() if is_linear(module)}
-    layers = range(int(getattr(model.config, architecture.keys.layers)))
-    return {
-        f"{module.format(layer=layer)}.weight": (name.format(layer=layer), "")
-        for module, name in linear.items()
-        for layer in (layers if "{layer}" in module else range(1))
-    }
+    sizes = read_sizes(architecture, model.config.to_dict(), len(checkpoint.labels))
+    sources = {tensor.source.removesuffix(".weight"): tensor.name for tensor in plan_tensors(modules, sizes)}
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    return {sources[name]: (name, "") for name in linear if name in sources}
 
 
 def _is_matrix(weight: Weight) -> bool:
