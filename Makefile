@@ -30,6 +30,8 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mct needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	ls $(WHEELS)/llama_cpp_python-*.whl >/dev/null 2>&1 || $(MAKE) --no-print-directory llama.cpp
+	# The name that this package had once, and that another one has on the index: its files would stand in for ours.
+	$(BIN)/python -m pip uninstall --quiet --quiet --yes mct
 	$(PIP) --find-links $(WHEELS) --prefer-binary --editable '.[all,dev]'
 	# optimum-intel pulls in a torchvision built for another torch, which then breaks transformers. Nothing here needs it.
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision

@@ -53,7 +53,9 @@ class WithoutBenchmark:
     @pytest.fixture
     def mct_bench(self) -> None:
         """Say what is missing."""
-        pytest.fail("mct_bench keeps its numbers in pytest-benchmark\nhint: pip install 'mct[pytest]'", pytrace=False)
+        from mct.models.tables import pip_line
+
+        pytest.fail(f"mct_bench keeps its numbers in pytest-benchmark\nhint: {pip_line('pytest')}", pytrace=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:

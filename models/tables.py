@@ -25,8 +25,13 @@ def load(reference: str, extra: str = "") -> Callable[..., Any]:
 
 def missing_library(library: str, extra: str) -> MctError:
     """The error for a library that is not installed: names the pip extra that brings it."""
-    hint = f"pip install 'mct[{extra}]'" if extra else f"pip install {library}"
+    hint = pip_line(extra) if extra else f"pip install {library}"
     return MctError(f"this needs the library {library!r}, which is not installed", hint)
+
+
+def pip_line(extra: str) -> str:
+    """What to type for an extra of ours: the distribution's name on the package index is not the package's."""
+    return f"pip install 'mangaassist-mct[{extra}]'"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> MctError:

