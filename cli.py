@@ -26,22 +26,30 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 BAD_INPUT = 2
+LONGEST_SENTENCE = 300
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
+EVALUATION_SET = (
+    "Evaluation set: .jsonl, .jsonl.gz or .csv.  [default: data/test.jsonl of the baseline or a checkpoint]"
+)
+REVISION = "Branch, tag or commit of what is named on the hub.  [default: main]"
 
 
 def main() -> NoReturn:
     """Entry point: run a command; what a user can mend becomes one line, a hint and exit code 2."""
     interrupts = _listen_for_interrupts()
     try:
-        result = commands.main(standalone_mode=False)
+        result = commands.main(prog_name="mct", standalone_mode=False)
         _ignore_interrupts()
         sys.exit(result if isinstance(result, int) else 0)
     except MctError as error:
         _refuse(error.message, error.hint)
     except (click.exceptions.Abort, KeyboardInterrupt):
         _stop_interrupted()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(BAD_INPUT)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "mct"
         _refuse(error.format_message(), f"see {where} --help")
@@ -94,7 +102,24 @@ def _stop_interrupted() -> NoReturn:
         os._exit(BAD_INPUT)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """A group that lists its commands in the order they are used, each with a whole sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of this file, which is that of the work."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Click would cut each sentence off at the end of its line."""
+        rows = [(name, command.get_short_help_str(limit=LONGEST_SENTENCE)) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+Commands.group_class = type  # a group in a group is one as well
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mct")
 def commands() -> None:
     """Take any fine-tuned checkpoint to the fastest artifact that provably meets its budget."""
@@ -178,20 +203,28 @@ def models_build(scenario: str, out: Path | None, size: str, base: str | None, s
 
 
 @models.command("inspect")
-@click.argument("checkpoint", type=FOLDER)
+@click.argument("folder", type=FOLDER)
+@click.option("--revision", help=REVISION)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def models_inspect(checkpoint: Path, as_json: bool) -> None:
-    """Say what a folder is: technique, task, labels, size."""
+def models_inspect(folder: Path, revision: str | None, as_json: bool) -> None:
+    """Say what FOLDER is, or a name on the hub: a checkpoint or an artifact, its technique, task, labels and size."""
+    from mct.compress.artifact import is_artifact, read_artifact
+    from mct.compress.describe import artifact_json, describe_artifact, describe_checkpoint
     from mct.models.checkpoint import inspect
+    from mct.models.hub import find_folder
 
-    found = inspect(checkpoint).as_json()
+    found = find_folder(folder, revision)
+    if is_artifact(found):
+        artifact = read_artifact(found)
+        facts, values = describe_artifact(artifact, found), artifact_json(artifact, found)
+    else:
+        checkpoint = inspect(found)
+        facts, values = describe_checkpoint(checkpoint), checkpoint.as_json()
     if as_json:
-        _print_json(found)
+        _print_json(values)
         return
-    labels = found["labels"]
-    found["labels"] = f"{len(labels)}: {', '.join(labels[:8])}{', …' if len(labels) > 8 else ''}"
-    for key, value in found.items():
-        click.echo(f"{key:<14}{value}")
+    for name, fact in facts.items():
+        click.echo(f"{name:<15} {fact}")
 
 
 @models.command("formats")
@@ -214,6 +247,7 @@ def models_formats(as_json: bool) -> None:
 @commands.command()
 @click.argument("checkpoint", type=FOLDER)
 @click.option("-o", "--out", type=FOLDER, required=True, help="Folder for the artifacts, one folder each.")
+@click.option("--revision", help=REVISION)
 @click.option("--format", "formats", default="onnx,openvino,gguf", show_default=True, help="Comma-separated formats.")
 @click.option("--precision", "precisions", default="int8", show_default=True, help="Comma-separated precisions.")
 @click.option("--data", type=FILE, help="Texts to calibrate on.  [default: CHECKPOINT/data/train.jsonl]")
@@ -225,21 +259,22 @@ def models_formats(as_json: bool) -> None:
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the artifacts as JSON.")
 def compress(
-    checkpoint: Path, out: Path, formats: str, precisions: str, data: Path | None, eval_file: Path | None,
-    fields: tuple[str, ...], target: str, targets_file: Path | None, seed: int, plan_only: bool, as_json: bool,
+    checkpoint: Path, out: Path, revision: str | None, formats: str, precisions: str, data: Path | None,
+    eval_file: Path | None, fields: tuple[str, ...], target: str, targets_file: Path | None, seed: int,
+    plan_only: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Turn CHECKPOINT into artifacts, each checked against it on real texts."""
-    from dataclasses import asdict
-
+    """Turn CHECKPOINT, a folder or a name on the hub, into artifacts, each checked against it on real texts."""
     from mct.compress.artifact import read_artifact
+    from mct.compress.describe import artifact_json, parity_line
     from mct.compress.execute import execute
     from mct.compress.material import gather
     from mct.compress.plan import make_plan
     from mct.models.checkpoint import inspect
+    from mct.models.hub import find_folder
     from mct.models.progress import shown
     from mct.targets.target import find_target, machine_of
 
-    plan = make_plan(inspect(checkpoint), formats.split(","), precisions.split(","))
+    plan = make_plan(inspect(find_folder(checkpoint, revision)), formats.split(","), precisions.split(","))
     if plan_only:
         click.echo(plan.describe())
         return
@@ -248,12 +283,10 @@ def compress(
     with shown() as report:
         folders = execute(plan, material, texts, out, report)
     if as_json:
-        _print_json([asdict(read_artifact(folder)) | {"path": str(folder)} for folder in folders])
+        _print_json([artifact_json(read_artifact(folder), folder) for folder in folders])
         return
     for folder in folders:
-        parity = read_artifact(folder, verify=False).parity
-        same = f"{parity['agreement']:.2%} same answers on {parity['inputs']} texts"
-        click.echo(f"{folder}  {same}, max |difference| {parity['max_abs_delta']:.2g}")
+        click.echo(f"{folder}  {parity_line(read_artifact(folder, verify=False).parity)}")
 
 
 # -- bench --------------------------------------------------------------------------------------------------------
@@ -261,10 +294,11 @@ def compress(
 
 @commands.command()
 @click.argument("artifacts", type=FOLDER, nargs=-1, required=True)
-@click.option("--data", type=FILE, required=True, help="Evaluation set: .jsonl, .jsonl.gz or .csv.")
+@click.option("--data", type=FILE, help=EVALUATION_SET)
 @click.option("--target", default="cpu", show_default=True, help="What it must run on (see mct targets list).")
 @click.option("--budget", help="Budget to judge against; without one there is no verdict.")
 @click.option("--baseline", type=FOLDER, help="Checkpoint or artifact that quality is compared with.")
+@click.option("--revision", help="Branch, tag or commit of a baseline that is named on the hub.  [default: main]")
 @click.option("--budgets", "budgets_file", type=FILE, help="More budgets, or other limits (TOML).")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
@@ -278,28 +312,34 @@ def compress(
 @click.option("--seed", default=0, show_default=True, help="Decides the order of the texts.")
 @click.option("--json", "json_file", type=FILE, help="Also write the result to this file.")
 def bench(
-    artifacts: tuple[Path, ...], data: Path, target: str, budget: str | None, baseline: Path | None,
-    budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...], results: Path,
-    max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool, limit: bool, new_tokens: int,
-    seed: int, json_file: Path | None,
+    artifacts: tuple[Path, ...], data: Path | None, target: str, budget: str | None, baseline: Path | None,
+    revision: str | None, budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
+    results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool, limit: bool,
+    new_tokens: int, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Measure P95 latency and quality of ARTIFACTS (or checkpoints), and judge them against a budget.
 
-    All are measured in turns, in fresh processes, on the texts of --data. With --load, requests arrive at that rate
-    whether or not the last is done, and latency counts from the arrival. Exits with 0 when the budget is met, 1 when
-    it is missed, 3 when the data cannot tell.
+    A checkpoint may be a name on the hub. All are measured in turns, in fresh processes, on the texts of --data. With
+    --load, requests arrive at that rate whether or not the last is done, and latency counts from the arrival. Exits
+    with 0 when the budget is met, 1 when it is missed, 3 when the data cannot tell.
     """
     from mct.bench.job import Job, run_job, worst_outcome
+    from mct.bench.subject import own_data
+    from mct.models.hub import find_folder
     from mct.models.progress import shown
     from mct.targets.budget import find_budget
     from mct.targets.target import find_target
 
+    if revision is not None and baseline is None:
+        raise MctError("--revision is that of the baseline, and there is none", "add --baseline ORG/NAME")
+    paths = tuple(find_folder(artifact) for artifact in artifacts)
+    original = find_folder(baseline, revision) if baseline else None
     job = Job(
-        paths=artifacts,
-        data=data,
+        paths=paths,
+        data=data or own_data([original, *paths] if original else paths),
         target=find_target(target, targets_file),
         budget=find_budget(budget, budgets_file) if budget else None,
-        baseline=baseline,
+        baseline=original,
         renames=_renames(fields),
         results=results,
         seed=seed,
@@ -326,8 +366,9 @@ def run_artifact(artifact: Path, requests: tuple[str, ...], tokens: int) -> None
     A scorer of pairs takes {"query": "…", "docs": ["…"]}, a reward model {"prompt": "…", "answers": ["…"]}.
     """
     from mct.bench.run import ask, open_model, read_request
+    from mct.models.hub import find_folder
 
-    model = open_model(artifact)
+    model = open_model(find_folder(artifact))
     for line in requests or (line.rstrip("\n") for line in sys.stdin if line.strip()):
         click.echo(json.dumps(ask(model, read_request(model, line), tokens), ensure_ascii=False))
 
@@ -357,7 +398,7 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @commands.command()
 @click.argument("a", type=FOLDER)
 @click.argument("b", type=FOLDER)
-@click.option("--data", type=FILE, required=True, help="Evaluation set: .jsonl, .jsonl.gz or .csv.")
+@click.option("--data", type=FILE, help=EVALUATION_SET)
 @click.option("--target", default="cpu", show_default=True, help="What both must run on.")
 @click.option("--target-b", help="Another target for B: the same artifact under two settings.")
 @click.option(
@@ -374,7 +415,7 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "json_file", type=FILE, help="Also write the comparison to this file.")
 def compare(
-    a: Path, b: Path, data: Path, target: str, target_b: str | None, margin: float, quality_margin: float,
+    a: Path, b: Path, data: Path | None, target: str, target_b: str | None, margin: float, quality_margin: float,
     slices: tuple[str, ...], fields: tuple[str, ...], results: Path, max_seconds: float, slow_down_b: float, seed: int,
     json_file: Path | None,
 ) -> int:  # fmt: skip
@@ -386,14 +427,17 @@ def compare(
     from mct.bench.compare import EXIT_CODES as OUTCOMES
     from mct.bench.compare import Limits, markdown
     from mct.bench.duel import Duel, run_duel
+    from mct.bench.subject import own_data
     from mct.models.folders import write_json
+    from mct.models.hub import find_folder
     from mct.models.progress import shown
     from mct.targets.target import find_target
 
+    first, second = find_folder(a), find_folder(b)
     duel = Duel(
-        a=a,
-        b=b,
-        data=data,
+        a=first,
+        b=second,
+        data=data or own_data([first, second]),
         targets=(find_target(target), find_target(target_b or target)),
         limits=Limits(margin / 100, quality_margin / 100),
         slices=slices,

@@ -15,8 +15,11 @@ from mct import MctError
 from mct.compress.artifact import MANIFEST, Artifact, executable, is_artifact, read_artifact
 from mct.models.checkpoint import inspect, weight_files
 from mct.models.folders import sha256
-from mct.models.tasks import Head
+from mct.models.hub import origin_of
+from mct.models.tasks import Head, find_task
 from mct.targets.runtimes import Executable, original, runtime_for
+
+EVALUATION = Path("data") / "test.jsonl"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,19 @@ def identify_all(paths: Sequence[Path]) -> tuple[Subject, ...]:
     return _distinct([identify(path) for path in paths])
 
 
+def own_data(paths: Sequence[Path]) -> Path:
+    """The evaluation set that lies with the first checkpoint that has one. MctError says what to give otherwise."""
+    found = [path / EVALUATION for path in paths if (path / EVALUATION).is_file()]
+    if found:
+        return found[0]
+    subject = identify(paths[0])
+    columns = ", ".join(find_task(subject.task).fields)
+    raise MctError(
+        f"there is nothing to ask {subject.name}: no {EVALUATION} lies with any of the checkpoints given",
+        f"add --data FILE with the columns {columns}, or the checkpoint that has a {EVALUATION}",
+    )
+
+
 def _artifact(path: Path) -> Subject:
     found = read_artifact(path)
     return Subject(
@@ -76,8 +92,9 @@ def _checkpoint(path: Path) -> Subject:
     names = [file.relative_to(path).as_posix() for file in weight_files(path)]
     names += [name for name in ("config.json", "tokenizer.json") if (path / name).is_file()]
     hashes = {name: sha256(path / name) for name in sorted(names)}
+    origin = origin_of(path)
     return Subject(
-        name=path.resolve().name,
+        name=origin.name.rpartition("/")[2] if origin else path.resolve().name,
         path=path,
         format="checkpoint",
         precision="fp32",

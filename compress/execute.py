@@ -20,6 +20,7 @@ from mct.compress.passes import Material, Product
 from mct.models.checkpoint import weight_files
 from mct.models.examples import Request
 from mct.models.folders import appearing, digest, sha256
+from mct.models.hub import origin_of
 from mct.models.progress import Report, silent
 from mct.models.tables import load
 from mct.targets.machine import Machine, probe_machine
@@ -183,7 +184,7 @@ def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
     steps: list[dict[str, Any]] = [
         {
             "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
-            "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path),
+            "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path), **_named_on_hub(checkpoint),
             "mct": mct.__version__, "libraries": _versions(),
         }
     ]  # fmt: skip
@@ -196,6 +197,11 @@ def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
             entry |= {"seed": material.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
         steps.append(entry)
     return tuple(steps)
+
+
+def _named_on_hub(checkpoint: Checkpoint) -> dict[str, str]:
+    origin = origin_of(checkpoint.path)
+    return {"hub": origin.name, "revision": origin.commit} if origin else {}
 
 
 def weights_digest(checkpoint: Path) -> str:

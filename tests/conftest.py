@@ -1,10 +1,12 @@
 """What several test files share: small real checkpoints, written by the libraries that users write them with."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,32 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertForSequenceClassification(config).save_pretrained(folder)
     BertTokenizerFast(tokenizer_object=tokenizer, model_max_length=64).save_pretrained(folder)
     return folder
+
+
+@dataclass(frozen=True)
+class HubCache:
+    """A folder for HF_HOME that holds one model, "org/bert", at one commit, in `snapshot`."""
+
+    home: Path
+    commit: str
+    snapshot: Path
+
+
+@pytest.fixture(scope="session")
+def hub_cache(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> HubCache:
+    """The tiny BERT as the hub's library caches it: files are links into `blobs`, `refs` name the commits."""
+    home, commit = tmp_path_factory.mktemp("hf-home"), "b" * 40
+    repository = home / "hub" / "models--org--bert"
+    snapshot = repository / "snapshots" / commit
+    for folder in (repository / "refs", repository / "blobs", snapshot):
+        folder.mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    for file in tiny_bert.iterdir():
+        content = file.read_bytes()
+        blob = repository / "blobs" / hashlib.sha256(content).hexdigest()
+        blob.write_bytes(content)
+        (snapshot / file.name).symlink_to(os.path.relpath(blob, snapshot))
+    return HubCache(home, commit, snapshot)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ["models", "targets", "compress", "bench", "cli"]
 HEAVY = {
     "torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama_cpp", "gguf", "numpy", "scipy",
-    "tokenizers", "rich", "peft", "safetensors", "jinja2", "matplotlib",
+    "tokenizers", "rich", "peft", "safetensors", "jinja2", "matplotlib", "huggingface_hub", "httpx",
 }  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from mct import MctError
-from mct.bench.subject import identify, identify_all
+from mct.bench.subject import identify, identify_all, own_data
 
 
 def _checkpoint(folder: Path) -> Path:
@@ -53,6 +54,20 @@ def test_a_changed_byte_is_found(tiny_artifact: Path) -> None:
 def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MctError, match="is no checkpoint"):
         identify(tmp_path)
+
+
+def test_a_checkpoint_of_the_hub_bears_its_name_there(hub_cache: Any) -> None:
+    assert identify(hub_cache.snapshot).name == "bert"
+
+
+def test_the_evaluation_set_is_the_one_that_lies_with_a_checkpoint(tiny_artifact: Path, tmp_path: Path) -> None:
+    checkpoint = _checkpoint(tmp_path / "router")
+    with pytest.raises(MctError, match="nothing to ask onnx-fp32") as refused:
+        own_data([tiny_artifact, checkpoint])
+    assert "--data FILE with the columns text, label" in refused.value.hint
+    (checkpoint / "data").mkdir()
+    (checkpoint / "data" / "test.jsonl").touch()
+    assert own_data([tiny_artifact, checkpoint]) == checkpoint / "data" / "test.jsonl"
 
 
 def test_like_names_are_told_apart_by_their_parents(tiny_artifact: Path, tmp_path: Path) -> None:

@@ -1,19 +1,23 @@
 """From a checkpoint to artifacts, through every pass the table has, with the real runtimes."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from mct import MctError
+from mct.cli import commands
 from mct.compress.artifact import read_artifact
 from mct.compress.execute import execute
 from mct.compress.material import gather
 from mct.compress.passes import Material, Product
 from mct.compress.plan import Plan, Route, make_plan
 from mct.models.checkpoint import inspect
+from mct.targets.machine import probe_machine
 
 DATA = Path(__file__).with_name("messages.csv")
 
@@ -44,12 +48,36 @@ def test_every_form_is_made_and_checked(
 
 
 @pytest.fixture(scope="module")
-def artifacts(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def artifacts(tiny_bert: Path, hub_cache: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Every form of one model, the last of them made from where the hub's library keeps it."""
     out = tmp_path_factory.mktemp("artifacts")
     folders = make(tiny_bert, out, ["onnx", "openvino", "gguf"], ["fp32", "int8"])
-    folders += make(tiny_bert, out, ["gguf"], ["f16"])
+    folders += make(hub_cache.snapshot, out, ["gguf"], ["f16"])
     assert sorted(path.name for path in out.iterdir()) == sorted(folder.name for folder in folders)
     return {folder.name: folder for folder in folders}
+
+
+def test_what_came_from_the_hub_names_its_commit(artifacts: Mapping[str, Path], hub_cache: Any) -> None:
+    named, unnamed = (read_artifact(artifacts[form]).lineage[0] for form in ("gguf-f16", "gguf-f32"))
+    assert (named["hub"], named["revision"]) == ("org/bert", hub_cache.commit)
+    assert not {"hub", "revision"} & set(unnamed)
+    assert not any(path.is_symlink() for path in artifacts["gguf-f16"].rglob("*"))
+
+
+def test_inspect_says_what_an_artifact_is(artifacts: Mapping[str, Path]) -> None:
+    done = CliRunner().invoke(commands, ["models", "inspect", str(artifacts["onnx-int8"])])
+    assert done.exit_code == 0, done.output
+    facts = dict(line.split(maxsplit=1) for line in done.output.replace("made ", "made-").splitlines())
+    assert (facts["format"], facts["precision"]) == ("onnx, run by onnxruntime", "int8")
+    assert (facts["task"], facts["technique"]) == ("sequence-classification", "full fine-tuning")
+    assert facts["labels"] == "3: order_tracking, returns, other"
+    assert facts["made-by"] == "export-onnx, quantise-onnx"
+    assert facts["made-for"].startswith(probe_machine().cpu)
+    assert "same answers on" in facts["parity"] and facts["size"].endswith("MB")
+    values = json.loads(
+        CliRunner().invoke(commands, ["models", "inspect", str(artifacts["gguf-f16"]), "--json"]).output
+    )
+    assert (values["format"], values["precision"], values["lineage"][0]["hub"]) == ("gguf", "f16", "org/bert")
 
 
 def test_the_same_input_gives_the_same_bytes(tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path) -> None:
