@@ -7,7 +7,6 @@ run.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -57,9 +56,11 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+        from mct.models.full_disk import MENDED_BY
+
+        if error.errno not in MENDED_BY:
             raise
-        _refuse(f"{error.strerror}: {error.filename or 'the output folder'}", "free some space, or give another folder")
+        _refuse(f"{error.strerror}: {error.filename or 'an output file'}", MENDED_BY[error.errno])
     except Exception:
         if not interrupts:
             raise
@@ -136,6 +137,11 @@ def _renames(fields: tuple[str, ...]) -> Mapping[str, str]:
     return dict(field.split("=", 1) for field in fields)
 
 
+def _given(*paths: Path | None) -> list[Path]:
+    """The paths of those options that were given."""
+    return [path for path in paths if path is not None]
+
+
 # -- demo ---------------------------------------------------------------------------------------------------------
 
 
@@ -149,8 +155,10 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
     Exits with 0 once the whole path has run; the verdicts stand in the table. What is built already is reused.
     """
     from mct.bench.demo import run_demo
+    from mct.models.ownership import require_output
     from mct.models.progress import shown
 
+    require_output(json_file)
     with shown() as report:
         result = run_demo(work, size, report)
     _show_result(result, work / "results", json_file)
@@ -188,6 +196,7 @@ def models_list(as_json: bool) -> None:
 @click.option("--seed", default=0, show_default=True)
 def models_build(scenario: str, out: Path | None, size: str, base: str | None, seed: int) -> None:
     """Build a scenario's checkpoint with its real technique."""
+    from mct.models.ownership import require_replaceable
     from mct.models.progress import shown
     from mct.models.scenarios import SCENARIOS, find_scenario
     from mct.models.tables import load
@@ -197,6 +206,7 @@ def models_build(scenario: str, out: Path | None, size: str, base: str | None, s
         buildable = ", ".join(other.name for other in SCENARIOS if other.build)
         raise MctError(f"scenario {scenario} has no recipe yet", f"these have one: {buildable}")
     folder = out or Path(f"{scenario}-{size}")
+    require_replaceable(folder, [Path(base)] if base else [])  # here too, since the libraries take seconds to load
     with shown() as report:
         load(row.build, "compress")(size, folder, seed, report, base=base)
     click.echo(folder)
@@ -326,6 +336,7 @@ def bench(
     from mct.bench.job import Job, run_job, worst_outcome
     from mct.bench.subject import own_data
     from mct.models.hub import find_folder
+    from mct.models.ownership import require_output
     from mct.models.progress import shown
     from mct.targets.budget import find_budget
     from mct.targets.target import find_target
@@ -334,6 +345,7 @@ def bench(
         raise MctError("--revision is that of the baseline, and there is none", "add --baseline ORG/NAME")
     paths = tuple(find_folder(artifact) for artifact in artifacts)
     original = find_folder(baseline, revision) if baseline else None
+    require_output(json_file, _given(*paths, data, original, budgets_file, targets_file))
     job = Job(
         paths=paths,
         data=data or own_data([original, *paths] if original else paths),
@@ -430,10 +442,12 @@ def compare(
     from mct.bench.subject import own_data
     from mct.models.folders import write_json
     from mct.models.hub import find_folder
+    from mct.models.ownership import require_output
     from mct.models.progress import shown
     from mct.targets.target import find_target
 
     first, second = find_folder(a), find_folder(b)
+    require_output(json_file, _given(first, second, data))
     duel = Duel(
         a=first,
         b=second,
@@ -485,16 +499,19 @@ def report(
     Without RESULTS, the newest one of the store.
     """
     from mct.bench.reading import read_run
-    from mct.bench.report import find_format, render
+    from mct.bench.report import render
+    from mct.models.folders import write_bytes_atomically
+    from mct.models.ownership import require_output
 
+    results = results or tuple(_newest())
+    require_output(out, _given(*results, baseline))
     before = read_run(baseline) if baseline else None
-    content = render([read_run(path) for path in results or _newest()], kind, before, allow_different)
-    if out is not None:
-        out.write_bytes(content if isinstance(content, bytes) else content.encode())
-    elif find_format(kind).binary:
-        sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
-    else:
+    made = render([read_run(path) for path in results], kind, before, allow_different)
+    content = made if isinstance(made, bytes) else made.encode()
+    if out is None:
         click.echo(content, nl=False)
+    else:
+        write_bytes_atomically(out, content)
 
 
 @commands.command()

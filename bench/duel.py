@@ -13,6 +13,7 @@ from mct.bench.sampling import plan_bench
 from mct.bench.store import RESULTS, append, ask
 from mct.bench.subject import Subject, identify
 from mct.models.datasets import read_examples
+from mct.models.ownership import require_container
 from mct.models.progress import Report, silent
 from mct.targets.machine import probe_machine
 from mct.targets.target import Target
@@ -43,6 +44,7 @@ def run_duel(duel: Duel, report: Report = silent) -> tuple[Comparison, list[str]
     a, b = _contestants(duel)
     subjects = (a.subject, b.subject)
     require_one_task(subjects)
+    require_container(duel.results, (duel.a, duel.b))
     dataset = read_rows(duel.data, duel.renames, subjects)
     plan = plan_bench(probe_machine(), max(a.threads, b.threads), seed=duel.seed)
     memory_mb = probe_machine().memory_mb

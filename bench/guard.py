@@ -24,6 +24,7 @@ from mct.bench.result import Asked
 from mct.bench.store import list_results, read_result
 from mct.bench.verdict import judge
 from mct.models.datasets import read_dataset, read_examples
+from mct.models.drafts import draft_folder
 from mct.models.tasks import find_task
 from mct.targets.budget import Budget, find_budget
 from mct.targets.target import find_target
@@ -133,8 +134,8 @@ class Finding:
 def inspect(watch: Watch, shelf: Shelf) -> Finding:
     """Measure and judge. MctError for what the caller can mend, among it an artifact that does not run."""
     stored = None if watch.baseline or shelf.store else shelf.newest()
-    with tempfile.TemporaryDirectory(prefix="mct-") as scratch:
-        results = shelf.folder if shelf.store else Path(scratch)
+    with draft_folder(Path(tempfile.gettempdir()), "mct") as scratch:
+        results = shelf.folder if shelf.store else scratch
         result = run_job(_job(watch, results))
         path = results / f"{result['id']}.json"
         now = read_own_samples(path, result)

@@ -18,6 +18,7 @@ from mct.bench.sampling import BenchPlan, plan_bench
 from mct.bench.store import RESULTS, ask, begin, read_result
 from mct.bench.subject import Subject, identify_all
 from mct.models.datasets import Dataset, check_labels, read_dataset
+from mct.models.ownership import require_container
 from mct.models.progress import Report, silent
 from mct.models.tasks import find_task
 from mct.targets.budget import Budget
@@ -78,6 +79,7 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     paths = list(job.paths)
     if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
         paths.insert(0, job.baseline)
+    require_container(job.results, paths)
     subjects = identify_all(paths)
     require_one_task(subjects)
     if job.budget is not None and job.budget.task != subjects[0].task:

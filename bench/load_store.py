@@ -23,6 +23,7 @@ from mct.bench.open_loop import Stretch, stretch_record
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset
+from mct.models.drafts import clear_dead_drafts, make_folder
 from mct.models.folders import write_json
 
 SCHEMA = 1
@@ -63,7 +64,8 @@ def begin_load(
 ) -> LoadRecording:
     """Begin to record a run of a `kind` ("mct-load", "mct-max-load") in the store `folder`."""
     place = folder / FOLDER
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
+    clear_dead_drafts(place)
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     asked = {

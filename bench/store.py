@@ -11,8 +11,8 @@ per artifact with `latency`, `model_only`, `quality`, `size_mb`, `load_ms`, `pea
 `failure`, `environment` and more, null where it could not be had. tests/bench/result_example.json is one to look at.
 
 While a run goes on, its raw values are appended to `<id>.samples.jsonl.part` as they come. What a killed run leaves
-stays there under that name, and `read_samples` reads it. Statistics are computed from the raw values: `recompute`
-gives the whole result again.
+stays there under that name, and `read_samples` reads it; where only its result was missing, the next run writes that.
+Statistics are computed from the raw values: `recompute` gives the whole result again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import json
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ from mct.bench.result import KIND, SCHEMA, Asked, Data, Identity, asked_json, re
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset, read_examples
+from mct.models.drafts import clear_dead_drafts, make_folder
 from mct.models.folders import read_json, write_bytes_atomically, write_json
 from mct.models.tasks import Head
 from mct.targets.budget import Budget
@@ -77,7 +79,7 @@ class Recording:
         write_bytes_atomically(self.folder / self.identity.samples, gzip.compress(self.draft.read_bytes(), mtime=0))
         path = self.folder / f"{self.identity.id}.json"
         write_json(path, result_json(self.identity, self.asked, measurements))
-        self.draft.unlink()
+        self.draft.unlink(missing_ok=True)
         return path
 
 
@@ -99,13 +101,27 @@ def ask(
 
 def begin(folder: Path, asked: Asked, subjects: Sequence[Subject], dataset: Dataset) -> Recording:
     """Begin to record a run: its first record says what was asked."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    clear_dead_drafts(folder)
+    _finish_interrupted(folder)
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     recording = Recording(folder, Identity(name, f"{now:%Y-%m-%dT%H:%M:%SZ}", __version__), asked)
     truth = [example.truth for example in read_examples(dataset, subjects[0].task, subjects[0].heads)]
     recording.keep(_run_record(recording.identity, asked, subjects, truth))
     return recording
+
+
+def _finish_interrupted(folder: Path) -> None:
+    """Write the results of runs that were killed when all was measured: their samples lack nothing."""
+    for draft in folder.glob(f"*{PARTIAL}"):
+        name = draft.name.removesuffix(PARTIAL)
+        samples, result = folder / f"{name}.samples.jsonl.gz", folder / f"{name}.json"
+        if samples.is_file():
+            with suppress(MctError):  # damaged since: it stays, and is nobody else's business
+                if not result.is_file():
+                    write_json(result, recompute(samples))
+                draft.unlink(missing_ok=True)
 
 
 def append(folder: Path, asked: Asked, measurements: Sequence[Measurement], dataset: Dataset) -> Path:

@@ -5,10 +5,9 @@ Work happens in a hidden folder beside the result, which goes whatever happens: 
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,17 +17,18 @@ import mct
 from mct.compress.artifact import Artifact, executable, seal
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import weight_files
+from mct.models.drafts import draft_folder
 from mct.models.examples import Request
-from mct.models.folders import appearing, digest, sha256
+from mct.models.folders import digest, sha256
 from mct.models.hub import origin_of
+from mct.models.ownership import require_replaceable
 from mct.models.progress import Report, silent
+from mct.models.replacing import appearing
 from mct.models.tables import load
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes import runtime_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mct.compress.parity import Parity, Reference
     from mct.compress.plan import Plan, Route
     from mct.models.checkpoint import Checkpoint
@@ -67,8 +67,11 @@ def execute(
 ) -> list[Path]:
     """Make every artifact of the plan below `out`; `requests` are the real ones that parity is checked on.
 
-    Returns the artifact folders in plan order. MctError where an export is not the same model any more.
+    Returns the artifact folders in plan order. MctError where an export is not the same model any more, and before
+    anything is done where an artifact would replace what mct did not write.
     """
+    for route in plan.routes:
+        require_replaceable(out / route.name, [plan.checkpoint.path])
     functions = {step.run: load(step.run, step.extra) for route in plan.routes for step in route.passes}
     run_original = load("mct.compress.parity:run_original", "compress")
     stages = sum(len(route.passes) + 1 for route in plan.routes) + 1
@@ -82,7 +85,7 @@ def execute(
     advance("running the original")
     reference = run_original(plan.checkpoint, requests, material.machine.usable_threads)
     folders = []
-    with _drafts_beside(out) as drafts:
+    with draft_folder(out, "passes") as drafts:
         workshop = Workshop(plan, material, reference, drafts)
         for route in plan.routes:
             product = _run_passes(workshop, route, functions, advance)
@@ -90,18 +93,6 @@ def execute(
             folders.append(_finish(workshop, route, product, out))
     report("done", 1.0)
     return folders
-
-
-@contextmanager
-def _drafts_beside(out: Path) -> Iterator[Path]:
-    out.mkdir(parents=True, exist_ok=True)
-    drafts = Path(tempfile.mkdtemp(prefix=".drafts.", dir=out))
-    try:
-        yield drafts
-    finally:
-        shutil.rmtree(drafts, ignore_errors=True)
-        if not any(out.iterdir()):
-            out.rmdir()
 
 
 def _run_passes(
@@ -137,8 +128,8 @@ def _finish(workshop: Workshop, route: Route, product: Product, out: Path) -> Pa
     from mct.compress.parity import FULL_PRECISIONS, measure_parity, require_parity
 
     final = out / route.name
-    with appearing(final) as draft:
-        shutil.copytree(product.folder, draft, dirs_exist_ok=True)
+    with appearing(final, [workshop.plan.checkpoint.path]) as draft:
+        shutil.copytree(product.folder, draft, copy_function=_share, dirs_exist_ok=True)
         _copy_companions(workshop.plan.checkpoint, draft)
         artifact = _describe(workshop, route.name, product, _lineage(workshop, route))
         parity = measure_parity(workshop.reference, route.name, executable(artifact, draft), workshop.threads)
@@ -146,6 +137,14 @@ def _finish(workshop: Workshop, route: Route, product: Product, out: Path) -> Pa
             require_parity(parity, route.name, workshop.plan.checkpoint.path)
         seal(_with_parity(artifact, parity), draft)
     return final
+
+
+def _share(product: str, artifact: str) -> None:
+    """Give a finished file a second name instead of a copy: later passes may still read it under its first."""
+    try:
+        os.link(product, artifact)
+    except OSError:  # a file system without second names
+        shutil.copyfile(product, artifact)
 
 
 def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[dict[str, Any], ...]) -> Artifact:

@@ -1,51 +1,21 @@
-"""Folders and files that appear complete or not at all, and what identifies their content.
+"""Files that appear complete or not at all, and what identifies the content of files and folders.
 
-Every room writes through here, so a Ctrl-C, a full disk or a crash never leaves half a result under its final name.
+Every room writes its files through here and its folders through mct.models.replacing, so a Ctrl-C, a full disk or a
+crash never leaves half a result under its final name.
 """
 
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mct import MctError
+from mct.models.drafts import draft_file
 
-
-@contextmanager
-def appearing(final: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `final`; rename it to `final` on success, remove it on any failure.
-
-    An existing `final` is replaced only once its successor is complete.
-    """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".part", dir=final.parent))
-    os.chmod(draft, 0o755)
-    try:
-        yield draft
-        _replace(draft, final)
-    except OSError as error:
-        if error.errno is not None and error.errno == 28:
-            raise MctError(
-                f"no space left on the disk that holds {final.parent}", "free some space, or give another folder"
-            ) from error
-        raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _replace(draft: Path, final: Path) -> None:
-    if not final.exists():
-        os.replace(draft, final)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".old", dir=final.parent))
-    os.replace(final, old / "was")
-    os.replace(draft, final)
-    shutil.rmtree(old, ignore_errors=True)
+STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
+"""Names of what is open already: it is added to, whatever it leads to."""
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -54,19 +24,24 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    """Write `content` to `path` so that a reader sees the old content or the new, never a part.
+
+    A link stays one, what it leads to is written; a pipe or a device is written as it is. MctError for a folder.
+    """
+    if path.is_dir():
+        raise MctError(f"{path} is a folder, not a file to write", "give the name of a file in it")
+    if str(path).startswith(STREAMS) or (path.exists() and not path.is_file()):
+        with path.open("ab") as stream:
+            stream.write(content)
+        return
+    final = Path(os.path.realpath(path))
+    with draft_file(final.parent, final.name) as draft:
+        with draft.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+        draft.chmod(0o644)
+        os.replace(draft, final)
 
 
 def write_json(path: Path, value: Any) -> None:

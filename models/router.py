@@ -19,9 +19,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertTok
 
 from mct.models.data_files import Row
 from mct.models.finetune import Classifier, Training, accuracy, finetune, label_names, load_base, save, seeded
-from mct.models.folders import appearing, write_json
+from mct.models.folders import write_json
 from mct.models.manga_intents import CEILING, INTENTS, IntentData, generate, write_data
 from mct.models.progress import Report, silent
+from mct.models.replacing import appearing
 from mct.models.tables import missing_library, unknown
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -50,16 +51,16 @@ def build(size: str, folder: Path, seed: int = 0, report: Report = silent, base:
     on the same machine with the same number of threads. MctError for an unknown size or a base that cannot be had.
     """
     recipe = _find_size(size)
-    report("making messages", 0.0)
-    data = generate(seed, recipe.production, recipe.synthetic)
-    report("making messages", 1.0)
-    classifier = load_base(base, INTENTS, seed) if base else recipe.start(data.train, seed)
-    training = replace(recipe.training, seed=seed)
-    finetune(classifier, data.train[: recipe.learn_from], training, report, stage=f"fine-tuning the {size} router")
-    report("scoring the router", 0.0)
-    top1 = accuracy(classifier, data.test, training.max_tokens)
-    report(f"router scored: top-1 {top1:.1%} on {len(data.test)} test messages, {CEILING:.1%} is possible", 1.0)
-    with appearing(folder) as draft:
+    with appearing(folder, [Path(base)] if base else []) as draft:
+        report("making messages", 0.0)
+        data = generate(seed, recipe.production, recipe.synthetic)
+        report("making messages", 1.0)
+        classifier = load_base(base, INTENTS, seed) if base else recipe.start(data.train, seed)
+        training = replace(recipe.training, seed=seed)
+        finetune(classifier, data.train[: recipe.learn_from], training, report, stage=f"fine-tuning the {size} router")
+        report("scoring the router", 0.0)
+        top1 = accuracy(classifier, data.test, training.max_tokens)
+        report(f"router scored: top-1 {top1:.1%} on {len(data.test)} test messages, {CEILING:.1%} is possible", 1.0)
         save(classifier, draft)
         write_data(data, draft / "data")
         write_json(draft / "recipe.json", _record(size, base, training, data, top1))

@@ -34,7 +34,7 @@ from transformers import (
 from mct import MctError
 from mct.models.datasets import Row, read_dataset
 from mct.models.finetune import Classifier, Training, accuracy, finetune, label_names, load_base, save
-from mct.models.folders import appearing
+from mct.models.replacing import appearing
 from mct.models.router import packaged_minilm
 from mct.models.tasks import find_task
 

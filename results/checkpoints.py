@@ -33,9 +33,10 @@ from mct import MctError
 from mct.models.checkpoint import inspect
 from mct.models.examples import Row, find_kind
 from mct.models.finetune import Classifier, load_base, save
-from mct.models.folders import appearing, write_atomically, write_json
+from mct.models.folders import write_atomically, write_json
 from mct.models.load import load_module, outputs_of
 from mct.models.load_heads import Heads, save_heads
+from mct.models.replacing import appearing
 from mct.models.router import packaged_minilm
 from mct.models.tasks import Head
 from mct.models.tokens import Tokenize, Tokens, open_tokenizer

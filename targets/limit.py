@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -91,7 +92,8 @@ def find_limit(threads: int, affinity: Sequence[int] = (), again: bool = False) 
     found = None if again else _read(path)
     if found is None:
         found = _measure(threads, affinity)
-        write_json(path, {"version": VERSION, "limit": found.as_json()})
+        with suppress(OSError, MctError):  # without a cache it is measured again next time
+            write_json(path, {"version": VERSION, "limit": found.as_json()})
     return found
 
 

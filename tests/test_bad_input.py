@@ -1,6 +1,7 @@
 """Bad input: one clear line, a hint, exit code 2, and nothing lost or half-written. Each case as a user meets it."""
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -128,6 +129,67 @@ def test_a_mistyped_command(run_mct: Run, words: list[str], says: str) -> None:
 
 def test_a_format_that_does_not_exist(run_mct: Run, folder: Path, tmp_path: Path) -> None:
     assert "onnx" in refused(run_mct("compress", folder, "-o", tmp_path / "out", "--format", "onx"))
+
+
+def test_building_into_a_folder_of_somebody_elses(run_mct: Run, tmp_path: Path) -> None:
+    """The folder was once deleted with all it held, after minutes of training."""
+    (tmp_path / "thesis.tex").write_text("mine")
+    said = refused(run_mct("models", "build", "intent-router", "--size", "tiny", "-o", tmp_path))
+    assert "did not write the thesis.tex" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_artifact_in_the_way_of_somebody_elses_folder(run_mct: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "onnx-int8").mkdir(parents=True)
+    (tmp_path / "out" / "onnx-int8" / "notes.txt").write_text("mine")
+    assert "notes.txt" in refused(run_mct("compress", folder, "-o", tmp_path / "out", "--format", "onnx"))
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["onnx-int8", "notes.txt"]
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "bert/out"])
+def test_no_place_for_artifacts(run_mct: Run, folder: Path, tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused(run_mct("compress", folder, "-o", tmp_path / out, "--format", "onnx"))
+    assert (tmp_path / "file").read_text() == "mine"
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "path"),
+    [
+        ("--json", "."), ("--json", "rows.jsonl"), ("--json", "rows.jsonl/result.json"), ("--json", "made/result.json"),
+        ("--results", "rows.jsonl"), ("--results", "made/results"),
+    ],
+)  # fmt: skip
+def test_no_place_for_a_result(run_mct: Run, artifact: Path, tmp_path: Path, option: str, path: str) -> None:
+    data = write(tmp_path / "rows.jsonl", {"text": "hello", "label": "returns"})
+    (tmp_path / "made").symlink_to(artifact)
+    before = data.read_text(), sorted(artifact.rglob("*"))
+    refused(run_mct("bench", artifact, "--data", data, option, tmp_path / path))
+    assert (data.read_text(), sorted(artifact.rglob("*"))) == before
+
+
+def test_no_place_for_a_report(run_mct: Run, tmp_path: Path) -> None:
+    stored = Path(shutil.copy(Path(__file__).parent / "bench" / "result_example.json", tmp_path / "result.json"))
+    content = stored.read_text()
+    assert "is a folder" in refused(run_mct("report", stored, "-o", tmp_path))
+    assert "which is read" in refused(run_mct("report", stored, "-o", stored))
+    assert stored.read_text() == content
+
+
+@pytest.mark.parametrize("words", [["report", "{stored}", "--format", "json", "-o", "{out}"]])
+def test_a_full_disk(run_mct: Run, tmp_path: Path, words: list[str]) -> None:
+    """Brought about by a limit on the size of files: what was there before stays."""
+    stored = Path(__file__).parent / "bench" / "result_example.json"
+    out = tmp_path / "report.json"
+    out.write_text("old")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    said = refused(run_mct(*(word.format(stored=stored, out=out) for word in words), preexec_fn=limit))
+    assert "File too large" in said
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_a_missing_library_names_the_pip_line(folder: Path, tmp_path: Path) -> None:

@@ -143,6 +143,29 @@ def test_what_a_killed_run_left_can_be_read(
     _validate(store.recompute(recording.draft))
 
 
+def test_a_run_killed_when_all_was_measured_is_finished_by_the_next(
+    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+) -> None:
+    path = store.append(tmp_path, *run, dataset)
+    found, draft = path.read_bytes(), tmp_path / f"{path.stem}{store.PARTIAL}"
+    for left in ((), (path,)):  # killed after the result was written, and before
+        draft.write_text("all of it")
+        for file in left:
+            file.unlink()
+        store.append(tmp_path, *run, dataset)
+        assert path.read_bytes() == found
+        assert not draft.exists()
+
+
+def test_what_was_damaged_since_does_not_stop_the_next_run(
+    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "x.samples.jsonl.gz").write_bytes(b"\x1f\x8b\x08cut")
+    (tmp_path / f"x{store.PARTIAL}").write_text("all of it")
+    store.append(tmp_path, *run, dataset)
+    assert (tmp_path / f"x{store.PARTIAL}").read_text() == "all of it"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -196,6 +219,8 @@ def test_killed_at_any_moment_every_result_stays_readable(
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
+    store.append(target, *run, dataset)
+    assert not list(target.glob(".*")), "what dead runs left"
     for path in store.list_results(target):
         result = store.read_result(path)
         assert store.recompute(target / result["samples"]) == result

@@ -1,7 +1,12 @@
 """From a checkpoint to artifacts, through every pass the table has, with the real runtimes."""
 
+import itertools
 import json
-from collections.abc import Mapping
+import os
+import resource
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,16 @@ from mct.models.checkpoint import inspect
 from mct.targets.machine import probe_machine
 
 DATA = Path(__file__).with_name("messages.csv")
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def make(checkpoint: Path, out: Path, formats: list[str], precisions: list[str]) -> list[Path]:
@@ -115,6 +130,95 @@ def _load_broken(reference: str, extra: str = "") -> Any:
     from mct.models.tables import load
 
     return broken if reference.endswith("export_onnx:run") else load(reference, extra)
+
+
+def wrapped(monkeypatch: pytest.MonkeyPatch, around: Callable[..., Callable[..., Product]]) -> None:
+    """Have every pass of `execute` called through `around(its function)`."""
+    from mct.models.tables import load
+
+    def loaded(reference: str, extra: str = "") -> Any:
+        found = load(reference, extra)
+        return around(found) if reference.endswith(":run") else found
+
+    monkeypatch.setattr("mct.compress.execute.load", loaded)
+
+
+@pytest.mark.parametrize("theirs", ["notes.txt", "config.json"])
+def test_what_somebody_put_into_an_artifact_is_refused_before_any_work(
+    tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path, theirs: str
+) -> None:
+    out = Path(shutil.copytree(artifacts["onnx-int8"], tmp_path / "out" / "onnx-int8")).parent
+    (out / "onnx-int8" / theirs).write_text("mine")
+    stages: list[str] = []
+    plan = make_plan(inspect(tiny_bert), ["gguf", "onnx"], ["int8"])
+    material, texts = gather(plan, DATA, None, {}, seed=0)
+    with pytest.raises(MctError, match=theirs):
+        execute(plan, material, texts, out, lambda stage, share: stages.append(stage))
+    assert not stages
+    assert (out / "onnx-int8" / theirs).read_text() == "mine"
+    assert [path.name for path in out.iterdir()] == ["onnx-int8"]
+
+
+def test_what_lies_beside_the_artifacts_stays(tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(artifacts["onnx-int8"], tmp_path / "onnx-int8")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / ".passes.abc12345.mct-draft" / "onnx-fp32").mkdir(parents=True)
+    make(tiny_bert, tmp_path, ["onnx"], ["int8"])
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "onnx-int8"}
+
+
+def test_artifacts_are_not_copies_and_share_nothing_in_the_end(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second copy of a large model is time and disk for nothing; two artifacts of one file would change together."""
+    made: set[int] = set()
+
+    def noting(run: Callable[..., Product]) -> Callable[..., Product]:
+        def noted(*given: Any) -> Product:
+            product = run(*given)
+            made.update(file.stat().st_ino for file in product.folder.rglob("*") if file.is_file())
+            return product
+
+        return noted
+
+    wrapped(monkeypatch, noting)
+    models = [next(folder.rglob("*.onnx")) for folder in make(tiny_bert, tmp_path, ["onnx"], ["fp32", "int8"])]
+    assert {model.stat().st_ino for model in models} <= made
+    assert [model.stat().st_nlink for model in models] == [1, 1]
+
+
+def test_where_files_cannot_have_two_names_they_are_copied(
+    tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: str, target: str) -> None:
+        raise PermissionError(1, "Operation not permitted", source)
+
+    monkeypatch.setattr(os, "link", refuse)
+    (folder,) = make(tiny_bert, tmp_path, ["onnx"], ["int8"])
+    assert read_artifact(folder).files == read_artifact(artifacts["onnx-int8"]).files
+
+
+@pytest.mark.parametrize("form", ["onnx-int8", "openvino-int8", "gguf-q8_0"])
+@pytest.mark.parametrize("passed", [0, 1], ids=["at the export", "at the quantiser"])
+def test_a_full_disk_keeps_what_was_there(
+    tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path, monkeypatch: Any, form: str, passed: int
+) -> None:
+    """As a limit on the size of files brings it about, once so many passes are through."""
+    old = Path(shutil.copytree(artifacts[form], tmp_path / form))
+    runs = itertools.count()
+
+    def limited(run: Callable[..., Product]) -> Callable[..., Product]:
+        def run_limited(*given: Any) -> Product:
+            with files_of_at_most(20_000 if next(runs) >= passed else resource.RLIM_INFINITY):
+                return run(*given)
+
+        return run_limited
+
+    wrapped(monkeypatch, limited)
+    with pytest.raises(MctError, match=r"File too large|No space left"):
+        make(tiny_bert, tmp_path, [form.partition("-")[0]], ["int8"])
+    assert read_artifact(old).name == form
+    assert list(tmp_path.iterdir()) == [old]
 
 
 def test_calibration_without_texts_is_refused(tiny_bert: Path) -> None:

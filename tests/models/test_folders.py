@@ -1,40 +1,12 @@
-"""What is written appears complete or not at all."""
+"""Files that are written appear complete or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from mct.models.folders import appearing, write_atomically
-
-
-def test_a_folder_appears_when_its_block_ends(tmp_path: Path) -> None:
-    final = tmp_path / "out" / "artifact"
-    with appearing(final) as draft:
-        (draft / "file").write_text("new")
-        assert not final.exists()
-    assert (final / "file").read_text() == "new"
-    assert [path.name for path in final.parent.iterdir()] == ["artifact"]
-
-
-@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
-def test_a_failure_leaves_what_was_there(tmp_path: Path, failure: type[BaseException]) -> None:
-    final = tmp_path / "artifact"
-    with appearing(final) as draft:
-        (draft / "file").write_text("old")
-    with pytest.raises(failure), appearing(final) as draft:
-        (draft / "file").write_text("half")
-        raise failure
-    assert (final / "file").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
-
-
-def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
-    final = tmp_path / "artifact"
-    for content in ("one", "two"):
-        with appearing(final) as draft:
-            (draft / content).write_text(content)
-    assert [path.name for path in final.iterdir()] == ["two"]
-    assert [path.name for path in tmp_path.iterdir()] == ["artifact"]
+from mct import MctError
+from mct.models.folders import write_atomically
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -44,3 +16,37 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_atomically(path, "half \ud800")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_next_write_removes_what_a_dead_one_left(tmp_path: Path) -> None:
+    (tmp_path / ".report.html.abc12345.mct-draft").write_text("half")
+    write_atomically(tmp_path / "report.html", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to("target")
+    write_atomically(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+
+
+def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
+    """Replaced, /dev/null and /dev/stdout would be files from then on, for every program of the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(pipe, "said")
+    assert os.read(end, 10) == b"said"
+    assert pipe.is_fifo()
+    os.close(end)
+
+
+@pytest.mark.parametrize("path", ["folder", "file/below"])
+def test_no_file_can_be_put_there(tmp_path: Path, path: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(MctError, match=r"is a folder|is no folder"):
+        write_atomically(tmp_path / path, "text")
+    assert (tmp_path / "file").read_text() == "mine"

@@ -86,6 +86,34 @@ def test_interrupted_while_training_leaves_nothing_behind(tinier, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_somebody_else_wrote_is_refused_before_any_work(tmp_path):
+    (tmp_path / "router").mkdir()
+    (tmp_path / "router" / "thesis.tex").write_text("mine")
+    stages = []
+    with pytest.raises(MctError, match=r"thesis\.tex"):
+        build("tiny", tmp_path / "router", report=lambda stage, share: stages.append(stage))
+    assert not stages
+    assert [file.name for file in tmp_path.rglob("*")] == ["router", "thesis.tex"]
+
+
+def test_the_base_it_starts_from_is_not_replaced(tiny, tmp_path):
+    before = hashes(tiny)
+    for folder in (tiny, tiny / "data", tiny.parent):
+        with pytest.raises(MctError, match=r"cannot be replaced|lies in"):
+            build("tiny", folder, base=str(tiny))
+    assert hashes(tiny) == before
+
+
+def test_what_was_built_is_replaced_until_somebody_changes_it(tinier, tmp_path):
+    for seed in (1, 2):
+        build("tiny", tmp_path / "router", seed)
+    assert json.loads((tmp_path / "router" / "recipe.json").read_text())["training"]["seed"] == 2
+    (tmp_path / "router" / "recipe.json").write_text("my own notes")
+    with pytest.raises(MctError, match=r"its recipe\.json was changed"):
+        build("tiny", tmp_path / "router", 3)
+    assert (tmp_path / "router" / "recipe.json").read_text() == "my own notes"
+
+
 def test_unknown_size_suggests_the_known_ones(tmp_path):
     with pytest.raises(MctError, match="unknown size 'tinny'") as caught:
         build("tinny", tmp_path / "router")

@@ -84,6 +84,12 @@ def test_a_measurement_that_fails_says_why(cache: Path, monkeypatch: pytest.Monk
     assert not cache.exists()
 
 
+def test_a_limit_that_cannot_be_kept_is_found_all_the_same(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.write_text("a file where the folder should be")
+    monkeypatch.setattr(limit, "_measure", lambda threads, affinity: SAMPLE)
+    assert find_limit(2) == SAMPLE
+
+
 def test_rates_are_upper_bounds() -> None:
     """What fits no cache is read at memory's rate; a size in between at the best rate from the next lower one on."""
     assert (SAMPLE.int8_gops, SAMPLE.fp32_gops) == (1400.0, 300.0)
