@@ -588,13 +588,14 @@ def targets_probe(as_json: bool) -> None:
     """Say what this machine is, what it lets this process use, and which runtimes are installed."""
     from dataclasses import asdict
 
+    from mct.targets.arithmetic import arithmetic_of
     from mct.targets.machine import probe_machine
     from mct.targets.runtimes import RUNTIMES, installed_version
 
     machine = probe_machine()
     found = asdict(machine) | {
         "usable_threads": machine.usable_threads,
-        "int8_saturates": machine.int8_saturates,
+        "int8_saturates": arithmetic_of(machine).saturates,
         "runtimes": {runtime.name: installed_version(runtime) for runtime in RUNTIMES},
     }
     if as_json:

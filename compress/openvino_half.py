@@ -14,9 +14,8 @@ import openvino as ov
 from mct import MctError
 from mct.compress.export_openvino import MODEL, name_by_place
 from mct.compress.passes import Material, Product
+from mct.targets.arithmetic import why_not
 from mct.targets.machine import Machine
-
-BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16"})
 
 # What a language model keeps between two tokens, where its weights are not kept in full.
 CACHE = {"kv_cache_precision": "f16"}
@@ -40,11 +39,8 @@ def run_bfloat16(source: Product, draft: Path, settings: Mapping[str, Any], mate
 
 def require_bfloat16(machine: Machine) -> None:
     """MctError with the nearest precision that works, where `machine` would only emulate bfloat16."""
-    if not BFLOAT16 & set(machine.instruction_sets):
-        raise MctError(
-            f"openvino-bf16 needs a CPU with bfloat16 ({' or '.join(sorted(BFLOAT16))}); {machine.cpu} has none",
-            "take fp16 (half the size, full accuracy) or int8 (faster)",
-        )
+    if reason := why_not("bfloat16", machine):
+        raise MctError(f"openvino-bf16: {reason}", "take fp16 (half the size, full accuracy) or int8 (faster)")
 
 
 def copy_beside(source: Product, draft: Path) -> None:

@@ -4,8 +4,7 @@ Dynamic rather than calibrated: it needs no data, and each input keeps its own r
 small model's bytes, is stored in 8 bits too, with one scale for each token: a row's values are looked up and scaled, so
 that no token pays for the outliers of another.
 
-Source of the scheme: onnxruntime's quantization guide. On machines that sum 8-bit products in 16 bits, weights keep to
-7 bits ("reduce range").
+Source of the scheme: onnxruntime's quantization guide. Weights have the bits that mct.targets.arithmetic gives them.
 """
 
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from mct.compress.passes import TAGGERS, Material, Product
 from mct.compress.quiet import quiet
+from mct.targets.arithmetic import arithmetic_of
 
 MODEL = "onnx/model_quantized.onnx"
 OPERATORS = ["MatMul", "Attention"]
@@ -31,7 +31,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     """Write `onnx/model_quantized.onnx`, whose inputs and outputs are those of the fp32 graph."""
     model = onnx.load(source.folder / source.model)
     tables = quantise_tables(model)
-    saturates = material.machine.int8_saturates
+    saturates = arithmetic_of(material.machine).saturates
     (draft / MODEL).parent.mkdir(parents=True, exist_ok=True)
     with quiet():
         quantize_dynamic(

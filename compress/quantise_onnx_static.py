@@ -4,7 +4,8 @@ Against dynamic INT8 it spares the scan of every activation and lets other progr
 want QuantizeLinear and DequantizeLinear (QDQ) nodes; the price is that a text unlike the calibration texts is clipped.
 Weights have one scale for each output channel. Heads stay in float, as do norms and the softmax.
 
-Source: onnxruntime's quantization guide and the docstring of `quantize_static`, which also chooses signs by machine.
+Source: onnxruntime's quantization guide and the docstring of `quantize_static`. Bits and signs are those that
+mct.targets.arithmetic has for the machine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from mct.compress.passes import Material, Product
 from mct.compress.quantise_onnx import quantise_tables, token_heads
 from mct.compress.quiet import quiet
 from mct.models.tokens import Tokens
+from mct.targets.arithmetic import arithmetic_of
 from mct.targets.batches import Arrays, padded
 
 MODEL = "onnx/model_static.onnx"
@@ -47,7 +49,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     split_attention(model)
     _declare_floats(model)
     names = [value.name for value in model.graph.input]
-    saturates, signed = material.machine.int8_saturates, material.machine.int8_signed
+    arithmetic = arithmetic_of(material.machine)
     (draft / MODEL).parent.mkdir(parents=True, exist_ok=True)
     ort.set_default_logger_severity(ERRORS)  # the calibrator's own graph has constants too many, and says so
     with quiet():
@@ -59,16 +61,16 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
             op_types_to_quantize=["MatMul"],
             nodes_to_exclude=token_heads(model, material.checkpoint.task),
             per_channel=True,
-            reduce_range=saturates,
-            activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
+            reduce_range=arithmetic.saturates,
+            activation_type=QuantType.QInt8 if arithmetic.signed_activations else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )
     notes = {
         "weights": "int8 per channel",
-        "activations": f"static {'int8' if signed else 'uint8'}",
-        "reduce_range": saturates,
+        "activations": f"static {'int8' if arithmetic.signed_activations else 'uint8'}",
+        "reduce_range": arithmetic.saturates,
         "tables": tables,
         **calibration_notes(material, inputs),
     }

@@ -3,6 +3,9 @@
 NNCF's post-training quantisation for transformers: SmoothQuant (Xiao et al. 2022, arXiv:2211.10438), then bias
 correction. Fixed ranges spare the runtime the scan of every activation; the price is that texts unlike the calibration
 texts can be clipped.
+
+On a machine whose sums of 8-bit products saturate, every weight keeps to half of its range (NNCF's `OverflowFix`): what
+NNCF does by itself, for the first layer only, leaves a transformer's answers wrong there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +21,7 @@ from mct.compress.openvino_head import head_products
 from mct.compress.passes import Material, Product
 from mct.compress.quiet import forbid_telemetry, quiet
 from mct.models.tokens import Tokens
+from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.batches import Arrays, padded
 
 
@@ -25,11 +29,11 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     """Write `openvino_model.xml` and `.bin` in INT8. MctError where there are no texts to calibrate on."""
     inputs = calibration_inputs(material)
     model = ov.Core().read_model(source.folder / source.model)
-    quantised = quantise(model, inputs, int(source.settings["pad_id"]), head_products(model))
+    arithmetic = arithmetic_of(material.machine)
+    quantised = quantise(model, inputs, int(source.settings["pad_id"]), head_products(model), arithmetic)
     save(quantised, draft / MODEL)
-    return Product(
-        draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))}, calibration_notes(material, inputs)
-    )
+    notes = {"reduce_range": arithmetic.saturates} | calibration_notes(material, inputs)
+    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))}, notes)
 
 
 def arrays_for(model: ov.Model, inputs: Sequence[Tokens], pad_id: int) -> list[Arrays]:
@@ -38,11 +42,14 @@ def arrays_for(model: ov.Model, inputs: Sequence[Tokens], pad_id: int) -> list[A
     return [padded([tokens], names, pad_id) for tokens in inputs]
 
 
-def quantise(model: ov.Model, inputs: Sequence[Tokens], pad_id: int, kept: Sequence[str]) -> ov.Model:
-    """The model in INT8, ranges from `inputs`, but for the products named `kept`."""
+def quantise(
+    model: ov.Model, inputs: Sequence[Tokens], pad_id: int, kept: Sequence[str], arithmetic: Arithmetic
+) -> ov.Model:
+    """The model in INT8 for a machine of that arithmetic, ranges from `inputs`, but for the products named `kept`."""
     forbid_telemetry()
     import nncf  # after telemetry is off: NNCF opens its connection on import
 
+    fix = nncf.OverflowFix.ENABLE if arithmetic.saturates else nncf.OverflowFix.DISABLE
     with quiet():
         quantised: ov.Model = nncf.quantize(
             model,
@@ -50,5 +57,6 @@ def quantise(model: ov.Model, inputs: Sequence[Tokens], pad_id: int, kept: Seque
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(inputs),
             ignored_scope=nncf.IgnoredScope(names=list(kept)),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
         )
     return quantised

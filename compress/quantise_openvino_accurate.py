@@ -24,6 +24,7 @@ from mct.compress.openvino_head import PRODUCT, head_products
 from mct.compress.passes import Material, Product
 from mct.compress.quantise_openvino import arrays_for, quantise
 from mct.models.tokens import Tokens
+from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.batches import Arrays
 from mct.targets.run_openvino import wanted_outputs
 
@@ -71,12 +72,13 @@ class _Source:
     path: Path
     ranges: Sequence[Tokens]
     pad_id: int
+    arithmetic: Arithmetic
 
     def quantise(self, kept: Sequence[str], most: int | None = None) -> ov.Model:
         """In INT8, but for the products `kept`; ranges from the first `most` texts."""
         graph = ov.Core().read_model(self.path)
         texts = self.ranges if most is None else self.ranges[:: max(1, len(self.ranges) // most)]
-        return quantise(graph, texts, self.pad_id, sorted({*head_products(graph), *kept}))
+        return quantise(graph, texts, self.pad_id, sorted({*head_products(graph), *kept}), self.arithmetic)
 
 
 def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
@@ -86,13 +88,15 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     where nothing could stay in INT8.
     """
     ranges, answers = _split(material)
-    fp32 = _Source(source.folder / source.model, ranges, int(source.settings["pad_id"]))
+    arithmetic = arithmetic_of(material.machine)
+    fp32 = _Source(source.folder / source.model, ranges, int(source.settings["pad_id"]), arithmetic)
     graph = ov.Core().read_model(fp32.path)
     held_out = _hold_out(graph, answers, material.checkpoint.task, fp32.pad_id)
     drop = float(settings.get("max_drop", MAX_DROP))
     quantised, notes = _accurate(fp32, held_out, _blocks(graph), drop)
     save(quantised, draft / MODEL)
     notes |= calibration_notes(material, ranges) | {"held_out_texts": len(answers), "max_drop": drop}
+    notes |= {"reduce_range": arithmetic.saturates}
     return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))}, notes)
 
 

@@ -1,4 +1,4 @@
-"""OpenVINO language model to INT8 or INT4 weights; activations stay as they are.
+"""OpenVINO language model to INT8 or INT4 weights; the file leaves activations as they are, so it suits every machine.
 
 Reading one token takes every weight once, so the time of a token is the time to fetch the weights: fewer bits, faster
 text. NNCF's weight compression (one scale per output channel at 8 bits, per group of weights at 4; embeddings and
@@ -22,7 +22,7 @@ from mct.compress.openvino_half import CACHE, copy_beside
 from mct.compress.passes import Material, Product
 from mct.compress.quiet import forbid_telemetry, quiet
 from mct.models.tokens import Tokens
-from mct.targets.generate_openvino import step_inputs
+from mct.targets.generate_openvino import rounding_properties, step_inputs
 
 # Ways to choose 4-bit weights, in the order in which a draw is decided.
 METHODS: Mapping[str, Mapping[str, bool]] = {
@@ -118,7 +118,8 @@ def _arrays(tokens: Tokens, names: Sequence[str]) -> dict[str, Any]:
 
 def _logits(graph: ov.Model, texts: Sequence[Tokens]) -> list[Any]:
     """Logits of each text, (tokens, vocabulary)."""
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"})
+    precisions = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+    compiled = ov.Core().compile_model(graph, "CPU", precisions | rounding_properties())
     request = compiled.create_infer_request()
     names = [port.any_name for port in graph.inputs]
     found = []

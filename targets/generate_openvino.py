@@ -13,6 +13,8 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from mct.models.tokens import Tokens
+from mct.targets.arithmetic import arithmetic_of
+from mct.targets.machine import probe_machine
 from mct.targets.run_openvino import open_core, read_model
 from mct.targets.runtimes import Executable
 
@@ -60,12 +62,22 @@ def step_inputs(ids: Sequence[int], before: int = 0) -> dict[str, NDArray[np.int
     }
 
 
+def rounding_properties() -> dict[str, str]:
+    """What OpenVINO must be told where this machine may not round activations; nothing where it may.
+
+    It rounds those of products with compressed weights to 8 bits if the processor has the instructions, and asks the
+    processor alone: under ONEDNN_MAX_CPU_ISA it then fails for want of instructions that it was forbidden.
+    """
+    return {} if arithmetic_of(probe_machine()).rounds_activations else {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+
+
 def open_session(executable: Executable, threads: int) -> _Generator:
     """Compile the model on `threads` threads. MctError where OpenVINO cannot read the file."""
     settings = executable.settings
     properties = {
         "INFERENCE_PRECISION_HINT": str(settings.get("inference_precision", "f32")),
         "KV_CACHE_PRECISION": str(settings.get("kv_cache_precision", "f32")),
+        **rounding_properties(),
     }
     core = open_core(threads, properties)
     compiled = core.compile_model(read_model(core, executable), "CPU")

@@ -2,6 +2,9 @@
 
 Reads /proc and /sys only; imports nothing heavy. A runtime that sizes its thread pool from the host under a container
 quota is slow and noisy, so every thread count in mct comes from `usable_threads`.
+
+Where ONEDNN_MAX_CPU_ISA keeps OpenVINO and torch from using all of a processor, the machine is that much smaller: what
+is made under the switch suits what runs under it. ONNX Runtime and llama.cpp have no such switch and use what is there.
 """
 
 import math
@@ -10,6 +13,8 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+X86 = frozenset({"x86_64", "AMD64"})
 
 INSTRUCTION_SETS = (
     "avx2",
@@ -24,6 +29,26 @@ INSTRUCTION_SETS = (
     "asimd",
     "asimddp",
 )
+
+# What is left of a processor under each value of ONEDNN_MAX_CPU_ISA, in oneDNN's own order; others limit nothing.
+# Source: oneDNN's developer guide, "CPU Dispatcher Control".
+LIMIT = "ONEDNN_MAX_CPU_ISA"
+_AVX2 = frozenset({"avx2", "fma"})
+_AVX512 = _AVX2 | {"avx512f"}
+_VNNI = _AVX512 | {"avx512_vnni"}
+_BF16 = _VNNI | {"avx512_bf16"}
+_LEFT_BY = {
+    "SSE41": frozenset[str](),
+    "AVX": frozenset[str](),
+    "AVX2": _AVX2,
+    "AVX2_VNNI": _AVX2 | {"avx_vnni"},
+    "AVX2_VNNI_2": _AVX2 | {"avx_vnni"},
+    "AVX512_CORE": _AVX512,
+    "AVX512_CORE_VNNI": _VNNI,
+    "AVX512_CORE_BF16": _BF16,
+    "AVX512_CORE_FP16": _BF16 | {"avx_vnni"},
+    "AVX10_1_512": _BF16 | {"avx_vnni"},
+}
 
 
 @dataclass(frozen=True)
@@ -45,21 +70,6 @@ class Machine:
         quota = math.floor(self.quota_cpus) if self.quota_cpus else self.affinity_cpus
         return max(1, min(self.affinity_cpus, quota))
 
-    @property
-    def int8_saturates(self) -> bool:
-        """True where 8-bit products are summed in 16 bits (x86 without VNNI), so that weights must keep to 7 bits.
-
-        Source: onnxruntime's quantization guide, "reduce_range".
-        """
-        if self.architecture not in {"x86_64", "AMD64"}:
-            return False
-        return not {"avx512_vnni", "avx_vnni", "amx_int8"} & set(self.instruction_sets)
-
-    @property
-    def int8_signed(self) -> bool:
-        """True where products of two signed bytes are the fast ones (ARM); on x86 one side is unsigned."""
-        return self.architecture in {"aarch64", "arm64"}
-
 
 def described_machine(architecture: str, instruction_sets: Sequence[str], cpu: str = "described") -> Machine:
     """A machine that is not this one, as far as an export depends on it: `Material.machine` for another target.
@@ -70,8 +80,10 @@ def described_machine(architecture: str, instruction_sets: Sequence[str], cpu: s
 
 
 def probe_machine() -> Machine:
-    """Read this machine."""
+    """Read this machine, as far as ONEDNN_MAX_CPU_ISA lets it be used."""
     name, flags = _cpu()
+    if platform.machine() in X86:
+        flags &= _LEFT_BY.get(os.environ.get(LIMIT, "").upper(), flags)
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(
         cpu=name,

@@ -31,6 +31,7 @@ from mct.models.datasets import Dataset
 from mct.models.examples import find_kind
 from mct.models.tasks import Head
 from mct.models.tokens import Tokens
+from mct.targets.arithmetic import arithmetic_of
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes import Executable, Session, open_session, runtime_for
 
@@ -310,9 +311,7 @@ def test_bfloat16_is_refused_on_a_cpu_that_lacks_it(
     assert "fp16" in caught.value.hint and not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(
-    not openvino_half.BFLOAT16 & set(probe_machine().instruction_sets), reason="this CPU has no bfloat16"
-)
+@pytest.mark.skipif(not arithmetic_of(probe_machine()).bfloat16, reason="this CPU has no bfloat16")
 def test_bfloat16_is_really_computed_in(checkpoints: Callable[[str], Path], make: Make) -> None:
     folder = checkpoints("pair-scoring")
     found = parity(folder, make("pair-scoring", "bf16"), "bf16")

@@ -197,10 +197,10 @@ def test_the_plan_knows_the_precisions_of_language_models(checkpoint: Path) -> N
 @pytest.mark.parametrize("form", ["fp32", "int4"])
 def test_openvino_genai_writes_the_same_text(form: str, checkpoint: Path, reference: Reference, make: Make) -> None:
     genai = pytest.importorskip("openvino_genai", reason="openvino-genai is not installed")
-    from mct.targets.generate_openvino import open_session
+    from mct.targets.generate_openvino import open_session, rounding_properties
 
-    precision = {"INFERENCE_PRECISION_HINT": "f32", "ATTENTION_BACKEND": "SDPA"}
-    pipeline = genai.LLMPipeline(str(make(form).folder), "CPU", **precision)
+    properties = {"INFERENCE_PRECISION_HINT": "f32", "ATTENTION_BACKEND": "SDPA"} | rounding_properties()
+    pipeline = genai.LLMPipeline(str(make(form).folder), "CPU", **properties)
     tokenize = open_tokenizer(checkpoint, 128)
     session = open_session(executable(checkpoint, make(form)), 1)
     for text in TEXTS:

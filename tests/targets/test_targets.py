@@ -62,12 +62,6 @@ def test_threads_follow_the_tighter_of_quota_and_affinity(quota: float | None, t
     assert machine(quota_cpus=quota).usable_threads == threads
 
 
-def test_int8_saturates_only_on_x86_without_vnni() -> None:
-    assert machine(instruction_sets=("avx2",)).int8_saturates
-    assert not machine(instruction_sets=("avx2", "avx512_vnni")).int8_saturates
-    assert not machine(architecture="aarch64").int8_saturates
-
-
 def test_this_machine_can_be_read() -> None:
     found = probe_machine()
     assert found.cpu and found.memory_mb > 0
@@ -78,12 +72,6 @@ def test_each_format_has_its_runtime() -> None:
     assert [runtime_for(runtime.format) for runtime in RUNTIMES] == list(RUNTIMES)
     with pytest.raises(MctError, match="onx"):
         runtime_for("onx")
-
-
-def test_a_described_target_is_the_machine_that_artifacts_are_made_for() -> None:
-    assert machine_of(find_target("edge-x86")).int8_saturates
-    assert not machine_of(find_target("edge-arm")).int8_saturates
-    assert machine_of(find_target("cpu")) == probe_machine()
 
 
 def test_an_unknown_instruction_set_is_refused_with_the_nearest(tmp_path: Path) -> None:
