@@ -390,7 +390,8 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
     from mct.bench.load import run_load
     from mct.bench.load_table import load_table, max_load_table
     from mct.bench.max_load import find_max_load
-    from mct.models.folders import read_json, write_json
+    from mct.models.declared import read_object
+    from mct.models.folders import write_json
     from mct.models.progress import shown
 
     with shown() as report:
@@ -403,7 +404,7 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
             click.echo(max_load_table(search.results), nl=False)
             outcomes, path = [each.outcome for each in search.results], search.path
     if json_file is not None:
-        write_json(json_file, read_json(path))
+        write_json(json_file, read_object(path))
     return max((EXIT_CODES[outcome] for outcome in outcomes), key=(0, 3, 1).index)
 
 

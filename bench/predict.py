@@ -14,12 +14,11 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from mct.models.checkpoint_files import stop_ids
 from mct.models.examples import Answer, Request, find_kind
-from mct.models.folders import read_json
 from mct.models.tables import load
 from mct.targets.runtimes import Executable, Generator, Runtime, Session, open_session
 
@@ -106,14 +105,6 @@ def in_pieces(session: Session, at_once: int) -> Callable[[list[Tokens]], Mappin
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return infer
-
-
-def stop_ids(folder: Path) -> frozenset[int]:
-    """The token ids that end a text, as the folder's configuration names them; none where it does not."""
-    for name in ("generation_config.json", "config.json"):
-        if (folder / name).is_file() and (ids := read_json(folder / name).get("eos_token_id")) is not None:
-            return frozenset(ids if isinstance(ids, list) else [ids])
-    return frozenset()
 
 
 def slowed(predictor: Predictor, factor: float) -> Predictor:

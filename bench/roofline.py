@@ -16,7 +16,7 @@ from typing import Any
 
 from mct import MctError
 from mct.bench.subject import Subject
-from mct.models.folders import read_json
+from mct.models.checkpoint_files import read_config
 from mct.targets.limit import MachineLimit
 
 CONFIG_KEYS = {
@@ -101,13 +101,13 @@ class Limit:
 def read_encoder(subject: Subject) -> Encoder | None:
     """The subject's arithmetic by its config.json; None for a task, architecture or precision not worked out here."""
     try:
-        config = read_json(subject.executable.folder / "config.json")
+        config = read_config(subject.executable.folder)
     except MctError:
         return None
-    keys = CONFIG_KEYS.get(config.get("model_type", ""))
-    if keys is None or subject.precision not in BYTES_PER_WEIGHT:
+    keys = CONFIG_KEYS.get(config.model_type)
+    hidden, layers, intermediate = (getattr(config, key) for key in keys) if keys else (None, None, None)
+    if not (hidden and layers and intermediate) or subject.precision not in BYTES_PER_WEIGHT:
         return None
-    hidden, layers, intermediate = (int(config[key]) for key in keys)
     if subject.task in ONE_ANSWER:
         return Encoder(hidden, layers, intermediate, len(subject.labels))
     if subject.task == ANSWER_PER_TOKEN:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mct import MctError
-from mct.bench.predict import stop_ids
 from mct.bench.subject import Subject, identify
+from mct.models.checkpoint_files import stop_ids
 from mct.models.examples import Kind, Outputs, Request, find_kind
 from mct.models.tables import load
 from mct.targets.machine import probe_machine

@@ -35,8 +35,9 @@ from mct.bench.result import KIND, SCHEMA, Asked, Data, Identity, asked_json, re
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset, read_examples
+from mct.models.declared import read_object
 from mct.models.drafts import clear_dead_drafts, make_folder
-from mct.models.folders import read_json, write_bytes_atomically, write_json
+from mct.models.folders import write_bytes_atomically, write_json
 from mct.models.tasks import Head
 from mct.targets.budget import Budget
 from mct.targets.runtimes import Executable
@@ -142,7 +143,7 @@ def list_results(folder: Path = RESULTS) -> list[Path]:
 
 def read_result(path: Path) -> dict[str, Any]:
     """One result. MctError where the file is none, or of another schema."""
-    found = read_json(path)
+    found = read_object(path)
     if not isinstance(found, dict) or found.get("kind") != KIND:
         raise MctError(f"{path} is no result of mct bench", f"results are the .json files of {RESULTS}")
     if found.get("schema") != SCHEMA:

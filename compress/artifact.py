@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mct import MctError
-from mct.models.folders import read_json, sha256, write_json
+from mct.models.declared import read_object
+from mct.models.folders import sha256, write_json
 from mct.models.tasks import Head
 from mct.targets.runtimes import Executable
 
@@ -74,7 +75,7 @@ def read_artifact(folder: Path, verify: bool = True) -> Artifact:
         raise MctError(
             f"{folder} is no artifact: it has no {MANIFEST}", "make one with: mct compress CHECKPOINT -o DIR"
         )
-    artifact = _parse(folder, read_json(folder / MANIFEST))
+    artifact = _parse(folder, read_object(folder / MANIFEST))
     for relative, digest in artifact.files.items():
         _check_file(folder, relative, digest, verify)
     return artifact

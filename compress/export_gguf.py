@@ -19,7 +19,8 @@ from mct.compress.gguf_tokenizer import add_vocabulary, read_vocabulary
 from mct.compress.gguf_weights import Read, open_weights, stored_names
 from mct.compress.passes import SCORERS, Material, Product
 from mct.models.checkpoint import Checkpoint
-from mct.models.folders import read_json, write_bytes_atomically
+from mct.models.declared import read_object
+from mct.models.folders import write_bytes_atomically
 
 MODEL = "model.gguf"
 HEAD = "head.safetensors"
@@ -33,7 +34,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     checkpoint = material.checkpoint
     architecture = find_architecture(checkpoint.model_type)
     outputs = 1 if checkpoint.task in SCORERS else len(checkpoint.labels)
-    sizes = read_sizes(architecture, read_json(source.folder / "config.json"), outputs)
+    sizes = read_sizes(architecture, read_object(source.folder / "config.json"), outputs)
     vocabulary = read_vocabulary(source.folder, sizes.vocabulary)
     prefix = _prefix(source.folder, architecture)
     trunk = {module: prefix + name for module, name in architecture.trunk.items()}

@@ -26,6 +26,7 @@ from mct.compress.gguf_weights import Read, open_weights, stored_names
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import Checkpoint
 from mct.models.folders import write_bytes_atomically
+from mct.models.load import REFUSALS, cannot_load
 
 MODEL = "model.gguf"
 HEAD = "head.safetensors"
@@ -76,11 +77,8 @@ def read_config(folder: Path) -> Config:
         found: dict[str, Any] = AutoConfig.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         ).to_dict()
-    except (OSError, ValueError) as error:
-        raise MctError(
-            f"transformers cannot read {folder / 'config.json'}: {str(error).splitlines()[0]}",
-            "check the folder with: mct models inspect",
-        ) from error
+    except REFUSALS as error:
+        raise cannot_load(folder, error) from error
     return found
 
 

@@ -23,7 +23,7 @@ from mct.compress.onnx_fused import build, obstacle
 from mct.compress.onnx_heads import BATCH, EMBEDDING, HIDDEN, SEQUENCE
 from mct.compress.passes import Material, Product
 from mct.compress.quiet import quiet
-from mct.models.folders import read_json
+from mct.models.checkpoint_files import pad_id
 from mct.models.load import load_module, outputs_of
 from mct.models.load_embedder import Embedder
 from mct.targets.run_torch import input_names
@@ -67,11 +67,6 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     graph, notes = _graph(load_module(material.checkpoint), settings.get("graph", "fused"))
     save(graph, draft / MODEL)
     return Product(draft, MODEL, {"pad_id": pad_id(material.checkpoint.path)}, notes)
-
-
-def pad_id(folder: Path) -> int:
-    """The token id that fills up shorter inputs of a batch; RoBERTa counts its positions by it."""
-    return int(read_json(folder / "config.json").get("pad_token_id") or 0)
 
 
 def _graph(module: torch.nn.Module, wanted: str) -> tuple[onnx.ModelProto, dict[str, Any]]:

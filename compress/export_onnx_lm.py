@@ -14,7 +14,7 @@ from mct.compress.onnx_companions import describe
 from mct.compress.onnx_decoder import FAMILIES, build_lm, build_reward, obstacle
 from mct.compress.onnx_draft import save
 from mct.compress.passes import Material, Product
-from mct.models.folders import read_json
+from mct.models.checkpoint_files import pad_id
 from mct.models.load import load_model
 
 MODEL = "onnx/model.onnx"
@@ -35,5 +35,4 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     graph = build_reward(model) if checkpoint.task == "reward" else build_lm(model)
     save(graph, draft / MODEL)
     describe(checkpoint, graph, MODEL, draft)
-    pad_id = read_json(checkpoint.path / "config.json").get("pad_token_id") or 0
-    return Product(draft, MODEL, {"pad_id": int(pad_id)}, {"graph": "fused"})
+    return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.path)}, {"graph": "fused"})

@@ -15,7 +15,7 @@ from mct.compress.export_openvino_lm import export
 from mct.compress.length_buckets import buckets_for
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import Checkpoint
-from mct.models.folders import read_json
+from mct.models.checkpoint_files import read_config
 from mct.models.load import load_model
 
 # Families that the exporter patches for classification.
@@ -40,10 +40,10 @@ def _pad_id(checkpoint: Checkpoint) -> int:
             f"openvino cannot hold a {checkpoint.model_type} reward model: its exporter does not know it",
             f"families that it knows: {', '.join(FAMILIES)}; or try --format onnx",
         )
-    pad_id = read_json(checkpoint.path / "config.json").get("pad_token_id")
-    if pad_id is None:
+    pad_id = read_config(checkpoint.path).pad_token_id
+    if pad_id is None or pad_id < 0:
         raise MctError(
             f"{checkpoint.path} has no pad_token_id: where a padded text ends, and its score stands, is unknown",
             "set pad_token_id in its config.json to a token that no text ends with",
         )
-    return int(pad_id)
+    return pad_id

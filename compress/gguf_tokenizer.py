@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
-from mct.models.folders import read_json
+from mct.models.declared import read_object
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -72,8 +72,8 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
         raise MctError(
             f"{folder} has no tokenizer.json", "save the fast tokenizer beside the model (tokenizer.save_pretrained)"
         )
-    tokenizer = read_json(folder / "tokenizer.json")
-    config = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
+    tokenizer = read_object(folder / "tokenizer.json")
+    config = read_object(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
     tokens, types = _tokens(folder, tokenizer, size)
     pieces = Pieces(tokens, types, _special_ids(config, tokens))
     return replace(_kind(folder, tokenizer, pieces), chat_template=_chat_template(folder, config))

@@ -12,9 +12,11 @@ from typing import Any
 
 import onnx
 
+from mct import MctError
 from mct.compress.onnx_draft import EXTERNAL_SUFFIX
 from mct.models.checkpoint import Checkpoint
-from mct.models.folders import read_json, write_json
+from mct.models.declared import read_object
+from mct.models.folders import write_json
 
 FILE, GENERATION = "genai_config.json", "generation_config.json"
 
@@ -31,7 +33,7 @@ _GREEDY = {
 
 def describe(checkpoint: Checkpoint, model: onnx.ModelProto, file: str, draft: Path) -> None:
     """Write what the model in `draft / file` needs: `genai_config.json` if it has a cache, `config.json` if need be."""
-    config = read_json(checkpoint.path / "config.json")
+    config = read_object(checkpoint.path / "config.json")
     if (draft / f"{file}{EXTERNAL_SUFFIX}").is_file():
         write_json(draft / "config.json", config | {"transformers.js_config": {"use_external_data_format": True}})
     if caches := [value for value in model.graph.input if value.name.startswith("past_key_values.")]:
@@ -39,9 +41,14 @@ def describe(checkpoint: Checkpoint, model: onnx.ModelProto, file: str, draft: P
 
 
 def _describe_for_genai(checkpoint: Checkpoint, caches: list[onnx.ValueInfoProto], file: str, draft: Path) -> None:
-    config = read_json(checkpoint.path / "config.json")
+    config = read_object(checkpoint.path / "config.json")
     if (checkpoint.path / GENERATION).is_file():  # instruction-tuned models name more ends of a text there
-        config |= read_json(checkpoint.path / GENERATION)
+        config |= read_object(checkpoint.path / GENERATION)
+    if "vocab_size" not in config:
+        raise MctError(
+            f"{checkpoint.path / 'config.json'} does not say its vocab_size",
+            "save it again with: model.save_pretrained(folder)",
+        )
     shape = caches[0].type.tensor_type.shape.dim
     decoder = {
         "session_options": {"provider_options": []},

@@ -49,18 +49,6 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; MctError if it is missing or no JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MctError(f"{path} does not exist", "check the path") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise MctError(
-            f"{path} is not readable as JSON: {error}", "the file is damaged or not what it is named for"
-        ) from error
-
-
 def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -6,8 +6,11 @@ module that names its outputs as the runtimes do: what is traced, and what the o
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -25,6 +28,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+MOST_REASON = 200
 
 _AUTO = {
     "sequence-classification": AutoModelForSequenceClassification,
@@ -58,6 +63,19 @@ class _Logits(torch.nn.Module):
         return {"logits": self.model(**inputs).logits}
 
 
+# What transformers raises where config.json is none of its own: it has no exception that all of these are.
+REFUSALS = (
+    OSError, ValueError, RuntimeError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError,
+    ImportError, StrictDataclassError, SafetensorError,
+)  # fmt: skip
+
+
+def cannot_load(path: Path, error: Exception) -> MctError:
+    """The error for a folder that transformers did not take, with its reason in one line."""
+    reason = " ".join(str(error).split())[:MOST_REASON] or type(error).__name__
+    return MctError(f"transformers cannot load {path}: {reason}", "check the folder with: mct models inspect")
+
+
 def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
     """The checkpoint's model in fp32 on the CPU, in evaluation mode; the bare trunk where mct knows more than it."""
     try:
@@ -69,11 +87,8 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
             local_files_only=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise MctError(
-            f"transformers cannot load {checkpoint.path}: {str(error).splitlines()[0]}",
-            "check the folder with: mct models inspect",
-        ) from error
+    except REFUSALS as error:
+        raise cannot_load(checkpoint.path, error) from error
     _check_complete(checkpoint, found["missing_keys"])
     assert isinstance(model, PreTrainedModel)
     model.train(False)

@@ -11,18 +11,32 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from msgspec import Struct
 from torch.nn import functional
 from transformers import PreTrainedModel
 
 from mct import MctError
 from mct.models.checkpoint import Checkpoint
-from mct.models.folders import read_json
+from mct.models.checkpoint_files import (
+    CONFIG,
+    MODULES,
+    SENTENCES,
+    SETFIT,
+    TRANSFORMER,
+    Module,
+    Sentences,
+    SetFit,
+    Transformer,
+    read_if_there,
+)
+from mct.models.declared import Count, read_json
 from mct.models.load import load_model
 from mct.models.setfit_head import LinearHead, read_head
+from mct.models.tensor_files import read_tensors
 
 Tensor = torch.Tensor
 
+# What version 5 of sentence-transformers called the modes, one switch each.
 OLD_MODES = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -40,6 +54,35 @@ ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
     "torch.nn.modules.activation.GELU": torch.nn.GELU,
     "torch.nn.modules.activation.Sigmoid": torch.nn.Sigmoid,
 }
+
+
+class StepConfig(Struct, frozen=True):
+    """A step's config.json, as far as every step may have it: which of a text's values it works on."""
+
+    module_input_name: str | None = None
+    module_output_name: str | None = None
+
+
+class PoolingConfig(StepConfig, frozen=True):
+    """Of a pooling: the mode or modes by name, or switches by the older names."""
+
+    pooling_mode: str | list[str] | None = None
+    pooling_mode_cls_token: bool = False
+    pooling_mode_max_tokens: bool = False
+    pooling_mode_mean_tokens: bool = False
+    pooling_mode_mean_sqrt_len_tokens: bool = False
+    pooling_mode_weightedmean_tokens: bool = False
+    pooling_mode_lasttoken: bool = False
+
+
+class DenseConfig(StepConfig, frozen=True):
+    """Of a dense layer."""
+
+    in_features: Count = 1
+    out_features: Count = 1
+    bias: bool = True
+    activation_function: str = "torch.nn.modules.activation.Tanh"
+    use_residual: bool = False
 
 
 class Pooling(torch.nn.Module):
@@ -129,8 +172,8 @@ def load_embedder(checkpoint: Checkpoint) -> Embedder:
 def load_with_head(checkpoint: Checkpoint) -> EmbedderWithHead:
     """A SetFit folder as a module in evaluation mode. MctError for a head that is no linear model."""
     embedder = load_embedder(checkpoint)
-    settings = checkpoint.path / "config_setfit.json"
-    if settings.is_file() and read_json(settings).get("normalize_embeddings"):
+    settings = read_if_there(checkpoint.path / SETFIT, SetFit)
+    if settings.normalize_embeddings:
         embedder.steps.append(Normalize())
     return EmbedderWithHead(embedder, _linear(read_head(checkpoint.path))).train(False)
 
@@ -141,70 +184,72 @@ def _linear(head: LinearHead) -> torch.nn.Linear:
     return layer
 
 
-def _modules_behind_the_trunk(folder: Path) -> list[Mapping[str, Any]]:
+def _modules_behind_the_trunk(folder: Path) -> list[Module]:
     """The rows of modules.json after the transformer, which must be first and in the folder itself."""
-    first, *rest = list[Mapping[str, Any]](read_json(folder / "modules.json"))
-    if _kind(first) != "Transformer" or first.get("path"):
-        raise _refused(folder, f"its first module is a {_kind(first)} in {first.get('path') or 'the folder'!r}")
-    return rest
+    modules = read_json(folder / MODULES, list[Module])
+    if not modules or _kind(modules[0]) != "Transformer" or modules[0].path:
+        first = f"{_kind(modules[0])} in {modules[0].path or 'the folder'!r}" if modules else "nothing"
+        raise _refused(folder, f"its first module is a {first}")
+    return modules[1:]
 
 
-def _kind(module: Mapping[str, Any]) -> str:
-    return str(module.get("type", "?")).rpartition(".")[2]
+def _kind(module: Module) -> str:
+    return module.type.rpartition(".")[2]
 
 
-def _load_step(folder: Path, module: Mapping[str, Any]) -> torch.nn.Module:
-    kind, path = _kind(module), PurePosixPath(str(module.get("path", "")))
+def _load_step(folder: Path, module: Module) -> torch.nn.Module:
+    kind, path = _kind(module), PurePosixPath(module.path)
     if kind not in _STEPS:
         raise _refused(folder, f"its module {kind} is not known here")
     if path.is_absolute() or ".." in path.parts:
         raise _refused(folder, f"its module {kind} lies outside the folder")
-    file = folder / path / "config.json"
-    config = read_json(file) if file.is_file() else {}
-    for name in ("module_input_name", "module_output_name"):
-        if config.get(name) not in (None, "sentence_embedding"):
-            raise _refused(folder, f"its module {kind} works on {config[name]!r}")
-    return _STEPS[kind](folder / path, config)
+    config_type, load_it = _STEPS[kind]
+    config = read_if_there(folder / path / CONFIG, config_type)
+    for name in (config.module_input_name, config.module_output_name):
+        if name not in (None, "sentence_embedding"):
+            raise _refused(folder, f"its module {kind} works on {name!r}")
+    return load_it(folder / path, config)
 
 
-def _load_pooling(folder: Path, config: Mapping[str, Any]) -> Pooling:
-    modes = config.get("pooling_mode") or [mode for key, mode in OLD_MODES.items() if config.get(key)] or "mean"
-    modes = (modes,) if isinstance(modes, str) else tuple(modes)
+def _load_pooling(folder: Path, config: PoolingConfig) -> Pooling:
+    modes = config.pooling_mode or [mode for key, mode in OLD_MODES.items() if getattr(config, key)] or "mean"
+    modes = [modes] if isinstance(modes, str) else modes
     if unknown := [mode for mode in modes if mode not in _POOL]:
         raise _refused(folder, f"its pooling {unknown[0]!r} is not known here")
-    return Pooling(modes)
+    return Pooling(tuple(modes))
 
 
-def _load_dense(folder: Path, config: Mapping[str, Any]) -> Dense:
-    activation = config.get("activation_function", "torch.nn.modules.activation.Tanh")
+def _load_dense(folder: Path, config: DenseConfig) -> Dense:
+    activation = config.activation_function
     if activation not in ACTIVATIONS:
         raise _refused(folder, f"its activation {activation!r} is not known here")
-    if config.get("use_residual"):
+    if config.use_residual:
         raise _refused(folder, "its dense layer has a residual connection")
     if not (folder / "model.safetensors").is_file():
         raise MctError(
             f"{folder} has no model.safetensors", "save the model again with sentence-transformers 3 or later"
         )
-    weights = load_file(folder / "model.safetensors")
-    width, narrow = int(config["in_features"]), int(config["out_features"])
-    linear = torch.nn.Linear(width, narrow, bias=bool(config.get("bias", True)))
-    try:
-        linear.load_state_dict({name.removeprefix("linear."): value.float() for name, value in weights.items()})
-    except RuntimeError as error:
-        raise _refused(folder, "its weights are not those of the dense layer in its config.json") from error
+    weights = {
+        name.removeprefix("linear."): value for name, value in read_tensors(folder / "model.safetensors").items()
+    }
+    shape = (config.out_features, config.in_features)
+    wanted = {"weight": shape} | ({"bias": shape[:1]} if config.bias else {})
+    if {name: tuple(value.shape) for name, value in weights.items()} != wanted:
+        raise _refused(folder, "its weights are not those of the dense layer in its config.json")
+    linear = torch.nn.Linear(config.in_features, config.out_features, bias=config.bias)
+    linear.load_state_dict({name: value.float() for name, value in weights.items()})
     return Dense(linear, ACTIVATIONS[activation]())
 
 
 def _check_text(folder: Path) -> None:
     """Refuse what changes the text before its tokenizer sees it: silently left out, every vector would be another."""
-    transformer, settings = folder / "sentence_bert_config.json", folder / "config_sentence_transformers.json"
-    config = read_json(transformer) if transformer.is_file() else {}
-    if config.get("transformer_task", "feature-extraction") != "feature-extraction":
-        raise _refused(folder, f"its transformer does {config['transformer_task']}")
-    if config.get("do_lower_case") and '"lowercase":true' not in _squeezed(folder / "tokenizer.json"):
+    transformer = read_if_there(folder / TRANSFORMER, Transformer)
+    if transformer.transformer_task != "feature-extraction":
+        raise _refused(folder, f"its transformer does {transformer.transformer_task}")
+    if transformer.do_lower_case and '"lowercase":true' not in _squeezed(folder / "tokenizer.json"):
         raise _refused(folder, "its texts are lower-cased outside its tokenizer (do_lower_case)")
-    prompts = read_json(settings) if settings.is_file() else {}
-    if name := prompts.get("default_prompt_name"):
+    sentences = read_if_there(folder / SENTENCES, Sentences)
+    if name := sentences.default_prompt_name:
         raise MctError(
             f"{folder} puts its prompt {name!r} before every text, which no other program would do",
             "set default_prompt_name to null in config_sentence_transformers.json, and write the prompt into the texts",
@@ -256,8 +301,8 @@ _POOL: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "lasttoken": _last,
 }
 
-_STEPS: Mapping[str, Callable[[Path, Mapping[str, Any]], torch.nn.Module]] = {
-    "Pooling": _load_pooling,
-    "Dense": _load_dense,
-    "Normalize": lambda folder, config: Normalize(),
+_STEPS: Mapping[str, tuple[type[StepConfig], Callable[[Path, Any], torch.nn.Module]]] = {
+    "Pooling": (PoolingConfig, _load_pooling),
+    "Dense": (DenseConfig, _load_dense),
+    "Normalize": (StepConfig, lambda folder, config: Normalize()),
 }

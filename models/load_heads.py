@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from transformers import PreTrainedModel
 
 from mct import MctError
-from mct.models.checkpoint import HEADS, Checkpoint
+from mct.models.checkpoint import HEADS_WEIGHTS as WEIGHTS
+from mct.models.checkpoint import Checkpoint
+from mct.models.checkpoint_files import HEADS
 from mct.models.folders import write_bytes_atomically, write_json
 from mct.models.load import load_model
 from mct.models.task_heads import SUFFIX
 from mct.models.tasks import Head
-
-WEIGHTS = "heads.safetensors"
+from mct.models.tensor_files import read_tensors
 
 
 class Heads(torch.nn.Module):
@@ -58,10 +58,7 @@ def save_heads(folder: Path, heads: Sequence[Head], layers: Mapping[str, torch.n
 
 
 def _layers(folder: Path, heads: Sequence[Head], width: int) -> list[torch.nn.Linear]:
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (FileNotFoundError, SafetensorError) as error:
-        raise MctError(f"{folder / WEIGHTS} is missing or damaged", "write it with mct's own trainer") from error
+    weights = read_tensors(folder / WEIGHTS)
     return [_layer(folder, head, weights, width) for head in heads]
 
 

@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct import MctError
-from mct.models.folders import read_json
+from mct.models.checkpoint_files import SETFIT, SetFit, distinct, read_if_there
 
 HEAD = "model_head.pkl"
-SETTINGS = "config_setfit.json"
 
 # What a name in the pickle stands for. numpy moved its core in version 2.
 _MODEL, _WRAPPER, _ARRAY, _DTYPE, _REBUILD, _SCALAR = "model", "wrapper", "ndarray", "dtype", "rebuild", "scalar"
@@ -53,7 +52,8 @@ _PLAIN = (
 
 # What Python's own reader and numpy raise on bytes that are no such pickle (SystemError: a text of no characters).
 _DAMAGE = (
-    KeyError, ValueError, TypeError, IndexError, AttributeError, EOFError, ArithmeticError, SystemError, struct.error
+    KeyError, ValueError, TypeError, IndexError, AttributeError, EOFError, ArithmeticError, SystemError, struct.error,
+    RecursionError,
 )  # fmt: skip
 
 
@@ -89,18 +89,18 @@ def read_labels(folder: Path) -> tuple[str, ...]:
 
 def _labels(folder: Path, classes: list[Any]) -> tuple[str, ...]:
     """The head's classes; where they are numbers and SetFit's settings name the labels, these names."""
-    settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
-    names = settings.get("labels")
-    if names and all(isinstance(each, int) for each in classes):
-        return tuple(str(names[each]) for each in classes)
-    return tuple(str(each) for each in classes)
+    settings = read_if_there(folder / SETFIT, SetFit)
+    if settings.labels and all(isinstance(each, int) for each in classes):
+        names = dict(enumerate(settings.labels))
+        classes = [names[each] for each in classes]
+    return distinct([str(each) for each in classes], str(folder / HEAD))
 
 
 def _as_layer(weight: NDArray[np.float32], bias: NDArray[np.float32], labels: tuple[str, ...]) -> LinearHead:
     bias = np.broadcast_to(bias, weight.shape[:1])  # without an intercept scikit-learn keeps a single 0
     if len(labels) == 2 and len(weight) == 1:
         weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
-    if weight.ndim != 2 or len(weight) != len(labels) or not np.isfinite(weight).all():
+    if weight.ndim != 2 or len(weight) != len(labels) or not np.isfinite(weight).all() or not np.isfinite(bias).all():
         raise ValueError(f"{weight.shape} for {len(labels)} labels")
     return LinearHead(np.ascontiguousarray(weight), np.ascontiguousarray(bias), labels)
 

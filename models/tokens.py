@@ -12,6 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from mct import MctError
 
+FILE = "tokenizer.json"
 WORD = re.compile(r"\S+")
 
 
@@ -53,16 +54,33 @@ class Tokenize:
 
 
 def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
-    """The folder's tokenizer, truncating to `max_tokens`. MctError where there is no tokenizer.json."""
-    path = folder / "tokenizer.json"
+    """The folder's tokenizer, truncating to `max_tokens`. MctError where there is none that can be read."""
+    path = folder / FILE
     if not path.is_file():
         raise MctError(
-            f"{folder} has no tokenizer.json", "save the fast tokenizer beside the model (tokenizer.save_pretrained)"
+            f"{folder} has no {FILE}", "save the fast tokenizer beside the model (tokenizer.save_pretrained)"
         )
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        tokenizer.encode_batch(["a", ("a", "b")])  # what its templates name is looked up only now
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":  # the library's own two
+            raise
+        raise MctError(f"tokenizers cannot read {path}: {error}", "save it again: tokenizer.save_pretrained") from error
     return Tokenize(tokenizer)
+
+
+def check_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None) -> None:
+    """MctError where the folder's tokenizer cannot be read, or gives ids that a model of `vocabulary` does not have."""
+    tokenize = open_tokenizer(folder, max_tokens)
+    highest = max(tokenize.tokenizer.get_vocab().values(), default=0)
+    if vocabulary is not None and highest >= vocabulary:
+        raise MctError(
+            f"{folder}: the tokenizer gives ids up to {highest}, the model has {vocabulary} embeddings",
+            "tokenizer and weights must come from the same model",
+        )
 
 
 def _first_tokens(text: str, encoding: Encoding) -> list[int]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from mct.bench.compare import Limits
 from mct.bench.duel import Duel, run_duel
-from mct.models.folders import read_json, write_atomically, write_json
+from mct.models.declared import read_object
+from mct.models.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
 from mct.targets.target import find_target
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--same", type=int, default=40)
     parser.add_argument("--slower", type=int, default=20)
     wanted = vars(parser.parse_args())
-    found = read_json(FOUND) if FOUND.is_file() else {"machine": probe_machine().cpu, "same": [], "slower": []}
+    found = read_object(FOUND) if FOUND.is_file() else {"machine": probe_machine().cpu, "same": [], "slower": []}
     data = _few_rows()
     for number in range(max(wanted.values())):
         for series in [name for name in SERIES if len(found[name]) <= number < wanted[name]]:

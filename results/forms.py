@@ -15,7 +15,7 @@ from mct import MctError
 from mct.compress.artifact import MANIFEST, read_artifact
 from mct.compress.plan import make_plan, supported
 from mct.models.checkpoint import inspect
-from mct.models.folders import read_json
+from mct.models.declared import read_object
 
 ROOT = Path(__file__).resolve().parents[1]
 MCT = (sys.executable, "-m", "mct.cli")
@@ -87,7 +87,7 @@ def measure(job: Job) -> list[dict[str, Any]]:
         done = _run([*command, "--max-seconds", job.max_seconds, "--json", result])
         if done.returncode not in JUDGED:
             raise SystemExit(f"mct bench of {job.checkpoint} ended with exit code {done.returncode}")
-    found = read_json(ROOT / result)
+    found = read_object(ROOT / result)
     return [_row(job, entry, entry["artifact"] == found["baseline"]) for entry in found["artifacts"]]
 
 

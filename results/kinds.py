@@ -16,7 +16,8 @@ from typing import Any
 
 from forms import ROOT, Job, line, make, measure, metric_cell, metrics_of, number, p95_cell
 
-from mct.models.folders import read_json, write_atomically, write_json
+from mct.models.declared import read_object
+from mct.models.folders import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINTS = Path(".cache/checkpoints")
@@ -88,7 +89,7 @@ def say(started: float, share: float, stage: str) -> None:
 def write_found() -> None:
     """kinds.json and kinds.md from every case that was measured."""
     files = {case.name: ROOT / WORK / case.name / "found.json" for case in CASES}
-    found = {name: read_json(file) for name, file in files.items() if file.is_file()}
+    found = {name: read_object(file) for name, file in files.items() if file.is_file()}
     write_json(HERE / "kinds.json", found)
     sections = [section(case, found[case.name]) for case in CASES if case.name in found]
     write_atomically(HERE / "kinds.md", "\n".join(["# Every kind of encoder on real data", "", EXPLAINED, *sections]))
@@ -122,7 +123,7 @@ def _cells(row: dict[str, Any], metrics: list[str]) -> tuple[str, ...]:
 
 def _about(case: Case, row: dict[str, Any]) -> str:
     """What the original scored when it was made, and where this was measured."""
-    recipe = read_json(ROOT / CHECKPOINTS / case.name / "recipe.json")
+    recipe = read_object(ROOT / CHECKPOINTS / case.name / "recipe.json")
     scores = ", ".join(f"{name} {value:.4f}" for name, value in recipe["test"].items())
     return f"The original on {recipe['rows']['test']:,} test rows: {scores}. {row['cpu']}, {row['threads']} threads."
 

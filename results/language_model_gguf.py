@@ -28,7 +28,8 @@ from mct.compress.passes import Material, Product
 from mct.compress.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
 from mct.models.checkpoint import Checkpoint, inspect
 from mct.models.datasets import Dataset, read_dataset
-from mct.models.folders import read_json, write_json
+from mct.models.declared import read_object
+from mct.models.folders import write_json
 from mct.models.tasks import find_task
 from mct.models.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("--only", choices=MODELS, action="append", help="one of the models; both without it")
     parser.add_argument("--table", action="store_true", help="measure nothing, print the table of what there is")
     asked = parser.parse_args()
-    found = read_json(RESULT)["models"] if RESULT.is_file() else {}
+    found = read_object(RESULT)["models"] if RESULT.is_file() else {}
     if not asked.table:
         found |= measure_all(asked.only or list(MODELS), found)
     print(table(found))

@@ -18,7 +18,8 @@ from typing import Any
 from mct.compress.plan import supported
 from mct.compress.table import PASSES
 from mct.models.checkpoint import inspect
-from mct.models.folders import read_json, write_atomically, write_json
+from mct.models.declared import read_object
+from mct.models.folders import write_atomically, write_json
 from mct.models.manga_intents import generate
 from mct.models.tasks import find_task
 
@@ -42,12 +43,12 @@ def main() -> None:
     wanted = parser.parse_args().only
     from support_checkpoints import CHECKPOINTS
 
-    found = read_json(FOUND) if FOUND.is_file() else {}
+    found = read_object(FOUND) if FOUND.is_file() else {}
     for name in CHECKPOINTS:
         if wanted in name:
             found[name] = check(name)
             write_json(FOUND, {key: found[key] for key in CHECKPOINTS if key in found})
-    write_atomically(HERE / "support.md", markdown(read_json(FOUND)))
+    write_atomically(HERE / "support.md", markdown(read_object(FOUND)))
 
 
 def check(name: str) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.models.folders import read_json, write_json
+from mct.models.declared import read_object
+from mct.models.folders import write_json
 from mct.models.tables import pip_line
 from mct.targets.machine import probe_machine
 
@@ -131,7 +132,7 @@ def _read(path: Path) -> MachineLimit | None:
     if not path.is_file():
         return None
     try:
-        return MachineLimit(**read_json(path)["limit"])
+        return MachineLimit(**read_object(path)["limit"])
     except (MctError, KeyError, TypeError):
         return None
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from mct.models import checkpoint
-from mct.models.folders import read_json
+from mct.models.checkpoint_files import pad_id
 from mct.models.load import load_module, outputs_of
 from mct.models.tokens import Tokens
 from mct.targets.batches import padded
@@ -20,13 +20,13 @@ def open_session(executable: Executable, threads: int) -> Session:
     """Load the checkpoint and answer on `threads` threads (a setting of the whole process, as torch has it)."""
     module = load_module(checkpoint.inspect(executable.folder))
     torch.set_num_threads(threads)
-    pad_id = int(read_json(executable.folder / "config.json").get("pad_token_id") or 0)
+    fill = pad_id(executable.folder)
     heart = module.model
     assert isinstance(heart, PreTrainedModel)
     names = input_names(heart)
 
     def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
-        inputs = {name: torch.from_numpy(array) for name, array in padded(batch, names, pad_id).items()}
+        inputs = {name: torch.from_numpy(array) for name, array in padded(batch, names, fill).items()}
         return {name: value.numpy() for name, value in outputs_of(module, inputs).items()}
 
     return infer

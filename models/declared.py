@@ -1,0 +1,129 @@
+"""The one door for files that others wrote: JSON, JSON Lines and TOML, read as declared types.
+
+What a file must look like is the type it is read as (a msgspec Struct, a dataclass, a dict of them), in the room that
+reads it. Whatever is not so becomes one line: the file, the place in it, what stands there and what should. The door is
+stricter than the parsers behind it: numbers are finite, names are not given twice (two readers would see two things),
+and nothing is opened but a regular file, so that a pipe cannot make us wait.
+"""
+
+import json
+import math
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from mct import MctError
+
+T = TypeVar("T")
+
+HINT = "the file is damaged, or not what it is named for"
+
+# Ranges that many files share. Everything that counts tokens, layers or rows fits 31 bits.
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Index = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Name = Annotated[str, Meta(min_length=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Amount = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+_IN_WORDS = {
+    "array": "a list", "object": "an object", "str": "a text", "int": "a whole number", "float": "a number",
+    "bool": "true or false", "null": "null",
+}  # fmt: skip
+_WRONG_TYPE = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<found>\w+)`")
+_PLACE = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`(?P<place>[^`]+)`)?", re.DOTALL)
+
+
+def read_json(path: Path, kind: type[T], hint: str = HINT) -> T:
+    """A JSON file as `kind`. MctError where it is missing, no JSON, or not of that type."""
+    return parse_json(read_bytes(path, hint), kind, str(path), hint)
+
+
+def read_object(path: Path, hint: str = HINT) -> dict[str, Any]:
+    """A JSON file that holds an object, whatever its fields."""
+    return read_json(path, dict[str, Any], hint)
+
+
+def read_toml(path: Path, kind: type[T], hint: str = HINT) -> T:
+    """A TOML file as `kind`. MctError where it is missing, no TOML, or not of that type."""
+    try:
+        value = tomllib.loads(read_bytes(path, hint).decode(), parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise MctError(f"{path} is not valid TOML: {error}", hint) from error
+    return declared(value, kind, str(path), hint)
+
+
+def parse_json(content: bytes, kind: type[T], place: str, hint: str = HINT) -> T:
+    """JSON text as `kind`; `place` says in a refusal where it stands."""
+    try:
+        value = msgspec.json.decode(content, type=kind)
+        _NAMES.decode(content.decode())  # msgspec keeps the last of two equal names and skips what nobody asked for
+    except msgspec.ValidationError as error:
+        raise _refusal(error, place, hint) from error
+    except (ValueError, RecursionError) as error:
+        raise MctError(f"{place} is not readable as JSON: {error}", hint) from error
+    return value
+
+
+def declared(value: Any, kind: type[T], place: str, hint: str = HINT) -> T:
+    """Plain values as `kind`; `place` says in a refusal where they stand."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(error, place, hint) from error
+
+
+def read_bytes(path: Path, hint: str = HINT) -> bytes:
+    """What a regular file holds. MctError for anything else under that name."""
+    require_file(path, hint)
+    return path.read_bytes()
+
+
+def require_file(path: Path, hint: str = HINT) -> None:
+    """MctError unless there is a regular file (or a link to one): opening a pipe or a device could wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MctError(f"{path} does not exist", hint) from error
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long or with a NUL, links in a circle
+        raise MctError(f"{str(path)!r} cannot be a file: {error}", hint) from error
+    if stat.S_ISDIR(mode):
+        raise MctError(f"{path} is a folder, not a file", hint)
+    if not stat.S_ISREG(mode):
+        raise MctError(f"{path} is a pipe, a socket or a device, not a file", hint)
+
+
+def _refusal(error: msgspec.ValidationError, place: str, hint: str) -> MctError:
+    """msgspec's message ("Expected `int`, got `str` - at `$.threads`") in the words of ours."""
+    parts = _PLACE.fullmatch(str(error))
+    assert parts is not None
+    where = f"`{parts['place'] or '$'}`" if not parts["key"] else f"a name in `{parts['place']}`"
+    if wrong := _WRONG_TYPE.fullmatch(parts["reason"]):
+        wanted = " or ".join(_IN_WORDS.get(each, each) for each in wrong["wanted"].split(" | "))
+        return MctError(f"{place}: {where} is {_IN_WORDS.get(wrong['found'], wrong['found'])}, expected {wanted}", hint)
+    return MctError(f"{place}: {where}: {parts['reason']}", hint)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} stands twice in one object")
+    return found
+
+
+_NAMES = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite)
