@@ -28,7 +28,8 @@ from huggingface_hub.utils import logging
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from mct import MctError
-from mct.models.folders import read_json
+from mct.models.checkpoint_files import Shards
+from mct.models.declared import read_json, read_object
 
 WANTED = re.compile(r"(\d+_\w+/)?([^/]+\.(safetensors|json|txt|model|jinja)|model_head\.pkl)")
 WEIGHTS = ".safetensors"
@@ -72,7 +73,7 @@ def _cached(name: str, revision: str) -> Path | None:
         folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    shards = [set(read_json(index)["weight_map"].values()) for index in folder.glob(f"*{WEIGHTS}.index.json")]
+    shards = [set(read_json(index, Shards).weight_map.values()) for index in folder.glob(f"*{WEIGHTS}.index.json")]
     there = {file.name for file in folder.glob(f"*{WEIGHTS}")}
     return folder if there and all(there >= shard for shard in shards) else None
 
@@ -87,7 +88,7 @@ def _require_weights(name: str, files: Iterable[str]) -> None:
 
 def _refuse_code(name: str, folder: Path) -> None:
     for file in OF_CODE:
-        if (folder / file).is_file() and "auto_map" in read_json(folder / file):
+        if (folder / file).is_file() and "auto_map" in read_object(folder / file):
             raise MctError(
                 f"{name} wants code of its own to be run (auto_map in {file}), which mct never does",
                 "take a model of an architecture that transformers itself has",
