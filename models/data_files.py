@@ -4,16 +4,18 @@ import csv
 import gzip
 import hashlib
 import io
-import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mct import MctError
+from mct.models.declared import parse_json, read_bytes
 
 Row = Mapping[str, Any]
 KINDS = (".jsonl", ".jsonl.gz", ".csv")
+HINT = "give a .jsonl, .jsonl.gz or .csv file"
 
 
 @dataclass(frozen=True)
@@ -29,49 +31,60 @@ def read_data_file(path: Path, renames: Mapping[str, str]) -> DataFile:
 
     MctError, naming file and line, where it is missing, cut off or of another kind.
     """
-    raw = _read_bytes(path)
-    rows = tuple(_rename(row, renames) for row in _parse(path, raw))
-    return DataFile(rows, hashlib.sha256(raw).hexdigest())
+    content = _unpacked(path, read_bytes(path, HINT))
+    rows = tuple(_rename(row, renames) for row in _parse(path, content))
+    return DataFile(rows, hashlib.sha256(content).hexdigest())
 
 
-def _read_bytes(path: Path) -> bytes:
+def _unpacked(path: Path, content: bytes) -> bytes:
     try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except FileNotFoundError as error:
-        raise MctError(f"data file {path} does not exist", "give a .jsonl, .jsonl.gz or .csv file") from error
-    except IsADirectoryError as error:
-        raise MctError(f"{path} is a folder, not a data file", "give a .jsonl, .jsonl.gz or .csv file") from error
-    except (gzip.BadGzipFile, EOFError) as error:
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise MctError(f"{path} is not a complete gzip file", "it may have been cut off: copy it again") from error
 
 
-def _parse(path: Path, raw: bytes) -> Iterator[Row]:
+def _parse(path: Path, content: bytes) -> Iterator[Row]:
     try:
-        text = raw.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MctError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
     kind = path.name.removesuffix(".gz").rpartition(".")[2].lower()
     if kind == "csv":
-        yield from csv.DictReader(io.StringIO(text))
-        return
-    if kind not in {"jsonl", "json", "ndjson"}:
-        raise MctError(f"{path} has an unknown kind of data file", "give a .jsonl, .jsonl.gz or .csv file")
+        return _parse_csv(path, text)
+    if kind in {"jsonl", "json", "ndjson"}:
+        return _parse_lines(path, text)
+    raise MctError(f"{path} has an unknown kind of data file", HINT)
+
+
+def _parse_lines(path: Path, text: str) -> Iterator[Row]:
+    """One JSON object a line."""
+    hint = 'one object per line, like {"text": "…", "label": "…"}'
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            yield _parse_line(path, number, line)
+            yield parse_json(line.encode(), dict[str, Any], f"{path} line {number}", hint)
 
 
-def _parse_line(path: Path, number: int, line: str) -> Row:
+def _parse_csv(path: Path, text: str) -> Iterator[Row]:
+    """One row a line, the first naming the columns."""
+    if "\0" in text:
+        raise MctError(f"{path} is no CSV text: it holds NUL bytes", "save it as UTF-8")
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise MctError(f"{path} line {number} is not JSON: {error.msg}", "one JSON object per line") from error
-    if not isinstance(row, dict):
+        names = next(lines, [])
+        if len(set(names)) < len(names):
+            raise MctError(f"{path} names a column twice in its header: {', '.join(names)}", "rename one of them")
+        for cells in filter(None, lines):
+            if len(cells) != len(names):
+                raise MctError(
+                    f"{path} line {lines.line_num} has {len(cells)} cells, its header {len(names)}",
+                    'a text with a comma stands in "quotes"',
+                )
+            yield dict(zip(names, cells, strict=True))
+    except csv.Error as error:
         raise MctError(
-            f"{path} line {number} is not a JSON object", 'one object per line, like {"text": "…", "label": "…"}'
-        )
-    return row
+            f"{path} line {lines.line_num} is not CSV: {error}",
+            "a quote that is not closed looks like this; really long texts go into .jsonl",
+        ) from error
 
 
 def _rename(row: Row, renames: Mapping[str, str]) -> Row:

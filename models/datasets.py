@@ -14,8 +14,16 @@ from typing import Any
 
 from mct import MctError
 from mct.models.data_files import KINDS, DataFile, Row, read_data_file
+from mct.models.declared import Name, is_declared
 from mct.models.examples import Example, find_kind
+from mct.models.inside import check_beside
 from mct.models.tasks import Head, Task, find_task
+
+Form = tuple[str, Callable[[Any, Row], bool]]
+
+# A label may be written as a number.
+_LABEL_TYPE = Name | int
+_LABELS_TYPE = list[Name | int]
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,10 @@ def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> 
             f"{path} names documents by 'doc_id', and there are none beside it",
             f"put their texts there, with doc_id and doc, as one of: {names}",
         )
+    check_beside(source)
     documents = read_data_file(source, renames)
-    texts = {str(row.get("doc_id", row.get("id"))): row.get("doc") for row in documents.rows}
-    rows = tuple(row if "doc" in row else {**row, "doc": texts.get(str(row.get("doc_id")))} for row in found.rows)
+    texts = _texts(source, documents)
+    rows = tuple(row if "doc" in row else {**row, "doc": texts.get(_id(row, "doc_id"))} for row in found.rows)
     for number, row in enumerate(rows, start=1):
         if row["doc"] in (None, ""):
             raise MctError(
@@ -69,6 +78,21 @@ def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> 
                 f"its rows need doc_id (or id) and doc; name a column, like --field doc=NAME: {_fields(documents)}",
             )
     return DataFile(rows, hashlib.sha256(f"{found.sha256} {documents.sha256}".encode()).hexdigest())
+
+
+def _texts(source: Path, documents: DataFile) -> dict[str, Any]:
+    """Each document's text by its id. MctError where two texts go by one."""
+    texts: dict[str, Any] = {}
+    for number, row in enumerate(documents.rows, start=1):
+        name = _id(row, "doc_id" if "doc_id" in row else "id")
+        if name and texts.setdefault(name, row.get("doc")) != row.get("doc"):
+            raise MctError(f"{source} row {number}: document {name!r} has another text before", "give each its own id")
+    return texts
+
+
+def _id(row: Row, field: str) -> str:
+    """The row's id, as CSV and JSON write the same one; "" where it has none."""
+    return str(row[field]) if is_declared(row.get(field), _LABEL_TYPE) else ""
 
 
 def _fields(found: DataFile) -> str:
@@ -116,9 +140,7 @@ def _check_head(place: str, row: Row, head: Head) -> None:
             f"{place} has no {head.name!r}, which a head of the model answers",
             f"name the column, like --field {head.name}=NAME",
         )
-    wanted, is_so = _HEAD_FORMS[head.kind]
-    if not is_so(row[head.name], row):
-        raise MctError(f"{place}: {head.name!r} is not {wanted}", f"it is {str(row[head.name])[:60]!r}")
+    _check_form(place, row, head.name, _HEAD_FORMS[head.kind])
 
 
 def _check_fields(path: Path, number: int, row: Row, task: Task) -> None:
@@ -128,29 +150,39 @@ def _check_fields(path: Path, number: int, row: Row, task: Task) -> None:
             raise MctError(
                 f"{path} row {number} has no {field!r} (it has {has})", f"name the column, like --field {field}=NAME"
             )
-        wanted, is_so = _FORMS.get(field, _TEXT)
-        if not is_so(row[field], row):
-            raise MctError(f"{path} row {number}: {field!r} is not {wanted}", f"it is {str(row[field])[:60]!r}")
+        _check_form(f"{path} row {number}", row, field, _FORMS.get(field, _TEXT))
+    for field in task.optional:
+        if row.get(field) not in (None, ""):
+            _check_form(f"{path} row {number}", row, field, _FORMS.get(field, _TEXT))
+
+
+def _check_form(place: str, row: Row, field: str, form: Form) -> None:
+    wanted, is_so = form
+    if not is_so(row[field], row):
+        raise MctError(f"{place}: {field!r} is not {wanted}", f"it is {str(row[field])[:60]!r}")
 
 
 def _is_number(value: Any, row: Row) -> bool:
+    """A number, or a text that is one, as CSV has it."""
     try:
-        return math.isfinite(float(value))
-    except (TypeError, ValueError):
+        return not isinstance(value, bool) and math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
         return False
+
+
+def _are_labels(value: Any, row: Row) -> bool:
+    return is_declared(value, _LABELS_TYPE) and len({str(label) for label in value}) == len(value)
 
 
 def _has_a_tag_for_each_word(value: Any, row: Row) -> bool:
     tags = value.split() if isinstance(value, str) else value
-    return isinstance(tags, list) and len(tags) == len(str(row.get("text", "")).split())
+    return is_declared(tags, list[Name]) and len(tags) == len(str(row.get("text", "")).split())
 
-
-Form = tuple[str, Callable[[Any, Row], bool]]
 
 # What a field has to look like: in words, and as a check of its value in its row.
 _TEXT: Form = ("a text", lambda value, row: isinstance(value, str))
-_LABEL: Form = ("one label", lambda value, row: isinstance(value, str | int | float))
-_LABELS: Form = ("a list of labels (CSV cannot hold one)", lambda value, row: isinstance(value, list))
+_LABEL: Form = ("one label", lambda value, row: is_declared(value, _LABEL_TYPE))
+_LABELS: Form = ("a list of labels, each once (CSV cannot hold one)", _are_labels)
 _TAGS: Form = ("one tag for each word of the text", _has_a_tag_for_each_word)
 _FORMS = {"label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": ("a number", _is_number)}
 _HEAD_FORMS = {"label": _LABEL, "labels": _LABELS, "tags": _TAGS}

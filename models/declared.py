@@ -79,6 +79,15 @@ def declared(value: Any, kind: type[T], place: str, hint: str = HINT) -> T:
         raise _refusal(error, place, hint) from error
 
 
+def is_declared(value: Any, kind: Any) -> bool:
+    """Whether a plain value is of the type `kind`."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def read_bytes(path: Path, hint: str = HINT) -> bytes:
     """What a regular file holds. MctError for anything else under that name."""
     require_file(path, hint)

@@ -25,8 +25,9 @@ class Head:
 class Task:
     """One task kind. `metric` is the headline score, higher is better.
 
-    `inputs` are the columns that ask, `fields` those and the ones that say what is right. `head` is the kind of its one
-    head, "" where it has none or several; `kind` names the file that knows the rest.
+    `inputs` are the columns that ask, `fields` those and the ones that say what is right, `optional` those that a row
+    may have as well. `head` is the kind of its one head, "" where it has none or several; `kind` names the file that
+    knows the rest.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Task:
     metric: str
     kind: str
     head: str = ""
+    optional: tuple[str, ...] = ()
 
 
 _TEXT = ("text",)
@@ -50,7 +52,7 @@ TASKS = (
     Task("embedding-head", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.task_label:KIND", "label"),
     Task("pair-scoring", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.task_pairs:KIND"),
     Task("reward", _PREFERENCE, _PREFERENCE, "preference_accuracy", "mct.models.task_reward:KIND"),
-    Task("causal-lm", _TEXT, _TEXT, "next_token_accuracy", "mct.models.task_text:KIND"),
+    Task("causal-lm", _TEXT, _TEXT, "next_token_accuracy", "mct.models.task_text:KIND", optional=("prompt",)),
 )
 
 

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,9 @@ def test_documents_named_by_id_are_looked_up_beside_the_data(tmp_path: Path) -> 
         ([{"doc_id": 8, "doc": "One Piece"}], "row 1: docs.jsonl has no text for document 7"),
         ([{"doc_id": 7, "title": "Naruto"}], "row 1: docs.jsonl has no text for document 7"),
         ([], "has no text"),
+        ([{"doc": "without an id"}], "has no text"),
+        ([{"doc_id": 7, "doc": "Naruto"}, {"doc_id": "7", "doc": "Bleach"}], "row 2: document '7' has another text"),
+        ([{"doc_id": 7, "doc": 5}], "'doc' is not a text"),
     ],
 )
 def test_documents_that_cannot_be_found(tmp_path: Path, documents: list[dict[str, object]] | None, says: str) -> None:
@@ -70,8 +75,22 @@ def test_documents_that_cannot_be_found(tmp_path: Path, documents: list[dict[str
     [
         ("rows.jsonl", "", "no rows"),
         ("rows.csv", "text,label\n", "no rows"),
-        ("rows.jsonl", '{"text": "a", "label": "b"}\nnot json\n', "line 2 is not JSON"),
-        ("rows.jsonl", '["a"]\n', "not a JSON object"),
+        ("rows.jsonl", '{"text": "a", "label": "b"}\nnot json\n', "line 2 is not readable as JSON"),
+        ("rows.jsonl", '["a"]\n', "line 1: `.` is a list, expected an object"),
+        ("rows.jsonl", '{"text": "a", "text": "b", "label": "c"}\n', "the name 'text' stands twice"),
+        ("rows.jsonl", '{"text": "a", "label": NaN}\n', "line 1 is not readable as JSON"),
+        ("rows.jsonl", '{"text": "\\ud800", "label": "a"}\n', "line 1 is not readable as JSON"),
+        ("rows.jsonl", "[" * 100_000 + "\n", "line 1"),
+        ("rows.jsonl", '{"text": ' + "[" * 100_000 + "\n", "line 1"),
+        ("rows.jsonl", '{"text": "a", "label": 1' + "0" * 5000 + "}\n", "line 1"),
+        ("rows.csv", "text,text\na,b\n", "a column twice"),
+        ("rows.csv", "text,label\na,b,c\n", "line 2 has 3 cells, its header 2"),
+        ("rows.csv", "text,label\na\n", "line 2 has 1 cells, its header 2"),
+        ("rows.csv", 'text,label\n"a,b\nc,d\n', "not CSV: unexpected end of data"),
+        ("rows.csv", 'text,label\n"a"b,c\n', "line 2 is not CSV"),
+        ("rows.csv", "text,label\na\rb,c\n", "line 2 has 1 cells"),
+        ("rows.csv", f"text,label\n{'a' * 131_073},b\n", "line 2 is not CSV: field larger than field limit"),
+        ("rows.csv", "text,label\na\0,b\n", "NUL bytes"),
         ("rows.jsonl", '{"text": "a"}\n', "no 'label'"),
         ("rows.csv", "utterance,label\nhello,other\n", "no 'text'"),
         ("rows.parquet", "PAR1", "unknown kind"),
@@ -90,6 +109,16 @@ def test_faults_are_named(tmp_path: Path, name: str, content: str, says: str) ->
         ("multi-label-classification", {"text": "a", "labels": "price"}, "'labels' is not a list"),
         ("token-classification", {"text": "two words", "slots": ["O"]}, "'slots' is not one tag for each word"),
         ("pair-scoring", {"query": "a", "doc": "b", "grade": "good"}, "'grade' is not a number"),
+        ("pair-scoring", {"query": "a", "doc": "b", "grade": "nan"}, "'grade' is not a number"),
+        ("pair-scoring", {"query": "a", "doc": "b", "grade": True}, "'grade' is not a number"),
+        ("pair-scoring", {"query": "a", "doc": "b", "grade": 10**400}, "'grade' is not a number"),
+        ("pair-scoring", {"query": "a", "doc": ["b"], "grade": 1}, "'doc' is not a text"),
+        ("sequence-classification", {"text": "a", "label": True}, "'label' is not one label"),
+        ("sequence-classification", {"text": "a", "label": ["b"]}, "'label' is not one label"),
+        ("multi-label-classification", {"text": "a", "labels": ["b", "b"]}, "'labels' is not a list of labels"),
+        ("multi-label-classification", {"text": "a", "labels": ["b", {}]}, "'labels' is not a list of labels"),
+        ("token-classification", {"text": "two words", "slots": ["O", 5]}, "'slots' is not one tag for each word"),
+        ("causal-lm", {"text": "a", "prompt": 5}, "'prompt' is not a text"),
         ("reward", {"prompt": "a", "chosen": "b"}, "no 'rejected'"),
     ],
 )
@@ -103,6 +132,39 @@ def test_rows_of_one_query_are_one_example(tmp_path: Path) -> None:
     dataset = read_dataset(write(tmp_path / "rows.jsonl", jsonl(rows)), find_task("pair-scoring"))
     (example,) = read_examples(dataset, "pair-scoring", ())
     assert (example.request, example.truth) == ({"query": "ninja", "docs": ["a", "b"]}, [0.0, 2.0])
+
+
+def test_a_row_without_an_id_does_not_find_the_document_without_one(tmp_path: Path) -> None:
+    graded = write(tmp_path / "test.jsonl", jsonl([{"query": "ninja", "doc_id": None, "grade": 2}]))
+    write(tmp_path / "docs.jsonl", jsonl([{"title": "?", "doc": "nobody's"}]))
+    with pytest.raises(MctError, match="no text for document None"):
+        read_dataset(graded, find_task("pair-scoring"))
+
+
+def test_documents_are_not_read_through_a_link_that_leads_elsewhere(tmp_path: Path) -> None:
+    secret = write(tmp_path / "secret.jsonl", jsonl([{"doc_id": 7, "doc": "the key to everything"}]))
+    (tmp_path / "data").mkdir()
+    graded = write(tmp_path / "data" / "test.jsonl", jsonl([{"query": "ninja", "doc_id": 7, "grade": 2}]))
+    (tmp_path / "data" / "docs.jsonl").symlink_to(secret)
+    with pytest.raises(MctError, match="leads out of its folder"):
+        read_dataset(graded, find_task("pair-scoring"))
+    named = tmp_path / "named.jsonl"
+    named.symlink_to(write(tmp_path / "rows.jsonl", jsonl(ROWS)))
+    assert len(read_dataset(named, TASK).rows) == len(ROWS), "a link that the user names is the user's own affair"
+
+
+@pytest.mark.parametrize("spoil", [lambda raw: raw[:-9], lambda raw: raw[:20] + b"\xff" * 8 + raw[28:]])
+def test_a_damaged_gzip_body_is_refused(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    whole = gzip.compress(jsonl(ROWS * 50).encode())
+    (tmp_path / "rows.jsonl.gz").write_bytes(spoil(whole))
+    with pytest.raises(MctError, match="not a complete gzip file"):
+        read_dataset(tmp_path / "rows.jsonl.gz", TASK)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.jsonl")
+    with pytest.raises(MctError, match="is a pipe"):
+        read_dataset(tmp_path / "rows.jsonl", TASK)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
