@@ -361,7 +361,6 @@ def test_tags_of_a_batch_are_padded_with_zeros(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("save", "trunk", "tensor", "shape"),
     [
-        (_save_several_heads, "bert", "slots.weight", (5, 64)),
         (_save_tagger, "roberta", "classifier.bias", (9,)),
         (_save_classifier, "roberta", "classifier.out_proj.weight", (5, 64)),
         (_save_classifier, "distilbert", "pre_classifier.weight", (32, 64)),
