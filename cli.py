@@ -261,7 +261,12 @@ def models_formats(as_json: bool) -> None:
 @click.option("--format", "formats", default="onnx,openvino,gguf", show_default=True, help="Comma-separated formats.")
 @click.option("--precision", "precisions", default="int8", show_default=True, help="Comma-separated precisions.")
 @click.option("--data", type=FILE, help="Texts to calibrate on.  [default: CHECKPOINT/data/train.jsonl]")
-@click.option("--eval", "eval_file", type=FILE, help="Texts to check parity on.  [default: CHECKPOINT/data/test.jsonl]")
+@click.option(
+    "--eval",
+    "eval_file",
+    type=FILE,
+    help="Texts to check parity on.  [default: CHECKPOINT/data/test.jsonl, or a fifth of --data]",
+)
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 @click.option("--target", default="cpu", show_default=True, help="Make it for this target's instruction sets.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mct import MctError
-from mct.compress.inputs import encode_requests
 from mct.compress.passes import Material
 from mct.models.examples import find_kind
-from mct.models.tokens import Tokens
+from mct.models.tokens import Tokens, open_tokenizer
 
 MOST_TEXTS = 300
 
@@ -75,10 +74,10 @@ def spread(ordered: Sequence[Tokens], count: int) -> list[Tokens]:
 def _by_label(material: Material) -> dict[str, list[Tokens]]:
     """The encoded inputs of every calibration row under its label, each request once."""
     assert material.calibration is not None
-    texts = find_kind(material.checkpoint.task).texts
-    labelled = {str(request): (request, row) for row in material.calibration.rows for request in texts([row])}
-    encoded = encode_requests(material.checkpoint, [request for request, _ in labelled.values()])
+    kind = find_kind(material.checkpoint.task)
+    tokenize = open_tokenizer(material.checkpoint.path, material.checkpoint.max_tokens)
+    labelled = {str(request): (request, row) for row in material.calibration.rows for request in kind.texts([row])}
     groups: dict[str, list[Tokens]] = defaultdict(list)
-    for tokens, (_, row) in zip(encoded, labelled.values(), strict=True):
-        groups[str(row.get("label", ""))].append(tokens)
+    for request, row in labelled.values():
+        groups[str(row.get("label", ""))] += kind.encode(tokenize, request)
     return groups

@@ -56,11 +56,14 @@ def artifact_json(artifact: Artifact, folder: Path) -> dict[str, Any]:
 
 
 def parity_line(parity: Mapping[str, Any]) -> str:
-    """How far an artifact is from its checkpoint, in one line."""
+    """How far an artifact is from its checkpoint, and on which texts that was seen, in one line."""
     if not parity:
         return "not recorded"
-    same = f"{parity['agreement']:.2%} same answers on {parity['inputs']} texts"
-    return f"{same}, max |difference| {parity['max_abs_delta']:.2g}"
+    share, source = parity["agreement"], parity.get("texts", {})
+    same = "nothing to decide between" if share is None else f"{share:.2%} same answers"
+    texts = f"{parity['inputs']} texts" + (f" of {source['name']}" if source else "")
+    left_out = f" ({source['left_out']} calibration rows left out)" if source.get("left_out") else ""
+    return f"{same} on {texts}{left_out}, max |difference| {parity['max_abs_delta']:.2g}"
 
 
 def _source(artifact: Artifact) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +18,6 @@ from mct.compress.artifact import Artifact, executable, seal
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import weight_files
 from mct.models.drafts import draft_folder
-from mct.models.examples import Request
 from mct.models.folders import digest, sha256
 from mct.models.hub import origin_of
 from mct.models.ownership import require_replaceable
@@ -29,6 +28,7 @@ from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes import runtime_for
 
 if TYPE_CHECKING:
+    from mct.compress.material import ParityTexts, Source
     from mct.compress.parity import Parity, Reference
     from mct.compress.plan import Plan, Route
     from mct.models.checkpoint import Checkpoint
@@ -48,10 +48,11 @@ LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf",
 
 @dataclass(frozen=True)
 class Workshop:
-    """One execution under way: where drafts lie, what was made already, and the checkpoint's own answers."""
+    """One execution under way: where drafts lie, what was made already, and the checkpoint's own answers to texts."""
 
     plan: Plan
     material: Material
+    source: Source
     reference: Reference
     drafts: Path
     made: dict[tuple[str, ...], Product] = field(default_factory=dict)
@@ -62,10 +63,8 @@ class Workshop:
         return self.material.machine.usable_threads
 
 
-def execute(
-    plan: Plan, material: Material, requests: Sequence[Request], out: Path, report: Report = silent
-) -> list[Path]:
-    """Make every artifact of the plan below `out`; `requests` are the real ones that parity is checked on.
+def execute(plan: Plan, material: Material, texts: ParityTexts, out: Path, report: Report = silent) -> list[Path]:
+    """Make every artifact of the plan below `out`; `texts` are the real ones that parity is checked on.
 
     Returns the artifact folders in plan order. MctError where an export is not the same model any more, and before
     anything is done where an artifact would replace what mct did not write.
@@ -83,10 +82,10 @@ def execute(
         done += 1
 
     advance("running the original")
-    reference = run_original(plan.checkpoint, requests, material.machine.usable_threads)
+    reference = run_original(plan.checkpoint, texts.requests, material.machine.usable_threads)
     folders = []
     with draft_folder(out, "passes") as drafts:
-        workshop = Workshop(plan, material, reference, drafts)
+        workshop = Workshop(plan, material, texts.source, reference, drafts)
         for route in plan.routes:
             product = _run_passes(workshop, route, functions, advance)
             advance(f"checking {route.name}")
@@ -135,7 +134,7 @@ def _finish(workshop: Workshop, route: Route, product: Product, out: Path) -> Pa
         parity = measure_parity(workshop.reference, route.name, executable(artifact, draft), workshop.threads)
         if route.precision in FULL_PRECISIONS:
             require_parity(parity, route.name, workshop.plan.checkpoint.path)
-        seal(_with_parity(artifact, parity), draft)
+        seal(_with_parity(artifact, parity, workshop.source), draft)
     return final
 
 
@@ -158,7 +157,7 @@ def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[di
         labels=checkpoint.labels,
         heads=checkpoint.heads,
         technique=checkpoint.technique,
-        max_tokens=checkpoint.max_tokens,
+        max_tokens=min(checkpoint.max_tokens, int(product.settings.get("context", checkpoint.max_tokens))),
         model=product.model,
         settings=product.settings,
         lineage=lineage,
@@ -173,8 +172,8 @@ def _described(machine: Machine) -> dict[str, Any]:
     return {"cpu": machine.cpu, "architecture": machine.architecture, "instruction_sets": sets}
 
 
-def _with_parity(artifact: Artifact, parity: Parity) -> Artifact:
-    return replace(artifact, parity=parity.as_json())
+def _with_parity(artifact: Artifact, parity: Parity, source: Source) -> Artifact:
+    return replace(artifact, parity=parity.as_json() | {"texts": source.as_json()})
 
 
 def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:

@@ -68,7 +68,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     finally:
         writer.close()
     kept = _SCORED if checkpoint.task == "reward" else {}
-    return Product(draft, MODEL, {"cache": "f32", **kept}, _notes(decoder, vocabulary))
+    return Product(draft, MODEL, {"cache": "f32", "context": decoder.context, **kept}, _notes(decoder, vocabulary))
 
 
 def read_config(folder: Path) -> Config:

@@ -42,6 +42,7 @@ class Product:
     """What a pass made in its draft folder.
 
     `model` is the file to open, relative to the folder; `settings` are for the runtime; `notes` go into the lineage.
+    The setting "context" is the longest input (tokens) that the file computes rightly, where the checkpoint takes more.
     """
 
     folder: Path

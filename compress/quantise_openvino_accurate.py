@@ -17,12 +17,14 @@ import openvino as ov
 
 from mct import MctError
 from mct.compress.agreement import Outputs, agreement
+from mct.compress.asked import Asked, ask
 from mct.compress.calibration import calibration_inputs, calibration_notes
 from mct.compress.export_openvino import MODEL, save
 from mct.compress.length_buckets import buckets_for
 from mct.compress.openvino_head import PRODUCT, head_products
 from mct.compress.passes import Material, Product
 from mct.compress.quantise_openvino import arrays_for, quantise
+from mct.models.examples import find_kind
 from mct.models.tokens import Tokens
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.batches import Arrays
@@ -53,7 +55,7 @@ class _Nearness(NamedTuple):
 class _HeldOut:
     """Held-out texts as the model takes them, and its answers before it was quantised."""
 
-    task: str
+    asked: Asked
     arrays: Sequence[Arrays]
     before: Sequence[Outputs]
 
@@ -62,7 +64,13 @@ class _HeldOut:
         after = _answers(graph, self.arrays, list(self.before[0]))
         pairs = zip(self.before, after, strict=True)
         squares = [float(np.square(a[name] - b[name]).mean()) for a, b in pairs for name in a]
-        return _Nearness(agreement(self.task, self.before, after, 0.0).share, float(np.mean(squares)))
+        share = agreement(self.asked, self.before, after, 0.0).share
+        if share is None:
+            raise MctError(
+                "int8-accurate compares answers, and the rows held out have none to compare",
+                "give rows with several documents a query, or take int8",
+            )
+        return _Nearness(share, float(np.mean(squares)))
 
 
 @dataclass(frozen=True)
@@ -91,16 +99,16 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     arithmetic = arithmetic_of(material.machine)
     fp32 = _Source(source.folder / source.model, ranges, int(source.settings["pad_id"]), arithmetic)
     graph = ov.Core().read_model(fp32.path)
-    held_out = _hold_out(graph, answers, material.checkpoint.task, fp32.pad_id)
+    held_out = _hold_out(graph, answers, fp32.pad_id)
     drop = float(settings.get("max_drop", MAX_DROP))
     quantised, notes = _accurate(fp32, held_out, _blocks(graph), drop)
     save(quantised, draft / MODEL)
-    notes |= calibration_notes(material, ranges) | {"held_out_texts": len(answers), "max_drop": drop}
+    notes |= calibration_notes(material, ranges) | {"held_out_texts": len(answers.inputs), "max_drop": drop}
     notes |= {"reduce_range": arithmetic.saturates}
     return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))}, notes)
 
 
-def _split(material: Material) -> tuple[list[Tokens], list[Tokens]]:
+def _split(material: Material) -> tuple[list[Tokens], Asked]:
     """Texts to take ranges from, and texts to compare answers on."""
     data = material.calibration
     rows = data.rows if data else ()
@@ -108,16 +116,14 @@ def _split(material: Material) -> tuple[list[Tokens], list[Tokens]]:
         raise MctError(
             f"int8-accurate needs at least {FEWEST} rows, {len(rows)} were given", "give more rows, or take int8"
         )
-    parts = tuple(row for place, row in enumerate(rows) if place % HELD_OUT), rows[::HELD_OUT]
-    ranges, answers = (
-        calibration_inputs(replace(material, calibration=replace(data, rows=part) if data else None)) for part in parts
-    )
-    return ranges, answers
+    kept = tuple(row for place, row in enumerate(rows) if place % HELD_OUT)
+    ranges = calibration_inputs(replace(material, calibration=replace(data, rows=kept) if data else None))
+    return ranges, ask(material.checkpoint, find_kind(material.checkpoint.task).texts(rows[::HELD_OUT]))
 
 
-def _hold_out(graph: ov.Model, texts: Sequence[Tokens], task: str, pad_id: int) -> _HeldOut:
-    arrays = arrays_for(graph, texts, pad_id)
-    return _HeldOut(task, arrays, _answers(graph, arrays, wanted_outputs(graph, task)))
+def _hold_out(graph: ov.Model, asked: Asked, pad_id: int) -> _HeldOut:
+    arrays = arrays_for(graph, asked.inputs, pad_id)
+    return _HeldOut(asked, arrays, _answers(graph, arrays, wanted_outputs(graph, asked.task)))
 
 
 def _answers(graph: ov.Model, arrays: Sequence[Arrays], names: Sequence[str]) -> list[Outputs]:

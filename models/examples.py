@@ -53,7 +53,8 @@ class Kind:
     `read`: rows to examples, in file order. `encode`: a request to one or more inputs of the model. `decode`: the
     outputs of those inputs (row i belongs to input i) to the answer. `score`: each metric's part of one example, the
     headline metric first. `labels`: the names in a truth that the model must know and a slice may be named after.
-    `texts`: the texts that rows hold, to calibrate on and to check parity with, each a request that `encode` takes.
+    `texts`: what rows hold to calibrate on and to check parity with, as requests that `encode` takes; texts that are
+    compared with one another (a query's documents, a prompt's answers) are one request.
     """
 
     read: Callable[[Sequence[Row]], tuple[Example, ...]]

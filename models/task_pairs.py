@@ -43,8 +43,11 @@ def labels(truth: Truth) -> Iterable[str]:
 
 
 def texts(rows: Sequence[Row]) -> list[Request]:
-    """A request of one candidate for each row."""
-    return [{"query": row["query"], "docs": [row["doc"]]} for row in rows]
+    """Every query with all of its documents, each once."""
+    docs: dict[str, dict[str, None]] = {}
+    for row in rows:
+        docs.setdefault(row["query"], {})[row["doc"]] = None
+    return [{"query": query, "docs": list(found)} for query, found in docs.items()]
 
 
 KIND = Kind(read, encode, decode, score, labels, texts)

@@ -38,8 +38,8 @@ def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
 
 
 def texts(rows: Sequence[Row]) -> list[Request]:
-    """Both answers of every row."""
-    return [{"prompt": row["prompt"], "answers": [row[side]]} for row in rows for side in ("chosen", "rejected")]
+    """The prompt of every row with both answers."""
+    return [{"prompt": row["prompt"], "answers": [row["chosen"], row["rejected"]]} for row in rows]
 
 
 KIND = Kind(read, encode, decode, score, task_pairs.labels, texts)

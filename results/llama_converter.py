@@ -128,7 +128,7 @@ def run_rank(path: Path, reference: Reference, labels: int) -> Logits | None:
     except ValueError:
         return None
     answers = []
-    for tokens in reference.inputs:
+    for tokens in reference.asked.inputs:
         ids = (llama_cpp.llama_token * len(tokens.ids))(*tokens.ids)
         if llama_cpp.llama_encode(model.ctx, llama_cpp.llama_batch_get_one(ids, len(ids))) != 0:
             raise MctError(f"llama.cpp refuses an input of {len(ids)} tokens", "is it this model's tokenizer?")
@@ -145,7 +145,7 @@ def run_made(made: Product, checkpoint: Checkpoint, reference: Reference) -> Log
         return answers
     executable = Executable(made.folder, made.model, checkpoint.task, labels, checkpoint.max_tokens, made.settings)
     session = open_session(executable, probe_machine().usable_threads)
-    return np.concatenate([session([tokens])["logits"] for tokens in reference.inputs])
+    return np.concatenate([session([tokens])["logits"] for tokens in reference.asked.inputs])
 
 
 def lacks(path: Path | None) -> list[str]:
@@ -169,7 +169,7 @@ def explanation(by_them: Logits | None, checkpoint: Checkpoint, reference: Refer
         return {}
     model = load_model(checkpoint)
     with torch.inference_mode():
-        first = [model.bert(torch.tensor([tokens.ids])).last_hidden_state[:, 0] for tokens in reference.inputs]
+        first = [model.bert(torch.tensor([tokens.ids])).last_hidden_state[:, 0] for tokens in reference.asked.inputs]
         bare = torch.cat([model.classifier(vector) for vector in first]).numpy()
     return {
         "bare_agreement": float((by_them.argmax(axis=1) == bare.argmax(axis=1)).mean()),

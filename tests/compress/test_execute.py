@@ -1,5 +1,7 @@
 """From a checkpoint to artifacts, through every pass the table has, with the real runtimes."""
 
+import functools
+import hashlib
 import itertools
 import json
 import os
@@ -7,7 +9,6 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from mct.compress.artifact import read_artifact
 from mct.compress.execute import execute
 from mct.compress.material import gather
 from mct.compress.passes import Material, Product
-from mct.compress.plan import Plan, Route, make_plan
+from mct.compress.plan import make_plan
 from mct.models.checkpoint import inspect
+from mct.models.tables import load
 from mct.targets.machine import probe_machine
 
 DATA = Path(__file__).with_name("messages.csv")
@@ -127,8 +129,6 @@ def test_an_export_that_is_another_model_is_refused(tiny_bert: Path, tmp_path: P
 
 
 def _load_broken(reference: str, extra: str = "") -> Any:
-    from mct.models.tables import load
-
     return broken if reference.endswith("export_onnx:run") else load(reference, extra)
 
 
@@ -229,15 +229,38 @@ def test_calibration_without_texts_is_refused(tiny_bert: Path) -> None:
 
 def test_calibration_never_sees_an_evaluation_text(tiny_bert: Path) -> None:
     plan = make_plan(inspect(tiny_bert), ["openvino"], ["int8"])
-    with pytest.raises(MctError, match="also an evaluation row"):
+    with pytest.raises(MctError, match=r"also a row of messages\.csv"):
         gather(plan, DATA, DATA, {}, seed=0)
     material, texts = gather(plan, DATA, DATA.with_name("messages_eval.csv"), {}, seed=0)
     assert material.calibration is not None
-    assert not set(material.calibration.column("text")) & set(texts)
+    assert not set(material.calibration.column("text")) & set(texts.requests)
 
 
-def test_shared_passes_run_once(tiny_bert: Path) -> None:
-    plan = make_plan(inspect(tiny_bert), ["onnx", "openvino"], ["int8"])
-    first = {route.passes[0] is plan.routes[0].passes[0] for route in plan.routes}
-    assert first == {True}
-    assert isinstance(plan, Plan) and isinstance(replace(plan.routes[0], precision="x"), Route)
+def test_shared_passes_run_once(tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four artifacts of one export: four passes, where each artifact alone would take one, two, two and three."""
+    ran: list[str] = []
+
+    def loaded(reference: str, extra: str = "") -> Callable[..., Any]:
+        function = load(reference, extra)
+
+        @functools.wraps(function)
+        def counted(*words: Any) -> Any:
+            if words and isinstance(words[0], Product):
+                ran.append(reference.rpartition(".")[2])
+            return function(*words)
+
+        return counted
+
+    monkeypatch.setattr("mct.compress.execute.load", loaded)
+    folders = make(tiny_bert, tmp_path, ["onnx", "openvino"], ["fp32", "int8"])
+    assert [folder.name for folder in folders] == ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8"]
+    assert ran == ["export_onnx:run", "quantise_onnx:run", "export_openvino:run", "quantise_openvino:run"]
+
+
+def test_an_artifact_says_what_it_was_checked_on(artifacts: Mapping[str, Path]) -> None:
+    texts = read_artifact(artifacts["onnx-int8"]).parity["texts"]
+    content = DATA.with_name("messages_eval.csv").read_bytes()
+    assert texts == {
+        "name": "messages_eval.csv", "sha256": hashlib.sha256(content).hexdigest(), "rows": 15, "left_out": 0,
+        "held_out": False,
+    }  # fmt: skip

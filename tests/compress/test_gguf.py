@@ -172,7 +172,7 @@ def test_f32_gives_the_answers_of_the_original(
 ) -> None:
     """The same label wherever the original itself can tell two apart: a random model's logits lie close together."""
     reference = run_original(inspect(checkpoints[name]), [*TEXTS, " ".join(TEXTS), " ".join(TEXTS * 3)], 1)
-    assert max(len(tokens.ids) for tokens in reference.inputs) == 126
+    assert max(len(tokens.ids) for tokens in reference.asked.inputs) == 126
     original = np.concatenate([outputs["logits"] for outputs in reference.outputs])
     assert original.std(axis=0).max() > 0.1, "a model that says the same of every text proves nothing"
     parity = measure_parity(reference, "gguf-f32", _executable(exported[name]), 1)

@@ -215,7 +215,7 @@ def _executable(folder: Path, product: Product) -> Executable:
 def _parity(folder: Path, product: Product, form: str = "gguf-f32") -> Parity:
     requests: list[Request] = PAIRS if inspect(folder).task == "pair-scoring" else TEXTS
     reference = run_original(inspect(folder), requests, 1)
-    assert max(len(tokens.ids) for tokens in reference.inputs) > 64, "both kinds of attention are to be seen"
+    assert max(len(tokens.ids) for tokens in reference.asked.inputs) > 64, "both kinds of attention are to be seen"
     return measure_parity(reference, form, _executable(folder, product), 1)
 
 

@@ -227,12 +227,12 @@ def test_optimum_opens_the_finished_folder_and_writes_the_same_text(
     opened = optimum.OVModelForCausalLM.from_pretrained(
         tmp_path, ov_config={"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
     )
-    tokens = reference.inputs[0].ids[:16]
+    tokens = reference.asked.inputs[0].ids[:16]
     given = torch.tensor([tokens])
     found = opened.generate(
         given, attention_mask=torch.ones_like(given), max_new_tokens=64, do_sample=False, eos_token_id=None,
         pad_token_id=0,
     )  # fmt: skip
-    assert tuple(found[0, 16:].tolist()) == reference.continued[0]
+    assert tuple(found[0, 16:].tolist()) == reference.continued[0].tokens
     theirs = opened(given, attention_mask=torch.ones_like(given)).logits.numpy()
     np.testing.assert_allclose(theirs[0], reference.outputs[0]["logits"][0, :16], atol=1e-3)
