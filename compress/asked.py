@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any
 
 from mct.models.checkpoint import Checkpoint
+from mct.models.declared import read_object
 from mct.models.examples import Request, find_kind
-from mct.models.folders import read_json
 from mct.models.tasks import Head
 from mct.models.tokens import Tokens, open_tokenizer
 
@@ -56,7 +56,7 @@ def ask(checkpoint: Checkpoint, requests: Sequence[Request]) -> Asked:
 
 def ask_decoder(checkpoint: Checkpoint, requests: Sequence[Request]) -> Asked:
     """The same of a decoder, and one long text behind them; a language model is asked 40 short ones."""
-    found, reach = ask(checkpoint, requests), _reach(read_json(checkpoint.path / "config.json"))
+    found, reach = ask(checkpoint, requests), _reach(read_object(checkpoint.path / "config.json"))
     inputs, groups = found.inputs, found.groups
     long = _joined(inputs, _long(reach, checkpoint.max_tokens))
     if checkpoint.task == "causal-lm":

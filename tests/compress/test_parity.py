@@ -16,7 +16,8 @@ from mct.compress.asked import LM_INPUTS, LM_TOKENS, ask, ask_decoder
 from mct.compress.parity import Parity, measure_parity, require_parity, run_original
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import inspect
-from mct.models.folders import read_json, write_json
+from mct.models.declared import read_object
+from mct.models.folders import write_json
 from mct.models.tokens import Tokens
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes import Executable
@@ -57,7 +58,7 @@ def decoder(folder: Path, model_type: str, positions: int, **settings: Any) -> P
 def altered(folder: Path, copy: Path, **changes: Any) -> Path:
     """The same weights with another configuration: what a mistaken exporter would read."""
     shutil.copytree(folder, copy)
-    write_json(copy / "config.json", read_json(copy / "config.json") | changes)
+    write_json(copy / "config.json", read_object(copy / "config.json") | changes)
     return copy
 
 
