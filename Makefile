@@ -15,7 +15,7 @@ demo: .venv/.ready
 	$(BIN)/mct demo
 
 test: .venv/.ready check
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 # The fast part of `make test`: style, types.
 check: .venv/.ready

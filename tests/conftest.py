@@ -1,4 +1,8 @@
-"""What several test files share: small real checkpoints, written by the libraries that users write them with."""
+"""What several test files share: small real checkpoints, written by the libraries that users write them with.
+
+`make test` runs as many workers as this process may use CPUs, each kept to one of them, so that no library of any
+worker starts more threads than there is room for; `pytest` alone runs everything in one process on all of them.
+"""
 
 import hashlib
 import os
@@ -10,6 +14,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from mct.targets.machine import probe_machine
+
+WORKER_MB = 2_500
+"""What a worker takes once it has seen torch, OpenVINO and NNCF."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: the CPUs that affinity and quota leave, as long as the memory goes round."""
+    machine = probe_machine()
+    return max(1, min(machine.usable_threads, machine.memory_mb // WORKER_MB))
+
+
+def _keep_to_one_cpu(worker: str) -> None:
+    """Every library asks the system how many CPUs there are; none of them has to be told."""
+    usable = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {usable[int(worker.removeprefix("gw")) % len(usable)]})
+
+
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+    _keep_to_one_cpu(os.environ["PYTEST_XDIST_WORKER"])
 
 TEXTS = (
     "Where is my order?", "I want to return volume 3, it arrived damaged", "recommend me something like Berserk",
