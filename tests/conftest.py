@@ -5,13 +5,18 @@ worker starts more threads than there is room for; `pytest` alone runs everythin
 """
 
 import hashlib
+import io
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,14 +111,59 @@ def hub_cache(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> HubC
 
 
 @pytest.fixture(scope="session")
-def run_mct() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command line as a user does, in a process of its own."""
+def tiny_onnx(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the tiny BERT's artifacts "onnx-fp32" and "onnx-int8": to read or to copy, not to change."""
+    from mct.compress.execute import execute
+    from mct.compress.material import gather
+    from mct.compress.plan import make_plan
+    from mct.models.checkpoint import inspect
 
-    def run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "mct.cli", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)  # type: ignore[call-overload, no-any-return]
+    folder = tmp_path_factory.mktemp("onnx")
+    (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    plan = make_plan(inspect(tiny_bert), ["onnx"], ["fp32", "int8"])
+    material, requests = gather(plan, None, folder / "texts.jsonl", {}, seed=0)
+    execute(plan, material, requests, folder)
+    return folder
+
+
+Completed = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def run_mct() -> Callable[..., Completed]:
+    """Run the whole command line, from `sys.argv` to the exit code: in this process, which has its libraries loaded.
+
+    With options of `subprocess.run` (`cwd`, `env`, `input`) in a process of its own, as a user does.
+    """
+
+    def run(*words: object, **options: Any) -> Completed:
+        return _run_apart(*map(str, words), **options) if options else _run_here(*map(str, words))
 
     return run
+
+
+def _run_apart(*words: str, **options: Any) -> Completed:
+    command = [sys.executable, "-m", "mct.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, **options)
+
+
+def _run_here(*words: str) -> Completed:
+    """What `main` prints and exits with; a bug's exception comes through, which is its traceback."""
+    from mct.cli import main
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    said, told = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(told):
+        patch.setattr(sys, "argv", ["mct", *words])
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    stdout, stderr = (stream.buffer.getvalue().decode() for stream in (said, told))  # type: ignore[attr-defined]
+    return Completed(["mct", *words], int(code or 0), stdout, stderr)
 
 
 @pytest.fixture(scope="session")

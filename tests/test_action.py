@@ -393,20 +393,12 @@ def test_what_fails_the_step_is_the_users_choice(shop: Path, fail_on: str, outco
 
 
 @pytest.fixture(scope="module")
-def models(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(tiny_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with an artifact at the base, the same at the head, and an evaluation set."""
-    from mct.compress.execute import execute
-    from mct.compress.material import gather
-    from mct.compress.plan import make_plan
-    from mct.models.checkpoint import inspect
-
     folder = tmp_path_factory.mktemp("action") / "workspace"
-    plan = make_plan(inspect(tiny_bert), ["onnx"], ["fp32"])
-    material, texts = gather(plan, None, None, {}, seed=0)
-    (made,) = execute(plan, material, texts, folder / "made")
-    made.rename(folder / "head")
-    shutil.copytree(folder / "head", folder / "base")
-    rows = [json.dumps({"utterance": text, "label": "returns"}) for text in texts]
+    for side in ("base", "head"):
+        shutil.copytree(tiny_onnx / "onnx-fp32", folder / side)
+    rows = [json.dumps({"utterance": f"where is order {number}", "label": "returns"}) for number in range(250)]
     (folder / "eval.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
 

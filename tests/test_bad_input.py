@@ -31,11 +31,8 @@ def folder(tiny_bert: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def artifact(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory, run_mct: Run) -> Path:
-    out = tmp_path_factory.mktemp("made")
-    done = run_mct("compress", tiny_bert, "-o", out, "--format", "onnx")
-    assert done.returncode == 0, done.stderr
-    return out / "onnx-int8"
+def artifact(tiny_onnx: Path) -> Path:
+    return tiny_onnx / "onnx-int8"
 
 
 def write(path: Path, *rows: dict[str, str]) -> Path:

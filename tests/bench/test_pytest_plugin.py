@@ -18,10 +18,6 @@ import pytest
 from mct.bench.reading import read_own_samples
 from mct.bench.store import read_result
 from mct.compress.artifact import read_artifact, seal
-from mct.compress.execute import execute
-from mct.compress.material import gather
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import inspect
 
 pytest.importorskip("pytest_benchmark", reason="the plugin's numbers live in it: pip install 'mangaassist-mct[pytest]'")
 
@@ -54,15 +50,11 @@ BUDGETS = '[router]\ntask = "sequence-classification"\np95_ms = 1000\nquality_ma
 
 
 @pytest.fixture(scope="module")
-def project(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tiny_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three artifacts and an evaluation set that the first answers without a mistake."""
     folder = tmp_path_factory.mktemp("stranger")
     texts = [" ".join(random.Random(row).choices(WORDS, k=3 + row % 12)) for row in range(ROWS)]
-    write_rows(folder / "texts.jsonl", texts[:20], ["returns"] * 20)
-    plan = make_plan(inspect(tiny_bert), ["onnx"], ["fp32"])
-    material, parity_texts = gather(plan, None, folder / "texts.jsonl", {}, seed=0)
-    (made,) = execute(plan, material, parity_texts, folder / "made")
-    made.rename(folder / "same")
+    copied(tiny_onnx / "onnx-fp32", folder / "same")
     mislabelled(folder / "same", folder / "mislabelled")
     slower(folder / "same", folder / "slower")
     write_rows(folder / "eval.jsonl", texts, answers(folder / "same", texts))
