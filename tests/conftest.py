@@ -4,6 +4,7 @@
 worker starts more threads than there is room for; `pytest` alone runs everything in one process on all of them.
 """
 
+import gc
 import hashlib
 import io
 import json
@@ -40,6 +41,13 @@ def _keep_to_one_cpu(worker: str) -> None:
 
 if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
     _keep_to_one_cpu(os.environ["PYTEST_XDIST_WORKER"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _spare_the_garbage_collector() -> None:
+    """What the libraries made when they were imported stays: some passes collect garbage by hand, through all of it."""
+    gc.freeze()
+
 
 TEXTS = (
     "Where is my order?", "I want to return volume 3, it arrived damaged", "recommend me something like Berserk",
