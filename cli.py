@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,12 +21,14 @@ from mct import MctError, __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
     from mct.bench.job import Job
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 BAD_INPUT = 2
 LONGEST_SENTENCE = 300
+AGAIN_S = 0.05
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
@@ -68,16 +71,30 @@ def main() -> NoReturn:
 
 
 def _listen_for_interrupts() -> list[int]:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt; their numbers are added to the list that is given back."""
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt; their numbers are added to the list that is given back.
+
+    Not while a library is being imported: one written in C++ cannot pass the exception on, and ends the process by an
+    abort. The signal is then sent again, until the import is through.
+    """
     seen: list[int] = []
 
-    def interrupt(number: int, _frame: object) -> NoReturn:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         seen.append(number)
-        raise KeyboardInterrupt
+        if not _is_importing(frame):
+            raise KeyboardInterrupt
+        threading.Timer(AGAIN_S, signal.pthread_kill, [threading.get_ident(), number]).start()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     return seen
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _refuse(message: str, hint: str) -> NoReturn:
