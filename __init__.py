@@ -4,9 +4,15 @@ Rooms, in import order: models -> targets -> compress -> bench -> cli. A room im
 This file holds what all of them share: the version, and the one exception a user is meant to read.
 """
 
+import os
+
 __version__ = "0.1.0"
 
 __all__ = ["MctError", "__version__"]
+
+
+# ONNX Runtime's own packages send usage events, and open a session for them on import, unless this says otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class MctError(Exception):

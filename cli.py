@@ -605,6 +605,24 @@ def targets_limit(target: str, targets_file: Path | None, again: bool, as_json: 
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
 
 
+@targets.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def targets_check(as_json: bool) -> int:
+    """Say whether this machine is fit to measure on, and what to type to make it so.
+
+    A line each for clock, shared cores, others' load, quota and memory. Exits with 0 when nothing speaks against it,
+    with 3 when something does; what the machine does not show is unknown and counts for neither.
+    """
+    from mct.targets.fitness import check_fitness
+
+    found = check_fitness()
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        click.echo(found.describe())
+    return EXIT_CODES["pass" if found.fit else "inconclusive"]
+
+
 @targets.command("probe")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def targets_probe(as_json: bool) -> None:

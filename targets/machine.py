@@ -110,23 +110,25 @@ def _cpu() -> tuple[str, set[str]]:
 
 def _quota() -> float | None:
     """The tightest CPU limit on the way from this process's cgroup (v2, else v1) to the root."""
-    limits = [limit for folder in _cgroup_folders() if (limit := _folder_quota(folder)) is not None]
+    limits = [limit for folder in cgroup_folders() if (limit := folder_quota(folder)) is not None]
     return min(limits, default=None)
 
 
-def _cgroup_folders() -> list[Path]:
+def cgroup_folders(root: Path = Path("/")) -> list[Path]:
+    """The folders that limit this process's CPUs: its cgroup's (v2, else v1), then those above. `root` holds `sys`."""
     folders = []
-    for line in _lines(Path("/proc/self/cgroup")):
+    for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        root = Path("/sys/fs/cgroup/cpu") if controllers else Path("/sys/fs/cgroup")
-        own = root / path.lstrip("/")
-        folders += [own, *(parent for parent in own.parents if parent.is_relative_to(root))]
+        top = root / ("sys/fs/cgroup/cpu" if controllers else "sys/fs/cgroup")
+        own = top / path.lstrip("/")
+        folders += [own, *(parent for parent in own.parents if parent.is_relative_to(top))]
     return folders
 
 
-def _folder_quota(folder: Path) -> float | None:
+def folder_quota(folder: Path) -> float | None:
+    """The CPUs' worth of time that a cgroup gets; None without a limit."""
     if limit := _lines(folder / "cpu.max"):
         quota, period = limit[0].split()
         return None if quota == "max" else int(quota) / int(period)

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,12 @@ def test_the_wheel_lists_every_room() -> None:
 
 def test_no_stray_module_at_the_root() -> None:
     assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "cli.py"}
+
+
+def test_onnxruntime_opens_no_session_for_usage_events(tmp_path: Path) -> None:
+    """Its package does so on import, and leaves a file of that in the folder for temporary files."""
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", "import mct, onnxruntime"], check=True, env={**environment, "TMPDIR": str(tmp_path)}
+    )
+    assert not list(tmp_path.iterdir())

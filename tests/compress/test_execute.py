@@ -167,6 +167,25 @@ def test_what_lies_beside_the_artifacts_stays(tiny_bert: Path, artifacts: Mappin
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "onnx-int8"}
 
 
+def test_two_at_once_in_one_folder_leave_one_another_alone(
+    tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """A whole second run while the first is at work: both come to their end, and what is there is whole."""
+    stages: list[str] = []
+
+    def run_another(stage: str, share: float) -> None:
+        stages.append(stage)
+        if stage == "onnx-int8: quantise-onnx":
+            make(tiny_bert, tmp_path, ["onnx"], ["int8"])
+
+    plan = make_plan(inspect(tiny_bert), ["onnx"], ["int8"])
+    material, texts = gather(plan, DATA, DATA.with_name("messages_eval.csv"), {}, seed=0)
+    execute(plan, material, texts, tmp_path, run_another)
+    assert "onnx-int8: quantise-onnx" in stages
+    assert read_artifact(tmp_path / "onnx-int8").files == read_artifact(artifacts["onnx-int8"]).files
+    assert [path.name for path in tmp_path.iterdir()] == ["onnx-int8"]
+
+
 def test_artifacts_are_not_copies_and_share_nothing_in_the_end(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
