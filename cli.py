@@ -306,16 +306,23 @@ def compress(
     from mct.models.progress import shown
     from mct.targets.target import find_target, machine_of
 
-    plan = make_plan(inspect(find_folder(checkpoint, revision)), formats.split(","), precisions.split(","))
-    if plan_only:
-        click.echo(plan.describe())
-        return
     machine = machine_of(find_target(target, targets_file))
+    plan = make_plan(inspect(find_folder(checkpoint, revision)), formats.split(","), precisions.split(","), machine)
+    for warning in (warning for route in plan.routes for warning in route.warnings):
+        click.echo(f"warning: {warning}", err=True)
+    if plan_only:
+        _print_json(plan.as_json()) if as_json else click.echo(plan.describe())
+        return
     material, texts = gather(plan, data, eval_file, _renames(fields), seed, machine)
     with shown() as report:
         folders = execute(plan, material, texts, out, report)
     if as_json:
-        _print_json([artifact_json(read_artifact(folder), folder) for folder in folders])
+        _print_json(
+            [
+                artifact_json(read_artifact(folder), folder) | {"warnings": list(route.warnings)}
+                for folder, route in zip(folders, plan.routes, strict=True)
+            ]
+        )
         return
     for folder in folders:
         click.echo(f"{folder}  {parity_line(read_artifact(folder, verify=False).parity)}")

@@ -27,6 +27,7 @@ def fingerprint(subject: Subject, dataset: Dataset, plan: BenchPlan, machine: Ma
     """The environment of one subject's numbers, as result.schema.json has it.
 
     `fingerprint` in it is equal where latencies may be compared: same machine, threads, pinning and library versions.
+    `made_for` is there where the subject says which machine it was made for.
     """
     same = asdict(machine or probe_machine()) | {
         "python": platform.python_version(),
@@ -40,6 +41,7 @@ def fingerprint(subject: Subject, dataset: Dataset, plan: BenchPlan, machine: Ma
         "artifact_digest": subject.digest,
         "data_sha256": dataset.sha256,
         "seed": plan.seed,
+        **({"made_for": dict(subject.made_for)} if subject.made_for else {}),
     }  # fmt: skip
 
 

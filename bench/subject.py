@@ -8,8 +8,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mct import MctError
 from mct.compress.artifact import MANIFEST, Artifact, executable, is_artifact, read_artifact
@@ -26,6 +27,7 @@ EVALUATION = Path("data") / "test.jsonl"
 class Subject:
     """One thing to measure. `files` are those needed to run it, relative to `path`; `size_mb` is theirs (10^6 bytes).
 
+    `made_for` is the machine that an artifact was made for, as its manifest describes it; empty where it says none.
     `digest` is one SHA-256 over the names and SHA-256 of `files` and how the manifest has them used: the same digest,
     the same answers.
     """
@@ -42,6 +44,7 @@ class Subject:
     size_mb: float
     digest: str
     heads: tuple[Head, ...] = ()
+    made_for: Mapping[str, Any] = field(default_factory=dict)
 
 
 def identify(path: Path) -> Subject:
@@ -84,6 +87,7 @@ def _artifact(path: Path) -> Subject:
         files=tuple(sorted(found.files)),
         size_mb=_size_mb(path, found.files),
         digest=_digest({**found.files, MANIFEST: _use(found)}),
+        made_for=found.made_for,
     )
 
 

@@ -7,6 +7,9 @@ colour and in any font.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mct.compress.plan import numbers_of
+from mct.targets.arithmetic import made_elsewhere
+
 MARKS = {"pass": "✓ pass", "fail": "✗ FAIL", "inconclusive": "? inconclusive"}
 HEAD = (
     "artifact", "format", "P50 ms", "P95 ms (95 % interval)", "model-only P95", "quality", "worst slice", "size MB",
@@ -22,7 +25,9 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     rows = [_cells(entry) for entry in result["artifacts"]]
     parts = ["\n".join([_row(HEAD), _row(["---"] * LEFT + ["---:"] * (len(HEAD) - LEFT)), *map(_row, rows)])]
     entries = result["artifacts"]
-    below = (_choice(entries), _further(entries), _reasons(entries), _limits(entries), _context(result))
+    below = (
+        _choice(entries), _elsewhere(entries), _further(entries), _reasons(entries), _limits(entries), _context(result),
+    )  # fmt: skip
     parts += [text for text in below if text]
     return "\n\n".join(parts) + "\n"
 
@@ -38,6 +43,18 @@ def _choice(entries: Sequence[Entry]) -> str:
         return "None of these is shown to meet the whole budget."
     fastest = min(met, key=lambda entry: float(entry["latency"]["p95_ms"]))
     return f"The fastest that is shown to meet the whole budget: **{fastest['artifact']}**."
+
+
+def _elsewhere(entries: Sequence[Entry]) -> str:
+    """Which artifacts were made for other instruction sets than those they ran on, and what that means."""
+    lines = [f"- **{entry['artifact']}** was {said}" for entry in entries if (said := _made_elsewhere(entry))]
+    return "\n".join(["Made for another machine than this:", "", *lines]) if lines else ""
+
+
+def _made_elsewhere(entry: Entry) -> str:
+    here = entry["environment"]
+    numbers = numbers_of(entry["format"], entry["precision"], entry["task"])
+    return made_elsewhere(numbers, here["made_for"], here) if "made_for" in here else ""
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from mct.compress.gguf_architectures import Tensor
 from mct.compress.gguf_decoders import Array, Config, Decoder, Weight, describe
 from mct.compress.gguf_tokenizer import Vocabulary, add_vocabulary, read_vocabulary
 from mct.compress.gguf_weights import Read, open_weights, stored_names
+from mct.compress.obstacles_gguf import NO_REWARD, OUTPUT_NEEDED
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import Checkpoint
 from mct.models.folders import write_bytes_atomically
@@ -87,8 +88,8 @@ def plan(checkpoint: Checkpoint, config: Config) -> Decoder:
     decoder = describe(config)
     if checkpoint.task != "reward":
         return decoder
-    if decoder.graph == "qwen2moe":
-        raise MctError("llama.cpp's qwen2moe needs an output matrix, a reward model has none", "choose another format")
+    if checkpoint.model_type == OUTPUT_NEEDED:
+        raise MctError(NO_REWARD, "choose another format")
     weights = (replace(weight, reads="") if weight.reads == "lm_head" else weight for weight in decoder.weights)
     return replace(decoder, weights=tuple(weight for weight in weights if weight.name != "output.weight"))
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
+from mct.compress.obstacles_onnx import obstacle
 from mct.compress.onnx_companions import describe
-from mct.compress.onnx_decoder import FAMILIES, build_lm, build_reward, obstacle
+from mct.compress.onnx_decoder import build_lm, build_reward
 from mct.compress.onnx_draft import save
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint_files import pad_id
@@ -27,11 +28,8 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     """
     checkpoint = material.checkpoint
     model = load_model(checkpoint)
-    if reason := obstacle(model):
-        raise MctError(
-            f"ONNX cannot hold this {checkpoint.architecture}: {reason}",
-            f"families whose graph is known: {', '.join(sorted(FAMILIES))}; gguf and openvino may hold it",
-        )
+    if reason := obstacle(model.config.to_dict()):
+        raise MctError(f"ONNX cannot hold this {checkpoint.architecture}: {reason}", "gguf and openvino may hold it")
     graph = build_reward(model) if checkpoint.task == "reward" else build_lm(model)
     save(graph, draft / MODEL)
     describe(checkpoint, graph, MODEL, draft)

@@ -17,13 +17,10 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from mct import MctError
 from mct.compress.export_openvino import MODEL, name_by_place, save
+from mct.compress.obstacles_openvino import why_not_language_model
 from mct.compress.passes import Material, Product
 from mct.compress.quiet import forbid_telemetry, quiet
-from mct.models.checkpoint import Checkpoint
 from mct.models.load import load_model
-
-# Families whose export was held against the original; the exporter knows more of them than it gets right.
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gpt2", "mixtral", "qwen2_moe", "qwen3_moe")
 
 TASK = "text-generation-with-past"
 TOKENIZER, DETOKENIZER = "openvino_tokenizer.xml", "openvino_detokenizer.xml"
@@ -38,10 +35,11 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     """Write `openvino_model.xml` and `.bin` in fp32, tokenizer, detokenizer and the checkpoint's configurations.
 
     Inputs are input_ids, attention_mask, position_ids (batch, tokens) and beam_idx (batch); the output is `logits`,
-    float32 (batch, tokens, vocabulary). MctError for a family that is not among `FAMILIES`.
+    float32 (batch, tokens, vocabulary). MctError for a family that mct.compress.obstacles_openvino does not know.
     """
     checkpoint = material.checkpoint
-    _require_known(checkpoint)
+    if reason := why_not_language_model(checkpoint):
+        raise MctError(f"openvino cannot hold this {checkpoint.architecture}: {reason}", "try --format onnx or gguf")
     graph = export(load_model(checkpoint), draft, TASK)
     set_cache_precision(graph, "f32")
     save(graph, draft / MODEL)
@@ -50,15 +48,6 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
         if (checkpoint.path / name).is_file():
             shutil.copyfile(checkpoint.path / name, draft / name)
     return Product(draft, MODEL, {"kv_cache_precision": "f32"}, notes)
-
-
-def _require_known(checkpoint: Checkpoint) -> None:
-    if checkpoint.model_type not in FAMILIES:
-        raise MctError(
-            f"openvino cannot hold a {checkpoint.model_type} language model: its export was never held against the "
-            "original",
-            f"families that were: {', '.join(FAMILIES)}; or try --format onnx or gguf",
-        )
 
 
 def export(model: PreTrainedModel, workshop: Path, task: str) -> ov.Model:

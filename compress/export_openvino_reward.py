@@ -13,13 +13,11 @@ from mct import MctError
 from mct.compress.export_openvino import MODEL, save
 from mct.compress.export_openvino_lm import export
 from mct.compress.length_buckets import buckets_for
+from mct.compress.obstacles_openvino import why_not_reward
 from mct.compress.passes import Material, Product
-from mct.models.checkpoint import Checkpoint
-from mct.models.checkpoint_files import read_config
+from mct.models.checkpoint_files import pad_id
 from mct.models.load import load_model
 
-# Families that the exporter patches for classification.
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gpt2")
 TASK = "text-classification"
 
 
@@ -29,21 +27,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     MctError for a family that the exporter does not know, and for a checkpoint without a padding token.
     """
     checkpoint = material.checkpoint
-    pad_id = _pad_id(checkpoint)
+    if reason := why_not_reward(checkpoint):
+        raise MctError(f"openvino cannot hold this {checkpoint.architecture}: {reason}", "try --format onnx")
     save(export(load_model(checkpoint), draft, TASK), draft / MODEL)
-    return Product(draft, MODEL, {"pad_id": pad_id, "buckets": list(buckets_for(material))})
-
-
-def _pad_id(checkpoint: Checkpoint) -> int:
-    if checkpoint.model_type not in FAMILIES:
-        raise MctError(
-            f"openvino cannot hold a {checkpoint.model_type} reward model: its exporter does not know it",
-            f"families that it knows: {', '.join(FAMILIES)}; or try --format onnx",
-        )
-    pad_id = read_config(checkpoint.path).pad_token_id
-    if pad_id is None or pad_id < 0:
-        raise MctError(
-            f"{checkpoint.path} has no pad_token_id: where a padded text ends, and its score stands, is unknown",
-            "set pad_token_id in its config.json to a token that no text ends with",
-        )
-    return pad_id
+    return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.path), "buckets": list(buckets_for(material))})

@@ -131,6 +131,7 @@ _REFUSED = {
     "mpnet": "its attention adds a learned bias for relative positions",
     "electra": "its embeddings may be narrower than its layers, and are projected",
     "albert": "its layers share their weights, and its embeddings are projected",
+    "modernbert": "its layers rotate positions, and take turns in how far they look",
     "deberta": "its attention keeps content and position apart",
     "deberta-v2": "its attention keeps content and position apart",
 }
@@ -158,7 +159,7 @@ def read_sizes(architecture: Architecture, config: Mapping[str, Any], labels: in
     keys = architecture.keys
     try:
         _refuse_variants(config, config[keys.activation])
-        unused = config["pad_token_id"] + 1 if architecture.positions_follow_padding else 0
+        unused = _rows_before_the_first(config) if architecture.positions_follow_padding else 0
         return Sizes(
             layers=config[keys.layers],
             hidden=config[keys.hidden],
@@ -175,6 +176,16 @@ def read_sizes(architecture: Architecture, config: Mapping[str, Any], labels: in
         raise MctError(
             f"config.json does not say {error}", "save it again with: model.save_pretrained(folder)"
         ) from error
+
+
+def _rows_before_the_first(config: Mapping[str, Any]) -> int:
+    """Rows of the position table that no token uses, where they are counted from the padding id."""
+    if config.get("pad_token_id") is None:
+        raise MctError(
+            "config.json has no pad_token_id, and this family counts its positions from there",
+            "set it to the id of the tokenizer's padding token",
+        )
+    return int(config["pad_token_id"]) + 1
 
 
 def plan_tensors(modules: Mapping[str, str], sizes: Sizes) -> Iterator[Tensor]:

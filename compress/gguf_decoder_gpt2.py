@@ -13,12 +13,16 @@ from mct.compress.gguf_architectures import Tensor
 from mct.compress.gguf_decoders import Array, Config, Decoder, Weight, only, require
 
 
-def describe(config: Config) -> Decoder:
-    """The plan of a GPT-2 file."""
+def check(config: Config) -> None:
+    """MctError for an activation or attention that the graph does not have."""
     require(config, "activation_function", "gelu", "gelu_new", "gelu_pytorch_tanh")
     require(config, "scale_attn_weights", True)
     require(config, "scale_attn_by_inverse_layer_idx", False)
     require(config, "add_cross_attention", False)
+
+
+def describe(config: Config) -> Decoder:
+    """The plan of a GPT-2 file."""
     hidden, vocabulary, positions = config["n_embd"], config["vocab_size"], config["n_positions"]
     inner = config.get("n_inner") or 4 * hidden
     keys: dict[str, int | float | str] = {

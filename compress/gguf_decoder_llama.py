@@ -13,10 +13,14 @@ from mct.compress.gguf_decoders import Config, Decoder, Weight, require
 EXPERT_NAMES = {"gate": "w1", "up": "w3", "down": "w2"}
 
 
-def describe(config: Config) -> Decoder:
-    """The plan of a Llama, Mistral or Mixtral file."""
+def check(config: Config) -> None:
+    """MctError for an activation or rotation that the graph does not have."""
     require(config, "hidden_act", "silu")
     blocks.require_rope(config, "default", "linear", "llama3")
+
+
+def describe(config: Config) -> Decoder:
+    """The plan of a Llama, Mistral or Mixtral file."""
     sizes = blocks.read_sizes(config)
     context = min(sizes.positions, config.get("sliding_window") or sizes.positions)
     keys = blocks.keys(config, sizes, context)

@@ -17,15 +17,23 @@ GRAPHS = {"qwen2": "qwen2", "qwen2_moe": "qwen2moe", "qwen3": "qwen3", "qwen3_mo
 EXPERT_NAMES = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 
 
-def describe(config: Config) -> Decoder:
-    """The plan of a Qwen file."""
-    graph = GRAPHS[config["model_type"]]
+def check(config: Config) -> None:
+    """MctError for an activation, a rotation, windows, heads or a routing that the graph does not have."""
     require(config, "hidden_act", "silu")
     require(config, "use_sliding_window", False, None)
     blocks.require_rope(config, "default", "linear")
+    if config["model_type"].startswith("qwen2"):
+        _require_square_heads(config)
+    if config["model_type"].endswith("moe"):
+        require(config, "mlp_only_layers", [], None)
+        require(config, "decoder_sparse_step", 1)
+        require(config, "norm_topk_prob", config["model_type"] == "qwen3_moe")
+
+
+def describe(config: Config) -> Decoder:
+    """The plan of a Qwen file."""
+    graph = GRAPHS[config["model_type"]]
     sizes = blocks.read_sizes(config)
-    if graph.startswith("qwen2"):
-        _require_square_heads(config, sizes)
     keys = blocks.keys(config, sizes, sizes.positions)
     if graph.endswith("moe"):
         keys |= _expert_keys(config)
@@ -34,19 +42,18 @@ def describe(config: Config) -> Decoder:
     return Decoder(graph, keys, weights, sizes.positions)
 
 
-def _require_square_heads(config: Config, sizes: blocks.Sizes) -> None:
-    if sizes.heads * sizes.head != sizes.hidden:
+def _require_square_heads(config: Config) -> None:
+    """Where the width of a head is not said, it is what makes this true."""
+    heads, head, hidden = (config.get(key) for key in ("num_attention_heads", "head_dim", "hidden_size"))
+    if heads and head and hidden and heads * head != hidden:
         raise MctError(
             f"llama.cpp's {config['model_type']} has heads that add up to its width; this checkpoint has "
-            f"{sizes.heads} of {sizes.head} in {sizes.hidden}",
+            f"{heads} of {head} in {hidden}",
             "choose --format onnx or openvino for it",
         )
 
 
 def _expert_keys(config: Config) -> dict[str, int]:
-    require(config, "mlp_only_layers", [], None)
-    require(config, "decoder_sparse_step", 1)
-    require(config, "norm_topk_prob", config["model_type"] == "qwen3_moe")
     found = {
         "expert_count": _expert_count(config),
         "expert_used_count": config["num_experts_per_tok"],

@@ -59,15 +59,17 @@ class Decoder:
     notes: tuple[str, ...] = ()
 
 
+# Each family's file has two functions: `check(config)`, which refuses what the graph does not compute and can be asked
+# of a configuration as it stands in a file, and `describe(config)`, for one with its family's defaults filled in.
 DECODERS = {
-    "llama": "mct.compress.gguf_decoder_llama:describe",
-    "mistral": "mct.compress.gguf_decoder_llama:describe",
-    "mixtral": "mct.compress.gguf_decoder_llama:describe",
-    "qwen2": "mct.compress.gguf_decoder_qwen:describe",
-    "qwen2_moe": "mct.compress.gguf_decoder_qwen:describe",
-    "qwen3": "mct.compress.gguf_decoder_qwen:describe",
-    "qwen3_moe": "mct.compress.gguf_decoder_qwen:describe",
-    "gpt2": "mct.compress.gguf_decoder_gpt2:describe",
+    "llama": "mct.compress.gguf_decoder_llama",
+    "mistral": "mct.compress.gguf_decoder_llama",
+    "mixtral": "mct.compress.gguf_decoder_llama",
+    "qwen2": "mct.compress.gguf_decoder_qwen",
+    "qwen2_moe": "mct.compress.gguf_decoder_qwen",
+    "qwen3": "mct.compress.gguf_decoder_qwen",
+    "qwen3_moe": "mct.compress.gguf_decoder_qwen",
+    "gpt2": "mct.compress.gguf_decoder_gpt2",
 }
 
 
@@ -76,16 +78,22 @@ def describe(config: Config) -> Decoder:
 
     MctError for a family that has no row, and for a variant that llama.cpp does not compute.
     """
-    model_type = str(config.get("model_type"))
-    if model_type not in DECODERS:
-        raise unknown("kind of language model for GGUF", model_type, DECODERS)
+    check(config)
     try:
-        decoder: Decoder = load(DECODERS[model_type])(config)
+        decoder: Decoder = load(f"{DECODERS[config['model_type']]}:describe")(config)
     except KeyError as error:
         raise MctError(
             f"config.json does not say {error}", "save it again with: model.save_pretrained(folder)"
         ) from error
     return decoder
+
+
+def check(config: Config) -> None:
+    """MctError for a family that has no row, and for a variant that is said and that llama.cpp does not compute."""
+    model_type = str(config.get("model_type"))
+    if model_type not in DECODERS:
+        raise unknown("kind of language model for GGUF", model_type, DECODERS)
+    load(f"{DECODERS[model_type]}:check")(config)
 
 
 def require(config: Config, key: str, *allowed: Any) -> None:

@@ -8,8 +8,9 @@ wholly different way is refused; where only rare texts differ, the difference is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +75,10 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
         )
     tokenizer = read_object(folder / "tokenizer.json")
     config = read_object(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
+    read = _reader(folder, tokenizer)
     tokens, types = _tokens(folder, tokenizer, size)
     pieces = Pieces(tokens, types, _special_ids(config, tokens))
-    return replace(_kind(folder, tokenizer, pieces), chat_template=_chat_template(folder, config))
+    return replace(read(pieces), chat_template=_chat_template(folder, config))
 
 
 def add_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
@@ -97,17 +99,20 @@ def add_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
         writer.add_chat_template(vocabulary.chat_template)
 
 
-def _kind(folder: Path, tokenizer: Json, pieces: Pieces) -> Vocabulary:
-    """By what tokenizer.json says of itself: the model's type, and whether it works on bytes or on characters."""
+def _reader(folder: Path, tokenizer: Json) -> Callable[[Pieces], Vocabulary]:
+    """By what tokenizer.json says of itself: the model's type, and whether it works on bytes or on characters.
+
+    Asked before the vocabulary is read: other kinds do not keep theirs as text to number.
+    """
     from mct.compress import gguf_byte_level, gguf_sentencepiece
 
     kind = tokenizer["model"].get("type", "WordPiece")
     if kind == "WordPiece":
-        return _wordpiece(tokenizer, pieces)
+        return partial(_wordpiece, tokenizer)
     if kind == "BPE" and gguf_byte_level.is_byte_level(tokenizer):
-        return gguf_byte_level.read(folder, tokenizer, pieces)
+        return partial(gguf_byte_level.read, folder, tokenizer)
     if kind == "BPE" and gguf_sentencepiece.is_sentencepiece(tokenizer):
-        return gguf_sentencepiece.read(tokenizer, pieces)
+        return partial(gguf_sentencepiece.read, tokenizer)
     what = "BPE tokenizer that is neither byte-level nor SentencePiece's" if kind == "BPE" else f"{kind} tokenizer"
     raise MctError(
         f"{folder} has a {what}, which cannot be written as GGUF yet",

@@ -16,15 +16,13 @@ from onnx import TensorProto, helper
 from transformers import PreTrainedModel
 
 from mct.compress import onnx_gpt2, onnx_llama
+from mct.compress.obstacles_onnx import GPT_2, LLAMAS
 from mct.compress.onnx_draft import Draft, assemble
 from mct.compress.onnx_family import Family, Sizes, add_masks, cache_names
 
 FAMILIES = {
-    "gpt2": onnx_gpt2.FAMILY,
-    **dict.fromkeys(
-        ("llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"),
-        onnx_llama.FAMILY,
-    ),
+    GPT_2: onnx_gpt2.FAMILY,
+    **dict.fromkeys(LLAMAS, onnx_llama.FAMILY),
 }
 
 # How many of the last tokens get logits, 0 for all. An input with a default: programs that do not know it leave it out,
@@ -41,14 +39,8 @@ class Stream(NamedTuple):
     normed: str
 
 
-def obstacle(model: PreTrainedModel) -> str:
-    """Why this model cannot be written; "" where it can."""
-    family = FAMILIES.get(model.config.model_type)
-    return family.obstacle(model) if family else f"the graph of {model.config.model_type} is not known"
-
-
 def build_lm(model: PreTrainedModel) -> onnx.ModelProto:
-    """A causal language model with its cache. Only for a model without an `obstacle`.
+    """A causal language model with its cache. Only for one that mct.compress.obstacles_onnx sees no obstacle to.
 
     int64 `input_ids` (batch, new tokens), `attention_mask` (batch, all tokens), and past_key_values.N.key and .value,
     float32 (batch, heads, earlier tokens, width of a head), to `logits`, float32 (batch, new tokens, vocabulary), and

@@ -52,15 +52,13 @@ class Sizes:
 class Family:
     """The steps of one family, each adding its nodes and naming its result; `{}` is the layer's number.
 
-    `obstacle`: why a model's variant cannot be written, "" where it can. `embed`: ids to (batch, sequence, width).
-    `attend`, `feed`: normalised hidden states to what is added to the stream. `norms`: before attention, before
-    feeding, and the last; `norm` is their operator. `table`: the word embeddings.
+    `embed`: ids to (batch, sequence, width). `attend`, `feed`: normalised hidden states to what is added to the stream.
+    `norms`: before attention, before feeding, and the last; `norm` is their operator. `table`: the word embeddings.
     """
 
     table: str
     norms: tuple[str, str, str]
     norm: str
-    obstacle: Callable[[PreTrainedModel], str]
     sizes: Callable[[PreTrainedModel, bool], Sizes]
     embed: Callable[[Draft, Sizes], str]
     attend: Callable[[Draft, Sizes, int, str], str]

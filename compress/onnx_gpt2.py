@@ -9,22 +9,12 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
+from mct.compress.obstacles_onnx import GPT_2_ACTIVATIONS
 from mct.compress.onnx_draft import Draft
 from mct.compress.onnx_family import Family, Sizes, add_attention
 
 _LAYER = "transformer.h.{}"
 TABLE = "transformer.wte.weight"
-
-# Configurations' names of activations, and the operators. FastGelu is the approximation by tanh.
-_ACTIVATIONS = {"gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu", "gelu": "Gelu"}
-
-
-def obstacle(model: PreTrainedModel) -> str:
-    """Why this model's variant cannot be written; "" where it can."""
-    config = model.config
-    if config.activation_function not in _ACTIVATIONS:
-        return f"its activation is {config.activation_function}"
-    return "it attends to an encoder" if config.add_cross_attention else ""
 
 
 def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
@@ -39,7 +29,7 @@ def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
         windows=(-1,) * layers,
         scales=tuple(_scale(config, layer) for layer in range(layers)),
         cached=cached,
-        activation=_ACTIVATIONS[config.activation_function],
+        activation=GPT_2_ACTIVATIONS[config.activation_function],
     )
 
 
@@ -85,7 +75,6 @@ FAMILY = Family(
     table=TABLE,
     norms=(f"{_LAYER}.ln_1", f"{_LAYER}.ln_2", "transformer.ln_f"),
     norm="LayerNormalization",
-    obstacle=obstacle,
     sizes=sizes,
     embed=embed,
     attend=attend,

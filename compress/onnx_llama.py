@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from mct.compress.obstacles_onnx import head_width
 from mct.compress.onnx_draft import Draft
 from mct.compress.onnx_experts import add_experts
 from mct.compress.onnx_family import Family, Sizes, add_attention, linear, side_by_side
@@ -19,31 +20,14 @@ from mct.compress.onnx_family import Family, Sizes, add_attention, linear, side_
 _LAYER = "model.layers.{}"
 TABLE = "model.embed_tokens.weight"
 
-# Rotations whose angles depend on the length of the text, which one table cannot hold.
-_VARYING_ROTATIONS = {"dynamic", "longrope"}
-_HEAD_WIDTH_STEP = 16
-
 # Families whose attention modules do not say themselves which layers have a window: all of them.
 _WINDOWED_THROUGHOUT = {"mistral", "mixtral"}
-
-
-def obstacle(model: PreTrainedModel) -> str:
-    """Why this model's variant cannot be written; "" where it can."""
-    config = model.config
-    if config.hidden_act != "silu":
-        return f"its activation is {config.hidden_act}"
-    rotation = config.rope_parameters["rope_type"]
-    if rotation in _VARYING_ROTATIONS:
-        return f"its {rotation} rotation changes with the length of the text"
-    if _head_width(config) % _HEAD_WIDTH_STEP:
-        return f"its heads are {_head_width(config)} wide, and the rotation needs a multiple of {_HEAD_WIDTH_STEP}"
-    return ""
 
 
 def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
     """What its configuration says."""
     config = model.config
-    width, layers = _head_width(config), config.num_hidden_layers
+    width, layers = head_width(config.to_dict()), config.num_hidden_layers
     return Sizes(
         layers=layers,
         heads=config.num_attention_heads,
@@ -58,10 +42,6 @@ def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
         experts_used=getattr(config, "num_experts_per_tok", 0),
         experts_sum_to_1=getattr(config, "norm_topk_prob", True),
     )
-
-
-def _head_width(config: Any) -> int:
-    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
 def _window(attention: torch.nn.Module, config: Any) -> int:
@@ -132,7 +112,6 @@ FAMILY = Family(
     table=TABLE,
     norms=(f"{_LAYER}.input_layernorm", f"{_LAYER}.post_attention_layernorm", "model.norm"),
     norm="SimplifiedLayerNormalization",
-    obstacle=obstacle,
     sizes=sizes,
     embed=embed,
     attend=attend,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from mct.models.checkpoint import Checkpoint
 from mct.models.datasets import Dataset
 from mct.models.examples import Request, find_kind
+from mct.targets.arithmetic import Numbers
 from mct.targets.machine import Machine
 
 CLASSIFIERS = ("sequence-classification", "multi-label-classification")
@@ -55,7 +56,9 @@ class Product:
 class Pass:
     """One table row. `run` is "module:function", handed `settings`, so that one function can serve several rows.
 
-    `texts` says whether it needs the user's own texts, makes use of them if there are any, or does without.
+    `texts` says whether it needs the user's own texts, makes use of them if there are any, or does without. `numbers`
+    is what its product computes in, where that depends on the machine. `why_not`, "module:function", says of a
+    checkpoint why the pass cannot take it, "" where it can; asked when planning, so it reads small files only.
     """
 
     name: str
@@ -65,4 +68,6 @@ class Pass:
     tasks: tuple[str, ...]
     extra: str = "compress"
     texts: Literal["none", "used", "needed"] = "none"
+    numbers: Numbers = ""
+    why_not: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)

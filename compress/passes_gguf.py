@@ -20,7 +20,13 @@ def _quantise(kind: str) -> Pass:
 
 
 GGUF_PASSES = (
-    Pass("export-gguf", "checkpoint", "gguf-f32", "mct.compress.export_gguf:run", ENCODERS),
-    Pass("export-gguf", "checkpoint", "gguf-f32", "mct.compress.export_gguf_lm:run", (*REWARDS, *LANGUAGE_MODELS)),
+    Pass(
+        "export-gguf", "checkpoint", "gguf-f32", "mct.compress.export_gguf:run", ENCODERS,
+        why_not="mct.compress.obstacles_gguf:why_not_encoder",
+    ),
+    Pass(
+        "export-gguf", "checkpoint", "gguf-f32", "mct.compress.export_gguf_lm:run", (*REWARDS, *LANGUAGE_MODELS),
+        why_not="mct.compress.obstacles_gguf:why_not_decoder",
+    ),
     *(_quantise(kind) for kind in (*EXACT_TYPES, *WEIGHED_TYPES)),
-)
+)  # fmt: skip

@@ -18,17 +18,26 @@ def _quantise(precision: str, settings: Mapping[str, Any]) -> Pass:
 
 OPENVINO_PASSES = (
     Pass("export-openvino", "onnx-fp32", "openvino-fp32", "mct.compress.export_openvino:run", ENCODERS),
-    Pass("export-openvino", "checkpoint", "openvino-fp32", "mct.compress.export_openvino_reward:run", REWARDS),
-    Pass("export-openvino", "checkpoint", "openvino-fp32", "mct.compress.export_openvino_lm:run", LANGUAGE_MODELS),
+    Pass(
+        "export-openvino", "checkpoint", "openvino-fp32", "mct.compress.export_openvino_reward:run", REWARDS,
+        why_not="mct.compress.obstacles_openvino:why_not_reward",
+    ),
+    Pass(
+        "export-openvino", "checkpoint", "openvino-fp32", "mct.compress.export_openvino_lm:run", LANGUAGE_MODELS,
+        why_not="mct.compress.obstacles_openvino:why_not_language_model",
+    ),
     Pass("halve-openvino", "openvino-fp32", "openvino-fp16", "mct.compress.openvino_half:run", EVERY),
-    Pass("halve-openvino", "openvino-fp32", "openvino-bf16", "mct.compress.openvino_half:run_bfloat16", EVERY),
+    Pass(
+        "halve-openvino", "openvino-fp32", "openvino-bf16", "mct.compress.openvino_half:run_bfloat16", EVERY,
+        numbers="bfloat16",
+    ),
     Pass(
         "quantise-openvino", "openvino-fp32", "openvino-int8", "mct.compress.quantise_openvino:run", VECTORS,
-        texts="needed",
+        texts="needed", numbers="bytes",
     ),
     Pass(
         "quantise-openvino", "openvino-fp32", "openvino-int8-accurate", "mct.compress.quantise_openvino_accurate:run",
-        VECTORS, texts="needed", settings={"max_drop": 0.01},
+        VECTORS, texts="needed", numbers="bytes", settings={"max_drop": 0.01},
     ),
     _quantise("int8", {"bits": 8}),
     _quantise("int4", {"bits": 4}),

@@ -1,17 +1,21 @@
 """From what is wanted to the passes that make it.
 
-A pure function over the table of passes, so that a plan can be read before anything runs.
+A function over the table of passes, so that a plan can be read before anything runs: what a format, a checkpoint or a
+machine cannot do is refused here, with the nearest that works, and what gains nothing is warned of.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mct import MctError
 from mct.compress.passes import ENCODERS, Pass
 from mct.compress.table import PASSES, PRECISION_ALIASES
 from mct.models.checkpoint import Checkpoint
-from mct.models.tables import unknown
+from mct.models.tables import load, unknown
+from mct.targets.arithmetic import Numbers, no_gain, why_not
+from mct.targets.machine import Machine, probe_machine
 
 START = "checkpoint"
 
@@ -22,11 +26,15 @@ FEW_BITS = "4-bit weights cost an encoder far more than 8-bit ones (0.85 similar
 
 @dataclass(frozen=True)
 class Route:
-    """One artifact to make: its form, and the passes that lead there from the checkpoint."""
+    """One artifact to make: its form, and the passes that lead there from the checkpoint.
+
+    `warnings` say why it gains nothing on the machine it is meant for.
+    """
 
     format: str
     precision: str
     passes: tuple[Pass, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -50,11 +58,28 @@ class Plan:
         """One line per artifact: the passes in order."""
         return "\n".join(f"{route.name}: {' -> '.join(step.name for step in route.passes)}" for route in self.routes)
 
+    def as_json(self) -> list[dict[str, Any]]:
+        """Plain values, for --json: one entry per artifact."""
+        return [
+            {"name": route.name, "passes": [step.name for step in route.passes], "warnings": list(route.warnings)}
+            for route in self.routes
+        ]
 
-def make_plan(checkpoint: Checkpoint, formats: Sequence[str], precisions: Sequence[str]) -> Plan:
-    """One route per format and precision, duplicates dropped. MctError names the nearest combination that works."""
+
+def make_plan(
+    checkpoint: Checkpoint, formats: Sequence[str], precisions: Sequence[str], machine: Machine | None = None
+) -> Plan:
+    """One route per format and precision, duplicates dropped, for `machine`, this one if None.
+
+    MctError names the nearest combination that works.
+    """
+    meant = machine or probe_machine()
     wanted = dict.fromkeys((kind, _in_words_of(kind, precision)) for kind in formats for precision in precisions)
-    return Plan(checkpoint, tuple(_route(kind, precision, checkpoint.task) for kind, precision in wanted))
+    routes = tuple(_route(kind, precision, checkpoint.task, meant) for kind, precision in wanted)
+    for route in routes:
+        if reason := _obstacle(route, checkpoint, meant):
+            raise MctError(f"{route.name}: {reason}", _nearest(route, checkpoint, meant))
+    return Plan(checkpoint, routes)
 
 
 def supported(task: str) -> dict[str, list[str]]:
@@ -71,13 +96,42 @@ def _in_words_of(kind: str, precision: str) -> str:
     return PRECISION_ALIASES.get(kind, {}).get(precision, precision)
 
 
-def _route(kind: str, precision: str, task: str) -> Route:
+def numbers_of(format_name: str, precision: str, task: str) -> Numbers:
+    """What an artifact computes in, where that depends on the machine."""
+    passes = _chain(f"{format_name}-{precision}", task)
+    return passes[-1].numbers if passes else ""
+
+
+def _route(kind: str, precision: str, task: str, machine: Machine) -> Route:
     possible = supported(task)
     if kind not in possible:
         raise unknown("format", kind, possible)
     if precision not in possible[kind]:
         raise _no_way(kind, precision, task, possible[kind])
-    return Route(kind, precision, _chain(f"{kind}-{precision}", task))
+    passes = _chain(f"{kind}-{precision}", task)
+    warning = no_gain(kind, passes[-1].numbers, machine)
+    return Route(kind, precision, passes, (f"{kind}-{precision}: {warning}",) if warning else ())
+
+
+def _obstacle(route: Route, checkpoint: Checkpoint, machine: Machine) -> str:
+    """Why this route cannot be gone with this checkpoint for this machine; "" where it can."""
+    asked = (load(step.why_not, step.extra)(checkpoint) for step in route.passes if step.why_not)
+    reason: str = next(filter(None, asked), "")
+    return reason or why_not(route.passes[-1].numbers, machine)
+
+
+def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:
+    """A hint: the precision of the same format, else the formats, that are nearest to what was refused and work."""
+    open_ways: dict[str, list[str]] = {}
+    for kind, precisions in supported(checkpoint.task).items():
+        for precision in sorted(precisions, key=lambda name: abs(_bits(name) - _bits(refused.precision))):
+            if not _obstacle(_route(kind, precision, checkpoint.task, machine), checkpoint, machine):
+                open_ways.setdefault(kind, []).append(precision)
+    if refused.format in open_ways:
+        return f"the nearest that works is {open_ways[refused.format][0]}"
+    if open_ways:
+        return f"these formats can hold it: --format {','.join(open_ways)}"
+    return "no format can hold it yet"
 
 
 def _no_way(kind: str, precision: str, task: str, possible: Sequence[str]) -> MctError:

@@ -68,7 +68,7 @@ def _arithmetic(architecture: str, instruction_sets: Collection[str]) -> Arithme
 def why_not(numbers: Numbers, machine: Machine) -> str:
     """Why a form that computes in `numbers` is of no use on a machine; "" where it is."""
     if numbers == "bfloat16" and not arithmetic_of(machine).bfloat16:
-        return f"it needs a CPU with bfloat16 ({' or '.join(sorted(BFLOAT16))}), and {machine.cpu} has none"
+        return f"it needs a CPU with bfloat16 ({' or '.join(sorted(BFLOAT16))}), which this one lacks: {machine.cpu}"
     return ""
 
 

@@ -32,6 +32,7 @@ class Target:
         return asdict(self) | {"instruction_sets": list(self.instruction_sets)}
 
 
+CPU = "cpu"
 BUILT_IN = Path(__file__).with_name("targets.toml")
 
 
@@ -78,8 +79,13 @@ def target_from(values: Mapping[str, Any]) -> Target:
 def machine_of(target: Target) -> Machine:
     """The machine that artifacts for this target are made for: the one it describes, else this one.
 
-    MctError for an instruction set that mct does not know.
+    MctError for a device that no artifact is made for, and for an instruction set that mct does not know.
     """
+    if target.device != CPU:
+        raise MctError(
+            f"target {target.name} is a {target.device} device, and every artifact is made for a CPU so far",
+            "make it for the machine's CPU: --target cpu",
+        )
     if not target.architecture:
         return probe_machine()
     for name in target.instruction_sets:

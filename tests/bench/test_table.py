@@ -48,6 +48,26 @@ def test_every_line_that_did_not_pass_is_listed_with_its_reason(example: dict[st
     assert listed[-1].startswith("- **gguf-q8_0**, runs: ✗ FAIL (died). The worker was ended by SIGSEGV")
 
 
+def test_an_artifact_made_for_other_instruction_sets_says_so(example: dict[str, Any]) -> None:
+    """Both machines stand in the result: whatever this one is, the table of a stored result is the same."""
+    assert "another machine" not in markdown_table(example)
+    here = {"cpu": "Example CPU", "architecture": "x86_64", "instruction_sets": ["avx2"]}
+    for entry in example["artifacts"]:
+        entry["environment"] |= here | {"made_for": here}
+    assert "another machine" not in markdown_table(example)
+    for entry in example["artifacts"][1:]:
+        entry["environment"]["made_for"] = here | {"instruction_sets": ["avx2", "avx512_vnni"]}
+    text = markdown_table(example)
+    made = [
+        line for line in text.partition("Made for another machine than this:")[2].splitlines() if " was made " in line
+    ]
+    onnx, gguf = made
+    assert onnx.startswith(
+        "- **onnx-int8** was made for x86_64 with avx2, avx512_vnni: sums of 8-bit products saturate"
+    )
+    assert gguf.startswith("- **gguf-q8_0** was made for") and "the same for this machine" in gguf
+
+
 def test_the_fastest_that_passed_is_named(example: dict[str, Any]) -> None:
     router = example["artifacts"][0]
     slower = deepcopy(router) | {"artifact": "slower"}

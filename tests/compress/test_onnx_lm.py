@@ -254,13 +254,13 @@ def test_tied_embeddings_stand_in_the_file_once(saved: Saved, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("model_type", "settings", "reason"),
     [
-        ("gpt_neox", {k: v for k, v in SIZES.items() if k != "num_key_value_heads"}, "the graph of gpt_neox"),
+        ("gpt_neox", {k: v for k, v in SIZES.items() if k != "num_key_value_heads"}, "gpt_neox is not known; known"),
         ("llama", SIZES | {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "rotation"),
         ("llama", SIZES | {"hidden_act": "gelu"}, "its activation is gelu"),
         ("llama", SIZES | {"head_dim": 8}, "heads are 8 wide"),
     ],
 )  # fmt: skip
-def test_what_the_graph_does_not_know_is_refused_with_the_families_it_does(
+def test_what_the_graph_does_not_know_is_refused_with_the_reason(
     tokenizer: transformers.PreTrainedTokenizerFast,
     tmp_path: Path,
     model_type: str,
@@ -270,8 +270,7 @@ def test_what_the_graph_does_not_know_is_refused_with_the_families_it_does(
     folder = save_decoder(tmp_path / "checkpoint", tokenizer, model_type, settings)
     with pytest.raises(MctError) as caught:
         _export(folder, tmp_path / "draft")
-    assert reason in str(caught.value)
-    assert "qwen3_moe" in caught.value.hint
+    assert reason in str(caught.value) and "gguf and openvino" in caught.value.hint
 
 
 REWARDED = (Tokens([7, 8, 9, 1], [0] * 4), Tokens(list(range(20, 44)), [0] * 24), Tokens([11, 12, 0], [0] * 3))

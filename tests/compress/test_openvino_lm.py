@@ -181,7 +181,7 @@ def test_an_unknown_family_is_refused_with_those_that_are_known(checkpoint: Path
     )
     with pytest.raises(MctError, match="opt language model") as caught:
         export_openvino_lm.run(Product(checkpoint, ""), tmp_path, {}, strange)
-    assert "qwen3" in caught.value.hint and not list(tmp_path.iterdir())
+    assert "qwen3" in caught.value.message and not list(tmp_path.iterdir())
 
 
 def test_the_plan_knows_the_precisions_of_language_models(checkpoint: Path) -> None:
