@@ -68,6 +68,8 @@ class Config(Struct, frozen=True):
     tie_word_embeddings: bool | None = None
     is_decoder: bool | None = None
     quantization_config: dict[str, Any] | None = None
+    rope_parameters: dict[str, Any] | None = None
+    rope_scaling: dict[str, Any] | None = None
 
 
 class TokenizerConfig(Struct, frozen=True):

@@ -144,8 +144,8 @@ def test_xlm_roberta_is_refused_as_gguf_in_the_plan(run_mct: RunMct, xlm_roberta
 
 def test_xlm_roberta_goes_through_onnx_and_openvino(xlm_roberta: Path, tmp_path: Path) -> None:
     plan = make_plan(inspect(xlm_roberta), ["onnx", "openvino"], ["fp32"])
-    material, requests = gather(plan, None, None, {}, 0)
-    folders = execute(plan, material, requests[:8], tmp_path)
+    data = Path(__file__).with_name("messages_eval.csv")
+    folders = execute(plan, *gather(plan, None, data, {}, 0), tmp_path)
     assert [folder.name for folder in folders] == ["onnx-fp32", "openvino-fp32"]
 
 

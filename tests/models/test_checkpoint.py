@@ -89,6 +89,7 @@ def change(folder: Path, name: str, **changes: object) -> None:
         ("config.json", {"num_hidden_layers": 2**31 - 1}, "promises 2147483647 layers"),
         ("config.json", {"pad_token_id": 10**9}, "promises the pad_token_id 1000000000"),
         ("config.json", {"problem_type": "regression"}, "predicts several numbers"),
+        ("config.json", {"rope_scaling": "fast"}, "expected an object or null"),
         ("config.json", {"problem_type": "guessing"}, "Invalid enum value 'guessing'"),
         (
             "config.json",
@@ -179,7 +180,7 @@ def test_a_file_without_tensors_is_no_checkpoint(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"hidden_act": "fast"}, {"layer_norm_eps": 1e-5, "chunk_size_feed_forward": "x"}, {"rope_scaling": "fast"},
+    [{"hidden_act": "fast"}, {"layer_norm_eps": 1e-5, "chunk_size_feed_forward": "x"},
      {"auto_map": 5}, {"max_position_embeddings": 128}, {"intermediate_size": 2**31 - 1}, {"num_attention_heads": 5}],
 )  # fmt: skip
 def test_what_transformers_refuses_in_its_own_words_is_one_line_of_ours(
