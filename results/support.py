@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mct.compress.parity import FULL_PRECISIONS
 from mct.compress.plan import supported
 from mct.compress.table import PASSES
 from mct.models.checkpoint import inspect
@@ -30,9 +31,10 @@ EXPLAINED = """\
 Each cell was exported from a small checkpoint with random weights and run beside it on the built-in shop messages, by
 `python results/support.py`. At full precision a cell shows the largest difference of any output; for language models
 also whether 64 greedy tokens of each prompt came out the same. Below that it shows the share of answers that stayed the
-same (labels, every tag or next token, the order of two scores, the nearest neighbour): with random weights answers are
-near ties, so these say that the form works, not how good it is on a trained model. A dash: no chain of passes leads
-there. The figures of trained models are in kinds.md, language_model.md and banking77.md.
+same (labels, every word's tag, every next token, the order of any two scores of one query or prompt, the nearest
+neighbour): with random weights answers are near ties, so these say that the form works, not how good it is on a trained
+model. A dash: no chain of passes leads there. The figures of trained models are in kinds.md, language_model.md and
+banking77.md.
 """
 
 
@@ -87,11 +89,12 @@ def _cells(folder: Path, kind: str, precisions: list[str], data: Path) -> dict[s
 
 
 def _data(folder: Path) -> Path:
-    """Shop messages in the fields of the checkpoint's task."""
+    """Shop messages in the fields of the checkpoint's task, five documents a query."""
     fields = find_task(inspect(folder).task).inputs
     texts = [row["text"] for row in generate(0, production=1000, synthetic=200).dev][:120]
     path = folder.parent / "data.jsonl"
     rows = [{field: texts[(at + shift) % len(texts)] for shift, field in enumerate(fields)} for at in range(len(texts))]
+    rows = [row | {"query": texts[at - at % 5]} if "query" in row else row for at, row in enumerate(rows)]
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
 
@@ -104,21 +107,21 @@ def markdown(found: dict[str, Any]) -> str:
         lines += ["", f"## {title}", "", f"| checkpoint | task | {' | '.join(precisions)} |"]
         lines += ["|--|--|" + "--|" * len(precisions)]
         for name, entry in found.items():
-            cells = [_shown(entry["cells"].get(f"{kind}-{precision}")) for precision in precisions]
+            cells = [_shown(entry["cells"].get(f"{kind}-{precision}"), precision) for precision in precisions]
             lines.append(f"| {name} | {entry['task']} | {' | '.join(cells)} |")
     return "\n".join([*lines, *_reasons(found)]) + "\n"
 
 
-def _shown(cell: dict[str, Any] | None) -> str:
+def _shown(cell: dict[str, Any] | None, precision: str) -> str:
     if cell is None:
         return "-"
     if "parity" not in cell:
         return next(iter(cell))
     parity = cell["parity"]
-    if parity["max_abs_delta"] <= parity["tolerance"]:
+    if precision in FULL_PRECISIONS:
         same = {None: "", 1.0: ", same text"}.get(parity["more"].get("continued_alike"), ", other text")
         return f"{parity['max_abs_delta']:.0e}{same}"
-    return f"{parity['agreement']:.1%}"
+    return "-" if parity["agreement"] is None else f"{parity['agreement']:.1%}"
 
 
 def _reasons(found: dict[str, Any]) -> list[str]:
