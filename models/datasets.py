@@ -6,7 +6,6 @@ hands the rows to it.
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from mct.models.data_files import KINDS, DataFile, Row, read_data_file
 from mct.models.declared import Name, is_declared
 from mct.models.examples import Example, find_kind
 from mct.models.inside import check_beside
+from mct.models.ranking import MOST_GRADE, is_grade
 from mct.models.tasks import Head, Task, find_task
 
 Form = tuple[str, Callable[[Any, Row], bool]]
@@ -162,14 +162,6 @@ def _check_form(place: str, row: Row, field: str, form: Form) -> None:
         raise MctError(f"{place}: {field!r} is not {wanted}", f"it is {str(row[field])[:60]!r}")
 
 
-def _is_number(value: Any, row: Row) -> bool:
-    """A number, or a text that is one, as CSV has it."""
-    try:
-        return not isinstance(value, bool) and math.isfinite(float(value))
-    except (TypeError, ValueError, OverflowError):
-        return False
-
-
 def _are_labels(value: Any, row: Row) -> bool:
     return is_declared(value, _LABELS_TYPE) and len({str(label) for label in value}) == len(value)
 
@@ -183,6 +175,7 @@ def _has_a_tag_for_each_word(value: Any, row: Row) -> bool:
 _TEXT: Form = ("a text", lambda value, row: isinstance(value, str))
 _LABEL: Form = ("one label", lambda value, row: is_declared(value, _LABEL_TYPE))
 _LABELS: Form = ("a list of labels, each once (CSV cannot hold one)", _are_labels)
+_GRADE: Form = (f"a number from 0, irrelevant, to {MOST_GRADE}", lambda value, row: is_grade(value))
 _TAGS: Form = ("one tag for each word of the text", _has_a_tag_for_each_word)
-_FORMS = {"label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": ("a number", _is_number)}
+_FORMS = {"label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": _GRADE}
 _HEAD_FORMS = {"label": _LABEL, "labels": _LABELS, "tags": _TAGS}

@@ -8,7 +8,7 @@ from math import sqrt
 
 from mct.models import task_pairs
 from mct.models.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth
-from mct.models.ranking import groups, score_order
+from mct.models.ranking import groups, score_order, significant
 from mct.models.tasks import Head
 from mct.models.tokens import Tokenize, Tokens
 
@@ -29,16 +29,19 @@ def encode(tokenize: Tokenize, request: Request) -> list[Tokens]:
 
 
 def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) -> Answer:
-    """The vector of a text, or the cosine of each document with the query; `sentence_embedding` is (texts, width)."""
+    """The vector of a text, or the cosine of each document with the query; `sentence_embedding` is (texts, width).
+
+    A vector of zeros, which points nowhere, has a cosine of 0 with all.
+    """
     vectors = outputs["sentence_embedding"]
     if len(inputs) == 1:
         return vectors[0].tolist()
-    query = vectors[0] / sqrt(float(vectors[0] @ vectors[0]))
-    return [round(float(vector @ query) / sqrt(float(vector @ vector)), 6) for vector in vectors[1:]]
+    query, *docs = (vector / (sqrt(float(vector @ vector)) or 1.0) for vector in vectors)
+    return [significant(float(doc @ query)) for doc in docs]
 
 
 def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
-    """nDCG@10, recall@10."""
+    """nDCG@10, capped recall@10."""
     return score_order(truth, answer)
 
 

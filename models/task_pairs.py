@@ -6,7 +6,7 @@ What is timed has 50 candidates at most, as many as a first search hands over; w
 from collections.abc import Iterable, Mapping, Sequence
 
 from mct.models.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth
-from mct.models.ranking import groups, score_order
+from mct.models.ranking import groups, score_order, significant
 from mct.models.tasks import Head
 from mct.models.tokens import Tokenize, Tokens
 
@@ -29,11 +29,11 @@ def encode(tokenize: Tokenize, request: Request) -> list[Tokens]:
 
 def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) -> Answer:
     """A score for each candidate, higher is better; `logits` is (candidates, 1)."""
-    return [round(float(score), 6) for score in outputs["logits"][:, 0]]
+    return [significant(float(score)) for score in outputs["logits"][:, 0]]
 
 
 def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
-    """nDCG@10, recall@10."""
+    """nDCG@10, capped recall@10."""
     return score_order(truth, answer)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mct.models import task_pairs
 from mct.models.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth
+from mct.models.ranking import significant
 from mct.models.tasks import Head
 from mct.models.tokens import Tokenize, Tokens
 
@@ -28,7 +29,7 @@ def encode(tokenize: Tokenize, request: Request) -> list[Tokens]:
 
 def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) -> Answer:
     """The rewards of the answers; `logits` is (answers, 1)."""
-    return [round(float(reward), 6) for reward in outputs["logits"][:, 0]]
+    return [significant(float(reward)) for reward in outputs["logits"][:, 0]]
 
 
 def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:

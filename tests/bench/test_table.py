@@ -92,11 +92,11 @@ def test_a_clean_pass_has_no_list(example: dict[str, Any]) -> None:
 
 def test_further_figures_stand_below_the_table(example: dict[str, Any]) -> None:
     entry = example["artifacts"][0]
-    recall = {"name": "recall_at_10", "n": 135, "value": 0.5, "delta": -0.01, "delta_ci": None}
+    recall = {"name": "recall_cap_at_10", "n": 135, "value": 0.5, "delta": -0.01, "delta_ci": None}
     entry["quality"] |= {"others": [recall], "perplexity": 12.345}
     entry["writing"] = {"new_tokens": 32.0, "tokens_per_s": 87.04}
     text = markdown_table(example)
-    assert "- **router**: recall_at_10 50.00%, -1.00; perplexity 12.35; 87.0 new tokens a second" in text
+    assert "- **router**: recall_cap_at_10 50.00%, -1.00; perplexity 12.35; 87.0 new tokens a second" in text
     example["artifacts"][1]["quality"] |= {"value": None, "delta": None}
     assert "| - | returns" in markdown_table(example)
 

@@ -111,6 +111,13 @@ def test_faults_are_named(tmp_path: Path, name: str, content: str, says: str) ->
         ("pair-scoring", {"query": "a", "doc": "b", "grade": "good"}, "'grade' is not a number"),
         ("pair-scoring", {"query": "a", "doc": "b", "grade": "nan"}, "'grade' is not a number"),
         ("pair-scoring", {"query": "a", "doc": "b", "grade": True}, "'grade' is not a number"),
+        ("pair-scoring", {"query": "a", "doc": "b", "grade": -1}, "'grade' is not a number from 0"),
+        (
+            "pair-scoring",
+            {"query": "a", "doc": "b", "grade": "31"},
+            "is not a number from 0, irrelevant, to 30",
+        ),
+        ("sentence-embedding", {"query": "a", "doc": "b", "grade": "inf"}, "'grade' is not a number"),
         ("pair-scoring", {"query": "a", "doc": "b", "grade": 10**400}, "'grade' is not a number"),
         ("pair-scoring", {"query": "a", "doc": ["b"], "grade": 1}, "'doc' is not a text"),
         ("sequence-classification", {"text": "a", "label": True}, "'label' is not one label"),

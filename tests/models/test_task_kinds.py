@@ -1,11 +1,13 @@
 """What each task kind makes of rows, outputs and answers: values worked by hand."""
 
+from itertools import permutations
 from math import log2
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mct import MctError
 from mct.models.examples import Kind, Part, find_kind
 from mct.models.task_tags import entities
 from mct.models.tasks import TASKS, Head
@@ -98,8 +100,53 @@ def test_pairs_are_gathered_by_query_and_scored_by_ndcg() -> None:
     # put in the order c, a, d: gains 0, 7, 1 at ranks 1, 2, 3; the ideal order a, d, c
     parts = kind.score(cooking.truth, [0.5, 0.9, 0.1])
     assert parts["ndcg_at_10"].got == pytest.approx((7 / log2(3) + 1 / 2) / (7 + 1 / log2(3)))
-    assert parts["recall_at_10"] == Part(1.0, 1.0)
+    assert parts["recall_cap_at_10"] == Part(1.0, 1.0)
     assert kind.score(ninja.truth, [0.3])["ndcg_at_10"] == Part(0.0, 0.0), "nothing relevant: it counts in no mean"
+
+
+def order(grades: list[float], scores: list[float]) -> tuple[float, float]:
+    parts = find_kind("pair-scoring").score(grades, scores)
+    return parts["ndcg_at_10"].got / parts["ndcg_at_10"].of, parts["recall_cap_at_10"].got
+
+
+def test_recall_is_capped_at_what_ten_places_hold() -> None:
+    """Of twelve relevant documents nine are among the first ten: 9/10, where recall@10 itself could reach 10/12."""
+    grades = [1.0] * 9 + [0.0] + [1.0] * 3
+    assert order(grades, [-float(place) for place in range(13)])[1] == pytest.approx(9 / 10)
+
+
+def test_equal_scores_are_worth_the_mean_of_their_orders_whatever_the_file_has_first() -> None:
+    """One relevant document of two: 1 where it comes first, 1/log2(3) where it comes second, half of each on a tie."""
+    assert order([1.0, 0.0], [0.5, 0.5])[0] == order([0.0, 1.0], [0.5, 0.5])[0] == pytest.approx((1 + 1 / log2(3)) / 2)
+    grades, discounts = [2.0, 0.0, 1.0], [1 / log2(place + 2) for place in range(3)]
+    orders = list(permutations([3.0, 0.0, 1.0]))  # the gains, 2^grade - 1, in every order
+    mean = sum(sum(gain * each for gain, each in zip(gains, discounts, strict=True)) for gains in orders) / len(orders)
+    assert order(grades, [0.1] * 3)[0] == pytest.approx(mean / (3 + 1 / log2(3)))
+    # eleven documents tied for the last nine places after one: each of them is among the ten with 9/11
+    assert order([1.0, 1.0] + [0.0] * 10, [1.0] + [0.0] * 11)[1] == pytest.approx((1 + 9 / 11) / 2)
+
+
+def test_scores_that_are_no_numbers_come_last_and_in_no_order() -> None:
+    assert order([1.0, 0.0], [float("nan"), 0.1])[0] == pytest.approx(1 / log2(3))
+    assert order([1.0, 0.0], [float("nan")] * 2) == order([1.0, 0.0], [0.0] * 2)
+
+
+def test_grades_that_were_stored_before_there_was_a_highest_overflow_nothing() -> None:
+    assert order([1e6, 0.0, 1e6], [3.0, 2.0, 1.0])[0] == pytest.approx((1 + 1 / 2) / (1 + 1 / log2(3)))
+
+
+@pytest.mark.parametrize("grade", [-1, -0.5, 31, "nan", "inf", 1e308, "good", None, True])
+def test_what_is_no_grade_is_refused_in_one_line(grade: object) -> None:
+    with pytest.raises(MctError, match="document of grade") as refused:
+        find_kind("pair-scoring").read([{"query": "ninja", "doc": "a", "grade": grade}])
+    assert "0" in refused.value.hint and "\n" not in str(refused.value)
+
+
+def test_a_document_counts_once_for_its_query_and_has_one_grade() -> None:
+    (ninja,) = find_kind("pair-scoring").read([{"query": "ninja", "doc": "b", "grade": 2}] * 2)
+    assert (ninja.truth, ninja.scored["docs"]) == ([2.0], ["b"])
+    with pytest.raises(MctError, match="two grades for one document"):
+        find_kind("pair-scoring").read([{"query": "ninja", "doc": "b", "grade": grade} for grade in (2, 0)])
 
 
 def test_an_embedder_is_timed_on_the_query_and_scored_by_cosine() -> None:
@@ -110,6 +157,18 @@ def test_an_embedder_is_timed_on_the_query_and_scored_by_cosine() -> None:
     vectors = np.array([[3.0, 0.0], [1.0, 1.0], [0.0, 5.0], [-2.0, 0.0]])
     cosines = kind.decode({"sentence_embedding": vectors}, [Tokens([], [])] * 4, [])
     assert cosines == pytest.approx([2**-0.5, 0.0, -1.0], abs=1e-6)
+
+
+def test_a_vector_that_points_nowhere_has_a_cosine_all_the_same() -> None:
+    vectors = np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 0.0]], dtype=np.float32)
+    assert find_kind("sentence-embedding").decode({"sentence_embedding": vectors}, [Tokens([], [])] * 3, []) == [0, 1]
+
+
+@pytest.mark.parametrize("task", ["pair-scoring", "reward"])
+def test_small_scores_keep_their_order(task: str) -> None:
+    """A sigmoid deep in its tail tells documents apart by millionths."""
+    scores = np.array([[3e-7], [2e-7], [1e-12]], dtype=np.float32)
+    assert find_kind(task).decode({"logits": scores}, [], []) == pytest.approx([3e-7, 2e-7, 1e-12], rel=1e-6)
 
 
 def test_a_reward_model_prefers_the_chosen_answer() -> None:
