@@ -22,7 +22,12 @@ def read(rows: Sequence[Row]) -> tuple[Example, ...]:
 
 
 def _truth(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in NOT_HEADS}
+    """As the heads name their labels: by text, where a file may have numbers."""
+    return {name: _named(value) for name, value in row.items() if name not in NOT_HEADS}
+
+
+def _named(value: Any) -> str | list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else str(value)
 
 
 def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) -> Answer:

@@ -84,6 +84,20 @@ def test_several_heads_answer_by_name_and_have_a_metric_each() -> None:
     assert tuple(kind.labels(example.truth)) == ("buy",)
 
 
+def test_heads_whose_labels_are_numbers_in_the_data_are_scored_and_sliced_by_their_names() -> None:
+    kind = find_kind("multi-head")
+    (example,) = kind.read([{"text": "hm", "stars": 5, "topics": [12, 3]}])
+    heads = [Head("stars", "label", ("1", "5")), Head("topics", "labels", ("3", "7", "12"))]
+    outputs = {"stars_logits": np.array([[0.0, 1.0]]), "topics_logits": np.array([[1.0, -1.0, 1.0]])}
+    answer = kind.decode(outputs, [Tokens([], [])], heads)
+    assert kind.score(example.truth, answer) == {
+        "all_heads_right": Part(1.0, 1.0),
+        "stars accuracy": Part(1.0, 1.0),
+        "topics f1_micro": Part(4.0, 4.0),
+    }
+    assert tuple(kind.labels(example.truth)) == ("5",)
+
+
 ROWS = [
     {"query": "cooking", "doc": "a", "grade": 3},
     {"query": "ninja", "doc": "b", "grade": 0},
