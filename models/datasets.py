@@ -6,7 +6,7 @@ hands the rows to it.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from mct import MctError
 from mct.models.data_files import KINDS, DataFile, Row, read_data_file
 from mct.models.declared import Name, is_declared
-from mct.models.examples import Example, find_kind
+from mct.models.examples import Example, Truth, find_kind
 from mct.models.inside import check_beside
 from mct.models.ranking import MOST_GRADE, is_grade
 from mct.models.tasks import Head, Task, find_task
@@ -109,18 +109,31 @@ def read_examples(dataset: Dataset, task: str, heads: Sequence[Head]) -> tuple[E
 
 
 def check_labels(dataset: Dataset, task: str, heads: Sequence[Head]) -> None:
-    """MctError when the data has a label that no head of the model knows."""
-    if not heads:
-        return
-    labels, known = find_kind(task).labels, {label for head in heads for label in head.labels}
-    found = {label for example in read_examples(dataset, task, heads) for label in labels(example.truth)}
-    strange = sorted(found - known)
-    if strange:
-        some = ", ".join(repr(label) for label in strange[:3]) + (", …" if len(strange) > 3 else "")
-        few = ", ".join(sorted(known)[:5]) + (", …" if len(known) > 5 else "")
-        raise MctError(
-            f"{dataset.name} has {len(strange)} label(s) the model does not know: {some}", f"the model's labels: {few}"
-        )
+    """MctError when the data has a label that the head it belongs to does not know."""
+    truths = [example.truth for example in read_examples(dataset, task, heads)] if heads else []
+    for head in heads:
+        said = truths if find_task(task).head else [truth[head.name] for truth in truths]
+        strange = sorted({label for truth in said for label in _NAMED[head.kind](truth)} - set(head.labels))
+        if strange:
+            some = ", ".join(repr(label) for label in strange[:3]) + (", …" if len(strange) > 3 else "")
+            few = ", ".join(sorted(head.labels)[:5]) + (", …" if len(head.labels) > 5 else "")
+            raise MctError(
+                f"{dataset.name} has {len(strange)} label(s) the model does not know: {some}",
+                f"the model's labels: {few}",
+            )
+
+
+def _split(tags: Any) -> Any:
+    """Tags as a list, where they are one text with spaces."""
+    return tags.split() if isinstance(tags, str) else tags
+
+
+# What a truth names, by the kind of the head that answers it.
+_NAMED: dict[str, Callable[[Truth], Iterable[str]]] = {
+    "label": lambda truth: (truth,),
+    "labels": lambda truth: truth,
+    "tags": _split,
+}
 
 
 def _of_heads(dataset: Dataset, heads: Sequence[Head]) -> tuple[Row, ...]:
@@ -167,7 +180,7 @@ def _are_labels(value: Any, row: Row) -> bool:
 
 
 def _has_a_tag_for_each_word(value: Any, row: Row) -> bool:
-    tags = value.split() if isinstance(value, str) else value
+    tags = _split(value)
     return is_declared(tags, list[Name]) and len(tags) == len(str(row.get("text", "")).split())
 
 

@@ -186,6 +186,25 @@ def test_labels_the_model_does_not_know_are_named(tmp_path: Path) -> None:
         check_labels(dataset, TASK.name, [Head("logits", "label", ("other",))])
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "strange"),
+    [("intent", "joy", "'joy'"), ("moods", ["joy", "other"], "'other'"), ("slots", ["O", "B-volume"], "'B-volume'")],
+)
+def test_each_head_knows_its_own_labels_alone(tmp_path: Path, field: str, value: object, strange: str) -> None:
+    """A mood is no intent, though the model knows both: it would be scored as wrong on every row."""
+    heads = [
+        Head("intent", "label", ("other", "tracking")),
+        Head("moods", "labels", ("joy", "anger")),
+        Head("slots", "tags", ("O", "B-title")),
+    ]
+    row = {"text": "two words", "intent": "other", "moods": ["anger"], "slots": "O B-title"}
+    task = find_task("multi-head")
+    check_labels(read_dataset(write(tmp_path / "good.jsonl", jsonl([row])), task), task.name, heads)
+    dataset = read_dataset(write(tmp_path / "bad.jsonl", jsonl([row | {field: value}])), task)
+    with pytest.raises(MctError, match=rf"1 label\(s\) the model does not know: {strange}"):
+        check_labels(dataset, task.name, heads)
+
+
 @given(st.lists(st.fixed_dictionaries({"text": st.text(min_size=1), "label": st.text(min_size=1)}), min_size=1))
 def test_any_text_survives_json_lines(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]) -> None:
     path = write(tmp_path_factory.mktemp("rows") / "rows.jsonl", jsonl(rows))
