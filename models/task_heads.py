@@ -73,9 +73,9 @@ def _same(truth: Any, answer: Any) -> bool:
 
 
 def _are_tags(truth: Any) -> bool:
-    """BIO tags, as one text or as a list; a list of labels has none that look like them."""
+    """Tags, as one text or as a list; a list of labels has some that do not look like them."""
     tags = task_tags.tags_of(truth)
-    return bool(tags) and all(tag == task_tags.OUTSIDE or tag[:2] in {"B-", "I-"} for tag in tags)
+    return bool(tags) and all(map(task_tags.is_tag, tags))
 
 
 def labels(truth: Truth) -> Iterable[str]:

@@ -8,6 +8,9 @@ from mct.models.tokens import Tokenize, Tokens
 
 OUTSIDE = "O"
 
+# Other ways to mark where an entity begins and ends (BIOES, BILOU), as what they say about it.
+_PREFIXES = {"B": "B", "I": "I", "S": "B", "U": "B", "E": "I", "L": "I", "M": "I"}
+
 
 def read(rows: Sequence[Row]) -> tuple[Example, ...]:
     """`text` asks; `slots`, one BIO tag for each of its whitespace words, is right."""
@@ -39,6 +42,12 @@ def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
     return {"f1_entities": entity_part(truth, answer)}
 
 
+def is_tag(text: str) -> bool:
+    """True for what marks a word: O, or how it stands in which entity."""
+    mark, _, name = text.partition("-")
+    return text == OUTSIDE or (mark in _PREFIXES and bool(name))
+
+
 def entity_part(truth: Sequence[str], answer: Sequence[str]) -> Part:
     """One example's part of the F1 over all entities of all examples."""
     right, found = set(entities(truth)), set(entities(answer))
@@ -46,14 +55,18 @@ def entity_part(truth: Sequence[str], answer: Sequence[str]) -> Part:
 
 
 def entities(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """(kind, first word, last word) of each entity. As in CoNLL's script an I- that follows nothing begins one."""
+    """(kind, first word, last word) of each entity. As in CoNLL's script an I- that follows nothing begins one.
+
+    BIOES and BILOU are read too: an S- or U- begins an entity, an E- or L- goes on with it.
+    """
     kind, first = "", 0
     for place, tag in enumerate([*tags, OUTSIDE]):
-        prefix, _, name = tag.partition("-")
+        mark, _, name = tag.partition("-")
+        prefix = _PREFIXES.get(mark) if name else None
         if kind and (prefix != "I" or name != kind):
             yield kind, first, place - 1
             kind = ""
-        if prefix in {"B", "I"} and not kind:
+        if prefix and not kind:
             kind, first = name, place
 
 

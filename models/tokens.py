@@ -19,7 +19,8 @@ WORD = re.compile(r"\S+")
 class Tokens(NamedTuple):
     """One encoded input: token ids and segment (type) ids, of the same length, special tokens included.
 
-    `words` is the place of each whitespace word's first token, -1 where truncation took it; empty unless asked for.
+    `words` is the place of each whitespace word's first token, -1 where truncation took it or the tokenizer leaves it
+    out (a word of control characters); empty unless asked for.
     """
 
     ids: list[int]
@@ -83,10 +84,18 @@ def check_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None) -> No
         )
 
 
+class _Covered(NamedTuple):
+    """The characters of the text that the token at `place` stands for."""
+
+    start: int
+    end: int
+    place: int
+
+
 def _first_tokens(text: str, encoding: Encoding) -> list[int]:
     """For each whitespace word the first token that covers a character of it. Special tokens cover none."""
     covered = [
-        (end, place)
+        _Covered(start, end, place)
         for place, ((start, end), special) in enumerate(
             zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
         )
@@ -94,7 +103,7 @@ def _first_tokens(text: str, encoding: Encoding) -> list[int]:
     ]
     found, at = [], 0
     for word in WORD.finditer(text):
-        while at < len(covered) and covered[at][0] <= word.start():
+        while at < len(covered) and covered[at].end <= word.start():
             at += 1
-        found.append(covered[at][1] if at < len(covered) else -1)
+        found.append(covered[at].place if at < len(covered) and covered[at].start < word.end() else -1)
     return found

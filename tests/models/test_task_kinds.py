@@ -48,6 +48,8 @@ def test_labels_are_those_with_a_positive_logit_and_are_scored_by_f1_over_all_de
         ("B-title I-volume", [("title", 0, 0), ("volume", 1, 1)]),
         ("I-title I-title O", [("title", 0, 1)]),
         ("O O", []),
+        ("S-title O B-title I-title E-title S-title", [("title", 0, 0), ("title", 2, 4), ("title", 5, 5)]),
+        ("U-title U-title B-volume L-volume", [("title", 0, 0), ("title", 1, 1), ("volume", 2, 3)]),
     ],
 )
 def test_entities_as_conll_counts_them(tags: str, found: list[tuple[str, int, int]]) -> None:
@@ -220,6 +222,11 @@ def test_words_know_their_first_token(tiny_bert: Path) -> None:
     assert all(
         word.lower().startswith(piece.removeprefix("##")) for word, piece in zip(text.split(), pieces, strict=True)
     )
+
+
+def test_a_word_that_the_tokenizer_leaves_out_has_not_the_next_words_token(tiny_bert: Path) -> None:
+    tokens = open_tokenizer(tiny_bert, 512).with_words("my \u200b order")
+    assert tokens.words[1] == -1 and tokens.words[0] < tokens.words[2]
 
 
 def test_a_word_cut_off_by_truncation_has_no_token(tiny_bert: Path) -> None:
