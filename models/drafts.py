@@ -27,16 +27,16 @@ PREDECESSOR = ".mct-old"
 @contextmanager
 def draft_folder(folder: Path, name: str) -> Iterator[Path]:
     """Yield an empty hidden folder in `folder` (made if need be), for what will be called `name`; gone afterwards."""
-    was_there = folder.exists()
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     make_folder(folder)
     clear_dead_drafts(folder)
     try:
         with _alive(lambda: _new_folder(folder, name)) as draft, full_disk_explained(folder):
             yield draft
     finally:
-        if not was_there:
+        for path in missing:
             with suppress(OSError):  # something lies in it by now
-                folder.rmdir()
+                path.rmdir()
 
 
 @contextmanager

@@ -47,17 +47,20 @@ def require_replaceable(final: Path, reads: Sequence[Path] = ()) -> Path:
 def require_output(path: Path | None, reads: Sequence[Path] = ()) -> None:
     """MctError where a file cannot be written to `path`, or would change one of `reads`; for an option not given, None.
 
-    A file that is there is replaced: who names an output file means that.
+    A file that is there is replaced: who names an output file means that. A link is followed, as in writing.
     """
     if path is None:
         return
-    place = _located(path)
     if path.is_dir():
         raise MctError(f"{path} is a folder", "give the name of a file in it")
+    place = Path(os.path.realpath(path))
     for read in reads:
         if _is_within(place, Path(os.path.realpath(read))):
             raise MctError(f"{path} would change {read}, which is read", "give another place")
-    _require_writable(place.parent)
+    if not path.exists():
+        _require_writable(place.parent)
+    elif not os.access(path, os.W_OK):
+        raise MctError(f"{path} is not to be written", "give another place, or the right to write it")
 
 
 def require_container(folder: Path, reads: Sequence[Path] = ()) -> None:
@@ -104,7 +107,7 @@ def _is_within(path: Path, folder: Path) -> bool:
 def _foreign(folder: Path) -> str:
     """What in a folder mct did not write, or not so; "" where there is nothing of the kind."""
     files = _listed(folder)
-    for name in sorted(_names(folder)):
+    for name in sorted(_names(folder)) if files else _names(folder):
         if name not in files:
             return f"mct did not write the {name} in it"
         if (folder / name).is_symlink() or not (folder / name).is_file() or sha256(folder / name) != files[name]:

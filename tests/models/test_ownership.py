@@ -92,7 +92,10 @@ def test_a_hub_name_is_no_folder(ours: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run the tests as another user")
-def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
+def test_without_the_right_to_write(tmp_path: Path) -> None:
+    (tmp_path / "protected.json").touch(mode=0o400)
+    with pytest.raises(MctError, match="not to be written"):
+        require_output(tmp_path / "protected.json")
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(MctError, match="nothing can be written"):
@@ -101,14 +104,20 @@ def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize("path", ["folder", "folder/result.json", "data.jsonl", "data.jsonl/result.json"])
+@pytest.mark.parametrize("path", ["folder", "folder/result.json", "data.jsonl", "data.jsonl/result.json", "link"])
 def test_no_place_for_an_output_file(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "data.jsonl").write_text("mine")
+    (tmp_path / "link").symlink_to("data.jsonl")
     with pytest.raises(MctError):
         require_output(tmp_path / path, [tmp_path / "data.jsonl", tmp_path / "folder"])
     require_output(tmp_path / "new" / "result.json", [tmp_path / "folder"])
     require_output(None)
+
+
+def test_what_is_open_already_takes_output() -> None:
+    require_output(Path("/dev/null"))
+    require_output(Path("/dev/stdout"))
 
 
 @pytest.mark.parametrize("path", ["artifact", "artifact/results", "file", "file/results"])

@@ -51,6 +51,12 @@ def test_a_failure_leaves_what_was_there(final: Path, failure: type[BaseExceptio
     assert list(final.parent.iterdir()) == [final]
 
 
+def test_folders_made_on_the_way_go_with_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), appearing(tmp_path / "a" / "b" / "artifact"):
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "artifact").mkdir()
     make(tmp_path / "artifact", "new")
