@@ -25,6 +25,7 @@ from mct.bench.subject import Subject
 from mct.models.datasets import Dataset
 from mct.models.drafts import clear_dead_drafts, make_folder
 from mct.models.folders import write_json
+from mct.models.full_disk import full_disk_explained
 
 SCHEMA = 1
 FOLDER = "load"
@@ -49,7 +50,7 @@ class LoadRecording:
             record = {"subject": subject, "kind": "stretch"} | stretch_record(value)
         else:
             record = to_record(subject, value)
-        with gzip.open(self.samples, "at", encoding="utf-8") as file:
+        with full_disk_explained(self.folder), gzip.open(self.samples, "at", encoding="utf-8") as file:
             file.write(json.dumps(record, separators=(",", ":")) + "\n")
 
     def finish(self, results: Sequence[Mapping[str, Any]]) -> Path:

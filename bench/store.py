@@ -38,6 +38,7 @@ from mct.models.datasets import Dataset, read_examples
 from mct.models.declared import read_object
 from mct.models.drafts import clear_dead_drafts, make_folder
 from mct.models.folders import write_bytes_atomically, write_json
+from mct.models.full_disk import full_disk_explained
 from mct.models.tasks import Head
 from mct.targets.budget import Budget
 from mct.targets.runtimes import Executable
@@ -72,7 +73,7 @@ class Recording:
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """Append one record, whole, so that it outlives this process."""
-        with self.draft.open("ab", buffering=0) as file:
+        with full_disk_explained(self.folder), self.draft.open("ab", buffering=0) as file:
             file.write(_line(record))
 
     def finish(self, measurements: Sequence[Measurement]) -> Path:

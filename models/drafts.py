@@ -44,7 +44,7 @@ def draft_file(folder: Path, name: str) -> Iterator[Path]:
     """Yield an empty hidden file in `folder` (made if need be), for what will be called `name`; gone afterwards."""
     make_folder(folder)
     clear_dead_drafts(folder)
-    with _alive(lambda: _new_file(folder, name)) as draft:
+    with _alive(lambda: _new_file(folder, name)) as draft, full_disk_explained(folder):
         yield draft
 
 

@@ -174,19 +174,23 @@ def test_no_place_for_a_report(run_mct: Run, tmp_path: Path) -> None:
     assert stored.read_text() == content
 
 
-@pytest.mark.parametrize("words", [["report", "{stored}", "--format", "json", "-o", "{out}"]])
-def test_a_full_disk(run_mct: Run, tmp_path: Path, words: list[str]) -> None:
-    """Brought about by a limit on the size of files: what was there before stays."""
-    stored = Path(__file__).parent / "bench" / "result_example.json"
-    out = tmp_path / "report.json"
+def limited() -> None:
+    """In the child, before it starts: as on a disk with a thousand bytes left."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+def test_a_report_on_a_full_disk(run_mct: Run, tmp_path: Path) -> None:
+    stored, out = Path(__file__).parent / "bench" / "result_example.json", tmp_path / "report.json"
     out.write_text("old")
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-
-    said = refused(run_mct(*(word.format(stored=stored, out=out) for word in words), preexec_fn=limit))
-    assert "File too large" in said
+    done = run_mct("report", stored, "--format", "json", "-o", out, preexec_fn=limited)
+    assert f"writing into {tmp_path} failed: File too large" in refused(done)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_bench_on_a_full_disk(run_mct: Run, artifact: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "rows.jsonl", *[{"text": "where is my order", "label": "returns"}] * 300)
+    done = run_mct("bench", artifact, "--data", data, "--results", tmp_path / "results", preexec_fn=limited)
+    assert f"writing into {tmp_path / 'results'} failed: File too large" in refused(done)
 
 
 def test_a_missing_library_names_the_pip_line(folder: Path, tmp_path: Path) -> None:
