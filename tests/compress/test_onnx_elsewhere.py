@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from mct.compress.execute import execute
+from mct.compress.material import ParityTexts, Source
 from mct.compress.passes import Material
 from mct.compress.plan import make_plan
 from mct.models.checkpoint import inspect
@@ -66,7 +67,9 @@ def _requests(kind: str) -> list[Any]:
 def _artifact(checkpoint: Path, out: Path, precision: str) -> Path:
     found = inspect(checkpoint)
     material = Material(found, None, probe_machine(), seed=0)
-    (folder,) = execute(make_plan(found, ["onnx"], [precision]), material, _requests(found.task), out)
+    requests = _requests(found.task)
+    texts = ParityTexts(tuple(requests), Source("texts", "0" * 64, len(requests)))
+    (folder,) = execute(make_plan(found, ["onnx"], [precision]), material, texts, out)
     return folder
 
 

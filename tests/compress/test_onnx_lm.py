@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from mct import MctError
 from mct.compress import export_onnx_lm, onnx_draft, onnx_half, quantise_onnx_lm
 from mct.compress.execute import execute
+from mct.compress.material import ParityTexts, Source
 from mct.compress.onnx_blocks import pack, quantise_blocks, restore
 from mct.compress.parity import Parity, Reference, measure_parity, require_parity, run_original
 from mct.compress.passes import Material, Product
@@ -36,6 +37,8 @@ TEXTS = (
     "recommend me something like Berserk but with less blood, please, and in English if there is such a thing",
     "注文 12345 はどこですか。金曜日に届くはずでしたが、まだ届いていません。よろしくお願いします。",
 )
+
+CHECKED_ON = ParityTexts(TEXTS, Source("texts", "0" * 64, len(TEXTS)))
 
 SIZES = {
     "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -369,7 +372,7 @@ def test_transformers_js_writes_the_same_texts_as_the_original(node_modules: Pat
     checkpoint = inspect(TINY_STORIES)
     prompts = ["Once upon a time there was a little dragon who", "Spot"]
     plan = make_plan(checkpoint, ["onnx"], ["fp32", "int4"])
-    folders = execute(plan, _material(checkpoint), list(TEXTS), tmp_path)
+    folders = execute(plan, _material(checkpoint), CHECKED_ON, tmp_path)
     assert [folder.name for folder in folders] == ["onnx-fp32", "onnx-int4"]
     assert _in_node(node_modules, folders[0], "fp32", prompts, 48) == _continued(checkpoint, prompts, 48)
     written = _in_node(node_modules, folders[1], "q4", prompts, 24)
@@ -378,7 +381,7 @@ def test_transformers_js_writes_the_same_texts_as_the_original(node_modules: Pat
 
 def test_transformers_js_opens_a_mixture_of_experts_in_8_bits(saved: Saved, node_modules: Path, tmp_path: Path) -> None:
     checkpoint = inspect(saved("qwen2-moe"))
-    folders = execute(make_plan(checkpoint, ["onnx"], ["fp32", "int8"]), _material(checkpoint), list(TEXTS), tmp_path)
+    folders = execute(make_plan(checkpoint, ["onnx"], ["fp32", "int8"]), _material(checkpoint), CHECKED_ON, tmp_path)
     assert _in_node(node_modules, folders[0], "fp32", [TEXTS[0]], 16) == _continued(checkpoint, [TEXTS[0]], 16)
     assert len(_in_node(node_modules, folders[1], "q8", [TEXTS[0]], 16)[0]) > 0
 
@@ -388,7 +391,7 @@ def test_weights_beyond_one_file_stand_beside_it_and_transformers_js_finds_them(
 ) -> None:
     monkeypatch.setattr(onnx_draft, "LARGEST_FILE_BYTES", 200_000)
     checkpoint = inspect(saved("llama"))
-    folders = execute(make_plan(checkpoint, ["onnx"], ["fp32", "int4"]), _material(checkpoint), list(TEXTS), tmp_path)
+    folders = execute(make_plan(checkpoint, ["onnx"], ["fp32", "int4"]), _material(checkpoint), CHECKED_ON, tmp_path)
     files = [sorted(path.name for path in (folder / "onnx").iterdir()) for folder in folders]
     assert files == [["model.onnx", "model.onnx_data"], ["model_q4.onnx"]]
     assert (folders[0] / "onnx" / "model.onnx").stat().st_size < 200_000
@@ -399,7 +402,7 @@ def test_weights_beyond_one_file_stand_beside_it_and_transformers_js_finds_them(
 def test_onnxruntime_genai_continues_by_the_same_tokens(saved: Saved, tmp_path: Path, family: str) -> None:
     genai = pytest.importorskip("onnxruntime_genai")
     checkpoint = inspect(saved(family))
-    (folder,) = execute(make_plan(checkpoint, ["onnx"], ["fp32"]), _material(checkpoint), list(TEXTS), tmp_path)
+    (folder,) = execute(make_plan(checkpoint, ["onnx"], ["fp32"]), _material(checkpoint), CHECKED_ON, tmp_path)
     prompt, model = [5, 77, 120, 33, 250, 8], genai.Model(str(folder))
     asked = genai.GeneratorParams(model)
     asked.set_search_options(max_length=len(prompt) + 40, do_sample=False)
