@@ -12,7 +12,7 @@ import pytest
 from mct import MctError
 from mct.compress.material import ParityTexts, gather
 from mct.compress.passes import Material
-from mct.compress.plan import make_plan
+from mct.compress.plan import Plan
 from mct.models.checkpoint import Checkpoint
 from mct.models.tasks import Head
 
@@ -26,8 +26,7 @@ def checkpoint(folder: Path, task: str) -> Checkpoint:
 def gathered(
     folder: Path, task: str, data: Path | None = None, evaluation: Path | None = None, seed: int = 0
 ) -> tuple[Material, ParityTexts]:
-    plan = make_plan(checkpoint(folder, task), ["onnx"], ["int8"])
-    return gather(plan, data, evaluation, {}, seed)
+    return gather(Plan(checkpoint(folder, task), ()), data, evaluation, {}, seed)
 
 
 def written(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
