@@ -18,6 +18,7 @@ import onnxruntime as ort
 import torch
 from transformers import PreTrainedModel
 
+from mct.compress.agreement import spread
 from mct.compress.onnx_draft import save
 from mct.compress.onnx_fused import build, obstacle
 from mct.compress.onnx_heads import BATCH, EMBEDDING, HIDDEN, SEQUENCE
@@ -31,7 +32,7 @@ from mct.targets.run_torch import input_names
 MODEL = "onnx/model.onnx"
 OPSET = 20
 
-# Largest |difference| of any output between the model and its fused graph.
+# Largest |difference| of any output between the model and its fused graph, in spreads of that output.
 TOLERANCE = 1e-3
 
 
@@ -78,23 +79,27 @@ def _graph(module: torch.nn.Module, wanted: str) -> tuple[onnx.ModelProto, dict[
         graph = build(module, names)
         delta = max_difference(module, graph, names)
         if delta <= TOLERANCE:
-            return graph, {"graph": "fused", "max_abs_delta": delta}
-        reason = f"the fused graph differs by {delta:.2g}"
+            return graph, {"graph": "fused", "max_delta": delta}
+        reason = f"the fused graph differs by {delta:.2%} of how much the outputs differ among themselves"
     return trace(module, names), {"graph": "exported", "why": reason}
 
 
 def max_difference(module: torch.nn.Module, graph: onnx.ModelProto, names: list[str]) -> float:
     """Largest |difference| of an output between the model and its graph, on two random inputs, one of them padded.
 
-    Token vectors on padding are left out: nobody reads them, and attention there is free to differ.
+    In spreads of that output (`mct.compress.agreement.spread`). Token vectors on padding are left out: nobody reads
+    them, and attention there is free to differ.
     """
     inputs = _two_inputs(module, names)
     session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     theirs = dict(zip([value.name for value in session.get_outputs()], session.run(None, inputs), strict=True))
     ours = outputs_of(_Written(module), {name: torch.from_numpy(array) for name, array in inputs.items()})
-    differences = [np.abs(theirs[name] - value.numpy()) for name, value in ours.items()]
     real = inputs["attention_mask"].astype(bool)
-    return float(max((each[real] if each.ndim == 3 else each).max() for each in differences))
+    sides = [
+        (each[real] if each.ndim == 3 else each for each in (value.numpy(), theirs[name]))
+        for name, value in ours.items()
+    ]
+    return max(float(np.abs(after - before).max()) / spread([before]) for before, after in sides)
 
 
 def _two_inputs(module: torch.nn.Module, names: list[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from mct import MctError
 from mct.compress import export_gguf, export_onnx, export_onnx_lm
 from mct.compress.asked import LM_INPUTS, LM_TOKENS, ask, ask_decoder
+from mct.compress.onnx_fused import build
 from mct.compress.parity import Parity, measure_parity, require_parity, run_original
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import inspect
@@ -149,6 +151,24 @@ def test_what_is_small_for_logits_is_not_small_for_scores_near_one_another(
     assert found.max_abs_delta < once and found.agreement == 1.0, "by a bound for logits it would pass"
     with pytest.raises(MctError, match="not the same model"):
         require_parity(found, form, folder)
+
+
+def test_a_fused_graph_that_only_small_scores_tell_from_the_model_is_not_taken(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Off by less than a thousandth, where scores differ by hundredths."""
+
+    def mistaken(*words: Any) -> onnx.ModelProto:
+        graph = build(*words)
+        for attribute in (each for node in graph.graph.node for each in node.attribute if each.name == "epsilon"):
+            attribute.f = 3e-4
+        return graph
+
+    folder = scorer(tiny_bert, tmp_path / "scorer")
+    monkeypatch.setattr(export_onnx, "build", mistaken)
+    (draft := tmp_path / "draft").mkdir()
+    product = export_onnx.run(Product(folder, ""), draft, {}, Material(inspect(folder), None, probe_machine(), seed=0))
+    assert product.notes["graph"] == "exported" and "the fused graph differs" in product.notes["why"]
 
 
 def test_one_score_alone_is_judged_by_its_value(tiny_bert: Path, tmp_path: Path) -> None:
