@@ -5,6 +5,7 @@ quota is slow and noisy, so every thread count in mct comes from `usable_threads
 
 Where ONEDNN_MAX_CPU_ISA keeps OpenVINO and torch from using all of a processor, the machine is that much smaller: what
 is made under the switch suits what runs under it. ONNX Runtime and llama.cpp have no such switch and use what is there.
+DNNL_MAX_CPU_ISA, its name of old, says it where the new one is empty.
 """
 
 import math
@@ -32,7 +33,7 @@ INSTRUCTION_SETS = (
 
 # What is left of a processor under each value of ONEDNN_MAX_CPU_ISA, in oneDNN's own order; others limit nothing.
 # Source: oneDNN's developer guide, "CPU Dispatcher Control".
-LIMIT = "ONEDNN_MAX_CPU_ISA"
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _AVX2 = frozenset({"avx2", "fma"})
 _AVX512 = _AVX2 | {"avx512f"}
 _VNNI = _AVX512 | {"avx512_vnni"}
@@ -83,7 +84,8 @@ def probe_machine() -> Machine:
     """Read this machine, as far as ONEDNN_MAX_CPU_ISA lets it be used."""
     name, flags = _cpu()
     if platform.machine() in X86:
-        flags &= _LEFT_BY.get(os.environ.get(LIMIT, "").upper(), flags)
+        limit = next((value for name in LIMITS if (value := os.environ.get(name))), "")
+        flags &= _LEFT_BY.get(limit.upper(), flags)
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(
         cpu=name,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from mct.targets.arithmetic import Arithmetic, arithmetic_of, made_elsewhere, no_gain, why_not
-from mct.targets.machine import INSTRUCTION_SETS, Machine, probe_machine
+from mct.targets.machine import INSTRUCTION_SETS, LIMITS, Machine, probe_machine
 from mct.targets.target import find_target, machine_of
 
 MACHINES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -87,7 +87,8 @@ def test_what_it_means_that_bytes_were_made_for_another_machine(made_for: str, h
 @pytest.mark.parametrize("limit", ["SSE41", "AVX2", "avx2", "AVX512_CORE", "AVX512_CORE_VNNI", "DEFAULT", "what"])
 def test_the_machine_is_what_the_switch_leaves_of_it(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Held against the processor as it is, so that it says something on every one of them, if not the same."""
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    for name in LIMITS:
+        monkeypatch.delenv(name, raising=False)
     whole = probe_machine()
     left = {
         "SSE41": set(), "AVX2": {"avx2", "fma"}, "AVX512_CORE": {"avx2", "fma", "avx512f"},
@@ -98,6 +99,19 @@ def test_the_machine_is_what_the_switch_leaves_of_it(limit: str, monkeypatch: py
     expected = whole.instruction_sets if whole.architecture != "x86_64" else tuple(left & set(whole.instruction_sets))
     assert set(limited.instruction_sets) == set(expected)
     assert limited.cpu == whole.cpu
+
+
+def test_the_switchs_name_of_old_is_heard_where_the_new_one_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As oneDNN has it, in OpenVINO as in torch."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "")
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", "SSE41")
+    limited = probe_machine()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "DEFAULT")
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", "")
+    whole = probe_machine()
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", "SSE41")
+    assert probe_machine() == whole
+    assert not limited.instruction_sets or limited.architecture != "x86_64"
 
 
 def test_probe_says_what_is_left_and_what_that_means(
