@@ -132,21 +132,22 @@ def _apart(
 
 def _hold_out(calibration: Dataset, field: str, seed: int) -> tuple[Dataset, Dataset, Source]:
     """The calibration rows but for a fifth, and that fifth; rows with the same `field` stay together."""
-    asked = sorted({str(row[field]) for row in calibration.rows})
+    asked = sorted({_asked(row, (field,)) for row in calibration.rows})
     if len(asked) < 2:
         raise MctError(
             f"{calibration.name} asks one thing only: too little to calibrate on and to compare answers on",
             "give other texts for comparing: --eval FILE",
         )
     chosen = set(random.Random(seed).sample(asked, max(1, len(asked) // HELD_OUT)))
-    kept = tuple(row for row in calibration.rows if str(row[field]) not in chosen)
-    out = tuple(row for row in calibration.rows if str(row[field]) in chosen)
+    kept = tuple(row for row in calibration.rows if _asked(row, (field,)) not in chosen)
+    out = tuple(row for row in calibration.rows if _asked(row, (field,)) in chosen)
     source = Source(calibration.name, calibration.sha256, len(out), held_out=True)
     return replace(calibration, rows=kept), replace(calibration, rows=out), source
 
 
 def _asked(row: Row, fields: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(str(row[field]) for field in fields)
+    """What a row asks: capitals and spaces, which many models do not see, make no other text of it."""
+    return tuple(" ".join(str(row[field]).casefold().split()) for field in fields)
 
 
 def _shop_messages(task: str) -> Dataset:

@@ -105,3 +105,17 @@ def test_requests_are_drawn_by_the_seed_and_not_from_the_head_of_the_file(tmp_pa
     first, second = (gathered(tmp_path, "causal-lm", None, evaluation, seed)[1].requests[:40] for seed in (0, 1))
     assert first != second
     assert all(max(int(text.split()[1]) for text in drawn) > 500 for drawn in (first, second))
+
+
+def test_capitals_and_spaces_make_no_other_text(tmp_path: Path) -> None:
+    """An uncased model reads the very same tokens."""
+    data = written(tmp_path / "train.jsonl", [*texts(*range(8)), {"text": "Text  7 "}])
+    evaluation = written(tmp_path / "test.jsonl", [{"text": "TEXT 6"}, {"text": "text\u00a07"}, *texts(9)])
+    material, found = gathered(tmp_path, "sequence-classification", data, evaluation)
+    assert material.calibration is not None
+    assert sorted(material.calibration.column("text")) == [f"text {number}" for number in range(6)]
+    assert (found.requests, found.source.left_out) == (("text 9",), 2)
+    with pytest.raises(MctError, match="asks one thing only"):
+        gathered(
+            tmp_path, "sequence-classification", written(tmp_path / "one.jsonl", [{"text": "a b"}, {"text": "A B "}])
+        )
