@@ -88,10 +88,7 @@ def _parse_csv(path: Path, text: str) -> Iterator[Row]:
 
 
 def _rename(row: Row, renames: Mapping[str, str]) -> Row:
-    if not renames:
-        return row
-    renamed = dict(row)
-    for ours, theirs in renames.items():
-        if theirs in renamed:
-            renamed[ours] = renamed.pop(theirs)
-    return renamed
+    """The row by our names; read from the row as it was, since one field's old name may be another's new one."""
+    found = {ours: theirs for ours, theirs in renames.items() if theirs in row}
+    kept = {name: value for name, value in row.items() if name not in found.values()}
+    return kept | {ours: row[theirs] for ours, theirs in found.items()}

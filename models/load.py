@@ -86,6 +86,7 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            attn_implementation=None,  # config.json could name a kernel on the hub: code, fetched and run
         )
     except REFUSALS as error:
         raise cannot_load(checkpoint.path, error) from error

@@ -7,6 +7,7 @@ or one byte changed since, is somebody's work, and the folder is refused: before
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mct.models.folders import sha256, write_json
 
 LISTS = ("mct.json", "mct-files.json")
 OTHER_PLACE = "give another place, or move away what is there"
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 def list_files(folder: Path) -> None:
@@ -37,9 +39,9 @@ def require_replaceable(final: Path, reads: Sequence[Path] = ()) -> Path:
         return place
     if place.is_symlink() or not place.is_dir():
         raise MctError(f"{final} is a {'link' if place.is_symlink() else 'file'}, no folder", OTHER_PLACE)
-    if os.path.ismount(place):
+    if _is_mounted(place):
         raise MctError(f"{final} is where a disk is mounted, and cannot be replaced", "give a folder inside of it")
-    if reason := _foreign(place):
+    if reason := _foreign_still(place):
         raise MctError(f"{final} cannot be replaced: {reason}", OTHER_PLACE)
     return place
 
@@ -102,6 +104,33 @@ def _require_writable(folder: Path) -> None:
 
 def _is_within(path: Path, folder: Path) -> bool:
     return path == folder or folder in path.parents
+
+
+def _is_mounted(place: Path) -> bool:
+    """Whether something is mounted there; of a folder mounted from the same disk only Linux's own list tells."""
+    try:
+        mounts = MOUNTS.read_bytes().splitlines()
+    except OSError:
+        mounts = []
+    return os.path.ismount(place) or any(_mount_point(line) == os.fsencode(place) for line in mounts)
+
+
+def _mount_point(line: bytes) -> bytes:
+    """The fifth word of a line of mountinfo, in which blanks and backslashes are octal numbers."""
+    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), line.split()[4])
+
+
+def _foreign_still(place: Path) -> str:
+    """`_foreign` of one and the same folder: another run may put its own there while the files are read."""
+    while True:
+        try:
+            before = place.stat()
+            reason = _foreign(place)
+            if os.path.samestat(before, place.stat()):
+                return reason
+        except FileNotFoundError:
+            if not place.exists():
+                return ""
 
 
 def _foreign(folder: Path) -> str:

@@ -62,12 +62,12 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
             f"{folder} has no {FILE}", "save the fast tokenizer beside the model (tokenizer.save_pretrained)"
         )
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_buffer(path.read_bytes())  # from_file takes no path that is not UTF-8
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
         tokenizer.encode_batch(["a", ("a", "b")])  # what its templates name is looked up only now
     except BaseException as error:
-        if type(error) is not Exception and type(error).__name__ != "PanicException":  # the library's own two
+        if type(error) not in {Exception, ValueError} and type(error).__name__ != "PanicException":  # the library's own
             raise
         raise MctError(f"tokenizers cannot read {path}: {error}", "save it again: tokenizer.save_pretrained") from error
     return Tokenize(tokenizer)

@@ -1,6 +1,7 @@
 """A folder is understood from its headers alone, and refused when it is broken or could run code."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -131,6 +132,11 @@ def test_a_tokenizer_that_cannot_be_used_is_refused(folder: Path, tokens: dict[s
     change(folder, "tokenizer.json", **tokens)
     with pytest.raises(MctError, match=says):
         inspect(folder)
+
+
+def test_a_folder_whose_name_is_no_text_is_read(folder: Path) -> None:
+    """Names are bytes to the system; a library in Rust wants UTF-8."""
+    assert inspect(folder.rename(folder.with_name(os.fsdecode(b"bert-\xff")))).task == "sequence-classification"
 
 
 def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:

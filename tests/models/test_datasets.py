@@ -40,6 +40,11 @@ def test_a_renamed_column(tmp_path: Path) -> None:
     assert read_dataset(path, TASK, {"text": "utterance"}).column("text") == ["hello"]
 
 
+def test_columns_that_swap_their_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", "label,text\nhello,other\n")
+    assert read_dataset(path, TASK, {"text": "label", "label": "text"}).rows == ({"text": "hello", "label": "other"},)
+
+
 def test_documents_named_by_id_are_looked_up_beside_the_data(tmp_path: Path) -> None:
     graded = write(tmp_path / "test.jsonl", jsonl([{"query": "ninja", "doc_id": 7, "grade": 2}]))
     documents = write(tmp_path / "docs.jsonl", jsonl([{"id": "7", "title": "Naruto"}, {"id": "8", "title": "Monster"}]))

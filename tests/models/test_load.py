@@ -1,5 +1,6 @@
 """A checkpoint is loaded whole or refused: weights that are missing are never drawn at random."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -31,3 +32,19 @@ def test_an_embedder_needs_no_pooler(tiny_bert: Path, tmp_path: Path) -> None:
     checkpoint = inspect(folder)
     assert checkpoint.task == "sentence-embedding"
     assert load_model(checkpoint).config.hidden_size == 64
+
+
+@pytest.mark.parametrize("name", ["kernels-community/flash-attn", "flash_attention_2", "eager", "sdpa"])
+def test_an_attention_kernel_that_the_folder_names_is_not_asked_for(tiny_bert: Path, tmp_path: Path, name: str) -> None:
+    """transformers would fetch it from the hub and run it, whatever `trust_remote_code` says."""
+    folder = Path(shutil.copytree(tiny_bert, tmp_path / "bert"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"attn_implementation": name}))
+    assert load_model(inspect(folder)).config._attn_implementation == "sdpa"
+
+
+def test_a_folder_that_was_saved_with_its_attentions_is_loaded(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_bert, tmp_path / "bert"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"output_attentions": True}))
+    load_model(inspect(folder))

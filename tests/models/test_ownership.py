@@ -1,6 +1,8 @@
 """Only what mct wrote itself, and nobody changed since, is replaced: whatever else is there is refused and stays."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,3 +130,20 @@ def test_no_place_for_results(tmp_path: Path, path: str) -> None:
         require_container(tmp_path / path, [tmp_path / "artifact"])
     require_container(tmp_path, [tmp_path / "artifact"])
     require_container(tmp_path / "new" / "results")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_a_folder_mounted_from_the_same_disk_is_refused(tmp_path: Path) -> None:
+    """`os.path.ismount` compares disks, and after hours of work the system would not let the folder be replaced."""
+    code = (
+        "from pathlib import Path; from mct import MctError; from mct.models.ownership import require_replaceable\n"
+        "try:\n    require_replaceable(Path('a b'))\nexcept MctError as error:\n    print(error.message)\n"
+    )
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "other").mkdir()
+    inside = 'mount --bind other "a b" && exec "$0" -c "$1"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, sys.executable, code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"this system lets nobody mount: {done.stderr}")
+    assert "where a disk is mounted" in done.stdout

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models import replacing
+from mct.models import ownership, replacing
+from mct.models.ownership import require_replaceable
 from mct.models.replacing import appearing
 
 
@@ -107,7 +108,8 @@ def test_hidden_things_of_others_stay(tmp_path: Path) -> None:
 KILLER = """
 import json, os, sys
 from pathlib import Path
-from mct.models import replacing
+from mct.models import ownership, replacing
+from mct.models.ownership import require_replaceable
 from mct.models.drafts import clear_dead_drafts
 
 def make(content):
@@ -166,3 +168,17 @@ def test_killed_at_any_step_the_old_or_the_new_is_there(tmp_path: Path, how: str
         assert all(state in whole for state in kept)
         assert kept[0] == whole[0] and kept[-1] == whole[1]
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_two_runs_may_make_the_same_thing_side_by_side(final: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run puts its folder there while the list of the one before was read, and its files not yet."""
+    hashed = ownership.sha256
+
+    def overtaken(path: Path) -> str:
+        monkeypatch.setattr(ownership, "sha256", hashed)
+        make(final, "theirs")
+        return hashed(path)
+
+    monkeypatch.setattr(ownership, "sha256", overtaken)
+    require_replaceable(final)
+    assert (final / "weights").read_text() == "theirs"
