@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,29 @@ def test_a_language_model_is_asked_short_inputs_and_one_beyond_its_reach(tmp_pat
     assert len(set(asked.groups)) == LM_INPUTS + 1
     whole = ask_decoder(inspect(altered(folder, tmp_path / "off", use_sliding_window=False)), TEXTS)
     assert (whole.reach, len(whole.inputs[-1].ids)) == (0, 512)
+
+
+def test_a_text_continued_otherwise_is_refused_though_all_logits_are_equal(tmp_path: Path) -> None:
+    """What a broken cache looks like; where the original chose by a hair either token is right."""
+    folder = decoder(tmp_path / "checkpoint", "llama", 128)
+    checkpoint = inspect(folder)
+    (tmp_path / "draft").mkdir()
+    reference = run_original(checkpoint, TEXTS, 1)
+    given = Material(checkpoint, None, probe_machine(), seed=0)
+    product = export_onnx_lm.run(Product(folder, ""), tmp_path / "draft", {}, given)
+    same = Executable(
+        product.folder, product.model, checkpoint.task, len(checkpoint.labels), checkpoint.max_tokens, product.settings
+    )
+    first, *others = reference.continued
+    parted = (*first.tokens[:3], (first.tokens[3] + 1) % 257, *first.tokens[4:])
+    for margin, refused in ((9.0, True), (0.0, False)):
+        margins = (*first.margins[:3], margin, *first.margins[4:])
+        told = replace(reference, continued=(replace(first, tokens=parted, margins=margins), *others))
+        found = measure_parity(told, "onnx-fp32", same, 1)
+        assert found.max_delta < 1e-3 and found.more["continued_alike"] < 1
+        assert found.more["continued_otherwise"] == float(refused)
+        with pytest.raises(MctError, match="prompts are continued") if refused else nullcontext():
+            require_parity(found, "onnx-fp32", folder)
 
 
 def scorer(tiny_bert: Path, folder: Path) -> Path:
