@@ -16,7 +16,7 @@ from mct.bench.reading import read_own_samples
 from mct.models.tables import unknown
 
 if TYPE_CHECKING:
-    from mct.bench.store import Samples
+    from mct.bench.samples_file import Samples
     from mct.bench.verdict import Verdict
     from mct.targets.budget import Budget
 

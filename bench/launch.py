@@ -30,6 +30,7 @@ ALONE = "OPENBLAS_NUM_THREADS"
 """numpy's products, which follow a runtime's: with a pool of threads of its own it takes the runtime's CPUs away."""
 PATIENCE_S = 300.0
 STDERR_LINES = 8
+WORKER = "a worker's reply"
 
 
 class WorkerDied(Exception):  # noqa: N818 - what happened, not an error of ours
@@ -68,14 +69,14 @@ class Worker:
 
     def get_ready(self, job: Mapping[str, Any]) -> None:
         """Hand it its job and wait until it is loaded and warm."""
-        start = from_record({"kind": "start", "round": self.round} | self._ask(job))
+        start = from_record({"kind": "start", "round": self.round} | self._ask(job), WORKER)
         assert isinstance(start, Start)
         self.start = start
 
     def run(self, count: int, cap_s: float, position: int) -> Block:
         """Time `count` requests, or as many as `cap_s` seconds allow; `position` is the block's place in the run."""
         reply = self._ask({"run": count, "cap_s": cap_s})
-        block = from_record({"kind": "block", "round": self.round, "position": position} | reply)
+        block = from_record({"kind": "block", "round": self.round, "position": position} | reply, WORKER)
         assert isinstance(block, Block)
         return block
 
@@ -86,7 +87,7 @@ class Worker:
 
     def answers(self, first: int, last: int) -> Answers:
         """Answers and token counts of examples `first` up to `last` (not included)."""
-        answers = from_record({"kind": "answers"} | self._ask({"answers": [first, last]}))
+        answers = from_record({"kind": "answers"} | self._ask({"answers": [first, last]}), WORKER)
         assert isinstance(answers, Answers)
         return answers
 

@@ -10,11 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mct import MctError
+from mct.models.declared import Amount, Index, Nanoseconds, declared
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from mct.bench.subject import Subject
+
+    Times = array[int]
+else:
+    Times = array  # no subscript at run time, where Python is older than 3.12
 
 
 @dataclass(frozen=True)
@@ -24,17 +31,17 @@ class Start:
     `typical_ms` is the median request at the end of warm-up. `libraries` are the heavy ones that were imported.
     """
 
-    round: int
-    import_ms: float
-    load_ms: float
-    first_call_ms: float
-    read_mb: float | None
-    peak_rss_mb: float
-    bare_rss_mb: float
-    warm_up_requests: int
-    warm_up_s: float
+    round: Index
+    import_ms: Amount
+    load_ms: Amount
+    first_call_ms: Amount
+    read_mb: Amount | None
+    peak_rss_mb: Amount
+    bare_rss_mb: Amount
+    warm_up_requests: Index
+    warm_up_s: Amount
     warm_up_ended: bool
-    typical_ms: float
+    typical_ms: Amount
     libraries: tuple[str, ...]
 
 
@@ -47,19 +54,19 @@ class Block:
     `new_tokens` is what a language model wrote in all of them.
     """
 
-    round: int
-    position: int
-    end_to_end_ns: array[int]
-    model_ns: array[int]
-    wall_s: float
-    cpu_s: float
-    involuntary_switches: int
-    stolen_s: float
-    waited_s: float | None
-    minor_faults: int
-    major_faults: int
-    energy_uj: int | None = None
-    new_tokens: int | None = None
+    round: Index
+    position: Index
+    end_to_end_ns: Times
+    model_ns: Times
+    wall_s: Amount
+    cpu_s: Amount
+    involuntary_switches: Index
+    stolen_s: Amount
+    waited_s: Amount | None
+    minor_faults: Index
+    major_faults: Index
+    energy_uj: Nanoseconds | None = None
+    new_tokens: Index | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Answers:
     """The answer to every example of the evaluation set, a JSON value, in file order; and the tokens of its request."""
 
     values: tuple[Any, ...]
-    tokens: tuple[int, ...]
+    tokens: tuple[Index, ...]
 
 
 @dataclass(frozen=True)
@@ -148,17 +155,17 @@ def to_record(subject: str, value: Start | Block | Answers | Failure) -> dict[st
     }
 
 
-def from_record(record: Record) -> Start | Block | Answers | Failure:
-    """The value that `to_record` was given."""
-    fields = {key: _frozen(key, item) for key, item in record.items() if key not in {"subject", "kind"}}
-    return KINDS[record["kind"]](**fields)
+def from_record(record: Record, place: str) -> Start | Block | Answers | Failure:
+    """The value that `to_record` was given. MctError, naming the `place` of the record, where it is none such."""
+    fields = {key: item for key, item in record.items() if key not in {"subject", "kind"}}
+    kind = KINDS.get(record["kind"]) if isinstance(record.get("kind"), str) else None
+    if kind is None:
+        raise MctError(f"{place} is a record of an unknown kind", f"known: {', '.join(KINDS)}")
+    value = declared(fields, kind, place)
+    if isinstance(value, Block) and not 0 < len(value.end_to_end_ns) == len(value.model_ns):
+        raise MctError(f"{place}: the block's requests have not two times each", "copy it again, or measure again")
+    return value
 
 
 def _fields(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
-
-
-def _frozen(key: str, item: Any) -> Any:
-    if key.endswith("_ns"):
-        return array("q", item)
-    return tuple(item) if isinstance(item, list) else item

@@ -17,7 +17,6 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from mct.models.checkpoint_files import stop_ids
 from mct.models.examples import Answer, Request, find_kind
 from mct.models.tables import load
 from mct.targets.runtimes import Executable, Generator, Runtime, Session, open_session
@@ -182,7 +181,8 @@ def _writer(session: Generator, tokenize: Tokenize, executable: Executable, new_
     A prompt that leaves no room for them within the model's longest input is cut.
     """
     room = max(1, executable.max_tokens - new_tokens)
-    most, stop = min(new_tokens, executable.max_tokens - room), stop_ids(executable.folder)
+    most = min(new_tokens, executable.max_tokens - room)
+    stop = load("mct.models.checkpoint_files:stop_ids")(executable.folder)
 
     def encode(request: Request) -> list[Tokens]:
         tokens = tokenize(request)

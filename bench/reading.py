@@ -6,7 +6,6 @@ cannot: it judges from the samples, and refuses a run whose samples are missing,
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import eq
@@ -18,7 +17,7 @@ from mct import MctError
 if TYPE_CHECKING:
     from mct.bench.dependence import Floats
     from mct.bench.measurement import Measurement
-    from mct.bench.store import Samples
+    from mct.bench.samples_file import Samples
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,10 @@ def read_run(path: Path) -> StoredRun:
 
 def read_own_samples(path: Path, result: Mapping[str, Any]) -> Samples:
     """The samples of the result at `path`. MctError where they are missing, damaged or those of another run."""
-    from mct.bench.store import read_samples
+    from mct.bench.samples_file import read_samples
 
     where = _samples_path(path, result)
-    try:
-        samples = read_samples(where)
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise MctError(f"{where} is damaged", "copy it again from where it was stored, or measure again") from error
+    samples = read_samples(where)
     timed = {each.subject.name: each.requests for each in samples.measurements}
     told = {entry["artifact"]: (entry["latency"] or {"n": 0})["n"] for entry in result["artifacts"]}
     if samples.identity.id != result["id"] or timed != told:

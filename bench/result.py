@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 
 from mct.bench.latency import Latency, summarise
 from mct.bench.measurement import Measurement, Start
@@ -20,6 +21,7 @@ from mct.bench.quality import score
 from mct.bench.roofline import asked_limit
 from mct.bench.sampling import BenchPlan
 from mct.bench.verdict import judge
+from mct.models.declared import Count, Digest, Name
 from mct.targets.budget import Budget
 from mct.targets.target import Target
 
@@ -28,14 +30,17 @@ KIND = "mct-bench"
 COLD_SHARE = 0.5
 """A start was cold when it read at least this share of the artifact's size from disk."""
 
+# Also the name of the run's files.
+RunId = Annotated[str, Meta(pattern="^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$")]
+
 
 @dataclass(frozen=True)
 class Data:
     """Which evaluation set: file name, number of rows, SHA-256 of its bytes."""
 
-    name: str
-    rows: int
-    sha256: str
+    name: Name
+    rows: Count
+    sha256: Digest
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,9 @@ class Asked:
 class Identity:
     """A run's name, when it began (ISO 8601, UTC) and by which mct."""
 
-    id: str
-    created: str
-    mct_version: str
+    id: RunId
+    created: Name
+    mct_version: Name
 
     @property
     def samples(self) -> str:

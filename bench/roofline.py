@@ -17,6 +17,7 @@ from typing import Any
 from mct import MctError
 from mct.bench.subject import Subject
 from mct.models.checkpoint_files import read_config
+from mct.models.declared import Count, Index
 from mct.targets.limit import MachineLimit
 
 CONFIG_KEYS = {
@@ -46,11 +47,11 @@ IN_FLOAT = {"fp32", "f32", "fp16", "f16", "bf16"}
 class Encoder:
     """What decides the arithmetic of an encoder with a classifier on top: of `labels`, or of `tags` for every token."""
 
-    hidden: int
-    layers: int
-    intermediate: int
-    labels: int
-    tags: int = 0
+    hidden: Count
+    layers: Count
+    intermediate: Count
+    labels: Index
+    tags: Index = 0
 
     @property
     def layer_weights(self) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mct import MctError
 from mct.bench.measurement import Block, Start, per_process_ms
 from mct.bench.predict import NEW_TOKENS
+from mct.models.declared import Count, Index, Positive
 from mct.models.tables import load
 from mct.targets.machine import Machine
 
@@ -37,15 +38,15 @@ class BenchPlan:
     language model is timed writing `new_tokens` at most.
     """
 
-    threads: int
-    affinity: tuple[int, ...] = ()
+    threads: Count
+    affinity: tuple[Index, ...] = ()
     seed: int = 0
-    limit_ms: float | None = None
-    rounds: int = 4
-    block_s: float = 0.3
-    max_seconds: float = 75.0
+    limit_ms: Positive | None = None
+    rounds: Count = 4
+    block_s: Positive = 0.3
+    max_seconds: Positive = 75.0
     rigorous: bool = False
-    new_tokens: int = NEW_TOKENS
+    new_tokens: Count = NEW_TOKENS
 
 
 def plan_bench(

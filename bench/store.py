@@ -20,8 +20,7 @@ from __future__ import annotations
 import gzip
 import json
 import secrets
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -30,8 +29,9 @@ from typing import Any
 
 from mct import MctError, __version__
 from mct.bench.environment import fingerprint
-from mct.bench.measurement import Answers, Block, Failure, Measurement, Start, from_record, to_record
+from mct.bench.measurement import Answers, Block, Failure, Measurement, Start, to_record
 from mct.bench.result import KIND, SCHEMA, Asked, Data, Identity, asked_json, result_json
+from mct.bench.samples_file import PARTIAL, read_samples
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset, read_examples
@@ -39,23 +39,10 @@ from mct.models.declared import read_object
 from mct.models.drafts import clear_dead_drafts, make_folder
 from mct.models.folders import write_bytes_atomically, write_json
 from mct.models.full_disk import full_disk_explained
-from mct.models.tasks import Head
 from mct.targets.budget import Budget
-from mct.targets.runtimes import Executable
-from mct.targets.target import Target, target_from
+from mct.targets.target import Target
 
 RESULTS = Path(".mct/results")
-PARTIAL = ".samples.jsonl.part"
-
-
-@dataclass(frozen=True)
-class Samples:
-    """A run as its raw values tell it. `complete` is False for what a killed run left."""
-
-    identity: Identity
-    asked: Asked
-    measurements: tuple[Measurement, ...]
-    complete: bool
 
 
 @dataclass(frozen=True)
@@ -160,42 +147,8 @@ def recompute(path: Path) -> dict[str, Any]:
     return result_json(samples.identity, samples.asked, samples.measurements)
 
 
-def read_samples(path: Path) -> Samples:
-    """The raw values of a run. A last line cut short by a kill is left out."""
-    lines = _read_lines(path)
-    run = next(lines, None)
-    if run is None or run.get("kind") != "run":
-        raise MctError(f"{path} holds no samples", "samples are the .samples.jsonl.gz files of the results folder")
-    if run["schema"] != SCHEMA:
-        raise MctError(f"{path} has schema {run['schema']!r}, this mct reads {SCHEMA}", "use the mct that wrote it")
-    values: dict[str, list[Any]] = {subject["name"]: [] for subject in run["subjects"]}
-    for record in lines:
-        values[record["subject"]].append(from_record(record))
-    truth = tuple(run["truth"])
-    measurements = tuple(_measurement(_subject(each), truth, values[each["name"]]) for each in run["subjects"])
-    identity = Identity(run["id"], run["created"], run["mct_version"])
-    return Samples(identity, _asked(run), measurements, not path.name.endswith(PARTIAL))
-
-
 def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8", "replace")
-    except FileNotFoundError as error:
-        raise MctError(
-            f"{path} does not exist", "it lies beside the result, under the name in its `samples`"
-        ) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise MctError(f"{path} is damaged", "copy it again from where it was stored") from error
-    for number, line in enumerate(text.split("\n")[:-1], start=1):
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise MctError(f"{path} is damaged in line {number}", "copy it again from where it was stored") from error
 
 
 def _run_record(identity: Identity, asked: Asked, subjects: Sequence[Subject], truth: Sequence[Any]) -> dict[str, Any]:
@@ -209,39 +162,3 @@ def _subject_json(subject: Subject) -> dict[str, Any]:
     found = asdict(subject) | {"path": str(subject.path)}
     found["executable"]["folder"] = str(subject.executable.folder)
     return found
-
-
-def _subject(stored: Mapping[str, Any]) -> Subject:
-    where = stored["executable"]
-    changed = {
-        "path": Path(stored["path"]),
-        "labels": tuple(stored["labels"]),
-        "heads": tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in stored["heads"]),
-        "files": tuple(stored["files"]),
-        "executable": Executable(**{**where, "folder": Path(where["folder"])}),
-    }
-    return Subject(**{**stored, **changed})
-
-
-def _asked(run: Mapping[str, Any]) -> Asked:
-    plan, budget, target = run["plan"], run["budget"], run["target"]
-    return Asked(
-        data=Data(**run["data"]),
-        plan=BenchPlan(**{**plan, "affinity": tuple(plan["affinity"])}),
-        target=None if target is None else target_from(target),
-        budget=None if budget is None else Budget(**{**budget, "slices": tuple(budget["slices"])}),
-        baseline=run["baseline"],
-        environments=run["environments"],
-        limit=run.get("limit"),
-    )
-
-
-def _measurement(subject: Subject, truth: tuple[Any, ...], values: Sequence[Any]) -> Measurement:
-    return Measurement(
-        subject,
-        truth,
-        starts=tuple(value for value in values if isinstance(value, Start)),
-        blocks=tuple(value for value in values if isinstance(value, Block)),
-        answers=next((value for value in values if isinstance(value, Answers)), None),
-        failure=next((value for value in values if isinstance(value, Failure)), None),
-    )

@@ -15,6 +15,7 @@ from typing import Any
 from mct import MctError
 from mct.compress.artifact import MANIFEST, Artifact, executable, is_artifact, read_artifact
 from mct.models.checkpoint import inspect, weight_files
+from mct.models.declared import Amount, Digest, Name
 from mct.models.folders import sha256
 from mct.models.hub import origin_of
 from mct.models.tasks import Head, find_task
@@ -32,17 +33,17 @@ class Subject:
     the same answers.
     """
 
-    name: str
+    name: Name
     path: Path
-    format: str
-    precision: str
-    runtime: str
-    task: str
+    format: Name
+    precision: Name
+    runtime: Name
+    task: Name
     labels: tuple[str, ...]
     executable: Executable
     files: tuple[str, ...]
-    size_mb: float
-    digest: str
+    size_mb: Amount
+    digest: Digest
     heads: tuple[Head, ...] = ()
     made_for: Mapping[str, Any] = field(default_factory=dict)
 

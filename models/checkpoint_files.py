@@ -5,7 +5,7 @@ places for "not said", so most fields may be None.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -175,7 +175,7 @@ def labels_of(config: Config, path: Path) -> tuple[str, ...]:
     return distinct([config.id2label[number] for number in numbers], f"{path}: `$.id2label`")
 
 
-def distinct(labels: list[str], place: str) -> tuple[str, ...]:
+def distinct(labels: Sequence[str], place: str) -> tuple[str, ...]:
     """The labels, of which there is at least one and none twice."""
     if not labels:
         raise MctError(f"{place} has no labels", "name each output's label, in order")

@@ -11,6 +11,8 @@ import math
 import re
 import stat
 import tomllib
+from array import array
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from mct import MctError
+from mct.models.tables import unknown
 
 T = TypeVar("T")
 
@@ -30,6 +33,7 @@ Name = Annotated[str, Meta(min_length=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
+Nanoseconds = Annotated[int, Meta(ge=0, le=2**62)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 _IN_WORDS = {
@@ -62,7 +66,7 @@ def read_toml(path: Path, kind: type[T], hint: str = HINT) -> T:
 def parse_json(content: bytes, kind: type[T], place: str, hint: str = HINT) -> T:
     """JSON text as `kind`; `place` says in a refusal where it stands."""
     try:
-        value = msgspec.json.decode(content, type=kind)
+        value = msgspec.json.decode(content, type=kind, dec_hook=_special)
         _NAMES.decode(content.decode())  # msgspec keeps the last of two equal names and skips what nobody asked for
     except msgspec.ValidationError as error:
         raise _refusal(error, place, hint) from error
@@ -72,9 +76,17 @@ def parse_json(content: bytes, kind: type[T], place: str, hint: str = HINT) -> T
 
 
 def declared(value: Any, kind: type[T], place: str, hint: str = HINT) -> T:
-    """Plain values as `kind`; `place` says in a refusal where they stand."""
+    """Plain values as `kind`; `place` says in a refusal where they stand.
+
+    A dataclass takes no names but those of its fields, as a Struct does that forbids them.
+    """
+    if is_dataclass(kind) and isinstance(value, dict):
+        known = {field.name for field in fields(kind)}
+        for name in value:
+            if name not in known:
+                raise unknown(f"name at {place}:", name, known)
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, dec_hook=_special)
     except msgspec.ValidationError as error:
         raise _refusal(error, place, hint) from error
 
@@ -108,13 +120,22 @@ def require_file(path: Path, hint: str = HINT) -> None:
         raise MctError(f"{path} is a pipe, a socket or a device, not a file", hint)
 
 
+def _special(kind: type[Any], value: Any) -> Any:
+    """What msgspec has no words for: a path, and an array of nanoseconds or other whole numbers from 0 on."""
+    if kind is Path:
+        return Path(msgspec.convert(value, str))
+    if kind is array:
+        return array("q", msgspec.convert(value, list[Nanoseconds]))
+    raise NotImplementedError(kind)
+
+
 def _refusal(error: msgspec.ValidationError, place: str, hint: str) -> MctError:
     """msgspec's message ("Expected `int`, got `str` - at `$.threads`") in the words of ours."""
     parts = _PLACE.fullmatch(str(error))
     assert parts is not None
     where = f"`{parts['place'] or '$'}`" if not parts["key"] else f"a name in `{parts['place']}`"
     if wrong := _WRONG_TYPE.fullmatch(parts["reason"]):
-        wanted = " or ".join(_IN_WORDS.get(each, each) for each in wrong["wanted"].split(" | "))
+        wanted = " or ".join(_IN_WORDS.get(each, each) for each in wrong["wanted"].split(" | ") if each != "null")
         return MctError(f"{place}: {where} is {_IN_WORDS.get(wrong['found'], wrong['found'])}, expected {wanted}", hint)
     return MctError(f"{place}: {where}: {parts['reason']}", hint)
 

@@ -55,6 +55,7 @@ class Kind:
     headline metric first. `labels`: the names in a truth that the model must know and a slice may be named after.
     `texts`: what rows hold to calibrate on and to check parity with, as requests that `encode` takes; texts that are
     compared with one another (a query's documents, a prompt's answers) are one request.
+    `truth` and `answer`: the types of these, as a result file holds them.
     """
 
     read: Callable[[Sequence[Row]], tuple[Example, ...]]
@@ -63,6 +64,8 @@ class Kind:
     score: Callable[[Truth, Answer], Mapping[str, Part]]
     labels: Callable[[Truth], Iterable[str]]
     texts: Callable[[Sequence[Row]], list[Request]]
+    truth: Any
+    answer: Any
 
 
 def find_kind(task: str) -> Kind:

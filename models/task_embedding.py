@@ -50,4 +50,4 @@ def texts(rows: Sequence[Row]) -> list[Request]:
     return list(dict.fromkeys(text for row in rows for text in (row["query"], row["doc"])))
 
 
-KIND = Kind(read, encode, decode, score, task_pairs.labels, texts)
+KIND = Kind(read, encode, decode, score, task_pairs.labels, texts, list[float], list[float])

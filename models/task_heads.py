@@ -83,4 +83,8 @@ def labels(truth: Truth) -> Iterable[str]:
     return tuple(value for value in truth.values() if isinstance(value, str) and not _are_tags(value))
 
 
-KIND = Kind(read, task_tags.encode, decode, score, labels, column)
+# What a row says of its heads, and what they answer.
+Right = dict[str, str | int | list[str | int]]
+Given = dict[str, str | list[str]]
+
+KIND = Kind(read, task_tags.encode, decode, score, labels, column, Right, Given)

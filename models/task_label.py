@@ -32,4 +32,4 @@ def labels(truth: Truth) -> Iterable[str]:
     return (truth,)
 
 
-KIND = Kind(read, encode, decode, score, labels, column)
+KIND = Kind(read, encode, decode, score, labels, column, str, str)

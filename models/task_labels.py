@@ -35,4 +35,4 @@ def labels(truth: Truth) -> Iterable[str]:
     return tuple(truth)
 
 
-KIND = Kind(read, task_label.encode, decode, score, labels, column)
+KIND = Kind(read, task_label.encode, decode, score, labels, column, list[str], list[str])

@@ -50,4 +50,4 @@ def texts(rows: Sequence[Row]) -> list[Request]:
     return [{"query": query, "docs": list(found)} for query, found in docs.items()]
 
 
-KIND = Kind(read, encode, decode, score, labels, texts)
+KIND = Kind(read, encode, decode, score, labels, texts, list[float], list[float])

@@ -43,4 +43,4 @@ def texts(rows: Sequence[Row]) -> list[Request]:
     return [{"prompt": row["prompt"], "answers": [row["chosen"], row["rejected"]]} for row in rows]
 
 
-KIND = Kind(read, encode, decode, score, task_pairs.labels, texts)
+KIND = Kind(read, encode, decode, score, task_pairs.labels, texts, str, tuple[float, float])

@@ -75,4 +75,4 @@ def labels(truth: Truth) -> Iterable[str]:
     return tuple(dict.fromkeys(truth))
 
 
-KIND = Kind(read, encode, decode, score, labels, column)
+KIND = Kind(read, encode, decode, score, labels, column, list[str], list[str])

@@ -5,13 +5,21 @@ before it, which needs no sampling and no judge.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from mct.models.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth, column
 from mct.models.tasks import Head
 from mct.models.tokens import Tokenize, Tokens
 
 PROMPT_SHARE = 2
+
+
+class Foreseen(TypedDict):
+    """How well a text was foreseen: see `decode`."""
+
+    tokens: int
+    right: int
+    nll: float
 
 
 def read(rows: Sequence[Row]) -> tuple[Example, ...]:
@@ -55,4 +63,4 @@ def labels(truth: Truth) -> Iterable[str]:
     return ()
 
 
-KIND = Kind(read, encode, decode, score, labels, column)
+KIND = Kind(read, encode, decode, score, labels, column, None, Foreseen)

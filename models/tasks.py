@@ -5,6 +5,7 @@ into answers (see mct.models.examples).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mct.models.tables import unknown
 
@@ -17,7 +18,7 @@ class Head:
     """
 
     name: str
-    kind: str
+    kind: Literal["label", "labels", "tags"]
     labels: tuple[str, ...]
 
 
@@ -35,7 +36,7 @@ class Task:
     fields: tuple[str, ...]
     metric: str
     kind: str
-    head: str = ""
+    head: Literal["", "label", "labels", "tags"] = ""
     optional: tuple[str, ...] = ()
 
 

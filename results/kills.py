@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from mct.bench.store import PARTIAL, list_results, read_result, read_samples, recompute
+from mct.bench.samples_file import PARTIAL, read_samples
+from mct.bench.store import list_results, read_result, recompute
 from mct.models.folders import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent

@@ -1,13 +1,14 @@
 """Budgets: the limits a verdict is judged against. Built in as budgets.toml; `--budgets FILE` adds and overrides."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from mct import MctError
+from mct.models.declared import Amount, Name, Positive, Share, declared, read_toml
 from mct.models.tables import unknown
+from mct.models.tasks import find_task
 
 
 @dataclass(frozen=True)
@@ -21,21 +22,22 @@ class Budget:
     `assumed` marks figures nobody has confirmed: a person is to overwrite them.
     """
 
-    name: str
-    task: str
+    name: Name
+    task: Name
     assumed: bool = False
-    p95_ms: float | None = None
-    quality_at_least: float | None = None
-    quality_max_drop: float | None = None
-    metric_max_drop: Mapping[str, float] = field(default_factory=dict)
-    perplexity_max_increase: float | None = None
-    slices: tuple[str, ...] = ()
-    slice_max_drop: float | None = None
-    size_mb: float | None = None
-    peak_rss_mb: float | None = None
+    p95_ms: Positive | None = None
+    quality_at_least: Share | None = None
+    quality_max_drop: Share | None = None
+    metric_max_drop: Mapping[Name, Share] = field(default_factory=dict)
+    perplexity_max_increase: Amount | None = None
+    slices: tuple[Name, ...] = ()
+    slice_max_drop: Share | None = None
+    size_mb: Positive | None = None
+    peak_rss_mb: Positive | None = None
 
 
 BUILT_IN = Path(__file__).with_name("budgets.toml")
+NO_LIMITS = frozenset({"name", "task", "assumed", "slices"})
 
 
 def load_budgets(extra: Path | None = None) -> dict[str, Budget]:
@@ -44,7 +46,7 @@ def load_budgets(extra: Path | None = None) -> dict[str, Budget]:
     if extra is not None:
         for name, table in _read(extra).items():
             tables[name] = tables.get(name, {}) | {"assumed": False} | table
-    return {name: _budget(name, table) for name, table in tables.items()}
+    return {name: _budget(extra or BUILT_IN, name, table) for name, table in tables.items()}
 
 
 def find_budget(name: str, extra: Path | None = None) -> Budget:
@@ -56,23 +58,28 @@ def find_budget(name: str, extra: Path | None = None) -> Budget:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MctError(f"budget file {path} does not exist", "give a TOML file with one table per budget") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MctError(f"{path} is not valid TOML: {error}", "one table per budget, like [intent-router]") from error
+    return read_toml(path, dict[Name, dict[str, Any]], "one table per budget, like [intent-router]")
 
 
-def _budget(name: str, table: dict[str, Any]) -> Budget:
-    known = {each.name for each in fields(Budget)} - {"name"}
-    for key in table:
-        if key not in known:
-            raise unknown(f"key in budget {name}", key, known)
+def _budget(path: Path, name: str, table: dict[str, Any]) -> Budget:
     if "task" not in table:
         raise MctError(f"budget {name} names no task", 'add task = "sequence-classification"')
-    drops = table.get("metric_max_drop", {})
-    if not isinstance(drops, dict):
-        raise MctError(f"metric_max_drop of budget {name} names no metrics", 'like { "slots f1_entities" = 0.01 }')
-    slices = tuple(table.get("slices", ()))
-    return Budget(name, **(table | {"slices": slices}))
+    if "name" in table:
+        raise MctError(f"budget {name} has a name of its own", "a budget's name is that of its table")
+    budget = declared({**table, "name": name}, Budget, f"{path}: budget {name}", "see the built-in ones: budgets.toml")
+    find_task(budget.task)
+    _check(budget)
+    return budget
+
+
+def _check(budget: Budget) -> None:
+    """MctError for a budget that everything would meet, or that holds no slice to the limit of slices."""
+    limits = (getattr(budget, each.name) for each in fields(Budget) if each.name not in NO_LIMITS)
+    if not any(limit is not None and limit != {} for limit in limits):
+        raise MctError(f"budget {budget.name} limits nothing", "add a limit, like p95_ms = 15.0")
+    if len(set(budget.slices)) < len(budget.slices):
+        raise MctError(f"budget {budget.name} names a slice twice: {', '.join(budget.slices)}", "name each once")
+    if budget.slice_max_drop is not None and not budget.slices:
+        raise MctError(
+            f"budget {budget.name} has a slice_max_drop and no slices", 'name the labels, like slices = ["returns"]'
+        )

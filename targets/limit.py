@@ -18,10 +18,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from mct import MctError
-from mct.models.declared import read_object
+from mct.models.declared import Count, Positive, read_json
 from mct.models.folders import write_json
 from mct.models.tables import pip_line
 from mct.targets.machine import probe_machine
@@ -30,6 +32,10 @@ VERSION = 1
 """Of the measurement: raise it when what is measured changes, and old figures are measured again."""
 PATIENCE_S = 120
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+# Megabytes, as the name of an entry.
+Size = Annotated[str, Meta(pattern=r"^\d{1,6}(\.\d+)?$")]
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,12 @@ class MachineLimit:
     what fits a cache is read faster than memory gives it.
     """
 
-    threads: int
-    int8_square: float
-    int8_skinny: float
-    fp32_square: float
-    fp32_skinny: float
-    read_gb_per_s: Mapping[str, float]
+    threads: Count
+    int8_square: Positive
+    int8_skinny: Positive
+    fp32_square: Positive
+    fp32_skinny: Positive
+    read_gb_per_s: Annotated[Mapping[Size, Positive], Meta(min_length=1)]
 
     @property
     def int8_gops(self) -> float:
@@ -82,6 +88,13 @@ class MachineLimit:
                 f"reading, GB/s     {reading}",
             ]
         )
+
+
+class Kept(Struct, frozen=True):
+    """What is kept of a measurement."""
+
+    version: int
+    limit: MachineLimit
 
 
 def find_limit(threads: int, affinity: Sequence[int] = (), again: bool = False) -> MachineLimit:
@@ -132,9 +145,10 @@ def _read(path: Path) -> MachineLimit | None:
     if not path.is_file():
         return None
     try:
-        return MachineLimit(**read_object(path)["limit"])
-    except (MctError, KeyError, TypeError):
+        found = read_json(path, Kept)
+    except MctError:
         return None
+    return found.limit if found.version == VERSION else None
 
 
 def _measure(threads: int, affinity: Sequence[int]) -> MachineLimit:

@@ -66,6 +66,8 @@ class Runtime:
 
     `answers_at_once`: how many inputs one call may take without changing any answer. Dynamic INT8 takes its range from
     the whole batch, static shapes and llama.cpp gain nothing from one: 1 for these.
+
+    `settings` names the type of what an artifact of this format tells its runtime, "" where there are no artifacts.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Runtime:
     open_lm: str
     answers_at_once: int = 1
     open_reward: str = ""
+    settings: str = ""
 
     def opener(self, task: str) -> str:
         """The function that opens a model of that task."""
@@ -88,15 +91,17 @@ RUNTIMES = (
     Runtime(
         "onnxruntime", "onnx", "onnxruntime", "onnx",
         "mct.targets.run_onnxruntime:open_session", "mct.targets.generate_onnxruntime:open_session",
+        settings="mct.targets.settings:OnnxSettings",
     ),
     Runtime(
         "openvino", "openvino", "openvino", "openvino",
         "mct.targets.run_openvino:open_session", "mct.targets.generate_openvino:open_session",
+        settings="mct.targets.settings:OpenvinoSettings",
     ),
     Runtime(
         "llama.cpp", "gguf", "llama-cpp-python", "gguf",
         "mct.targets.run_llama:open_session", "mct.targets.generate_llama:open_session",
-        open_reward="mct.targets.run_llama_reward:open_session",
+        open_reward="mct.targets.run_llama_reward:open_session", settings="mct.targets.settings:LlamaSettings",
     ),
     Runtime(
         "torch", "checkpoint", "torch", "compress",

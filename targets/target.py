@@ -1,14 +1,17 @@
 """Targets: the hardware and limits an artifact must run on. Built in as targets.toml; `--targets FILE` adds to them."""
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from mct import MctError
+from mct.models.declared import Amount, Name, declared, read_toml
 from mct.models.tables import unknown
 from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
+
+MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,13 @@ class Target:
     be made for it here, and measured there.
     """
 
-    name: str
-    device: str
+    name: Name
+    device: Literal["cpu", "cuda"]
     about: str
-    threads: int = 0
-    price_per_hour: float | None = None
-    architecture: str = ""
-    instruction_sets: tuple[str, ...] = ()
+    threads: Annotated[int, Meta(ge=0, le=MOST_THREADS)] = 0
+    price_per_hour: Amount | None = None
+    architecture: Literal["", "x86_64", "AMD64", "aarch64", "arm64"] = ""
+    instruction_sets: tuple[Name, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for results and --json."""
@@ -41,7 +44,7 @@ def load_targets(extra: Path | None = None) -> dict[str, Target]:
     tables = _read(BUILT_IN)
     if extra is not None:
         tables |= _read(extra)
-    return {name: _target(name, table) for name, table in tables.items()}
+    return {name: _target(extra or BUILT_IN, name, table) for name, table in tables.items()}
 
 
 def find_target(name: str, extra: Path | None = None) -> Target:
@@ -53,33 +56,25 @@ def find_target(name: str, extra: Path | None = None) -> Target:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MctError(f"target file {path} does not exist", "give a TOML file with one table per target") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MctError(
-            f"{path} is not valid TOML: {error}", 'one table per target, like [cpu] device = "cpu"'
-        ) from error
+    return read_toml(path, dict[Name, dict[str, Any]], 'one table per target, like [cpu] device = "cpu"')
 
 
-def _target(name: str, table: dict[str, Any]) -> Target:
-    known = [field.name for field in fields(Target)][1:]
-    try:
-        return target_from({"name": name, **table})
-    except TypeError as error:
-        raise MctError(f"target {name} has wrong keys: {error}", f"keys: {', '.join(known)}") from error
-
-
-def target_from(values: Mapping[str, Any]) -> Target:
-    """A target from plain values, as a file or a stored result has them."""
-    return Target(**{**values, "instruction_sets": tuple(values.get("instruction_sets", ()))})
+def _target(path: Path, name: str, table: dict[str, Any]) -> Target:
+    if "name" in table:
+        raise MctError(f"target {name} has a name of its own", "a target's name is that of its table")
+    target = declared({**table, "name": name}, Target, f"{path}: target {name}", "see the built-in ones: targets.toml")
+    for each in target.instruction_sets:
+        if each not in INSTRUCTION_SETS:
+            raise unknown(f"instruction set in target {name}", each, INSTRUCTION_SETS)
+    if target.instruction_sets and not target.architecture:
+        raise MctError(f"target {name} has instruction_sets of no architecture", 'add architecture = "x86_64"')
+    return target
 
 
 def machine_of(target: Target) -> Machine:
     """The machine that artifacts for this target are made for: the one it describes, else this one.
 
-    MctError for a device that no artifact is made for, and for an instruction set that mct does not know.
+    MctError for a device that no artifact is made for.
     """
     if target.device != CPU:
         raise MctError(
@@ -88,7 +83,4 @@ def machine_of(target: Target) -> Machine:
         )
     if not target.architecture:
         return probe_machine()
-    for name in target.instruction_sets:
-        if name not in INSTRUCTION_SETS:
-            raise unknown(f"instruction set in target {target.name}", name, INSTRUCTION_SETS)
     return described_machine(target.architecture, target.instruction_sets, cpu=target.about)

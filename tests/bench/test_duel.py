@@ -9,7 +9,7 @@ import pytest
 from mct.bench.compare import Limits, markdown
 from mct.bench.duel import Duel, run_duel
 from mct.bench.ratio import FEWEST_ROUNDS
-from mct.bench.store import read_samples
+from mct.bench.samples_file import read_samples
 from mct.models.datasets import Dataset
 from mct.targets.target import find_target
 

@@ -18,6 +18,7 @@ from mct import MctError
 from mct.bench import store
 from mct.bench.measurement import Failure, Measurement, to_record
 from mct.bench.result import Asked
+from mct.bench.samples_file import read_samples
 from mct.bench.sampling import BenchPlan
 from mct.models.datasets import Dataset
 from mct.targets.budget import Budget
@@ -111,7 +112,7 @@ def test_everything_is_recomputed_from_the_raw_samples(
 ) -> None:
     path = store.append(tmp_path, *run, dataset)
     result = store.read_result(path)
-    samples = store.read_samples(tmp_path / result["samples"])
+    samples = read_samples(tmp_path / result["samples"])
     assert samples.complete
     assert list(samples.measurements) == run[1]
     assert store.recompute(tmp_path / result["samples"]) == result
@@ -136,7 +137,7 @@ def test_what_a_killed_run_left_can_be_read(
         recording.keep(to_record(good.subject.name, value))
     with recording.draft.open("ab") as file:
         file.write(b'{"subject":"onnx-int8","kind":"blo')  # cut short
-    samples = store.read_samples(recording.draft)
+    samples = read_samples(recording.draft)
     assert not samples.complete
     assert samples.measurements[1].blocks == good.blocks[:2]
     assert store.list_results(tmp_path) == []
@@ -182,17 +183,18 @@ def test_what_is_no_result_is_refused(tmp_path: Path, content: str, message: str
 
 def test_damaged_or_missing_samples_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MctError, match="does not exist"):
-        store.read_samples(tmp_path / "none.samples.jsonl.gz")
+        read_samples(tmp_path / "none.samples.jsonl.gz")
     (tmp_path / "x.samples.jsonl.gz").write_bytes(b"\x1f\x8b\x08cut")
     with pytest.raises(MctError, match="is damaged"):
-        store.read_samples(tmp_path / "x.samples.jsonl.gz")
+        read_samples(tmp_path / "x.samples.jsonl.gz")
 
 
 WRITER = """
 import sys
 from pathlib import Path
 from mct.bench import store
-samples = store.read_samples(Path(sys.argv[1]))
+from mct.bench.samples_file import read_samples
+samples = read_samples(Path(sys.argv[1]))
 from mct.models.datasets import Dataset
 data = samples.asked.data
 rows = tuple({"text": "", "label": label} for label in samples.measurements[0].truth)
@@ -226,4 +228,4 @@ def test_killed_at_any_moment_every_result_stays_readable(
         assert store.recompute(target / result["samples"]) == result
     for draft in target.glob(f"[!.]*{store.PARTIAL}"):
         if draft.stat().st_size:
-            store.read_samples(draft)
+            read_samples(draft)

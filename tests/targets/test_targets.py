@@ -9,7 +9,7 @@ from mct.models.scenarios import HIGH_RISK_INTENTS
 from mct.targets.budget import find_budget, load_budgets
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes import RUNTIMES, runtime_for
-from mct.targets.target import find_target, machine_of
+from mct.targets.target import find_target, load_targets, machine_of
 
 
 def test_the_router_budget_is_the_products() -> None:
@@ -32,12 +32,60 @@ def test_a_file_overrides_key_by_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("[own]\n", "names no task"), ('[own]\ntask = "x"\np59_ms = 8\n', "p59_ms"), ("[own", "not valid TOML")],
+    [
+        ("[own]\n", "names no task"),
+        ('[own]\ntask = "x"\np59_ms = 8\n', "p59_ms"),
+        ("[own", "not valid TOML"),
+        ("own = 5\n", r"`\$\[\.\.\.\]` is a whole number, expected an object"),
+        ('[own]\ntask = "sequence-clasification"\np95_ms = 8\n', "unknown task 'sequence-clasification'"),
+        ("[own]\ntask = 5\np95_ms = 8\n", r"budget own: `\$\.task` is a whole number, expected a text"),
+        ('[sentiment]\np95_ms = "fast"\n', r"budget sentiment: `\$\.p95_ms` is a text, expected a number"),
+        ("[sentiment]\np95_ms = true\n", r"`\$\.p95_ms` is true or false, expected a number"),
+        ("[sentiment]\np95_ms = nan\n", "nan is not a finite number"),
+        ("[sentiment]\np95_ms = inf\n", "inf is not a finite number"),
+        ("[sentiment]\np95_ms = 0\n", r"`\$\.p95_ms`: Expected `float` > 0"),
+        ("[sentiment]\np95_ms = -15.0\n", r"`\$\.p95_ms`: Expected `float` > 0"),
+        ("[sentiment]\nquality_at_least = 92.1\n", r"`\$\.quality_at_least`: Expected `float` <= 1"),
+        ("[sentiment]\nquality_max_drop = -0.1\n", r"`\$\.quality_max_drop`: Expected `float` >= 0"),
+        ('[sentiment]\nslices = "returns"\n', r"`\$\.slices` is a text, expected a list"),
+        ("[sentiment]\nslices = [1]\n", r"`\$\.slices\[0\]` is a whole number, expected a text"),
+        ('[sentiment]\nslices = ["a", "a"]\n', "names a slice twice"),
+        ("[sentiment]\nslices = []\n", "has a slice_max_drop and no slices"),
+        ('[sentiment]\nmetric_max_drop = ["accuracy"]\n', "metric_max_drop` is a list, expected an object"),
+        ('[sentiment]\nmetric_max_drop = { "accuracy" = "much" }\n', "is a text, expected a number"),
+        ('[sentiment]\nassumed = "yes"\n', r"`\$\.assumed` is a text, expected true or false"),
+        ('[own]\ntask = "causal-lm"\n', "budget own limits nothing"),
+        ('[sentiment]\nname = "other"\n', "has a name of its own"),
+    ],
 )
 def test_a_wrong_budget_file_is_refused(tmp_path: Path, content: str, says: str) -> None:
     (tmp_path / "b.toml").write_text(content)
     with pytest.raises(MctError, match=says):
         load_budgets(tmp_path / "b.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[box]\n", "Object missing required field"),
+        ('[box]\ndevice = "tpu"\nabout = ""\n', r"`\$\.device`: Invalid enum value 'tpu'"),
+        ('[cpu]\ndevice = "cpu"\nabout = 5\n', r"target cpu: `\$\.about` is a whole number, expected a text"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nthreads = -1\n', r"`\$\.threads`: Expected `int` >= 0"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nthreads = "two"\n', "is a text, expected a whole number"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nthreads = 1.5\n', "is a number, expected a whole number"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nthreads = true\n', "is true or false, expected a whole number"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nprice_per_hour = -1\n', "Expected `float` >= 0"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nprice_per_hour = nan\n', "nan is not a finite number"),
+        ('[box]\ndevice = "cpu"\nabout = ""\narchitecture = "x86"\n', "Invalid enum value 'x86'"),
+        ('[box]\ndevice = "cpu"\nabout = ""\ninstruction_sets = ["avx2"]\n', "instruction_sets of no architecture"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nthread = 1\n', "unknown name at .*target box: 'thread'"),
+        ("box = [1]\n", "is a list, expected an object"),
+    ],
+)
+def test_a_wrong_target_file_is_refused(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "t.toml").write_text(content)
+    with pytest.raises(MctError, match=says):
+        load_targets(tmp_path / "t.toml")
 
 
 def test_unknown_names_get_a_suggestion() -> None:
