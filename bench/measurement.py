@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
-from mct.models.declared import Amount, Index, Nanoseconds, declared
+from mct.models.declared import Amount, Index, Nanoseconds, Positive, declared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ class Block:
     position: Index
     end_to_end_ns: Times
     model_ns: Times
-    wall_s: Amount
+    wall_s: Positive
     cpu_s: Amount
     involuntary_switches: Index
     stolen_s: Amount
@@ -162,9 +162,16 @@ def from_record(record: Record, place: str) -> Start | Block | Answers | Failure
     if kind is None:
         raise MctError(f"{place} is a record of an unknown kind", f"known: {', '.join(KINDS)}")
     value = declared(fields, kind, place)
-    if isinstance(value, Block) and not 0 < len(value.end_to_end_ns) == len(value.model_ns):
-        raise MctError(f"{place}: the block's requests have not two times each", "copy it again, or measure again")
+    if isinstance(value, Block):
+        _check_times(value, place)
     return value
+
+
+def _check_times(block: Block, place: str) -> None:
+    """MctError unless every request has two times, the runtime's within the whole."""
+    whole, within = block.end_to_end_ns, block.model_ns
+    if not 0 < len(whole) == len(within) or not all(0 < part <= time for time, part in zip(whole, within, strict=True)):
+        raise MctError(f"{place}: the block's times are not those of requests", "copy it again, or measure again")
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -33,9 +33,10 @@ from mct.bench.measurement import Answers, Block, Failure, Measurement, Start, t
 from mct.bench.result import KIND, SCHEMA, Asked, Data, Identity, asked_json, result_json
 from mct.bench.samples_file import PARTIAL, read_samples
 from mct.bench.sampling import BenchPlan
+from mct.bench.stored_result import Result
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset, read_examples
-from mct.models.declared import read_object
+from mct.models.declared import declared, read_object
 from mct.models.drafts import clear_dead_drafts, make_folder
 from mct.models.folders import write_bytes_atomically, write_json
 from mct.models.full_disk import full_disk_explained
@@ -132,12 +133,13 @@ def list_results(folder: Path = RESULTS) -> list[Path]:
 def read_result(path: Path) -> dict[str, Any]:
     """One result. MctError where the file is none, or of another schema."""
     found = read_object(path)
-    if not isinstance(found, dict) or found.get("kind") != KIND:
+    if found.get("kind") != KIND:
         raise MctError(f"{path} is no result of mct bench", f"results are the .json files of {RESULTS}")
     if found.get("schema") != SCHEMA:
         raise MctError(
             f"{path} has schema {found.get('schema')!r}, this mct reads {SCHEMA}", "use the mct that wrote it"
         )
+    declared(found, Result, str(path))
     return found
 
 

@@ -47,11 +47,15 @@ MakeMeasurement = Callable[..., Measurement]
 
 def timed(measurement: Measurement, factor: float) -> Measurement:
     """The same measurement with every latency multiplied."""
-    blocks = tuple(
-        replace(block, end_to_end_ns=array("q", [round(value * factor) for value in block.end_to_end_ns]))
+
+    def longer(times: "array[int]") -> "array[int]":
+        return array("q", [round(value * factor) for value in times])
+
+    blocks = (
+        replace(block, end_to_end_ns=longer(block.end_to_end_ns), model_ns=longer(block.model_ns))
         for block in measurement.blocks
     )
-    return replace(measurement, blocks=blocks)
+    return replace(measurement, blocks=tuple(blocks))
 
 
 def answers_with_errors(every: int) -> tuple[str, ...]:
