@@ -63,6 +63,12 @@ class _Logits(torch.nn.Module):
         return {"logits": self.model(**inputs).logits}
 
 
+# What config.json may say of how a model is called: nothing of it changes an answer, and we call it in one way.
+_AS_IT_RUNS = {
+    "return_dict": True, "output_attentions": False, "output_hidden_states": False, "chunk_size_feed_forward": 0,
+}  # fmt: skip
+
+
 # What transformers raises where config.json is none of its own: it has no exception that all of these are.
 REFUSALS = (
     OSError, ValueError, RuntimeError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError,
@@ -87,6 +93,7 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
             local_files_only=True,
             output_loading_info=True,
             attn_implementation=None,  # config.json could name a kernel on the hub: code, fetched and run
+            **_AS_IT_RUNS,
         )
     except REFUSALS as error:
         raise cannot_load(checkpoint.path, error) from error

@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from mct import MctError
 from mct.models.checkpoint import inspect
-from mct.models.load import load_model, load_module
+from mct.models.load import load_model, load_module, outputs_of
 
 
 def _without(folder: Path, copy: Path, *names: str) -> Path:
@@ -43,8 +44,19 @@ def test_an_attention_kernel_that_the_folder_names_is_not_asked_for(tiny_bert: P
     assert load_model(inspect(folder)).config._attn_implementation == "sdpa"
 
 
-def test_a_folder_that_was_saved_with_its_attentions_is_loaded(tiny_bert: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"output_attentions": True, "output_hidden_states": True}, {"return_dict": False},
+        {"chunk_size_feed_forward": 7}, {"pad_token_id": -1},
+    ],
+)  # fmt: skip
+def test_what_a_folder_says_of_how_it_is_called_changes_no_answer(
+    tiny_bert: Path, tmp_path: Path, said: dict[str, object]
+) -> None:
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "bert"))
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"output_attentions": True}))
-    load_model(inspect(folder))
+    (folder / "config.json").write_text(json.dumps(config | said))
+    inputs = {"input_ids": torch.arange(10).reshape(1, 10), "attention_mask": torch.ones(1, 10, dtype=torch.int64)}
+    answers = [outputs_of(load_module(inspect(each)), inputs)["logits"] for each in (tiny_bert, folder)]
+    assert torch.equal(*answers)
