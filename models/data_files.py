@@ -15,6 +15,9 @@ from mct.models.declared import parse_json, read_bytes
 
 Row = Mapping[str, Any]
 KINDS = (".jsonl", ".jsonl.gz", ".csv")
+MOST_BYTES = 2**31
+"""A file that unpacks to more is no evaluation set, and may be there to fill the memory."""
+
 HINT = "give a .jsonl, .jsonl.gz or .csv file"
 
 
@@ -38,9 +41,15 @@ def read_data_file(path: Path, renames: Mapping[str, str]) -> DataFile:
 
 def _unpacked(path: Path, content: bytes) -> bytes:
     try:
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+        if path.suffix.lower() != ".gz":
+            return content
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            unpacked = packed.read(MOST_BYTES + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise MctError(f"{path} is not a complete gzip file", "it may have been cut off: copy it again") from error
+    if len(unpacked) > MOST_BYTES:
+        raise MctError(f"{path} unpacks to more than {MOST_BYTES >> 30} GiB", "give a part of it")
+    return unpacked
 
 
 def _parse(path: Path, content: bytes) -> Iterator[Row]:
@@ -48,7 +57,7 @@ def _parse(path: Path, content: bytes) -> Iterator[Row]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MctError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
-    kind = path.name.removesuffix(".gz").rpartition(".")[2].lower()
+    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind == "csv":
         return _parse_csv(path, text)
     if kind in {"jsonl", "json", "ndjson"}:
@@ -59,7 +68,7 @@ def _parse(path: Path, content: bytes) -> Iterator[Row]:
 def _parse_lines(path: Path, text: str) -> Iterator[Row]:
     """One JSON object a line."""
     hint = 'one object per line, like {"text": "…", "label": "…"}'
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
         if line.strip():
             yield parse_json(line.encode(), dict[str, Any], f"{path} line {number}", hint)
 

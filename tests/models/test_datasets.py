@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mct import MctError
+from mct.models import data_files
 from mct.models.datasets import check_labels, read_dataset, read_examples
 from mct.models.tasks import Head, find_task
 
@@ -214,3 +215,17 @@ def test_each_head_knows_its_own_labels_alone(tmp_path: Path, field: str, value:
 def test_any_text_survives_json_lines(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]) -> None:
     path = write(tmp_path_factory.mktemp("rows") / "rows.jsonl", jsonl(rows))
     assert list(read_dataset(path, TASK).rows) == rows
+
+
+def test_a_file_that_unpacks_to_more_than_any_evaluation_set_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_files, "MOST_BYTES", 1 << 20)
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(b"\n" * (2 << 20)))
+    with pytest.raises(MctError, match="unpacks to more than"):
+        read_dataset(tmp_path / "rows.jsonl.gz", TASK)
+
+
+def test_an_ending_is_known_in_capitals_too(tmp_path: Path) -> None:
+    (tmp_path / "ROWS.JSONL.GZ").write_bytes(gzip.compress(jsonl(ROWS).encode()))
+    assert len(read_dataset(tmp_path / "ROWS.JSONL.GZ", TASK).rows) == len(ROWS)
