@@ -145,7 +145,7 @@ def _last_row(draft: Draft, model: PreTrainedModel) -> str:
     zero, one = draft.integer(0, scalar=True), draft.integer(1, scalar=True)
     places = draft.add("Range", [zero, draft.add("Squeeze", [length]), one])
     pad_id = model.config.pad_token_id
-    if pad_id is None:
+    if pad_id is None or pad_id < 0:
         real = "attention_mask"
     else:
         padding = draft.add("Equal", ["input_ids", draft.integer(pad_id)])

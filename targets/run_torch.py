@@ -29,7 +29,16 @@ def open_session(executable: Executable, threads: int) -> Session:
         inputs = {name: torch.from_numpy(array) for name, array in padded(batch, names, fill).items()}
         return {name: value.numpy() for name, value in outputs_of(module, inputs).items()}
 
-    return infer
+    def infer_one_by_one(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        answers = [infer([tokens]) for tokens in batch]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+    return infer_one_by_one if executable.task == "reward" and not _says_padding(heart) else infer
+
+
+def _says_padding(model: PreTrainedModel) -> bool:
+    """False for a model that would score the last token of a row, padding or not. -1 stands for none in old ones."""
+    return model.config.pad_token_id is not None and model.config.pad_token_id >= 0
 
 
 def input_names(model: PreTrainedModel) -> list[str]:

@@ -1,5 +1,6 @@
 """Sessions: each runtime answers unpadded batches alike, needs no more than itself, and says what it cannot open."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.compress import export_onnx, export_openvino
+from mct.compress import export_onnx, export_onnx_lm, export_openvino
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import inspect
 from mct.models.tokens import Tokens
@@ -107,3 +108,36 @@ def test_running_an_artifact_imports_neither_torch_nor_transformers(runtime: str
     code = f"import sys, mct.targets.{runtime}; print(sorted({{'torch', 'transformers', 'onnx'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("pad_id", [None, -1])
+@pytest.mark.parametrize("form", ["checkpoint", "onnx"])
+def test_a_reward_model_without_a_padding_id_scores_a_batch_as_its_inputs_one_by_one(
+    form: str, pad_id: int | None, tiny_bert: Path, tmp_path: Path
+) -> None:
+    """It scores the last token, and transformers refuses to guess which that is behind padding."""
+    import torch
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+        intermediate_size=32, max_position_embeddings=64, num_labels=1, pad_token_id=pad_id, initializer_range=0.3,
+    )  # fmt: skip
+    (folder := tmp_path / "reward").mkdir()
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny_bert / name, folder)
+    product = Product(folder, "")
+    if form == "onnx":
+        (tmp_path / "draft").mkdir()
+        product = export_onnx_lm.run(
+            product, tmp_path / "draft", {}, Material(inspect(folder), None, probe_machine(), seed=0)
+        )
+    session = open_session(
+        runtime_for(form), Executable(product.folder, product.model, "reward", 1, 64, product.settings), threads=1
+    )
+    together = session(BATCH)["logits"]
+    alone = np.concatenate([session([one])["logits"] for one in BATCH])
+    assert together.shape == (3, 1) and np.ptp(alone) > 0.01
+    np.testing.assert_allclose(together, alone, atol=1e-4)
