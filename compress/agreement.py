@@ -55,6 +55,20 @@ def agreement(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs],
     return Agreement(float(same.mean()) if len(same) else None, len(same), tied)
 
 
+def kept_answers(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs]) -> NDArray[np.bool_]:
+    """Of each request that has something to decide: whether all of it is decided alike.
+
+    A request's answer is all of a text's tags, all heads together, the whole order of a query's documents.
+    """
+    decided = list(_DECIDE[asked.task](asked, before, after))
+    if asked.task == "sentence-embedding":
+        return np.concatenate([np.zeros(0, np.bool_), *(each.same for each in decided)])
+    alike = [bool(each.same.all()) for each in decided if asked.heads or len(each.same)]
+    by_head = np.array(alike, dtype=np.bool_).reshape(max(1, len(asked.heads)), -1)
+    found: NDArray[np.bool_] = np.logical_and.reduce(by_head, axis=0)
+    return found
+
+
 def spread(values: Sequence[Floats]) -> float:
     """How much an output, (..., columns) for each input, differs from row to row: its distance from the columns' means.
 

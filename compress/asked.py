@@ -48,9 +48,9 @@ class Asked:
     reach: int = 0
 
 
-def ask(checkpoint: Checkpoint, requests: Sequence[Request]) -> Asked:
-    """The first 500 inputs that `requests` make (a request's documents or answers are an input each)."""
-    groups, inputs = zip(*islice(_encoded(checkpoint, requests), MOST_INPUTS), strict=True)
+def ask(checkpoint: Checkpoint, requests: Sequence[Request], most: int = MOST_INPUTS) -> Asked:
+    """The first `most` inputs that `requests` make (a request's documents or answers are an input each)."""
+    groups, inputs = zip(*islice(_encoded(checkpoint, requests), most), strict=True)
     return Asked(checkpoint.task, checkpoint.heads, inputs, groups)
 
 

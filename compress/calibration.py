@@ -3,16 +3,20 @@
 A few hundred texts fix the ranges of all activations, so they should have what use will bring: every label, and short
 and long texts of each. They are drawn in proportion to the labels, but at least one of each, and within a label spread
 evenly over the order of token length. Where rows have no label, length alone decides.
+
+A pass that also judges its own work needs texts that it did not learn from: `hold_out` draws those.
 """
 
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mct import MctError
 from mct.compress.passes import Material
-from mct.models.examples import find_kind
+from mct.models.examples import Request, Row, find_kind
+from mct.models.tasks import find_task
 from mct.models.tokens import Tokens, open_tokenizer
 
 MOST_TEXTS = 300
@@ -21,10 +25,7 @@ MOST_TEXTS = 300
 def calibration_inputs(material: Material, most: int = MOST_TEXTS) -> list[Tokens]:
     """At most `most` encoded texts of those to calibrate on, in the same order on every run. MctError without any."""
     if material.calibration is None:
-        raise MctError(
-            "this precision is calibrated on your own texts, and none were given",
-            "give texts like those in use: --data FILE",
-        )
+        raise _no_texts()
     groups = _by_label(material)
     shuffled = random.Random(material.seed)
     for inputs in groups.values():
@@ -47,6 +48,46 @@ def calibration_notes(material: Material, inputs: Sequence[Tokens]) -> dict[str,
         "calibration_tokens": quantiles,
         "seed": material.seed,
     }
+
+
+def hold_out(material: Material, kept: int) -> tuple[Material, list[Request]]:
+    """The material with about `kept` of its requests, and all the others as requests, each once, in random order.
+
+    Drawn by the seed and in proportion to the labels, so that either part is like the whole. Rows that ask the same,
+    and documents for the same query, stay together. MctError without any rows.
+    """
+    if material.calibration is None:
+        raise _no_texts()
+    drawn, left, out = random.Random(material.seed), list[Row](), list[list[Row]]()
+    strata = _strata(material, kept)
+    for rows, share in zip(strata, share_out([len(rows) for rows in strata], kept), strict=True):
+        drawn.shuffle(rows)
+        left += [row for same in rows[:share] for row in same]
+        out += rows[share:]
+    drawn.shuffle(out)
+    requests = find_kind(material.checkpoint.task).texts([row for same in out for row in same])
+    once = {str(request): request for request in requests}
+    return replace(material, calibration=replace(material.calibration, rows=tuple(left))), list(once.values())
+
+
+def _strata(material: Material, most: int) -> list[list[list[Row]]]:
+    """Rows that belong together, label by label; all in one where there are more labels than `most`."""
+    assert material.calibration is not None
+    asks = find_task(material.checkpoint.task).inputs[0]
+    together: dict[str, list[Row]] = defaultdict(list)
+    for row in material.calibration.rows:
+        together[str(row[asks])].append(row)
+    labelled: dict[str, list[list[Row]]] = defaultdict(list)
+    for rows in together.values():
+        labelled[str(rows[0].get("label", ""))].append(rows)
+    return list(labelled.values()) if len(labelled) <= most else [list(together.values())]
+
+
+def _no_texts() -> MctError:
+    return MctError(
+        "this precision is calibrated on your own texts, and none were given",
+        "give texts like those in use: --data FILE",
+    )
 
 
 def share_out(sizes: Sequence[int], most: int) -> list[int]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mct import MctError
-from mct.compress.calibration import calibration_inputs, calibration_notes, share_out
+from mct.compress.calibration import calibration_inputs, calibration_notes, hold_out, share_out
 from mct.compress.passes import Material
 from mct.models.checkpoint import inspect
 from mct.models.datasets import Dataset
@@ -78,3 +78,28 @@ def test_shares_fill_what_is_asked_and_leave_nobody_out(sizes: list[int], most: 
     shares = share_out(sizes, most)
     assert sum(shares) == min(most, sum(sizes))
     assert all(1 <= share <= size for share, size in zip(shares, sizes, strict=True))
+
+
+def test_what_is_held_out_is_like_what_is_kept_and_shares_nothing_with_it(tiny_bert: Path) -> None:
+    """Rows in the order of their labels, each text twice: file order would have kept one label and held out another."""
+    rows = _rows({"order": 300, "returns": 100, "hi": 8})
+    given = _material(tiny_bert, [row for row in rows for _ in range(2)])
+    kept, requests = hold_out(given, 102)
+    assert kept.calibration is not None
+    ours = {row["text"] for row in kept.calibration.rows}
+    assert len(ours) == 102 and len(requests) == len(set(requests)) == 306 and not ours & set(requests)
+    shares = Counter(row["label"] for row in kept.calibration.rows), Counter(text.split()[0] for text in requests)
+    assert [shares[0][label] for label in ("order", "returns", "hi")] == [150, 50, 4]
+    assert [shares[1][label] for label in ("order", "returns", "hi")] == [225, 75, 6]
+    assert requests != sorted(requests) and hold_out(given, 102)[1] == requests
+    assert hold_out(dataclasses.replace(given, seed=1), 102)[1] != requests
+
+
+def test_documents_of_one_query_stay_together(tiny_bert: Path) -> None:
+    pairs = dataclasses.replace(inspect(tiny_bert), task="pair-scoring", heads=())
+    rows = tuple({"query": f"order {number % 40}", "doc": f"doc {number}"} for number in range(200))
+    given = Material(pairs, Dataset("rows", rows, "a" * 64), probe_machine(), 0)
+    kept, requests = hold_out(given, 10)
+    assert kept.calibration is not None and len(kept.calibration.rows) == 50 and len(requests) == 30
+    assert not {row["query"] for row in kept.calibration.rows} & {request["query"] for request in requests}
+    assert all(len(request["docs"]) == 5 for request in requests)

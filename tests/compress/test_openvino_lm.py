@@ -171,8 +171,25 @@ def test_four_bits_take_the_method_that_is_nearest_on_texts_it_did_not_see(
     distances = product.notes["held_out_kl"]
     assert set(distances) == set(quantise_openvino_lm.METHODS)
     assert distances[product.notes["method"]] == min(distances.values()) > 0
-    assert product.notes["texts"] == len(texts) - quantise_openvino_lm.HELD_OUT
+    assert (product.notes["calibration_texts"], product.notes["held_out"]) == (len(texts), len(texts) // 4)
     assert product.notes["group_size"] == 32
+
+
+def test_texts_are_drawn_from_the_whole_file_and_few_of_them_decide_nothing(
+    checkpoint: Path, make: Make, tmp_path: Path
+) -> None:
+    """A file in the order of length, as one in the order of labels, says little in its first rows."""
+    texts = tuple(" ".join(["order"] * (1 + number // 10)) + f" {number}" for number in range(400))
+    encode = open_tokenizer(checkpoint, 128)
+    every = [len(encode(text).ids) for text in texts]
+    drawn = [len(tokens.ids) for tokens in quantise_openvino_lm._texts(material(checkpoint, texts))]
+    held_out = drawn[:: quantise_openvino_lm.HELD_OUT]
+    assert (len(drawn), len(held_out)) == (128, 32)
+    for share in (10, 50, 90):
+        for lengths in (drawn, held_out):
+            assert abs(np.percentile(lengths, share) - np.percentile(every, share)) <= 4
+    few = quantise_openvino_lm.run(make("fp32"), tmp_path, {"bits": 4}, material(checkpoint, texts[:31]))
+    assert few.notes["method"] == "rounding"
 
 
 def test_an_unknown_family_is_refused_with_those_that_are_known(checkpoint: Path, tmp_path: Path) -> None:
