@@ -141,11 +141,14 @@ Completed = subprocess.CompletedProcess[str]
 def run_mct() -> Callable[..., Completed]:
     """Run the whole command line, from `sys.argv` to the exit code: in this process, which has its libraries loaded.
 
-    With options of `subprocess.run` (`cwd`, `env`, `input`) in a process of its own, as a user does.
+    `input` is what it reads from stdin. With other options of `subprocess.run` (`cwd`, `env`) in a process of its own,
+    as a user does.
     """
 
-    def run(*words: object, **options: Any) -> Completed:
-        return _run_apart(*map(str, words), **options) if options else _run_here(*map(str, words))
+    def run(*words: object, input: str = "", **options: Any) -> Completed:
+        if options:
+            return _run_apart(*map(str, words), input=input, **options)
+        return _run_here(*map(str, words), given=input)
 
     return run
 
@@ -155,7 +158,7 @@ def _run_apart(*words: str, **options: Any) -> Completed:
     return subprocess.run(command, capture_output=True, text=True, timeout=900, **options)
 
 
-def _run_here(*words: str) -> Completed:
+def _run_here(*words: str, given: str) -> Completed:
     """What `main` prints and exits with; a bug's exception comes through, which is its traceback."""
     from mct.cli import main
 
@@ -163,6 +166,7 @@ def _run_here(*words: str) -> Completed:
     said, told = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(told):
         patch.setattr(sys, "argv", ["mct", *words])
+        patch.setattr(sys, "stdin", io.StringIO(given))
         try:
             main()
         except SystemExit as ended:
