@@ -209,7 +209,7 @@ def _take_laps(match: Match, pairs: Sequence[Pair], started: int, crowd: Crowd) 
     while True:
         for pair in pairs:
             before = match.left
-            if laps > 0 and before < leave + took:
+            if laps > 0 and before <= leave + took:
                 return
             for side, runner in (*pair.players, *reversed(pair.players)):
                 _take_turn(match, side, runner, pair.requests)

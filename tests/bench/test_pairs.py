@@ -149,6 +149,15 @@ def test_slow_starters_and_slow_models_keep_to_the_cap_and_never_guess(start_s: 
     assert found.latency == ("no difference" if found.p95.rounds >= FEWEST_ROUNDS else "inconclusive")
 
 
+@pytest.mark.parametrize("start_s", [20.0, 31.0, 100.0])
+def test_where_starting_alone_takes_the_time_it_ends_after_a_lap_and_decides_nothing(start_s: float) -> None:
+    """As on a machine that is busy with other work: laps without an end came of it."""
+    world = World(start_s=start_s, spread=0.6)
+    assert outcome(world).latency == "inconclusive"
+    pairs = world.most_alive // 2
+    assert len(world.log) == 4 * pairs <= 8 and world.alive == 0
+
+
 def test_a_tenth_is_found_and_nothing_is_nothing() -> None:
     slower, same = outcome(World(factor=1.1)), outcome(World())
     assert (slower.latency, slower.outcome) == ("slower", "worse")
