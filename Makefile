@@ -15,7 +15,7 @@ demo: .venv/.ready
 	$(BIN)/mct demo
 
 test: .venv/.ready check
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist worksteal
 
 # The fast part of `make test`: style, types.
 check: .venv/.ready

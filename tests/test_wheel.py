@@ -56,7 +56,7 @@ def pip_install(python: Path, wheel: Path, *words: str) -> None:
         "-c",
         str(ROOT / "constraints.txt"),
     ]
-    command += ["--find-links", str(wheel.parent), *words]
+    command += ["--no-compile", "--find-links", str(wheel.parent), *words]
     subprocess.run(command, check=True, capture_output=True)
 
 

@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from mct.bench.launch import Setting, _job
 from mct.bench.subject import identify
-from mct.bench.worker import REST_CAP_S, _come_to_rest, shuffled_forever
+from mct.bench.worker import REST_CAP_S, REST_STEP_S, REST_STEPS, _come_to_rest, shuffled_forever
 from mct.models.datasets import Dataset, read_examples
 
 ASK_FOR_ORDER = """
@@ -24,23 +23,41 @@ print(json.dumps([ready["warm_up_requests"], bench.next_requests(30)]))
 """
 
 
-@pytest.mark.parametrize("busy_s", [0.0, 0.06])
-def test_a_worker_rests_once_its_threads_have_stopped(busy_s: float) -> None:
+@dataclass
+class Told:
+    """A clock that only sleeping moves, and a process whose threads use the CPU until `busy_s`."""
+
+    busy_s: float
+    now_s: float = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def process_time(self) -> float:
+        return min(self.now_s, self.busy_s)
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def rested_after_s(busy_s: float, monkeypatch: pytest.MonkeyPatch) -> float:
+    told = Told(busy_s)
+    for name in ("perf_counter", "process_time", "sleep"):
+        monkeypatch.setattr(f"mct.bench.worker.{name}", getattr(told, name))
+    _come_to_rest()
+    return told.now_s
+
+
+@pytest.mark.parametrize("busy_s", [0.0, 0.035, 0.2])
+def test_a_worker_rests_once_its_threads_have_stopped(busy_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """As ONNX Runtime's, which spin for 35 ms after the last request: they would stand in the other side's figures."""
-    thread = _spin(busy_s)
-    began = time.perf_counter()
-    _come_to_rest()
-    waited_s = time.perf_counter() - began
-    assert not thread.is_alive()
-    assert busy_s - 0.01 <= waited_s < REST_CAP_S
+    assert busy_s < rested_after_s(busy_s, monkeypatch) <= busy_s + (REST_STEPS + 1) * REST_STEP_S
 
 
-def test_a_worker_whose_threads_never_stop_is_not_waited_for_any_longer_than_the_cap() -> None:
-    thread = _spin(3 * REST_CAP_S)
-    began = time.perf_counter()
-    _come_to_rest()
-    assert time.perf_counter() - began < 2 * REST_CAP_S
-    thread.join()
+def test_a_worker_whose_threads_never_stop_is_not_waited_for_any_longer_than_the_cap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert REST_CAP_S <= rested_after_s(3 * REST_CAP_S, monkeypatch) < REST_CAP_S + REST_STEP_S
 
 
 def test_both_sides_make_the_same_requests_however_long_their_warm_up_took(
@@ -63,16 +80,3 @@ def test_both_sides_make_the_same_requests_however_long_their_warm_up_took(
         orders.append(order)
     expected = [examples[row].request for row in islice(shuffled_forever(len(examples), 4002), 30)]
     assert orders == [expected, expected]
-
-
-def _spin(seconds: float) -> threading.Thread:
-    """A thread that uses the CPU for so long."""
-    ended = time.perf_counter() + seconds
-
-    def spin() -> None:
-        while time.perf_counter() < ended:
-            pass
-
-    thread = threading.Thread(target=spin)
-    thread.start()
-    return thread

@@ -117,9 +117,23 @@ def test_a_second_export_has_the_same_bytes(checkpoint: Path, exported: Exported
     assert (first.folder / first.model).read_bytes() == (second.folder / second.model).read_bytes()
 
 
-def test_the_traced_graph_has_the_same_bytes_again_and_names_no_file_of_this_machine(tmp_path: Path) -> None:
-    _save("bert", tmp_path / "checkpoint")
-    first, second = (_export(tmp_path / "checkpoint", tmp_path / name, "exported") for name in ("a", "b"))
+@pytest.fixture(scope="module")
+def relu(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with an activation that the fused operators lack."""
+    folder = tmp_path_factory.mktemp("relu") / "checkpoint"
+    _save("bert", folder, hidden_act="relu")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def traced(relu: Path) -> Product:
+    return _export(relu, relu.parent / "draft")
+
+
+def test_the_traced_graph_has_the_same_bytes_again_and_names_no_file_of_this_machine(
+    relu: Path, traced: Product, tmp_path: Path
+) -> None:
+    first, second = traced, _export(relu, tmp_path)
     content = (first.folder / first.model).read_bytes()
     assert content == (second.folder / second.model).read_bytes()
     model = onnx.load_from_string(content)
@@ -148,13 +162,11 @@ def test_roberta_keeps_its_answers_when_a_text_holds_the_padding_token(tiny_bert
     np.testing.assert_allclose(_logits(_open(tmp_path / "checkpoint", product), inputs), original, atol=1e-3)
 
 
-def test_an_activation_without_a_fused_operator_falls_back_to_the_traced_graph(tmp_path: Path) -> None:
-    _save("bert", tmp_path / "checkpoint", hidden_act="relu")
-    product = _export(tmp_path / "checkpoint", tmp_path / "draft")
+def test_an_activation_without_a_fused_operator_falls_back_to_the_traced_graph(relu: Path, traced: Product) -> None:
     inputs = [Tokens([2, 7, 8, 3], [0, 0, 0, 0])]
-    assert product.notes == {"graph": "exported", "why": "the fused operators have no relu"}
-    original = _logits(_open(tmp_path / "checkpoint"), inputs)
-    np.testing.assert_allclose(_logits(_open(tmp_path / "checkpoint", product), inputs), original, atol=1e-3)
+    assert traced.notes == {"graph": "exported", "why": "the fused operators have no relu"}
+    original = _logits(_open(relu), inputs)
+    np.testing.assert_allclose(_logits(_open(relu, traced), inputs), original, atol=1e-3)
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
