@@ -154,7 +154,8 @@ def run_tests(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     registered = any(point.value == "mct.bench.pytest_plugin" for point in entry_points(group="pytest11"))
     plugin = [] if registered else ["-p", "mct.bench.pytest_plugin"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *words]
-    clocked = os.environ | {"PYTHONPATH": str(CPU_CLOCK)}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    clocked = ours | {"PYTHONPATH": str(CPU_CLOCK)}
     return subprocess.run(command, cwd=project, env=clocked, capture_output=True, text=True, timeout=900)
 
 
