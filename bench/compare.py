@@ -41,7 +41,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Slice:
-    """The recall of one label, tested together with all others (Holm)."""
+    """The recall of one label, tested together with all others (`mct.bench.paired.compare_slices`)."""
 
     name: str
     n: int

@@ -57,21 +57,24 @@ class Setting:
     new_tokens: int = NEW_TOKENS
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker:
     """A running worker. Use as a context manager: it is gone afterwards, whatever happened."""
 
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
+    job: Mapping[str, Any]
     round: int
     unread: bytes = b""
     start: Start = field(init=False)
 
-    def get_ready(self, job: Mapping[str, Any]) -> None:
-        """Hand it its job and wait until it is loaded and warm."""
-        start = from_record({"kind": "start", "round": self.round} | self._ask(job), WORKER)
-        assert isinstance(start, Start)
-        self.start = start
+    def get_ready(self) -> None:
+        """Hand it its job and wait until it is loaded; warm besides, if it is to be timed."""
+        reply = self._ask(self.job)
+        if self.job["timed"]:
+            start = from_record({"kind": "start", "round": self.round} | reply, WORKER)
+            assert isinstance(start, Start)
+            self.start = start
 
     def run(self, count: int, cap_s: float, position: int) -> Block:
         """Time `count` requests, or as many as `cap_s` seconds allow; `position` is the block's place in the run."""
@@ -90,6 +93,10 @@ class Worker:
         answers = from_record({"kind": "answers"} | self._ask({"answers": [first, last]}), WORKER)
         assert isinstance(answers, Answers)
         return answers
+
+    def kill(self) -> None:
+        """End it by force, from whatever thread; whoever waits for its reply learns that it died."""
+        self.process.kill()
 
     def close(self) -> None:
         """End it: politely, then by force."""
@@ -157,19 +164,28 @@ def start_worker(subject: Subject, setting: Setting, round_number: int) -> Worke
     if round_number == 0:
         for name in subject.files:
             _forget_cached(subject.path / name)
+    worker = _launch(subject, setting, round_number, timed=True)
+    try:
+        worker.get_ready()
+    except BaseException:
+        worker.kill()
+        worker.close()
+        raise
+    return worker
+
+
+def launch_answerer(subject: Subject, setting: Setting) -> Worker:
+    """A fresh process that gives answers and is not timed, so it warms up to nothing. Its `get_ready` loads it."""
+    return _launch(subject, setting, 0, timed=False)
+
+
+def _launch(subject: Subject, setting: Setting, round_number: int, timed: bool) -> Worker:
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "mct.bench.worker"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=worker_environment(setting.threads),
     )  # fmt: skip
-    worker = Worker(process, errors, round_number)
-    try:
-        worker.get_ready(_job(subject, setting, round_number))
-    except BaseException:
-        worker.process.kill()
-        worker.close()
-        raise
-    return worker
+    return Worker(process, errors, _job(subject, setting, round_number) | {"timed": timed}, round_number)
 
 
 def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any]:

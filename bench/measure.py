@@ -2,7 +2,8 @@
 
 Taking turns in short blocks puts every artifact under the same weather; fresh processes show how much one process
 differs from the next. Every artifact gets its turns in the planned rounds; those whose question is open then get more
-rounds, until the time cap. What is gathered is handed to `keep` as it comes, so that a later crash loses nothing.
+rounds, until the time cap. The answers for the score are there before anything is timed (`mct.bench.answers`). What is
+gathered is handed to `keep` as it comes, so that a later crash loses nothing.
 
 The loop knows workers only as something that starts, runs, answers and closes: tests give it such without a clock.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
+from mct.bench.answers import collect_answers
 from mct.bench.launch import Setting, WorkerDied, start_worker
 from mct.bench.measurement import Answers, Block, Failure, Measurement, Start, to_record
 from mct.bench.sampling import GROWTH, LOOKS, BenchPlan, block_size, is_enough
@@ -24,7 +26,6 @@ from mct.models.progress import Report, silent
 
 CAP_BLOCKS = 5
 """A block is cut off at this many times its planned length: the machine got far slower than it was at warm-up."""
-ANSWERS_S = 0.5
 
 
 class Runner(Protocol):
@@ -34,9 +35,10 @@ class Runner(Protocol):
 
     def run(self, count: int, cap_s: float, position: int) -> Block: ...
 
-    def answers(self, first: int, last: int) -> Answers: ...
-
     def close(self) -> None: ...
+
+
+Collect = Callable[[Sequence[Subject], Setting, Report], list[Answers | Failure]]
 
 
 def forget(record: dict[str, Any]) -> None:
@@ -45,9 +47,11 @@ def forget(record: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Instruments:
-    """What the loop acts through: how a runner is started, the clock (seconds), where each record goes as it comes."""
+    """What the loop acts through: how a runner is started and answers are collected, the clock (seconds), where each
+    record goes as it comes."""
 
     start: Callable[[Subject, Setting, int], Runner] = start_worker
+    collect: Collect = collect_answers
     clock: Callable[[], float] = monotonic
     keep: Callable[[dict[str, Any]], None] = forget
 
@@ -72,7 +76,7 @@ class Track:
 
 @dataclass
 class Run:
-    """One run under way. `began` and `aside_s` make its own time: `aside_s` seconds went into answers, not timing."""
+    """One run under way. `answers_s` seconds went into answers before the timing `began`."""
 
     plan: BenchPlan
     setting: Setting
@@ -80,12 +84,12 @@ class Run:
     instruments: Instruments
     report: Report
     began: float
-    aside_s: float = 0.0
+    answers_s: float = 0.0
     share: float = 0.0
 
     def spent_s(self) -> float:
         """Seconds of timing so far."""
-        return self.instruments.clock() - self.began - self.aside_s
+        return self.instruments.clock() - self.began
 
     def gather(self, track: Track, value: Start | Block | Answers | Failure) -> None:
         """Hand a value to `keep` before anything else can go wrong."""
@@ -93,8 +97,16 @@ class Run:
 
     def tell(self, stage: str) -> None:
         """Report progress: of the time that this run will take, as far as is known by now; never backwards."""
-        elapsed = self.instruments.clock() - self.began
-        self.share = max(self.share, min(0.99, elapsed / max(elapsed, _expected_s(self))))
+        elapsed = self.answers_s + self.spent_s()
+        self._tell_share(stage, elapsed, self.answers_s + _expected_s(self))
+
+    def tell_answers(self, stage: str, done: float) -> None:
+        """The same while answers are collected, a share of `done` of them by now."""
+        elapsed = self.spent_s()
+        self._tell_share(stage, elapsed, elapsed / max(done, 1e-3) + self.plan.max_seconds)
+
+    def _tell_share(self, stage: str, elapsed: float, expected: float) -> None:
+        self.share = max(self.share, min(0.99, elapsed / max(elapsed, expected, 1e-9)))
         self.report(stage, self.share)
 
 
@@ -108,7 +120,7 @@ def measure(
     report: Report = silent,
     instruments: Instruments | None = None,
 ) -> tuple[Measurement, ...]:
-    """Time every subject on the requests of `dataset`, and collect its answer to each example.
+    """Collect every subject's answer to each example of `dataset`, and time it on the requests.
 
     A subject whose worker dies keeps what it has and its failure; the others go on. MctError where the data has labels
     that a model does not know.
@@ -119,6 +131,7 @@ def measure(
     instruments = instruments or Instruments()
     setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens)
     run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
+    _collect(run)
     number = 0
     while tracks := _next_tracks(run, number):
         _play_round(run, number, tracks)
@@ -126,6 +139,19 @@ def measure(
     report("measured", 1.0)
     truth = tuple(example.truth for example in examples)
     return tuple(track.finish(truth) for track in run.tracks)
+
+
+def _collect(run: Run) -> None:
+    """Everyone's answers. Who cannot give them is not timed."""
+    found = run.instruments.collect([track.subject for track in run.tracks], run.setting, run.tell_answers)
+    for track, answers in zip(run.tracks, found, strict=True):
+        run.gather(track, answers)
+        if isinstance(answers, Failure):
+            track.failure = answers
+        else:
+            track.answers = answers
+    run.answers_s = run.spent_s()
+    run.began += run.answers_s
 
 
 def _next_tracks(run: Run, number: int) -> list[Track]:
@@ -138,7 +164,7 @@ def _next_tracks(run: Run, number: int) -> list[Track]:
 
 
 def _play_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
-    """Start everyone afresh, let them take turns, and in the first round ask everyone for all answers.
+    """Start everyone afresh and let them take turns.
 
     Turns beyond the first go on for as long as the loading took: then another process tells more than more of the same.
     """
@@ -156,8 +182,6 @@ def _play_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
         _take_turns(run, crew)
         while run.spent_s() < deadline and (eager := [each for each in crew if _wants_more(each[0])]):
             _take_turns(run, eager)
-        if number == 0:
-            _collect_answers(run, crew)
 
 
 def _take_turns(run: Run, crew: Crew) -> None:
@@ -199,34 +223,12 @@ def _wants_more(track: Track) -> bool:
     return track.failure is None and not track.settled
 
 
-def _collect_answers(run: Run, crew: Crew) -> None:
-    began = run.instruments.clock()
-    for track, runner in crew:
-        with _its_own_failure(run, track):
-            track.answers = _all_answers(run, track, runner)
-            run.gather(track, track.answers)
-    run.aside_s += run.instruments.clock() - began
-
-
-def _all_answers(run: Run, track: Track, runner: Runner) -> Answers:
-    rows = len(run.setting.examples)
-    step = max(1, round(ANSWERS_S * 1e3 / max(runner.start.typical_ms, 1e-3)))
-    parts = []
-    for first in range(0, rows, step):
-        run.tell(f"answers of {track.subject.name}")
-        parts.append(runner.answers(first, min(rows, first + step)))
-    return Answers(
-        tuple(value for part in parts for value in part.values), tuple(size for part in parts for size in part.tokens)
-    )
-
-
 def _expected_s(run: Run) -> float:
-    """Seconds the whole run will take, as far as is known: what every round does, more while a question is open."""
+    """Seconds the timing will take, as far as is known: what every round does, more while a question is open."""
     plan, starts = run.plan, [track.starts[0] for track in run.tracks if track.starts]
-    if len(starts) < len(run.tracks):
+    if len(starts) < sum(track.failure is None for track in run.tracks):
         return plan.max_seconds
-    answers_s = len(run.setting.examples) * sum(start.typical_ms for start in starts) / 1e3
     loading_s = sum(start.load_ms / 1e3 + start.warm_up_s for start in starts)
     least_s = plan.rounds * (loading_s + 2 * plan.block_s * len(starts))
     opened = any(track.looks and _wants_more(track) for track in run.tracks)
-    return answers_s + (plan.max_seconds if opened else min(plan.max_seconds, least_s))
+    return plan.max_seconds if opened else min(plan.max_seconds, least_s)

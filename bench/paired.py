@@ -178,21 +178,19 @@ def _by_bootstrap(before: Shares, after: Shares, margin: float, alpha: float) ->
 def compare_slices(
     slices: Mapping[str, tuple[Scored, Scored]], margin: float, alpha: float = 0.05
 ) -> dict[str, NonInferiority]:
-    """`non_inferior` for each slice (baseline and candidate on its examples, not empty), corrected for their number.
+    """`non_inferior` for each slice (baseline and candidate on its examples, not empty), where all of them must hold.
 
-    p-values are Holm's (1979): the chance that any slice is passed although it lost the margin is at most `alpha`, and
-    so is that of accusing any that did not. Bounds are at alpha / number of slices, so that all hold at once; Holm may
-    decide a slice whose bound alone would not.
+    Each passes at the full `alpha`: the chance that all pass although one lost the margin is at most that of the one
+    (intersection-union test, Berger 1982). To fail, any one is enough, so these p-values are Holm's (1979): the chance
+    of accusing any that did not lose the margin is at most `alpha`. Bounds are those of each slice by itself.
     """
-    share = alpha / max(1, len(slices))
-    alone = [non_inferior(before, after, margin, share) for before, after in slices.values()]
-    passed = holm([each.p_value for each in alone])
+    alone = [non_inferior(before, after, margin, alpha) for before, after in slices.values()]
     accused = holm([each.p_inferior for each in alone])
-    corrected = (
-        replace(each, outcome=_outcome(p_value, p_inferior, alpha), alpha=alpha, p_value=p_value, p_inferior=p_inferior)
-        for each, p_value, p_inferior in zip(alone, passed, accused, strict=True)
+    judged = (
+        replace(each, outcome=_outcome(each.p_value, p_inferior, alpha), p_inferior=p_inferior)
+        for each, p_inferior in zip(alone, accused, strict=True)
     )
-    return dict(zip(slices, corrected, strict=True))
+    return dict(zip(slices, judged, strict=True))
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -20,14 +20,15 @@ from time import monotonic
 from typing import Any
 
 from mct import MctError
+from mct.bench.answers import collect_answers
 from mct.bench.launch import Setting, WorkerDied, start_worker
-from mct.bench.measure import Runner
-from mct.bench.measurement import Answers, Block, Measurement, Start, per_turn_ms
+from mct.bench.measure import Collect, Runner
+from mct.bench.measurement import Answers, Block, Failure, Measurement, Start, per_turn_ms
 from mct.bench.ratio import FEWEST_ROUNDS, Ratio, compare_turns, is_decided
 from mct.bench.subject import Subject
 from mct.models.datasets import Dataset, read_examples
 from mct.models.examples import Example
-from mct.models.progress import Report, silent
+from mct.models.progress import Report, part, silent
 
 TAIL, TYPICAL = 0.95, 0.50
 PAIRS = 10
@@ -88,7 +89,7 @@ class Side:
 
 @dataclass
 class Match:
-    """A comparison under way. `deadline` is when its time is over; answers, which no cap counts, put it off."""
+    """A comparison under way. `deadline` is when its time is over; the answers, which no cap counts, are there."""
 
     sides: tuple[Side, Side]
     examples: Sequence[Example]
@@ -128,21 +129,32 @@ def measure_pair(
     report: Report = silent,
     launch: Launch = start_worker,
     clock: Clock = monotonic,
+    collect: Collect = collect_answers,
 ) -> tuple[Measurement, Measurement]:
-    """Time both in turns on the requests of `dataset` and collect their answers.
+    """Collect the answers of both and time them in turns on the requests of `dataset`.
 
     Blocks of one round are those of a pair, and the k-th of A came beside the k-th of B, on the same requests.
     MctError where either cannot be run: half a comparison is none.
     """
     examples = read_examples(dataset, a.subject.task, a.subject.heads)
-    match = Match((Side(a), Side(b)), examples, plan, report, launch, clock, clock() + plan.max_seconds)
+    sides = (Side(a), Side(b))
+    asked = Setting(examples, a.threads, plan.affinity, plan.seed)
+    for side, answers in zip(sides, collect([a.subject, b.subject], asked, part(report, 0.0, 0.0)), strict=True):
+        if isinstance(answers, Failure):
+            raise _half(answers)
+        side.answers = answers
+    match = Match(sides, examples, plan, report, launch, clock, clock() + plan.max_seconds)
     try:
         _play(match)
     except WorkerDied as death:
-        raise MctError(f"one side could not be run: {death.failure.message}", death.failure.hint) from death
+        raise _half(death.failure) from death
     report("compared", 1.0)
     truth = tuple(example.truth for example in examples)
     return match.sides[0].finish(truth), match.sides[1].finish(truth)
+
+
+def _half(failure: Failure) -> MctError:
+    return MctError(f"one side could not be run: {failure.message}", failure.hint)
 
 
 def ratios(a: Sequence[Block], b: Sequence[Block]) -> tuple[Ratio, Ratio]:
@@ -157,7 +169,6 @@ def _play(match: Match) -> None:
         began = match.clock()
         pairs = [_start(match, stack, 0)]
         crowd = _plan_crowd(match, match.clock() - began, pairs[0].requests)
-        _ask_for_answers(match, pairs[0])
         for number in range(1, crowd.pairs + 1):
             if number == crowd.pairs or len(pairs) == crowd.at_once:
                 _take_laps(match, pairs, number, crowd)
@@ -194,13 +205,6 @@ def _plan_crowd(match: Match, start_s: float, requests: int) -> Crowd:
     pairs = min(PAIRS, int(by_laps), max(FEWEST_ROUNDS, int(by_starts)))
     resident_mb = sum(side.starts[0].peak_rss_mb for side in match.sides)
     return Crowd(max(2, pairs), max(1, int(MEMORY_SHARE * match.plan.memory_mb / resident_mb)))
-
-
-def _ask_for_answers(match: Match, pair: Pair) -> None:
-    began = match.clock()
-    for side, runner in pair.players:
-        side.answers = runner.answers(0, len(match.examples))
-    match.deadline += match.clock() - began
 
 
 def _take_laps(match: Match, pairs: Sequence[Pair], started: int, crowd: Crowd) -> None:

@@ -8,7 +8,8 @@ otherwise: nothing passes on a point estimate. The errors this can make:
   or where even its fastest requests (P5) are above the limit: noise only adds time, and spares some requests.
 - quality "at least X or at most d below the baseline": two ways to pass, so each gets half of the 5 %.
 - further metrics and perplexity: 5 % each, paired; all of them must hold, so none can be passed for another.
-- recall of slices: 5 % for all of them together (Holm), each paired against the baseline.
+- recall of slices: 5 % each, paired; all must hold, so all together pass wrongly no more often than one. Any that fails
+  is enough, so failing is 5 % for all of them together (Holm).
 """
 
 from __future__ import annotations

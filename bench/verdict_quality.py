@@ -176,7 +176,7 @@ def _slice_lines(slices: Sequence[str], pair: Pair, budget: Budget) -> list[Line
     """One line per slice, tested together; a label that no example has cannot be judged."""
     found = {name: (recall(pair.before, name), recall(pair.after, name)) for name in slices}
     found = {name: sides for name, sides in found.items() if len(sides[1])}
-    margin, share = budget.slice_max_drop or 0.0, ERROR / max(1, len(found))
+    margin = budget.slice_max_drop or 0.0
     tests = {} if pair.known else compare_slices(found, margin, ERROR)
     lines = []
     for name in slices:
@@ -185,7 +185,7 @@ def _slice_lines(slices: Sequence[str], pair: Pair, budget: Budget) -> list[Line
             reason = f"No example of the evaluation set has the label {name}: add some."
             lines.append(Line(limit, "-", "inconclusive", reason))
         else:
-            outcome, reason = pair.known or _explain(tests[name], share)
+            outcome, reason = pair.known or _explain(tests[name], ERROR)
             lines.append(Line(limit, pair.change(*found[name]), outcome, reason))
     return lines
 

@@ -1,6 +1,7 @@
 """The fresh process that one artifact is measured in: `python -m mct.bench.worker`, driven over stdin and stdout.
 
-First line in: the job. First line out: what loading and warming up cost. Then one line in, one line out:
+First line in: the job. First line out: what loading and warming up cost, nothing for one that is not timed. Then one
+line in, one line out:
 {"run": 200, "cap_s": 2} times 200 requests or as many as 2 s allow, {"load": 50, "count": 200, "cap_s": 9, "seed": 1}
 serves 200 requests that arrive at 50 a second, {"answers": [0, 256]} gives the answers to those examples; the end of
 stdin ends it. What a library prints goes to stderr, so that it cannot break the protocol. Between commands the worker
@@ -86,7 +87,7 @@ def main() -> None:
         _die_with(job["parent"])
         if job["affinity"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, job["affinity"])
-        bench, ready = get_ready(job)
+        bench, ready = get_ready(job) if job["timed"] else (_open(job), {})
         _come_to_rest()
         say(ready)
         for line in sys.stdin:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mct.models.manga_fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS
+from mct.models.manga_high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES
 from mct.models.manga_phrases import AMBIGUOUS, TEMPLATES
 
 _T = TypeVar("_T")
@@ -18,6 +19,8 @@ _T = TypeVar("_T")
 SPLITS = ("train", "dev", "test")
 # Every eight entries (templates, fillers, remainders modulo eight) go to the splits in this order, rows in this share.
 DEAL = ("train", "train", "test", "train", "dev", "train", "test", "train")
+# The order for templates that were written to test on: a verdict is about phrasings, so the test set needs many.
+TEST_HEAVY = ("test", "train", "test", "dev", "train", "test", "train", "test")
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "the weekend")
 
@@ -40,16 +43,22 @@ class Words:
     remainders: Sequence[int]
 
 
-def deal(entries: Sequence[_T], split: str) -> list[_T]:
+def deal(entries: Sequence[_T], split: str, order: Sequence[str] = DEAL) -> list[_T]:
     """The entries that belong to `split`: the same ones whatever the seed."""
-    return [entry for index, entry in enumerate(entries) if DEAL[index % len(DEAL)] == split]
+    return [entry for index, entry in enumerate(entries) if order[index % len(order)] == split]
 
 
 def deal_words(split: str) -> Words:
     """Everything that `split` may be made of."""
     return Words(
-        templates={intent: deal(_named(intent, block), split) for intent, block in TEMPLATES.items()},
-        ambiguous={pair: deal(_named("/".join(pair), block), split) for pair, block in AMBIGUOUS.items()},
+        templates={
+            intent: _deal_templates(intent, block, FURTHER_TEMPLATES.get(intent, ""), split)
+            for intent, block in TEMPLATES.items()
+        },
+        ambiguous={
+            pair: _deal_templates("/".join(pair), block, FURTHER_AMBIGUOUS[pair], split)
+            for pair, block in AMBIGUOUS.items()
+        },
         lists={slot: deal(entries, split) for slot, entries in LISTS.items()},
         openers=deal(OPENERS, split),
         closers=deal(CLOSERS, split),
@@ -59,8 +68,10 @@ def deal_words(split: str) -> Words:
     )
 
 
-def _named(name: str, block: str) -> list[tuple[str, str]]:
-    return [(f"{name}#{number}", line.strip()) for number, line in enumerate(block.strip().splitlines())]
+def _deal_templates(name: str, block: str, further: str, split: str) -> list[tuple[str, str]]:
+    first, more = block.strip().splitlines(), further.strip().splitlines()
+    named = [(f"{name}#{number}", line.strip()) for number, line in enumerate([*first, *more])]
+    return deal(named[: len(first)], split) + deal(named[len(first) :], split, TEST_HEAVY)
 
 
 def fill(template: str, words: Words, draw: random.Random) -> str:

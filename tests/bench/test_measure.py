@@ -1,6 +1,6 @@
 """The coordinator's loop, played with runners that only pretend, on a clock that only they move."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,11 +16,15 @@ from mct.bench.measurement import Answers, Block, Failure, Start
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject, identify, identify_all
 from mct.models.datasets import Dataset
+from mct.models.progress import Report
 
 
 @dataclass
 class Stage:
-    """Pretended runners: `median_ms` by subject; a subject in `dies` fails from its n-th call on."""
+    """Pretended runners: `median_ms` by subject; a subject in `dies` fails from its n-th call on.
+
+    Its first call is the one for its answers.
+    """
 
     made_up: SimpleNamespace
     median_ms: dict[str, float]
@@ -42,8 +46,21 @@ class Stage:
         self.log.append(what)
         self.now += seconds
 
+    def collect(self, subjects: Sequence[Subject], setting: Setting, report: Report) -> list[Answers | Failure]:
+        found: list[Answers | Failure] = []
+        for number, subject in enumerate(subjects):
+            report(f"answers of {subject.name}", number / len(subjects))
+            try:
+                self.step(subject.name, f"answers {subject.name}", 2.0)
+            except WorkerDied as death:
+                found.append(death.failure)
+            else:
+                rows = len(setting.examples)
+                found.append(Answers(("order",) * rows, tuple(range(rows))))
+        return found
+
     def instruments(self, keep: Callable[[dict[str, Any]], None] = lambda record: None) -> Instruments:
-        return Instruments(self.start, lambda: self.now, keep)
+        return Instruments(self.start, self.collect, lambda: self.now, keep)
 
 
 @dataclass
@@ -58,10 +75,6 @@ class Pretender:
         self.stage.step(self.name, self.name, float(times.sum()) / 1e3)
         block: Block = self.stage.made_up.block(list(times), self.start.round, position)
         return block
-
-    def answers(self, first: int, last: int) -> Answers:
-        self.stage.step(self.name, f"answers {self.name}", (last - first) * self.stage.median_ms[self.name] / 1e3)
-        return Answers(tuple("order" for _ in range(first, last)), tuple(range(first, last)))
 
     def close(self) -> None:
         self.stage.open -= 1
@@ -82,7 +95,8 @@ def test_fresh_processes_take_turns_abba(
     stage = Stage(made_up, {"A": 1.0, "B": 1.2})
     first, second = measure(pair, dataset, _plan(), instruments=stage.instruments())
     assert stage.log == [
-        "start A", "start B", "A", "B", "B", "A", "answers A", "answers B",
+        "answers A", "answers B",
+        "start A", "start B", "A", "B", "B", "A",
         "start B", "start A", "B", "A", "A", "B",
     ]  # fmt: skip
     assert stage.open == 0
@@ -91,15 +105,16 @@ def test_fresh_processes_take_turns_abba(
     assert sorted(block.position for each in (first, second) for block in each.blocks) == list(range(8))
 
 
-def test_every_row_is_answered_once_in_file_order(
+def test_answers_are_there_before_anything_is_timed_and_cost_no_timing(
     made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
 ) -> None:
-    stage = Stage(made_up, {"A": 50.0, "B": 1.0})  # answers of A come in parts of 10 rows
-    first, _ = measure(pair, dataset, _plan(limit_ms=1000.0), instruments=stage.instruments())
-    assert stage.log.count("answers A") == 6
-    assert first.answers is not None
-    assert first.answers.tokens == tuple(range(60))
+    stage = Stage(made_up, {"A": 1.0, "B": 1.0})
+    kept: list[dict[str, Any]] = []
+    first, _ = measure(pair, dataset, _plan(max_seconds=4.5), instruments=stage.instruments(kept.append))
+    assert [record["kind"] for record in kept[:4]] == ["answers", "answers", "start", "start"]
+    assert first.answers == Answers(("order",) * 60, tuple(range(60)))
     assert first.truth == tuple(dataset.column("label"))
+    assert first.rounds == 2, "4 s of answers would have left no time for a second round"
 
 
 def test_only_the_undecided_go_on_and_only_until_the_cap(
@@ -111,21 +126,21 @@ def test_only_the_undecided_go_on_and_only_until_the_cap(
     assert len(first.blocks) <= 6  # two per round, and two until P99 had its requests
     assert len(second.blocks) > 40
     assert (first.rounds, second.rounds > 2) == (2, True)  # more fresh processes for B alone
-    assert 30.0 <= stage.now < 35.0
+    assert 4.0 + 30.0 <= stage.now < 4.0 + 35.0
 
 
 def test_a_dead_worker_is_its_own_failure(
     made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
 ) -> None:
-    stage = Stage(made_up, {"A": 1.0, "B": 1.0}, dies={"A": 3})
+    stage = Stage(made_up, {"A": 1.0, "B": 1.0}, dies={"A": 4})
     kept: list[dict[str, Any]] = []
     first, second = measure(pair, dataset, _plan(), instruments=stage.instruments(kept.append))
     assert first.failure == Failure("A died")
-    assert (len(first.blocks), len(first.starts), first.answers) == (1, 1, None)
+    assert (len(first.blocks), len(first.starts), first.answers is None) == (1, 1, False)
     assert (second.failure, len(second.blocks)) == (None, 4)
     assert second.answers is not None
     assert stage.open == 0
-    assert [record["kind"] for record in kept if record["subject"] == "A"] == ["start", "block", "failure"]
+    assert [record["kind"] for record in kept if record["subject"] == "A"] == ["answers", "start", "block", "failure"]
 
 
 def test_a_worker_that_cannot_start_is_not_started_again(

@@ -171,9 +171,29 @@ def test_a_slice_that_is_too_small_stays_open_beside_one_that_passes() -> None:
     assert json.loads(json.dumps({name: asdict(each) for name, each in found.items()}))["returns"]["n"] == 1000
 
 
-def test_many_slices_need_more_evidence_than_one() -> None:
-    baseline, candidate = answers(0, 0, 320)
-    assert compare_slices({"one": (baseline, candidate)}, 0.01)["one"].outcome == "non-inferior"
-    several = compare_slices({str(index): (baseline, candidate) for index in range(5)}, 0.01)
-    assert {each.outcome for each in several.values()} == {"inconclusive"}
-    assert several["0"].p_value == pytest.approx(5 * 0.99**320)
+def test_slices_that_must_all_hold_pass_on_the_evidence_that_one_needs() -> None:
+    """Without a flip, 299 examples: passing is wrong for all together no more often than for the one that lost."""
+    slices = {str(index): answers(0, 0, 299) for index in range(5)}
+    found = compare_slices(slices, 0.01)
+    assert {each.outcome for each in found.values()} == {"non-inferior"}
+    assert found["0"].p_value == pytest.approx(0.99**299)
+    assert compare_slices({"few": answers(0, 0, 298)}, 0.01)["few"].outcome == "inconclusive"
+
+
+def test_the_more_slices_the_more_evidence_it_takes_to_accuse_one() -> None:
+    lost, held = answers(17, 0, 1000), answers(0, 0, 1000)
+    assert compare_slices({"lost": lost}, 0.01)["lost"].outcome == "inferior"
+    found = compare_slices({"lost": lost, **{str(index): held for index in range(4)}}, 0.01)
+    assert found["lost"].outcome == "inconclusive"
+    assert found["lost"].p_inferior == pytest.approx(5 * compare_slices({"lost": lost}, 0.01)["lost"].p_inferior)
+
+
+def test_all_slices_pass_wrongly_no_more_often_than_the_one_that_lost_the_margin() -> None:
+    """One of five truly lost a point of 1,000, with four losses in a thousand to spare on either side."""
+    rng = np.random.default_rng(2)
+    rates = [[0.014, 0.004, 0.982], *[[0.004, 0.004, 0.992]] * 4]
+    runs = [[rng.multinomial(1000, rate) for rate in rates] for _ in range(300)]
+    passed = [
+        all(drop_p_value(int(lost), int(gained), 1000, 0.01, "less") <= 0.05 for lost, gained, _ in run) for run in runs
+    ]
+    assert np.mean(passed) <= 0.05 + 3 * sqrt(0.05 * 0.95 / 300)

@@ -8,6 +8,7 @@ import pytest
 
 from mct.models.datasets import read_dataset
 from mct.models.manga_fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS, TITLES
+from mct.models.manga_high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES
 from mct.models.manga_intents import (
     AMBIGUOUS_SHARE,
     CEILING,
@@ -70,8 +71,35 @@ def test_no_template_is_in_two_splits(data):
     used = {split: {row["template"] for row in getattr(data, split)} for split in SPLITS}
     for one, other in combinations(SPLITS, 2):
         assert not used[one] & used[other]
-    lines = [line.strip() for block in (TEMPLATES | AMBIGUOUS).values() for line in block.strip().splitlines()]
+    tables = (TEMPLATES, AMBIGUOUS, FURTHER_TEMPLATES, FURTHER_AMBIGUOUS)
+    blocks = [block for table in tables for block in table.values()]
+    lines = [normalised(line) for block in blocks for line in block.strip().splitlines()]
     assert len(lines) == len(set(lines)), "a template written twice could be dealt to two splits"
+    assert all(len(block.strip().splitlines()) % 8 == 0 for block in blocks), "subjects stand in blocks of eight"
+
+
+def test_the_test_set_has_as_many_high_risk_messages_as_asked_and_is_else_as_production_is():
+    rows = generate(seed=7, production=8_000, synthetic=0, high_risk=500).test
+    clear = [row for row in rows if row["style"] != "ambiguous"]
+    counts = Counter(map(true_label, clear))
+    plain = Counter(true_label(row) for row in generate(7, 8_000, 0).test if row["style"] != "ambiguous")
+    assert all(counts[intent] == max(500, plain[intent]) for intent in HIGH_RISK_INTENTS)
+    assert all(counts[intent] == plain[intent] for intent in set(INTENTS) - set(HIGH_RISK_INTENTS))
+    assert len(rows) - len(clear) == pytest.approx(AMBIGUOUS_SHARE * len(rows), abs=1)
+    assert sum("clean_label" in row for row in rows) == round(NOISE_RATE * len(rows))
+
+
+def test_no_text_counts_twice_in_dev_or_test(data):
+    for rows in (data.dev, data.test):
+        assert len({normalised(row["text"]) for row in rows}) == len(rows)
+
+
+def test_more_high_risk_messages_are_more_phrasings():
+    """From a dozen templates, more rows would be the same few phrasings once more."""
+    rows = generate(seed=7, production=400, synthetic=0, high_risk=300).test
+    for intent in HIGH_RISK_INTENTS:
+        used = {row["template"] for row in rows if row["template"].startswith(f"{intent}#")}
+        assert len(used) >= 60, intent
 
 
 @pytest.mark.parametrize("entries", [*LISTS.values(), OPENERS, CLOSERS, ASIDES, TAGS], ids=lambda entries: entries[0])
@@ -131,7 +159,7 @@ def test_messages_vary_in_style_and_have_typos_numbers_and_japanese(data):
     assert set(styles) == {"plain", "terse", "chatty", "multi", "ambiguous"}
     assert styles["ambiguous"] == round(AMBIGUOUS_SHARE * 5_000)
     lengths = sorted(len(row["text"].split()) for row in data.train)
-    assert lengths[len(lengths) // 20] <= 6 and lengths[-len(lengths) // 20] >= 20
+    assert lengths[len(lengths) // 20] <= 7 and lengths[-len(lengths) // 20] >= 20
     texts = " ".join(row["text"] for row in data.train)
     assert "MA-" in texts and any("ぁ" <= letter <= "ヿ" for letter in texts)
 
