@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import venv
@@ -16,8 +17,11 @@ ROOMS = {"models", "targets", "compress", "bench"}
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy: setuptools leaves files in the source, where another worker may be building as well."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)]
+    aside = shutil.ignore_patterns(".*", "tests", "results", "build", "*.egg-info", "__pycache__")
+    source = shutil.copytree(ROOT, folder / "source", ignore=aside)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     return next(folder.glob("*.whl"))
 
