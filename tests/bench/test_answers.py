@@ -21,6 +21,7 @@ from mct.bench.measurement import Answers, Failure
 from mct.bench.predict import open_predictor
 from mct.bench.subject import Subject, identify
 from mct.compress.execute import execute
+from mct.compress.material import ParityTexts, Source
 from mct.compress.passes import Material
 from mct.compress.plan import make_plan
 from mct.models.checkpoint import inspect
@@ -217,7 +218,8 @@ def forms(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
         format_name, _, precision = form.partition("-")
         rows = Dataset("texts", tuple({"text": text} for text in TEXTS), "0" * 64)
         plan = make_plan(checkpoint, [format_name], [precision])
-        return execute(plan, Material(checkpoint, rows, probe_machine(), 0), TEXTS[:8], out)[0]
+        checked_on = ParityTexts(tuple(TEXTS[:8]), Source("texts", "0" * 64, 8))
+        return execute(plan, Material(checkpoint, rows, probe_machine(), 0), checked_on, out)[0]
 
     return make
 
