@@ -23,7 +23,9 @@ from mct.compress.gguf_architectures import find_architecture, plan_tensors, rea
 from mct.compress.gguf_decoders import Weight
 from mct.compress.gguf_heads import classifier_inside
 from mct.compress.passes import ENCODERS, Material
-from mct.models.checkpoint import Checkpoint
+from mct.models.checkpoint import Checkpoint, weight_files
+from mct.models.checkpoint_files import CONFIG
+from mct.models.folders import digest, sha256
 from mct.models.load import load_model
 from mct.models.tokens import Tokens
 from mct.targets.batches import padded
@@ -52,15 +54,21 @@ def measure(material: Material) -> Importance:
     """
     inputs = calibration_inputs(material, TEXTS)
     cut = tuple((tuple(tokens.ids[:TOKENS]), tuple(tokens.type_ids[:TOKENS])) for tokens in inputs)
-    tensors = _measure(material.checkpoint, cut)
+    tensors = _measure(material.checkpoint, _content(material.checkpoint), cut)
     return Importance(tensors, {"tensors": len(tensors)} | calibration_notes(material, inputs))
+
+
+def _content(checkpoint: Checkpoint) -> str:
+    """One SHA-256 over all that decides what the model computes: a folder may be written again under its name."""
+    files = [checkpoint.path / CONFIG, *weight_files(checkpoint.path)]
+    return digest({file.relative_to(checkpoint.path).as_posix(): sha256(file) for file in files})
 
 
 @lru_cache(maxsize=1)
 def _measure(
-    checkpoint: Checkpoint, inputs: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    checkpoint: Checkpoint, content: str, inputs: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 ) -> dict[str, NDArray[np.float32]]:
-    """By GGUF's names. Kept for the next type of the same command."""
+    """By GGUF's names. Kept for the next type of the same command, as long as the folder's `content` is the same."""
     model = load_model(checkpoint)
     readings = _of_encoder(checkpoint, model) if checkpoint.task in ENCODERS else _of_decoder(checkpoint)
     tokens = [Tokens(list(ids), list(type_ids)) for ids, type_ids in inputs]

@@ -14,11 +14,12 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import copy2
-from typing import Any
+from typing import Any, NamedTuple
 
 import llama_cpp as llama
 import numpy as np
 from gguf import GGUFReader
+from numpy.typing import NDArray
 
 from mct import MctError
 from mct.compress.importance import Importance, measure
@@ -54,9 +55,9 @@ def quantise(source: Path, target: Path, kind: str, threads: int, importance: Im
     parameters = llama.llama_model_quantize_default_params()
     parameters.ftype = file_type(kind)
     parameters.nthread = threads
-    entries = _entries(importance) if importance else None
-    if entries is not None:
-        parameters.imatrix = entries
+    lent = _lend(importance) if importance else None
+    if lent is not None:
+        parameters.imatrix = lent.entries
     if llama.llama_model_quantize(str(source).encode(), str(target).encode(), parameters) != 0:
         raise MctError(f"llama.cpp cannot quantise to {kind}{reason()}", "choose another precision")
 
@@ -77,13 +78,19 @@ def written(path: Path) -> dict[str, Any]:
     }
 
 
-def _entries(importance: Importance) -> Any:
-    """The array of structs that llama.cpp takes, ended by one without a name; numpy's memory is lent to it."""
-    count = len(importance.tensors)
-    entries = (llama.llama_model_imatrix_data * (count + 1))()
-    for entry, (name, values) in zip(entries, importance.tensors.items(), strict=False):
-        flat = np.ascontiguousarray(values, dtype=np.float32)
+class _Lent(NamedTuple):
+    """The array of structs that llama.cpp takes, and the memory that its pointers lead to: to be kept as long."""
+
+    entries: Any
+    arrays: list[NDArray[np.float32]]
+
+
+def _lend(importance: Importance) -> _Lent:
+    """The importance of every tensor, ended by an entry without a name."""
+    lent = _Lent((llama.llama_model_imatrix_data * (len(importance.tensors) + 1))(), [])
+    for entry, (name, values) in zip(lent.entries, importance.tensors.items(), strict=False):
+        lent.arrays.append(np.ascontiguousarray(values, dtype=np.float32))
         entry.name = name.encode()
-        entry.data = flat.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-        entry.size = flat.size
-    return entries
+        entry.data = lent.arrays[-1].ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        entry.size = lent.arrays[-1].size
+    return lent

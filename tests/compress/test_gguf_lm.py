@@ -18,7 +18,7 @@ from mct.compress import export_gguf_lm, quantise_gguf
 from mct.compress.gguf_byte_level import LLAMA_3, QWEN_2
 from mct.compress.gguf_decoders import DECODERS
 from mct.compress.gguf_tokenizer import read_vocabulary
-from mct.compress.importance import mean_squares, measure
+from mct.compress.importance import Importance, mean_squares, measure
 from mct.compress.parity import Reference, measure_parity, require_parity, run_original
 from mct.compress.passes import Material, Product
 from mct.compress.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
@@ -425,6 +425,32 @@ def test_importance_changes_what_is_written_and_not_how_much(
         written.append((product.folder / product.model).read_bytes())
     assert len(written[0]) == len(written[1])
     assert written[0] != written[1]
+
+
+def test_importance_is_that_of_the_folder_as_it_is_now(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    """Another model under the same name, written between two measurements of one process."""
+    folder = tmp_path / "model"
+    found = []
+    for source in ("llama", "scaled"):
+        shutil.copytree(checkpoints["llama"], folder, dirs_exist_ok=True)
+        if source == "scaled":
+            weights = load_file(folder / "model.safetensors")
+            weights["model.layers.0.input_layernorm.weight"] *= 2
+            save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        found.append(measure(_material(folder, TEXTS)).tensors["blk.0.attn_q.weight"])
+    np.testing.assert_allclose(found[1], 4 * found[0], rtol=1e-4)
+
+
+def test_memory_that_is_lent_to_llama_cpp_stays_what_it_was(
+    checkpoints: dict[str, Path], exported: dict[str, Product], tmp_path: Path
+) -> None:
+    """Numbers that have to be copied before they can be lent: the copies must live as long as they are read."""
+    importance = measure(_material(checkpoints["llama"], TEXTS))
+    wide = Importance({name: values.astype(np.float64) for name, values in importance.tensors.items()}, {})
+    source = exported["llama"].folder / "model.gguf"
+    for name, each in (("plain", importance), ("wide", wide)):
+        quantise_gguf.quantise(source, tmp_path / name, "Q4_0", 1, each)
+    assert (tmp_path / "plain").read_bytes() == (tmp_path / "wide").read_bytes()
 
 
 # -- reward models --------------------------------------------------------------------------------------------------
