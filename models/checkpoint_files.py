@@ -72,10 +72,31 @@ class Config(Struct, frozen=True):
     rope_scaling: dict[str, Any] | None = None
 
 
+class Token(Struct, frozen=True):
+    """A special token with its settings, where it is not only a text."""
+
+    content: Name
+
+
+class Template(Struct, frozen=True):
+    """One of several templates of a conversation."""
+
+    name: Name
+    template: str
+
+
 class TokenizerConfig(Struct, frozen=True):
     """tokenizer_config.json. A tokenizer without a limit is written with one of 10^30."""
 
     model_max_length: Positive | None = None
+    bos_token: str | Token | None = None
+    eos_token: str | Token | None = None
+    unk_token: str | Token | None = None
+    sep_token: str | Token | None = None
+    pad_token: str | Token | None = None
+    cls_token: str | Token | None = None
+    mask_token: str | Token | None = None
+    chat_template: str | list[Template] | None = None
 
 
 class Generation(Struct, frozen=True):
