@@ -6,8 +6,6 @@ is not what a bench writes is refused, with its line, before any statistic is co
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from mct.bench.roofline import Encoder
 from mct.bench.sampling import BenchPlan
 from mct.bench.subject import Subject
 from mct.compress.artifact import check_answering
+from mct.models.data_files import unpacked
 from mct.models.declared import Name, declared, parse_json, read_bytes
 from mct.models.examples import Answer, Kind, Truth, find_kind
 from mct.models.task_tags import OUTSIDE
@@ -97,12 +96,8 @@ def read_samples(path: Path) -> Samples:
 
 def _read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each record stands, and the record."""
-    content = read_bytes(path, "it lies beside the result, under the name in its `samples`")
-    try:
-        lines = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise MctError(f"{path} is damaged: {error}", COPY) from error
-    for number, line in enumerate(lines.split(b"\n")[:-1], start=1):
+    content = unpacked(path, read_bytes(path, "it lies beside the result, under the name in its `samples`"))
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         place = f"{path} line {number}"
         yield place, parse_json(line, dict[str, Any], place, COPY)
 

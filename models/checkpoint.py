@@ -4,7 +4,7 @@ Reads the small JSON files and the headers of the safetensors files only. No tor
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -116,18 +116,19 @@ def inspect(path: Path) -> Checkpoint:
     read_if_there(path / GENERATION, Generation)
     architecture = (config.architectures or ["?"])[0]
     task, technique = _what(path, config, architecture)
-    shapes = _read_shapes(path)
+    by_file = _read_shapes(path)
+    shapes = {name: shape for found in by_file.values() for name, shape in found.items()}
     _check_sizes(path, config, shapes)
     max_tokens = _max_tokens(path, config)
     if "tokenizer.json" in files:
-        load("mct.models.tokens:check_tokenizer")(path, max_tokens, config.vocab_size)
+        load("mct.models.tokens:check_tokenizer")(path, max_tokens, config.vocab_size, config.type_vocab_size)
     return Checkpoint(
         path=path,
         architecture=architecture,
         model_type=config.model_type,
         task=task,
         technique=technique,
-        heads=_heads(path, task, config, shapes),
+        heads=_heads(path, task, config, by_file.get(HEADS_WEIGHTS, {})),
         max_tokens=max_tokens,
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         size_mb=round(size_mb(path), 3),
@@ -174,11 +175,10 @@ def _pools(path: Path) -> bool:
     return any(module.type.endswith(".Pooling") for module in read_json(path / MODULES, list[Module]))
 
 
-def _heads(path: Path, task: str, config: Config, shapes: Mapping[str, Shape]) -> tuple[Head, ...]:
+def _heads(path: Path, task: str, config: Config, layers: Mapping[str, Shape]) -> tuple[Head, ...]:
     if task == "multi-head":
         heads = read_heads(path)
-        for head in heads:
-            _check_layer(path, head, shapes)
+        _check_layers(path, heads, layers)
         return heads
     if task == "embedding-head":
         return (Head("logits", "label", load("mct.models.setfit_head:read_labels")(path)),)
@@ -186,11 +186,19 @@ def _heads(path: Path, task: str, config: Config, shapes: Mapping[str, Shape]) -
     return (Head("logits", kind, labels_of(config, path / CONFIG)),) if kind else ()
 
 
-def _check_layer(path: Path, head: Head, shapes: Mapping[str, Shape]) -> None:
-    weight, bias = (shapes.get(f"{head.name}.{part}") for part in ("weight", "bias"))
-    if weight is None or len(weight) != 2 or bias != weight[:1] or bias != (len(head.labels),):
+def _check_layers(path: Path, heads: Sequence[Head], layers: Mapping[str, Shape]) -> None:
+    """MctError unless the file of the heads' weights holds a layer for each, and none besides."""
+    for head in heads:
+        weight, bias = (layers.get(f"{head.name}.{part}") for part in ("weight", "bias"))
+        if weight is None or len(weight) != 2 or bias != weight[:1] or bias != (len(head.labels),):
+            raise MctError(
+                f"{path / HEADS_WEIGHTS} has no layer of {len(head.labels)} rows for the head {head.name!r}",
+                f"{HEADS} and {HEADS_WEIGHTS} must come from the same training",
+            )
+    named = {f"{head.name}.{part}" for head in heads for part in ("weight", "bias")}
+    if besides := sorted(layers.keys() - named):
         raise MctError(
-            f"{path / HEADS_WEIGHTS} has no layer of {len(head.labels)} rows for the head {head.name!r}",
+            f"{path / HEADS_WEIGHTS} holds {besides[0]!r}, of no head in {HEADS}",
             f"{HEADS} and {HEADS_WEIGHTS} must come from the same training",
         )
 
@@ -237,16 +245,15 @@ def _max_tokens(path: Path, config: Config) -> int:
     return most
 
 
-def _read_shapes(path: Path) -> dict[str, Shape]:
-    """The shape of every tensor beside config.json. MctError where there is none, or a file or a part is missing."""
+def _read_shapes(path: Path) -> dict[str, dict[str, Shape]]:
+    """The shape of every tensor beside config.json, by file. MctError where there is none, or a part is missing."""
     read = load("mct.models.tensor_files:read_shapes")
     by_file = {file.name: read(file) for file in sorted(path.glob("*.safetensors"))}
     if (path / SHARDS).is_file():
         _check_shards(path, by_file)
-    shapes = {name: shape for found in by_file.values() for name, shape in found.items()}
-    if not shapes:
+    if not any(by_file.values()):
         raise _without_weights(path)
-    return shapes
+    return by_file
 
 
 def _check_shards(path: Path, by_file: Mapping[str, Mapping[str, Shape]]) -> None:

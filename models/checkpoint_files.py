@@ -33,6 +33,7 @@ class Config(Struct, frozen=True):
     model_type: Name = "?"
     problem_type: Literal["regression", "single_label_classification", "multi_label_classification"] | None = None
     id2label: dict[str, Name] | None = None
+    label2id: dict[Name, Index] | None = None
     num_labels: Annotated[int, Meta(ge=1, le=MOST_LABELS)] | None = None
     pad_token_id: int | None = None
     eos_token_id: Index | list[Index] | None = None
@@ -65,8 +66,12 @@ class Config(Struct, frozen=True):
     hidden_dropout_prob: Share | None = None
     attention_probs_dropout_prob: Share | None = None
     classifier_dropout: Share | None = None
+    dtype: str | None = None
+    torch_dtype: str | None = None
     tie_word_embeddings: bool | None = None
     is_decoder: bool | None = None
+    add_cross_attention: bool | None = None
+    use_cache: bool | None = None
     quantization_config: dict[str, Any] | None = None
     rope_parameters: dict[str, Any] | None = None
     rope_scaling: dict[str, Any] | None = None
@@ -97,6 +102,11 @@ class TokenizerConfig(Struct, frozen=True):
     cls_token: str | Token | None = None
     mask_token: str | Token | None = None
     chat_template: str | list[Template] | None = None
+    tokenizer_class: str | None = None
+    do_lower_case: bool | None = None
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool | None = None
+    add_prefix_space: bool | None = None
 
 
 class Generation(Struct, frozen=True):
@@ -116,18 +126,36 @@ class Module(Struct, frozen=True):
     idx: Index = 0
 
 
+class Modality(Struct, frozen=True):
+    """How the transformer is called for one kind of input, and which of its outputs is taken."""
+
+    method: Name = "forward"
+    method_output_name: Name = "last_hidden_state"
+
+
 class Transformer(Struct, frozen=True):
     """sentence_bert_config.json."""
 
     max_seq_length: Count | None = None
     do_lower_case: bool = False
     transformer_task: Name = "feature-extraction"
+    modality_config: dict[Name, Modality] | None = None
+    module_output_name: Name = "token_embeddings"
+
+    @property
+    def reads_text(self) -> bool:
+        """True where texts go in and every token's last hidden state comes out, as older folders leave unsaid."""
+        text = Modality() if self.modality_config is None else self.modality_config.get("text")
+        return text == Modality() and self.module_output_name == "token_embeddings"
 
 
 class Sentences(Struct, frozen=True):
     """config_sentence_transformers.json."""
 
     default_prompt_name: Name | None = None
+    prompts: dict[str, str | None] | None = None
+    similarity_fn_name: str | None = None
+    model_type: str | None = None
 
 
 class SetFit(Struct, frozen=True):

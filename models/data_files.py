@@ -34,12 +34,13 @@ def read_data_file(path: Path, renames: Mapping[str, str]) -> DataFile:
 
     MctError, naming file and line, where it is missing, cut off or of another kind.
     """
-    content = _unpacked(path, read_bytes(path, HINT))
+    content = unpacked(path, read_bytes(path, HINT))
     rows = tuple(_rename(row, renames) for row in _parse(path, content))
     return DataFile(rows, hashlib.sha256(content).hexdigest())
 
 
-def _unpacked(path: Path, content: bytes) -> bytes:
+def unpacked(path: Path, content: bytes) -> bytes:
+    """What a file holds once its gzip packing is off, if it has one. MctError where it is damaged or far too much."""
     try:
         if path.suffix.lower() != ".gz":
             return content

@@ -67,6 +67,9 @@ class PoolingConfig(StepConfig, frozen=True):
     """Of a pooling: the mode or modes by name, or switches by the older names."""
 
     pooling_mode: str | list[str] | None = None
+    embedding_dimension: Count | None = None
+    word_embedding_dimension: Count | None = None
+    include_prompt: bool = True
     pooling_mode_cls_token: bool = False
     pooling_mode_max_tokens: bool = False
     pooling_mode_mean_tokens: bool = False
@@ -246,6 +249,8 @@ def _check_text(folder: Path) -> None:
     transformer = read_if_there(folder / TRANSFORMER, Transformer)
     if transformer.transformer_task != "feature-extraction":
         raise _refused(folder, f"its transformer does {transformer.transformer_task}")
+    if not transformer.reads_text:
+        raise _refused(folder, f"its transformer does not give every token of a text ({TRANSFORMER})")
     if transformer.do_lower_case and '"lowercase":true' not in _squeezed(folder / "tokenizer.json"):
         raise _refused(folder, "its texts are lower-cased outside its tokenizer (do_lower_case)")
     sentences = read_if_there(folder / SENTENCES, Sentences)

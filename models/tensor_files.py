@@ -14,14 +14,23 @@ if TYPE_CHECKING:
     import torch
 
 Shape = tuple[int, ...]
+FLOATS = ("F64", "F32", "F16", "BF16")
+WEIGHTS = (".weight", ".bias")
 
 
 def read_shapes(path: Path) -> dict[str, Shape]:
-    """Name and shape of every tensor. MctError where the file is missing, cut off, or damaged in its header."""
+    """Name and shape of every tensor. MctError where the file is missing, cut off, or damaged in its header.
+
+    MctError too for weights that are no floating-point numbers: those of a model that was quantised already.
+    """
     require_file(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            for name, tensor in found.items():
+                if name.endswith(WEIGHTS) and tensor.get_dtype() not in FLOATS:
+                    raise MctError(f"{path} holds {name} as {tensor.get_dtype()}", f"mct reads {', '.join(FLOATS)}")
+            return {name: tuple(tensor.get_shape()) for name, tensor in found.items()}
     except SafetensorError as error:
         raise damaged(path, error) from error
 

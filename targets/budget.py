@@ -37,6 +37,7 @@ class Budget:
 
 
 BUILT_IN = Path(__file__).with_name("budgets.toml")
+ONE_TABLE = "one table per budget, like [intent-router]"
 NO_LIMITS = frozenset({"name", "task", "assumed", "slices"})
 
 
@@ -44,7 +45,10 @@ def load_budgets(extra: Path | None = None) -> dict[str, Budget]:
     """All budgets by name: the built-in ones, then those of `extra`, which win key by key."""
     tables = _read(BUILT_IN)
     if extra is not None:
-        for name, table in _read(extra).items():
+        own = _read(extra)
+        if not own:
+            raise MctError(f"{extra} names no budget", ONE_TABLE)
+        for name, table in own.items():
             tables[name] = tables.get(name, {}) | {"assumed": False} | table
     return {name: _budget(extra or BUILT_IN, name, table) for name, table in tables.items()}
 
@@ -58,7 +62,7 @@ def find_budget(name: str, extra: Path | None = None) -> Budget:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    return read_toml(path, dict[Name, dict[str, Any]], "one table per budget, like [intent-router]")
+    return read_toml(path, dict[Name, dict[str, Any]], ONE_TABLE)
 
 
 def _budget(path: Path, name: str, table: dict[str, Any]) -> Budget:

@@ -11,6 +11,7 @@ from mct.models.declared import Amount, Name, declared, read_toml
 from mct.models.tables import unknown
 from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
 
+ONE_TABLE = 'one table per target, like [cpu] device = "cpu"'
 MOST_THREADS = 4096
 
 
@@ -43,7 +44,10 @@ def load_targets(extra: Path | None = None) -> dict[str, Target]:
     """All targets by name."""
     tables = _read(BUILT_IN)
     if extra is not None:
-        tables |= _read(extra)
+        own = _read(extra)
+        if not own:
+            raise MctError(f"{extra} names no target", ONE_TABLE)
+        tables |= own
     return {name: _target(extra or BUILT_IN, name, table) for name, table in tables.items()}
 
 
@@ -56,7 +60,7 @@ def find_target(name: str, extra: Path | None = None) -> Target:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    return read_toml(path, dict[Name, dict[str, Any]], 'one table per target, like [cpu] device = "cpu"')
+    return read_toml(path, dict[Name, dict[str, Any]], ONE_TABLE)
 
 
 def _target(path: Path, name: str, table: dict[str, Any]) -> Target:

@@ -107,6 +107,8 @@ def change(folder: Path, name: str, **changes: object) -> None:
         ("heads.json", {"label": {"kind": "labl", "labels": ["a"]}}, "Invalid enum value 'labl'"),
         ("heads.json", {"label": {"kind": "label", "labels": []}}, "head 'label' has no labels"),
         ("heads.json", {"label": {"kind": "label", "labels": ["a", "b"]}}, "no layer of 2 rows for the head 'label'"),
+        ("config.json", {"label2id": {"a": "zero"}}, "is a text, expected a whole number"),
+        ("tokenizer_config.json", {"pad_token": ["[PAD]"]}, "is a list, expected a text or an object"),
         ("model.safetensors.index.json", {"weight_map": {"a": "b.safetensors"}}, "names the file 'b.safetensors'"),
         ("model.safetensors.index.json", {"weight_map": {"a": "model.safetensors"}}, "names 'a' of model.safetensors"),
         ("model.safetensors.index.json", {"weight_map": {"a": "../../x.safetensors"}}, "which is not in the folder"),
@@ -146,6 +148,19 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
     tokenizer.add_tokens(["one-too-many"])
     tokenizer.save(str(folder / "tokenizer.json"))
     with pytest.raises(MctError, match="gives ids up to 117, the model has 117 embeddings"):
+        inspect(folder)
+
+
+def test_a_template_of_another_model_is_refused(folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [5000]
+    change(folder, "tokenizer.json", **tokenizer)
+    with pytest.raises(MctError, match="gives ids up to 5000, the model has 117 embeddings"):
+        inspect(folder)
+    tokenizer["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [2]
+    tokenizer["post_processor"]["single"][0]["SpecialToken"]["type_id"] = 2
+    change(folder, "tokenizer.json", **tokenizer)
+    with pytest.raises(MctError, match="gives segment ids up to 2, the model has 2 embeddings"):
         inspect(folder)
 
 
