@@ -121,7 +121,7 @@ def inspect(path: Path) -> Checkpoint:
     _check_sizes(path, config, shapes)
     max_tokens = _max_tokens(path, config)
     if "tokenizer.json" in files:
-        load("mct.models.tokens:check_tokenizer")(path, max_tokens, config.vocab_size, config.type_vocab_size)
+        load("mct.models.tokens:check_tokenizer")(path, max_tokens, config.vocab_size)
     return Checkpoint(
         path=path,
         architecture=architecture,

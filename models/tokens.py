@@ -73,23 +73,16 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
     return Tokenize(tokenizer)
 
 
-def check_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None, segments: int | None) -> None:
-    """MctError where the folder's tokenizer cannot be read, or gives ids that the model has no embeddings for.
-
-    `vocabulary` and `segments` count these; None where config.json does not say, and then nothing is checked.
-    """
+def check_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None) -> None:
+    """MctError where the folder's tokenizer cannot be read, or gives ids that a model of `vocabulary` does not have."""
     tokenize = open_tokenizer(folder, max_tokens)
-    inputs = (tokenize("a"), tokenize.pair("a", "b"))  # a template adds ids of its own
-    known = tokenize.tokenizer.get_vocab().values()
-    for what, ids, count in (
-        ("ids", [*known, *(each for tokens in inputs for each in tokens.ids)], vocabulary),
-        ("segment ids", [each for tokens in inputs for each in tokens.type_ids], segments),
-    ):
-        if count and max(ids, default=0) >= count:
-            raise MctError(
-                f"{folder}: the tokenizer gives {what} up to {max(ids)}, the model has {count} embeddings",
-                "tokenizer and weights must come from the same model",
-            )
+    in_template = (number for tokens in (tokenize("a"), tokenize.pair("a", "b")) for number in tokens.ids)
+    highest = max(*tokenize.tokenizer.get_vocab().values(), *in_template, 0)
+    if vocabulary is not None and highest >= vocabulary:
+        raise MctError(
+            f"{folder}: the tokenizer gives ids up to {highest}, the model has {vocabulary} embeddings",
+            "tokenizer and weights must come from the same model",
+        )
 
 
 class _Covered(NamedTuple):
