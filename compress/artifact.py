@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from mct import MctError
 from mct.models.checkpoint_files import distinct
-from mct.models.declared import Amount, Count, Digest, Name, Share, declared, read_object
+from mct.models.declared import Amount, Count, Digest, Index, Name, Share, declared, read_object
 from mct.models.folders import sha256, write_json
 from mct.models.inside import list_files
 from mct.models.tables import load
@@ -70,10 +70,18 @@ class _Origin(_Step, frozen=True):
     revision: Name | None = None
 
 
+class _Texts(Struct, frozen=True):
+    name: Name
+    left_out: Index = 0
+
+
 class _Parity(Struct, frozen=True):
+    """`agreement` is null where there was nothing to decide; `texts` are not told by earlier versions."""
+
     inputs: Count
-    agreement: Share
+    agreement: Share | None
     max_abs_delta: Amount
+    texts: _Texts | None = None
 
 
 class _Machine(Struct, frozen=True):

@@ -61,7 +61,7 @@ def parity_line(parity: Mapping[str, Any]) -> str:
         return "not recorded"
     share, source = parity["agreement"], parity.get("texts", {})
     same = "nothing to decide between" if share is None else f"{share:.2%} same answers"
-    texts = f"{parity['inputs']} texts" + (f" of {source['name']}" if source else "")
+    texts = f"{parity['inputs']} text{'s' * (parity['inputs'] > 1)}" + (f" of {source['name']}" if source else "")
     left_out = f" ({source['left_out']} calibration rows left out)" if source.get("left_out") else ""
     return f"{same} on {texts}{left_out}, max |difference| {parity['max_abs_delta']:.2g}"
 

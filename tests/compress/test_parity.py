@@ -15,10 +15,15 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from mct import MctError
 from mct.compress import export_gguf, export_onnx, export_onnx_lm
+from mct.compress.artifact import read_artifact
 from mct.compress.asked import LM_INPUTS, LM_TOKENS, ask, ask_decoder
+from mct.compress.describe import parity_line
+from mct.compress.execute import execute
+from mct.compress.material import ParityTexts, Source
 from mct.compress.onnx_fused import build
 from mct.compress.parity import Parity, measure_parity, require_parity, run_original
 from mct.compress.passes import Material, Product
+from mct.compress.plan import make_plan
 from mct.models.checkpoint import inspect
 from mct.models.declared import read_object
 from mct.models.folders import write_json
@@ -204,6 +209,17 @@ def test_one_score_alone_is_judged_by_its_value(tiny_bert: Path, tmp_path: Path)
     assert (found.agreement, found.decisions, found.inputs) == (None, 0, 1)
     assert json.loads(json.dumps(found.as_json()))["agreement"] is None
     require_parity(found, "onnx-fp32", folder)
+
+
+def test_an_artifact_of_which_nothing_was_decided_is_written_read_and_says_so(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = scorer(tiny_bert, tmp_path / "scorer")
+    plan = make_plan(inspect(folder), ["onnx"], ["fp32"])
+    texts = ParityTexts(({"query": TEXTS[0], "docs": ["berserk"]},), Source("one.jsonl", "0" * 64, 1, left_out=2))
+    material = Material(inspect(folder), None, probe_machine(), seed=0)
+    (made,) = execute(plan, material, texts, tmp_path / "out")
+    assert parity_line(read_artifact(made).parity).startswith(
+        "nothing to decide between on 1 text of one.jsonl (2 calibration rows left out), max |difference|"
+    )
 
 
 def test_an_original_that_gives_no_numbers_is_not_blamed_on_the_export(tiny_bert: Path, tmp_path: Path) -> None:
