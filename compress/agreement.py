@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 Outputs = Mapping[str, Floats]
 
 # A model that says nearly the same of every input is not asked to say it more exactly than to so much of its size.
-LEAST_SPREAD = 0.1
+LEAST_SPREAD = 0.01
 
 # With two inputs the nearest other is the same whatever the vectors are.
 FEWEST_VECTORS = 3
