@@ -1,8 +1,8 @@
 """Quality of one subject, computed from its raw answers: its own scores, and what it lost against the baseline, paired.
 
 What an answer is worth says its task kind (mct.models.examples.Kind.score): the headline first, then further metrics. A
-slice is the recall of one label: of the examples whose truth has it, those whose answer has it too. Scores come with
-intervals because the evaluation set is a sample too.
+slice is the recall of one label: of the examples (of tags the words) whose truth has it, those whose answer has it too.
+Scores come with intervals because the evaluation set is a sample too.
 """
 
 from collections.abc import Sequence
@@ -100,9 +100,9 @@ def headline(measurement: Measurement) -> Shares:
 
 def recall(measurement: Measurement, label: str) -> Shares:
     """The recall of one label, on the examples whose truth has it."""
-    labels = find_kind(measurement.subject.task).labels
-    answers = [answer for truth, answer in _answered(measurement) if label in labels(truth)]
-    return _shares([(float(label in labels(answer)), 1.0) for answer in answers])
+    find = find_kind(measurement.subject.task).recall
+    parts = [find(truth, answer, label) for truth, answer in _answered(measurement)]
+    return _shares([(part.got, part.of) for part in parts if part.of])
 
 
 def has_label(measurement: Measurement, label: str) -> Bools:

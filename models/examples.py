@@ -46,6 +46,11 @@ class Part(NamedTuple):
     of: float
 
 
+def no_recall(truth: Truth, answer: Answer, label: str) -> Part:
+    """Of a kind that has no labels."""
+    return Part(0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A task kind as functions.
@@ -55,7 +60,8 @@ class Kind:
     headline metric first. `labels`: the names in a truth that the model must know and a slice may be named after.
     `texts`: what rows hold to calibrate on and to check parity with, as requests that `encode` takes; texts that are
     compared with one another (a query's documents, a prompt's answers) are one request.
-    `truth` and `answer`: the types of these, as a result file holds them.
+    `truth` and `answer`: the types of these, as a result file holds them. `recall`: of the places where the truth has a
+    label, those where the answer has it too.
     """
 
     read: Callable[[Sequence[Row]], tuple[Example, ...]]
@@ -66,6 +72,7 @@ class Kind:
     texts: Callable[[Sequence[Row]], list[Request]]
     truth: Any
     answer: Any
+    recall: Callable[[Truth, Answer, str], Part] = no_recall
 
 
 def find_kind(task: str) -> Kind:

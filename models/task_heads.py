@@ -83,8 +83,14 @@ def labels(truth: Truth) -> Iterable[str]:
     return tuple(value for value in truth.values() if isinstance(value, str) and not _are_tags(value))
 
 
+def recall(truth: Truth, answer: Answer, label: str) -> Part:
+    """Of the heads that should answer it, those that do: another head's label of the same name is no answer."""
+    asked = [name for name, value in truth.items() if value == label and isinstance(answer[name], str)]
+    return Part(float(sum(answer[name] == label for name in asked)), float(len(asked)))
+
+
 # What a row says of its heads, and what they answer.
 Right = dict[str, str | int | list[str | int]]
 Given = dict[str, str | list[str]]
 
-KIND = Kind(read, task_tags.encode, decode, score, labels, column, Right, Given)
+KIND = Kind(read, task_tags.encode, decode, score, labels, column, Right, Given, recall)

@@ -32,4 +32,9 @@ def labels(truth: Truth) -> Iterable[str]:
     return (truth,)
 
 
-KIND = Kind(read, encode, decode, score, labels, column, str, str)
+def recall(truth: Truth, answer: Answer, label: str) -> Part:
+    """Whether the text got it, where it should."""
+    return Part(float(truth == answer == label), float(truth == label))
+
+
+KIND = Kind(read, encode, decode, score, labels, column, str, str, recall)

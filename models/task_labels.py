@@ -35,4 +35,9 @@ def labels(truth: Truth) -> Iterable[str]:
     return tuple(truth)
 
 
-KIND = Kind(read, task_label.encode, decode, score, labels, column, list[str], list[str])
+def recall(truth: Truth, answer: Answer, label: str) -> Part:
+    """Whether it is among the text's labels, where it should be."""
+    return Part(float(label in truth and label in answer), float(label in truth))
+
+
+KIND = Kind(read, task_label.encode, decode, score, labels, column, list[str], list[str], recall)

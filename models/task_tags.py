@@ -75,4 +75,10 @@ def labels(truth: Truth) -> Iterable[str]:
     return tuple(dict.fromkeys(truth))
 
 
-KIND = Kind(read, encode, decode, score, labels, column, list[str], list[str])
+def recall(truth: Truth, answer: Answer, label: str) -> Part:
+    """Of the words that should be tagged so, those that are."""
+    pairs = list(zip(truth, answer, strict=True))
+    return Part(float(pairs.count((label, label))), float(truth.count(label)))
+
+
+KIND = Kind(read, encode, decode, score, labels, column, list[str], list[str], recall)

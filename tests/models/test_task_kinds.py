@@ -3,6 +3,7 @@
 from itertools import permutations
 from math import log2
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,6 +99,24 @@ def test_heads_whose_labels_are_numbers_in_the_data_are_scored_and_sliced_by_the
         "topics f1_micro": Part(4.0, 4.0),
     }
     assert tuple(kind.labels(example.truth)) == ("5",)
+
+
+@pytest.mark.parametrize(
+    ("task", "truth", "answer", "label", "part"),
+    [
+        ("sequence-classification", "joy", "joy", "joy", Part(1.0, 1.0)),
+        ("sequence-classification", "anger", "joy", "joy", Part(0.0, 0.0)),
+        ("multi-label-classification", ["anger", "joy"], ["anger"], "joy", Part(0.0, 1.0)),
+        ("multi-label-classification", ["anger"], ["anger", "joy"], "joy", Part(0.0, 0.0)),
+        ("token-classification", ["B-t", "O", "B-t"], ["O", "B-t", "B-t"], "B-t", Part(1.0, 2.0)),
+        ("multi-head", {"intent": "other", "mood": "joy"}, {"intent": "buy", "mood": "other"}, "other", Part(0.0, 1.0)),
+        ("multi-head", {"intent": "other", "mood": "other"}, {"intent": "other", "mood": "joy"}, "other", Part(1, 2)),
+        ("reward", "chosen", [1.0, 0.0], "chosen", Part(0.0, 0.0)),
+    ],
+)
+def test_recall_counts_a_label_where_it_stands(task: str, truth: Any, answer: Any, label: str, part: Part) -> None:
+    """A tag of another word, and the same name from another head, are not the label that was asked for."""
+    assert find_kind(task).recall(truth, answer, label) == part
 
 
 ROWS = [
