@@ -17,7 +17,7 @@ from mct.bench.measurement import Measurement
 from mct.bench.paired import NonInferiority, difference, difference_p, find_flips, non_inferior
 from mct.bench.resample import resample_value
 from mct.bench.score_test import drop_p_value
-from mct.bench.shares import Bools, Shares, counted
+from mct.bench.shares import Shares, counted
 from mct.models.examples import find_kind
 
 CONFIDENCE = 0.95
@@ -103,12 +103,6 @@ def recall(measurement: Measurement, label: str) -> Shares:
     find = find_kind(measurement.subject.task).recall
     parts = [find(truth, answer, label) for truth, answer in _answered(measurement)]
     return _shares([(part.got, part.of) for part in parts if part.of])
-
-
-def has_label(measurement: Measurement, label: str) -> Bools:
-    """Which examples have the label in their truth."""
-    labels = find_kind(measurement.subject.task).labels
-    return np.array([label in labels(truth) for truth in measurement.truth], dtype=np.bool_)
 
 
 def surprise(measurement: Measurement) -> Shares | None:

@@ -45,6 +45,9 @@ from mct.targets.target import Target
 
 RESULTS = Path(".mct/results")
 
+# What scores were called in results of earlier versions, where that was another metric's name.
+FORMER_NAMES = {"recall_at_10": "recall_cap_at_10"}
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -140,6 +143,9 @@ def read_result(path: Path) -> dict[str, Any]:
             f"{path} has schema {found.get('schema')!r}, this mct reads {SCHEMA}", "use the mct that wrote it"
         )
     declared(found, Result, str(path))
+    for entry in found["artifacts"]:
+        for score in (entry["quality"] or {}).get("others", ()):
+            score["name"] = FORMER_NAMES.get(score["name"], score["name"])
     return found
 
 

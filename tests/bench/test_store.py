@@ -118,6 +118,18 @@ def test_everything_is_recomputed_from_the_raw_samples(
     assert store.recompute(tmp_path / result["samples"]) == result
 
 
+def test_a_score_that_was_stored_under_another_metrics_name_is_read_under_its_own(tmp_path: Path) -> None:
+    example = json.loads(Path(__file__).with_name("result_example.json").read_text(encoding="utf-8"))
+    recall = {
+        "name": "recall_at_10", "n": 135, "value": 0.5, "value_ci": [0.4, 0.6], "baseline": 0.5, "delta": 0.0,
+        "delta_ci": [-0.1, 0.1], "worse": 0, "better": 0, "p_value": 1.0,
+    }  # fmt: skip
+    example["artifacts"][0]["quality"]["others"] = [recall]
+    (tmp_path / "result.json").write_text(json.dumps(example))
+    (score,) = store.read_result(tmp_path / "result.json")["artifacts"][0]["quality"]["others"]
+    assert (score["name"], score["value"]) == ("recall_cap_at_10", 0.5)
+
+
 def test_nothing_is_overwritten(run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path) -> None:
     first = store.append(tmp_path, *run, dataset)
     before = first.read_bytes()
