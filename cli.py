@@ -410,7 +410,8 @@ def run_artifact(artifact: Path, requests: tuple[str, ...], tokens: int) -> None
     from mct.models.hub import find_folder
 
     model = open_model(find_folder(artifact))
-    for line in requests or (line.rstrip("\n") for line in sys.stdin if line.strip()):
+    lines = click.get_text_stream("stdin", errors="surrogateescape")
+    for line in requests or (line.rstrip("\n") for line in lines if line.strip()):
         click.echo(json.dumps(ask(model, read_request(model, line), tokens), ensure_ascii=False))
 
 

@@ -7,15 +7,22 @@ scorer of pairs, {"prompt": "…", "answers": ["…"]} for a reward model.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from mct import MctError
 from mct.bench.subject import Subject, identify
+from mct.compress.artifact import DISTRUST
 from mct.models.checkpoint_files import stop_ids
+from mct.models.declared import Name, parse_json
 from mct.models.examples import Kind, Outputs, Request, find_kind
 from mct.models.tables import load
+from mct.models.task_heads import SUFFIX
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes import Generator, Session, open_session, runtime_for
 
@@ -25,11 +32,32 @@ if TYPE_CHECKING:
 
 MOST_SCORES = 5
 
-# What a request of these tasks looks like, by example.
-SHAPES = {
-    "pair-scoring": {"query": "manga about cooking", "docs": ["Food Wars! 1", "Attack on Titan 3"]},
-    "reward": {"prompt": "Where is my order?", "answers": ["It arrives tomorrow.", "No idea."]},
+
+class Candidates(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a scorer of pairs is asked."""
+
+    query: Name
+    docs: Annotated[list[Name], Meta(min_length=1)]
+
+
+class Choices(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a reward model is asked."""
+
+    prompt: Name
+    answers: Annotated[list[Name], Meta(min_length=1)]
+
+
+# What a request of these tasks is, and how it looks.
+SHAPES: Mapping[str, tuple[type[Struct], Mapping[str, Any]]] = {
+    "pair-scoring": (Candidates, {"query": "manga about cooking", "docs": ["Food Wars! 1", "Attack on Titan 3"]}),
+    "reward": (Choices, {"prompt": "Where is my order?", "answers": ["It arrives tomorrow.", "No idea."]}),
 }
+
+
+class Row(Struct, frozen=True):
+    """A row of data, as far as it asks."""
+
+    text: Name
 
 
 @dataclass(frozen=True)
@@ -58,27 +86,26 @@ def open_model(path: Path, threads: int | None = None) -> Model:
 
 
 def read_request(model: Model, line: str) -> Request:
-    """A line as a request of the model's task. MctError where it has another shape."""
-    shape = SHAPES.get(model.subject.task)
-    if shape is None:
-        return _text_of(line)
-    example = json.dumps(shape, ensure_ascii=False)
+    """A line as a request of the model's task. MctError where it has another shape, or is no text at all."""
     try:
-        request = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise MctError(f"{model.subject.name} does {model.subject.task}: a text is not enough", example) from error
-    if not isinstance(request, dict) or set(request) != set(shape) or not all(request.values()):
-        raise MctError(f"a request of {model.subject.task} has {' and '.join(shape)}", example)
-    return request
+        content = line.encode()
+    except UnicodeEncodeError as error:
+        raise MctError("a request is not UTF-8 text", "write it in the terminal's own encoding, UTF-8") from error
+    if model.subject.task not in SHAPES:
+        return _text_of(line)
+    kind, shape = SHAPES[model.subject.task]
+    example = json.dumps(shape, ensure_ascii=False)
+    return asdict(parse_json(content, kind, f"a request of {model.subject.task}", example))
 
 
 def _text_of(line: str) -> str:
     """The line itself, or the text of a data row."""
+    if not line.startswith("{"):
+        return line
     try:
-        row = json.loads(line) if line.startswith("{") else None
-    except json.JSONDecodeError:
-        row = None
-    return str(row["text"]) if isinstance(row, dict) and "text" in row else line
+        return parse_json(line.encode(), Row, line).text
+    except MctError:
+        return line
 
 
 def ask(model: Model, request: Request, most: int = 64) -> dict[str, Any]:
@@ -92,8 +119,21 @@ def ask(model: Model, request: Request, most: int = 64) -> dict[str, Any]:
         return {"request": request, "answer": model.tokenize.text(found), "tokens": len(found)}
     outputs = model.session(inputs)
     heads = model.subject.heads
+    _check_outputs(model.subject, outputs)
     answer = model.kind.decode(outputs, inputs, heads)
     return {"request": request, "answer": answer} | _scores(outputs, heads)
+
+
+def _check_outputs(subject: Subject, outputs: Outputs) -> None:
+    """MctError where the model does not give what its heads answer by, or gives what is no number."""
+    import numpy as np
+
+    for head in subject.heads:
+        found = outputs.get(head.name if len(subject.heads) == 1 else head.name + SUFFIX)
+        if found is None or found.shape[-1] != len(head.labels):
+            raise MctError(f"{subject.name} has no output for the {len(head.labels)} labels of {head.name!r}", DISTRUST)
+    if not all(np.isfinite(each).all() for each in outputs.values()):
+        raise MctError(f"{subject.name} answers by what is no number (NaN or infinity)", "its weights are damaged")
 
 
 def _scores(outputs: Outputs, heads: tuple[Head, ...]) -> dict[str, Any]:

@@ -275,7 +275,11 @@ def _open_channel() -> Callable[[Reply], None]:
     os.dup2(2, 1)
 
     def say(reply: Reply) -> None:
-        channel.write(json.dumps(reply) + "\n")
+        try:
+            line = json.dumps(reply, allow_nan=False)
+        except ValueError as error:
+            raise MctError("it answers by what is no number (NaN or infinity)", "its weights are damaged") from error
+        channel.write(line + "\n")
         channel.flush()
 
     return say

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
-from mct.models.declared import read_object
+from mct.models.declared import read_object, read_text
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -203,7 +203,7 @@ def _special_ids(config: Json, tokens: tuple[str, ...]) -> dict[str, int]:
 def _chat_template(folder: Path, config: Json) -> str:
     """The template of a conversation: a file of its own, or the (default) one in tokenizer_config.json."""
     if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+        return read_text(folder / "chat_template.jinja")
     template = config.get("chat_template") or ""
     if isinstance(template, str):
         return template

@@ -106,6 +106,14 @@ def read_bytes(path: Path, hint: str = HINT) -> bytes:
     return path.read_bytes()
 
 
+def read_text(path: Path, hint: str = HINT) -> str:
+    """What a regular file of UTF-8 text holds."""
+    try:
+        return read_bytes(path, hint).decode()
+    except UnicodeDecodeError as error:
+        raise MctError(f"{path} is not UTF-8 text", hint) from error
+
+
 def require_file(path: Path, hint: str = HINT) -> None:
     """MctError unless there is a regular file (or a link to one): opening a pipe or a device could wait for ever."""
     try:

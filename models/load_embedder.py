@@ -29,7 +29,7 @@ from mct.models.checkpoint_files import (
     Transformer,
     read_if_there,
 )
-from mct.models.declared import Count, read_json
+from mct.models.declared import Count, read_json, read_text
 from mct.models.load import load_model
 from mct.models.setfit_head import LinearHead, read_head
 from mct.models.tensor_files import read_tensors
@@ -262,7 +262,7 @@ def _check_text(folder: Path) -> None:
 
 
 def _squeezed(path: Path) -> str:
-    return "".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+    return "".join(read_text(path).split()) if path.is_file() else ""
 
 
 def _refused(folder: Path, reason: str) -> MctError:

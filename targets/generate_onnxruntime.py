@@ -7,13 +7,14 @@ outputs bound to the memory of the inputs (IOBinding), and for an operator that 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from mct.models.tokens import Tokens
-from mct.targets.run_onnxruntime import open_file
+from mct.targets.run_onnxruntime import ERRORS, cannot, open_file
 from mct.targets.runtimes import Executable
 
 Step = Callable[[Sequence[int], int], NDArray[np.float32]]
@@ -36,6 +37,7 @@ class Cache:
 class _Generator:
     """An opened decoder, answering one input at a time. Texts end where `max_tokens` are full."""
 
+    path: Path
     session: ort.InferenceSession
     caches: tuple[Cache, ...]
     vocabulary: int
@@ -46,7 +48,10 @@ class _Generator:
         ids = np.array([tokens.ids], np.int64)
         empty = {cache.past: np.zeros((1, cache.heads, 0, cache.width), np.float32) for cache in self.caches}
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)} | empty
-        (logits,) = self.session.run(["logits"], inputs)
+        try:
+            (logits,) = self.session.run(["logits"], inputs)
+        except ERRORS as error:
+            raise cannot("run", self.path, error) from error
         return {"logits": logits}
 
     def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
@@ -83,7 +88,10 @@ class _Generator:
         def step(new: Sequence[int], length: int) -> NDArray[np.float32]:
             binding.bind_ortvalue_input("input_ids", _shared(np.array([new], np.int64)))
             binding.bind_ortvalue_input("attention_mask", _shared(mask[:, :length]))
-            self.session.run_with_iobinding(binding)
+            try:
+                self.session.run_with_iobinding(binding)
+            except ERRORS as error:
+                raise cannot("run", self.path, error) from error
             return last
 
         return step
@@ -103,4 +111,4 @@ def open_session(executable: Executable, threads: int) -> _Generator:
         if value.name.startswith(PAST)
     )
     vocabulary = session.get_outputs()[0].shape[-1]
-    return _Generator(session, caches, vocabulary, executable.max_tokens)
+    return _Generator(executable.folder / executable.model, session, caches, vocabulary, executable.max_tokens)

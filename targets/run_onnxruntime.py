@@ -1,15 +1,25 @@
 """ONNX files by ONNX Runtime on the CPU. Needs onnxruntime and numpy alone: no torch, no transformers."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as pybind
 
 from mct import MctError
 from mct.models.tokens import Tokens
 from mct.targets.batches import padded
 from mct.targets.runtimes import Executable, Session
+
+# What it raises: a ValueError where an input is missing, else exceptions that share no base class of their own.
+ERRORS: tuple[type[Exception], ...] = (
+    ValueError,
+    RuntimeError,
+    *(kind for kind in vars(pybind).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+)
+MOST_REASON = 200
 
 # Every token's vector, which an embedder's file has for other programs: no task asks for it.
 HIDDEN = "last_hidden_state"
@@ -20,10 +30,13 @@ def open_session(executable: Executable, threads: int) -> Session:
     session = open_file(executable, threads)
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs() if value.name != HIDDEN]
-    pad_id = int(executable.settings.get("pad_id", 0))
+    pad_id, path = int(executable.settings.get("pad_id", 0)), executable.folder / executable.model
 
     def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
-        return dict(zip(outputs, session.run(outputs, padded(batch, inputs, pad_id)), strict=True))
+        try:
+            return dict(zip(outputs, session.run(outputs, padded(batch, inputs, pad_id)), strict=True))
+        except ERRORS as error:
+            raise cannot("run", path, error) from error
 
     return infer
 
@@ -33,9 +46,14 @@ def open_file(executable: Executable, threads: int) -> ort.InferenceSession:
     path = executable.folder / executable.model
     try:
         return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        reason = str(error).splitlines()[0]
-        raise MctError(f"onnxruntime cannot open {path}: {reason}", "compress the checkpoint again") from error
+    except ERRORS as error:
+        raise cannot("open", path, error) from error
+
+
+def cannot(what: str, path: Path, error: Exception) -> MctError:
+    """The error for a file that ONNX Runtime does not open or run, with its reason in one line."""
+    reason = " ".join(str(error).split())[:MOST_REASON]
+    return MctError(f"onnxruntime cannot {what} {path}: {reason}", "compress the checkpoint again")
 
 
 def _options(threads: int) -> ort.SessionOptions:

@@ -25,6 +25,7 @@ STEP = 64
 TOKEN_AXES = 3
 
 LOGITS = "logits"
+MOST_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,12 @@ def read_model(core: ov.Core, executable: Executable) -> ov.Model:
     try:
         return core.read_model(path)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise MctError(f"openvino cannot open {path}: {reason}", "compress the checkpoint again") from error
+        raise _cannot("open", str(path), error) from error
+
+
+def _cannot(what: str, model: str, error: RuntimeError) -> MctError:
+    reason = (str(error).strip().splitlines() or ["it gives no reason"])[-1][:MOST_REASON]
+    return MctError(f"openvino cannot {what} {model}: {reason}", "compress the checkpoint again")
 
 
 def wanted_outputs(model: ov.Model, task: str) -> list[str]:
@@ -119,8 +124,11 @@ def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 def _compile(core: ov.Core, model: ov.Model, length: int) -> _Bucket:
     names = [port.any_name for port in model.inputs]
-    model.reshape({name: [1, length] for name in names})
-    request = core.compile_model(model, "CPU").create_infer_request()
+    try:
+        model.reshape({name: [1, length] for name in names})
+        request = core.compile_model(model, "CPU").create_infer_request()
+    except RuntimeError as error:
+        raise _cannot(f"prepare inputs of {length} tokens for", model.get_friendly_name(), error) from error
     arrays = {name: np.zeros((1, length), dtype=np.int64) for name in names}
     for name, array in arrays.items():
         request.set_tensor(name, ov.Tensor(array, shared_memory=True))

@@ -2,13 +2,17 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mct import MctError
 from mct.bench.run import Model, ask, open_model, read_request
+from mct.models.tokens import Tokens
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -29,6 +33,31 @@ def test_a_line_is_a_text_or_a_row_of_data(model: Model) -> None:
     assert read_request(model, "hi there") == "hi there"
     assert read_request(model, '{"text": "hi", "label": "other"}') == "hi"
     assert read_request(model, "{broken") == "{broken"
+
+
+@pytest.mark.parametrize("line", ['{"text": 5}', '{"text": ' + "[" * 100_000, '{"text": NaN}', "{}"])
+def test_what_is_no_row_is_a_text(model: Model, line: str) -> None:
+    assert read_request(model, line) == line
+
+
+def test_what_is_no_utf_8_is_refused(model: Model) -> None:
+    with pytest.raises(MctError, match="not UTF-8"):
+        read_request(model, b"caf\xe9".decode("utf-8", "surrogateescape"))
+
+
+def test_a_model_that_answers_by_other_labels_is_refused(model: Model) -> None:
+    (head,) = model.subject.heads
+    more = replace(head, labels=(*head.labels, "one more"))
+    with pytest.raises(MctError, match="no output for the 4 labels of 'logits'"):
+        ask(replace(model, subject=replace(model.subject, heads=(more,))), "hi")
+
+
+def test_a_model_that_gives_no_numbers_is_refused(model: Model) -> None:
+    def broken(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        return {"logits": np.array([[1.0, np.nan, 0.0]], np.float32)}
+
+    with pytest.raises(MctError, match="what is no number"):
+        ask(replace(model, session=broken), "hi")
 
 
 def test_the_command_reads_arguments_or_stdin_and_prints_json_lines(run_mct: Run, tiny_bert: Path) -> None:
@@ -59,7 +88,14 @@ def test_a_scorer_of_pairs_takes_a_query_and_documents(scorer: Model) -> None:
     assert both == [pytest.approx(both[0]), pytest.approx(other[0], abs=1e-5)] and both[0] != both[1]
 
 
-@pytest.mark.parametrize("line", ["just a text", '{"query": "ninja"}', '{"query": "ninja", "docs": []}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "just a text", '{"query": "ninja"}', '{"query": "ninja", "docs": []}', '{"query": 5, "docs": ["a"]}',
+        '{"query": "ninja", "docs": "Naruto"}', '{"query": "ninja", "docs": ["a", null]}', '["ninja"]',
+        '{"query": "ninja", "docs": ["a"], "more": 1}', '{"query": ' + "[" * 100_000,
+    ],
+)  # fmt: skip
 def test_a_request_of_another_shape_is_refused_with_an_example(scorer: Model, line: str) -> None:
     with pytest.raises(MctError) as refusal:
         read_request(scorer, line)
