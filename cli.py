@@ -7,6 +7,7 @@ run.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -410,7 +411,7 @@ def run_artifact(artifact: Path, requests: tuple[str, ...], tokens: int) -> None
     from mct.models.hub import find_folder
 
     model = open_model(find_folder(artifact))
-    lines = click.get_text_stream("stdin", errors="surrogateescape")
+    lines = io.TextIOWrapper(sys.stdin.buffer, "utf-8", errors="surrogateescape")
     for line in requests or (line.rstrip("\n") for line in lines if line.strip()):
         click.echo(json.dumps(ask(model, read_request(model, line), tokens), ensure_ascii=False))
 

@@ -174,8 +174,11 @@ def _neighbours(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs
 
 
 def _unit(side: Sequence[Outputs]) -> Floats:
+    """Vectors of length 1; one of zeros, which has no direction, stays and is like none."""
     vectors = np.concatenate([each["sentence_embedding"] for each in side])
-    unit: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    unit: Floats = vectors / lengths
     return unit
 
 

@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
 from transformers import AutoTokenizer, PreTrainedModel
 
 from mct import MctError
 from mct.compress.export_openvino import MODEL, name_by_place, save
 from mct.compress.obstacles_openvino import why_not_language_model
 from mct.compress.passes import Material, Product
-from mct.compress.quiet import forbid_telemetry, quiet
+from mct.compress.quiet import quiet
 from mct.models.load import load_model
+from mct.targets.private_openvino import ov
 
 TASK = "text-generation-with-past"
 TOKENIZER, DETOKENIZER = "openvino_tokenizer.xml", "openvino_detokenizer.xml"
@@ -52,8 +52,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
 
 def export(model: PreTrainedModel, workshop: Path, task: str) -> ov.Model:
     """The graph of a loaded model for one of the exporter's own tasks; `workshop` is used for a moment."""
-    forbid_telemetry()
-    from optimum.exporters.openvino import export_from_model  # after telemetry is off
+    from optimum.exporters.openvino import export_from_model
 
     with tempfile.TemporaryDirectory(dir=workshop) as folder:
         with quiet():
@@ -73,7 +72,6 @@ def write_tokenizers(checkpoint: Path, draft: Path) -> dict[str, str]:
 
     Only openvino-genai needs them: optimum-intel and mct read tokenizer.json.
     """
-    forbid_telemetry()
     from openvino_tokenizers import convert_tokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)

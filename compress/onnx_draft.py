@@ -22,6 +22,9 @@ IR_VERSION = 10
 LARGEST_FILE_BYTES = 2**31 - 2**20
 EXTERNAL_SUFFIX = "_data"
 
+DISTANCE_BIAS = "distance_bias"
+"""What some families add to attention's scores for the distance of two tokens: rows to look up, but no embeddings."""
+
 Weights = Mapping[str, NDArray[np.float32]]
 
 

@@ -18,7 +18,7 @@ import torch
 from onnx import TensorProto, helper
 from transformers import PreTrainedModel
 
-from mct.compress.onnx_draft import Draft, assemble
+from mct.compress.onnx_draft import DISTANCE_BIAS, Draft, assemble
 from mct.compress.onnx_heads import BATCH, SEQUENCE, arrays, first_token, top_of
 
 
@@ -173,7 +173,7 @@ def _relative_bias(draft: Draft, model: Any) -> str:
     """
     most = int(model.config.max_position_embeddings)
     buckets = model.encoder.relative_position_bucket(torch.arange(1 - most, most)).numpy()
-    table = draft.constant("distance_bias", draft.weights[RELATIVE][buckets])
+    table = draft.constant(DISTANCE_BIAS, draft.weights[RELATIVE][buckets])
     length = draft.add("Squeeze", [draft.add("Shape", ["input_ids"], start=1, end=2)])
     zero, one = draft.integer(0, scalar=True), draft.integer(1, scalar=True)
     places = draft.add("Range", [zero, length, one])

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
-
 from mct import MctError
 from mct.compress.export_openvino import MODEL, name_by_place
 from mct.compress.passes import Material, Product
 from mct.targets.arithmetic import why_not
 from mct.targets.machine import Machine
+from mct.targets.private_openvino import ov
 
 # What a language model keeps between two tokens, where its weights are not kept in full.
 CACHE = {"kv_cache_precision": "f16"}

@@ -6,7 +6,7 @@ They cost a thousandth of the time and decide the answer. In INT8, with a ReLU b
 
 import math
 
-import openvino as ov
+from mct.targets.private_openvino import ov
 
 TOKENS = 8
 PRODUCT = "MatMul"

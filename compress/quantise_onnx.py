@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from mct.compress.onnx_draft import DISTANCE_BIAS
 from mct.compress.passes import TAGGERS, Material, Product
 from mct.compress.quiet import quiet
 from mct.targets.arithmetic import arithmetic_of
@@ -76,7 +77,7 @@ def quantise_tables(model: onnx.ModelProto) -> list[str]:
     nodes, names = [], []
     for node in graph.node:
         table = constants.get(node.input[0]) if node.op_type == "Gather" else None
-        if table is None or not _is_large(table):
+        if table is None or table.name == DISTANCE_BIAS or not _is_large(table):
             nodes.append(node)
             continue
         nodes += _look_up(graph, node, table)

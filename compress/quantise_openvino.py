@@ -12,17 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
-
 from mct.compress.calibration import calibration_inputs, calibration_notes
 from mct.compress.export_openvino import MODEL, save
 from mct.compress.length_buckets import buckets_for
 from mct.compress.openvino_head import head_products
 from mct.compress.passes import Material, Product
-from mct.compress.quiet import forbid_telemetry, quiet
+from mct.compress.quiet import quiet
 from mct.models.tokens import Tokens
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.batches import Arrays, padded
+from mct.targets.private_openvino import ov
 
 
 def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
@@ -46,8 +45,7 @@ def quantise(
     model: ov.Model, inputs: Sequence[Tokens], pad_id: int, kept: Sequence[str], arithmetic: Arithmetic
 ) -> ov.Model:
     """The model in INT8 for a machine of that arithmetic, ranges from `inputs`, but for the products named `kept`."""
-    forbid_telemetry()
-    import nncf  # after telemetry is off: NNCF opens its connection on import
+    import nncf
 
     fix = nncf.OverflowFix.ENABLE if arithmetic.saturates else nncf.OverflowFix.DISABLE
     with quiet():

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 from scipy.stats import beta
 
@@ -40,6 +39,7 @@ from mct.models.examples import Request
 from mct.models.tokens import Tokens
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.batches import Arrays
+from mct.targets.private_openvino import ov
 from mct.targets.run_openvino import wanted_outputs
 
 # Of so many requests one is for the ranges, up to the number that every calibrated pass takes; the rest is held out.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
 from mct.compress.agreement import divergence
 from mct.compress.calibration import calibration_inputs, calibration_notes
@@ -20,9 +19,10 @@ from mct.compress.export_openvino import MODEL, save
 from mct.compress.export_openvino_lm import set_cache_precision
 from mct.compress.openvino_half import CACHE, copy_beside
 from mct.compress.passes import Material, Product
-from mct.compress.quiet import forbid_telemetry, quiet
+from mct.compress.quiet import quiet
 from mct.models.tokens import Tokens
 from mct.targets.generate_openvino import rounding_properties, step_inputs
+from mct.targets.private_openvino import ov
 
 # Ways to choose 4-bit weights, in the order in which a draw is decided.
 METHODS: Mapping[str, Mapping[str, bool]] = {
@@ -80,8 +80,7 @@ def _nearest(
 
 def rounded(path: Path, mode: str, texts: Sequence[Tokens] = (), **options: Any) -> ov.Model:
     """A fresh copy of the model, compressed. `texts` are given to methods that learn from them."""
-    forbid_telemetry()
-    import nncf  # after telemetry is off: NNCF opens its connection on import
+    import nncf
 
     graph = ov.Core().read_model(path)
     if options.keys() & {"awq", "scale_estimation"}:

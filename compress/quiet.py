@@ -1,9 +1,8 @@
-"""Other people's libraries, kept from talking: to the user's terminal, and over the network to their makers."""
+"""Other people's libraries, kept from talking to the user's terminal."""
 
 import contextlib
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 
@@ -19,11 +18,3 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-
-
-def forbid_telemetry() -> None:
-    """Make `openvino_telemetry` unimportable from here on: OpenVINO's tools and NNCF then send nothing.
-
-    Both send by default and fall back to a stub where the package is absent, as it is for them after this.
-    """
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

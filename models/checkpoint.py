@@ -231,7 +231,7 @@ def _of_another_model(path: Path, promise: str) -> MctError:
 
 def _max_tokens(path: Path, config: Config) -> int:
     positions = config.max_position_embeddings or config.n_positions or 512
-    if config.model_type in {"roberta", "xlm-roberta", "camembert"}:
+    if config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"}:
         positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
     tokenizer = read_if_there(path / TOKENIZER, TokenizerConfig)
     transformer = read_if_there(path / TRANSFORMER, Transformer)

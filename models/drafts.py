@@ -135,7 +135,10 @@ def _lock(path: Path, unless_held: int = 0) -> int:
 
 
 def _new_folder(folder: Path, name: str) -> Path:
-    draft = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=DRAFT, dir=folder))
+    try:
+        draft = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=DRAFT, dir=folder))
+    except FileNotFoundError as error:  # the folder is there: a file system of the kernel's own
+        raise MctError(f"no folder can be made in {folder}", "give a folder on a disk that can be written") from error
     draft.chmod(0o755)
     return draft
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from mct.models.tokens import Tokens
 from mct.targets.arithmetic import arithmetic_of
 from mct.targets.machine import probe_machine
+from mct.targets.private_openvino import ov
 from mct.targets.run_openvino import open_core, read_model
 from mct.targets.runtimes import Executable
 

@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from mct import MctError
 from mct.models.tokens import Tokens
 from mct.targets.batches import Arrays, fill
+from mct.targets.private_openvino import ov
 from mct.targets.runtimes import Executable, Session
 
 # Step, in tokens, of the lengths that are compiled on demand.

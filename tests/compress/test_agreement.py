@@ -80,6 +80,13 @@ def test_vectors_agree_in_the_nearest_other_and_by_the_least_cosine() -> None:
     assert min_cosine(before, after) == pytest.approx((0.9 * 0.1 * 2) / (0.9**2 + 0.1**2))
 
 
+def test_a_vector_of_zeros_is_like_no_other() -> None:
+    """Not like itself either: an embedder that gives it is broken, and NaN would pass every limit."""
+    zero, one = ({"sentence_embedding": np.array([row], dtype=np.float32)} for row in ([0, 0], [0, 1]))
+    assert min_cosine([one, one], [one, zero]) == 0
+    assert min_cosine([zero], [zero]) == 0
+
+
 def test_near_ties_are_told_by_how_far_the_scores_are_apart_whatever_their_unit() -> None:
     before, after = np.array([0.50, 0.51, 0.9, 0.1]), np.array([0.51, 0.50, 0.9, 0.1])
     for unit in (1.0, 1000.0):

@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from mct.compress import export_onnx, quantise_onnx
+from mct.compress.onnx_draft import DISTANCE_BIAS
 from mct.compress.passes import Material, Product
 from mct.models.checkpoint import inspect
 from mct.models.tokens import Tokens, open_tokenizer
@@ -201,17 +202,23 @@ def test_weights_keep_to_seven_bits_where_the_machine_would_saturate(
     assert (largest <= 64) is saturates
 
 
+def _look_up(table: str, rows: np.ndarray) -> onnx.ModelProto:
+    ids = onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["n"])
+    out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, ["n", rows.shape[1]])
+    node = onnx.helper.make_node("Gather", [table, "ids"], ["out"], name="look_up")
+    graph = onnx.helper.make_graph([node], "g", [ids], [out], [onnx.numpy_helper.from_array(rows, table)])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_a_bias_for_distances_is_no_table_however_many_rows_it_has() -> None:
+    model = _look_up(DISTANCE_BIAS, np.ones((2048, 8), np.float32))
+    assert quantise_onnx.quantise_tables(model) == []
+
+
 def test_a_quantised_table_is_off_by_at_most_half_a_step_of_its_row() -> None:
     rows = np.random.default_rng(0).normal(size=(1024, 8)).astype(np.float32) * np.geomspace(0.01, 100, 1024)[:, None]
     rows = rows.astype(np.float32)
-    ids = onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["n"])
-    out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, ["n", 8])
-    node = onnx.helper.make_node("Gather", ["table", "ids"], ["out"], name="look_up")
-    table = onnx.numpy_helper.from_array(rows, "table")
-    model = onnx.helper.make_model(
-        onnx.helper.make_graph([node], "g", [ids], [out], [table]),
-        opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8,
-    )  # fmt: skip
+    model = _look_up("table", rows)
     assert quantise_onnx.quantise_tables(model) == ["table"]
     onnx.checker.check_model(model, full_check=True)
     found = onnx.reference.ReferenceEvaluator(model).run(None, {"ids": np.arange(1024)})[0]

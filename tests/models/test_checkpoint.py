@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from mct import MctError
 from mct.models.checkpoint import inspect
@@ -23,6 +24,24 @@ def test_inspect_says_what_a_folder_is(folder: Path) -> None:
     assert (found.task, found.model_type, found.max_tokens) == ("sequence-classification", "bert", 64)
     assert found.labels == ("order_tracking", "returns", "other")
     assert found.parameters == AutoModelForSequenceClassification.from_pretrained(folder).num_parameters()
+
+
+@pytest.mark.parametrize("family", ["roberta", "mpnet"])
+def test_positions_that_count_from_the_padding_are_fewer_than_the_table_has_rows(family: str, tmp_path: Path) -> None:
+    """Padding's own row and those before it are no place that a token can have."""
+    import transformers
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config = transformers.AutoConfig.for_model(
+        family, vocab_size=20, max_position_embeddings=34, pad_token_id=1, **sizes
+    )
+    model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    model.save_pretrained(tmp_path)
+    longest = inspect(tmp_path).max_tokens
+    assert longest == 32
+    model(torch.full((1, longest), 5))
+    with pytest.raises((IndexError, RuntimeError)):
+        model(torch.full((1, longest + 1), 5))
 
 
 def test_a_truncated_weight_file_is_refused(folder: Path) -> None:
