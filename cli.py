@@ -7,7 +7,6 @@ run.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -21,7 +20,7 @@ import click
 from mct import MctError, __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
     from mct.bench.job import Job
@@ -411,9 +410,15 @@ def run_artifact(artifact: Path, requests: tuple[str, ...], tokens: int) -> None
     from mct.models.hub import find_folder
 
     model = open_model(find_folder(artifact))
-    lines = io.TextIOWrapper(sys.stdin.buffer, "utf-8", errors="surrogateescape")
-    for line in requests or (line.rstrip("\n") for line in lines if line.strip()):
+    for line in requests or _lines_of_stdin():
         click.echo(json.dumps(ask(model, read_request(model, line), tokens), ensure_ascii=False))
+
+
+def _lines_of_stdin() -> Iterator[str]:
+    try:
+        yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
+    except UnicodeDecodeError as error:
+        raise MctError("stdin is not UTF-8 text", "convert it first: iconv -t UTF-8") from error
 
 
 def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
