@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
 
-    from mct.bench.job import Job
+    from mct.bench.jobs.job import Job
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 BAD_INPUT = 2
@@ -59,7 +59,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        from mct.models.full_disk import MENDED_BY
+        from mct.models.writing.full_disk import MENDED_BY
 
         if error.errno not in MENDED_BY:
             raise
@@ -171,9 +171,9 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 
     Exits with 0 once the whole path has run; the verdicts stand in the table. What is built already is reused.
     """
-    from mct.bench.demo import run_demo
-    from mct.models.ownership import require_output
+    from mct.bench.jobs.demo import run_demo
     from mct.models.progress import shown
+    from mct.models.writing.ownership import require_output
 
     require_output(json_file)
     with shown() as report:
@@ -195,7 +195,7 @@ def models_list(as_json: bool) -> None:
     """List the MangaAssist scenarios."""
     from dataclasses import asdict
 
-    from mct.models.scenarios import SCENARIOS
+    from mct.models.scenarios.table import SCENARIOS
 
     if as_json:
         _print_json([asdict(scenario) for scenario in SCENARIOS])
@@ -213,10 +213,10 @@ def models_list(as_json: bool) -> None:
 @click.option("--seed", default=0, show_default=True)
 def models_build(scenario: str, out: Path | None, size: str, base: str | None, seed: int) -> None:
     """Build a scenario's checkpoint with its real technique."""
-    from mct.models.ownership import require_replaceable
     from mct.models.progress import shown
-    from mct.models.scenarios import SCENARIOS, find_scenario
+    from mct.models.scenarios.table import SCENARIOS, find_scenario
     from mct.models.tables import load
+    from mct.models.writing.ownership import require_replaceable
 
     row = find_scenario(scenario)
     if not row.build:
@@ -235,10 +235,10 @@ def models_build(scenario: str, out: Path | None, size: str, base: str | None, s
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models_inspect(folder: Path, revision: str | None, as_json: bool) -> None:
     """Say what FOLDER is, or a name on the hub: a checkpoint or an artifact, its technique, task, labels and size."""
-    from mct.compress.artifact import is_artifact, read_artifact
-    from mct.compress.describe import artifact_json, describe_artifact, describe_checkpoint
-    from mct.models.checkpoint import inspect
-    from mct.models.hub import find_folder
+    from mct.compress.run.artifact import is_artifact, read_artifact
+    from mct.compress.run.describe import artifact_json, describe_artifact, describe_checkpoint
+    from mct.models.checkpoints.checkpoint import inspect
+    from mct.models.checkpoints.hub import find_folder
 
     found = find_folder(folder, revision)
     if is_artifact(found):
@@ -258,9 +258,9 @@ def models_inspect(folder: Path, revision: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models_formats(as_json: bool) -> None:
     """Say which formats and precisions each task kind can be compressed to."""
-    from mct.compress.plan import supported
-    from mct.compress.support import support_markdown
-    from mct.models.tasks import TASKS
+    from mct.compress.plan.plan import supported
+    from mct.compress.plan.support import support_markdown
+    from mct.models.tasks.table import TASKS
 
     if as_json:
         _print_json({task.name: supported(task.name) for task in TASKS})
@@ -296,13 +296,13 @@ def compress(
     plan_only: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT, a folder or a name on the hub, into artifacts, each checked against it on real texts."""
-    from mct.compress.artifact import read_artifact
-    from mct.compress.describe import artifact_json, parity_line
-    from mct.compress.execute import execute
-    from mct.compress.material import gather
-    from mct.compress.plan import make_plan
-    from mct.models.checkpoint import inspect
-    from mct.models.hub import find_folder
+    from mct.compress.plan.plan import make_plan
+    from mct.compress.run.artifact import read_artifact
+    from mct.compress.run.describe import artifact_json, parity_line
+    from mct.compress.run.execute import execute
+    from mct.compress.run.material import gather
+    from mct.models.checkpoints.checkpoint import inspect
+    from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
     from mct.targets.target import find_target, machine_of
 
@@ -362,11 +362,11 @@ def bench(
     --load, requests arrive at that rate whether or not the last is done, and latency counts from the arrival. Exits
     with 0 when the budget is met, 1 when it is missed, 3 when the data cannot tell.
     """
-    from mct.bench.job import Job, run_job, worst_outcome
-    from mct.bench.subject import own_data
-    from mct.models.hub import find_folder
-    from mct.models.ownership import require_output
+    from mct.bench.jobs.job import Job, run_job, worst_outcome
+    from mct.bench.samples.subject import own_data
+    from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
+    from mct.models.writing.ownership import require_output
     from mct.targets.budget import find_budget
     from mct.targets.target import find_target
 
@@ -406,8 +406,8 @@ def run_artifact(artifact: Path, requests: tuple[str, ...], tokens: int) -> None
 
     A scorer of pairs takes {"query": "…", "docs": ["…"]}, a reward model {"prompt": "…", "answers": ["…"]}.
     """
-    from mct.bench.run import ask, open_model, read_request
-    from mct.models.hub import find_folder
+    from mct.bench.jobs.run import ask, open_model, read_request
+    from mct.models.checkpoints.hub import find_folder
 
     model = open_model(find_folder(artifact))
     for line in requests or _lines_of_stdin():
@@ -423,12 +423,12 @@ def _lines_of_stdin() -> Iterator[str]:
 
 def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
     """Serve `qps` requests a second, or without one search the highest load; the table on stdout."""
-    from mct.bench.load import run_load
-    from mct.bench.load_table import load_table, max_load_table
-    from mct.bench.max_load import find_max_load
-    from mct.models.declared import read_object
-    from mct.models.folders import write_json
+    from mct.bench.jobs.load import run_load
+    from mct.bench.jobs.max_load import find_max_load
+    from mct.bench.report.load_table import load_table, max_load_table
+    from mct.models.data.declared import read_object
     from mct.models.progress import shown
+    from mct.models.writing.folders import write_json
 
     with shown() as report:
         if qps is not None:
@@ -473,14 +473,14 @@ def compare(
     Both are measured in turns, in fresh processes, until a slow-down of --margin would have been seen. Exits with 0
     when B is no worse, 1 when it is, 3 when this run cannot tell.
     """
-    from mct.bench.compare import EXIT_CODES as OUTCOMES
-    from mct.bench.compare import Limits, markdown
-    from mct.bench.duel import Duel, run_duel
-    from mct.bench.subject import own_data
-    from mct.models.folders import write_json
-    from mct.models.hub import find_folder
-    from mct.models.ownership import require_output
+    from mct.bench.jobs.compare import Duel, run_duel
+    from mct.bench.judge.compare import EXIT_CODES as OUTCOMES
+    from mct.bench.judge.compare import Limits, markdown
+    from mct.bench.samples.subject import own_data
+    from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
+    from mct.models.writing.folders import write_json
+    from mct.models.writing.ownership import require_output
     from mct.targets.target import find_target
 
     first, second = find_folder(a), find_folder(b)
@@ -509,8 +509,8 @@ def compare(
 
 def _show_result(result: Mapping[str, Any], results: Path, json_file: Path | None) -> None:
     """The table on stdout; the whole result in a file, its samples named by the path from there."""
-    from mct.bench.table import markdown_table
-    from mct.models.folders import write_json
+    from mct.bench.report.table import markdown_table
+    from mct.models.writing.folders import write_json
 
     click.echo(markdown_table(result), nl=False)
     if json_file is not None:
@@ -535,10 +535,10 @@ def report(
 
     Without RESULTS, the newest one of the store.
     """
-    from mct.bench.reading import read_run
-    from mct.bench.report import render
-    from mct.models.folders import write_bytes_atomically
-    from mct.models.ownership import require_output
+    from mct.bench.report.report import render
+    from mct.bench.store.reading import read_run
+    from mct.models.writing.folders import write_bytes_atomically
+    from mct.models.writing.ownership import require_output
 
     results = results or tuple(_newest())
     require_output(out, _given(*results, baseline))
@@ -561,7 +561,7 @@ def gate(results: tuple[Path, ...], budget: str | None, budgets_file: Path | Non
 
     Without RESULTS, the newest one of the store.
     """
-    from mct.bench import gate as gates
+    from mct.bench.jobs import gate as gates
     from mct.targets.budget import find_budget
 
     limits = find_budget(budget, budgets_file) if budget else None
@@ -571,7 +571,7 @@ def gate(results: tuple[Path, ...], budget: str | None, budgets_file: Path | Non
 
 
 def _newest() -> list[Path]:
-    from mct.bench.store import RESULTS, list_results
+    from mct.bench.store.store import RESULTS, list_results
 
     found = list_results(RESULTS)
     if not found:
@@ -609,7 +609,7 @@ def targets_list(targets_file: Path | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def targets_limit(target: str, targets_file: Path | None, again: bool, as_json: bool) -> None:
     """Say how fast this machine's runtimes multiply and read at best. Measured once, in about seven seconds."""
-    from mct.bench.sampling import plan_bench
+    from mct.bench.measure.sampling import plan_bench
     from mct.targets.limit import find_limit
     from mct.targets.machine import probe_machine
     from mct.targets.target import find_target
@@ -645,7 +645,7 @@ def targets_probe(as_json: bool) -> None:
 
     from mct.targets.arithmetic import arithmetic_of
     from mct.targets.machine import probe_machine
-    from mct.targets.runtimes import RUNTIMES, installed_version
+    from mct.targets.runtimes.table import RUNTIMES, installed_version
 
     machine = probe_machine()
     found = asdict(machine) | {

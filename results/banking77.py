@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.compress.artifact import executable, read_artifact
-from mct.compress.execute import execute
-from mct.compress.material import gather
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import inspect
-from mct.models.folders import write_atomically, write_json
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.artifact import executable, read_artifact
+from mct.compress.run.execute import execute
+from mct.compress.run.material import gather
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import shown
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.models.tasks.tokens import Tokens, open_tokenizer
+from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Session, open_session, runtime_for
+from mct.targets.runtimes.table import Session, open_session, runtime_for
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / "shared" / "data" / "banking77"

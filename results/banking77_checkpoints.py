@@ -32,11 +32,11 @@ from transformers import (
 )
 
 from mct import MctError
-from mct.models.datasets import Row, read_dataset
-from mct.models.finetune import Classifier, Training, accuracy, finetune, label_names, load_base, save
-from mct.models.replacing import appearing
-from mct.models.router import packaged_minilm
-from mct.models.tasks import find_task
+from mct.models.scenarios.router import packaged_minilm
+from mct.models.tasks.datasets import Row, read_dataset
+from mct.models.tasks.table import find_task
+from mct.models.training.classification import Classifier, Training, accuracy, finetune, label_names, load_base, save
+from mct.models.writing.replacing import appearing
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "banking77"

@@ -30,16 +30,16 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 
 from mct import MctError
-from mct.models.checkpoint import inspect
-from mct.models.examples import Row, find_kind
-from mct.models.finetune import Classifier, load_base, save
-from mct.models.folders import write_atomically, write_json
-from mct.models.load import load_module, outputs_of
-from mct.models.load_heads import Heads, save_heads
-from mct.models.replacing import appearing
-from mct.models.router import packaged_minilm
-from mct.models.tasks import Head
-from mct.models.tokens import Tokenize, Tokens, open_tokenizer
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_module, outputs_of
+from mct.models.checkpoints.load_heads import Heads, save_heads
+from mct.models.scenarios.router import packaged_minilm
+from mct.models.tasks.examples import Row, find_kind
+from mct.models.tasks.table import Head
+from mct.models.tasks.tokens import Tokenize, Tokens, open_tokenizer
+from mct.models.training.classification import Classifier, load_base, save
+from mct.models.writing.folders import write_atomically, write_json
+from mct.models.writing.replacing import appearing
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

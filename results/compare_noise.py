@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mct.bench.compare import Limits
-from mct.bench.duel import Duel, run_duel
-from mct.models.declared import read_object
-from mct.models.folders import write_atomically, write_json
+from mct.bench.jobs.compare import Duel, run_duel
+from mct.bench.judge.compare import Limits
+from mct.models.data.declared import read_object
+from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
 from mct.targets.target import find_target
 

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, signal, special
 
-from mct.bench.duel import MEASURING
-from mct.bench.paired import find_flips, mcnemar_mid_p, non_inferior
-from mct.bench.pairs import FEWEST_LAPS, PAIRS, TURN_LEAST
-from mct.bench.ratio import Ratio, estimate_ratio, is_decided, judge_latency
-from mct.bench.statistics import decide_below, estimate_percentile
+from mct.bench.jobs.compare import MEASURING
+from mct.bench.measure.pairs import FEWEST_LAPS, PAIRS, TURN_LEAST
+from mct.bench.statistics.paired import find_flips, mcnemar_mid_p, non_inferior
+from mct.bench.statistics.percentiles import decide_below, estimate_percentile
+from mct.bench.statistics.ratio import Ratio, estimate_ratio, is_decided, judge_latency
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Floats]

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mct.bench.demo import run_demo
-from mct.bench.table import MARKS, markdown_table
-from mct.models.declared import read_object
-from mct.models.folders import write_atomically, write_json
+from mct.bench.jobs.demo import run_demo
+from mct.bench.report.table import MARKS, markdown_table
+from mct.models.data.declared import read_object
 from mct.models.progress import shown
+from mct.models.writing.folders import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent
 FOUND, TABLE, README = HERE / "demo.json", HERE / "demo.md", HERE.parent / "README.md"

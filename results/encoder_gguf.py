@@ -13,15 +13,15 @@ from typing import Any
 
 from forms import ROOT, line
 
-from mct.bench.subject import identify
-from mct.compress import quantise_gguf
-from mct.compress.parity import Reference, measure_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.compress.passes_gguf import WEIGHED_TYPES
-from mct.models.checkpoint import inspect
-from mct.models.datasets import read_dataset
-from mct.models.folders import write_atomically, write_json
-from mct.models.tasks import find_task
+from mct.bench.samples.subject import identify
+from mct.compress.gguf import quantise as quantise_gguf
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes_gguf import WEIGHED_TYPES
+from mct.compress.run.parity import Reference, measure_parity, run_original
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import read_dataset
+from mct.models.tasks.table import find_task
+from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
 
 HERE = Path(__file__).resolve().parent

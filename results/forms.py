@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.compress.artifact import MANIFEST, read_artifact
-from mct.compress.plan import make_plan, supported
-from mct.models.checkpoint import inspect
-from mct.models.declared import read_object
+from mct.compress.plan.plan import make_plan, supported
+from mct.compress.run.artifact import MANIFEST, read_artifact
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.data.declared import read_object
 
 ROOT = Path(__file__).resolve().parents[1]
 MCT = (sys.executable, "-m", "mct.cli")

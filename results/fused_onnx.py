@@ -12,15 +12,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mct.bench.compare import Limits
-from mct.bench.duel import Duel, run_duel
-from mct.bench.ratio import Ratio
-from mct.compress.artifact import read_artifact
-from mct.compress.execute import execute
-from mct.compress.material import gather
-from mct.compress.plan import Plan, Route, make_plan
-from mct.models.checkpoint import inspect
-from mct.models.folders import write_atomically, write_json
+from mct.bench.jobs.compare import Duel, run_duel
+from mct.bench.judge.compare import Limits
+from mct.bench.statistics.ratio import Ratio
+from mct.compress.plan.plan import Plan, Route, make_plan
+from mct.compress.run.artifact import read_artifact
+from mct.compress.run.execute import execute
+from mct.compress.run.material import gather
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
 from mct.targets.target import find_target
 

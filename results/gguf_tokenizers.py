@@ -24,9 +24,9 @@ import sentencepiece
 from gguf import GGUFWriter
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from mct.compress.gguf_byte_level import LLAMA_3, QWEN_2, QWEN_3_5
-from mct.compress.gguf_tokenizer import add_vocabulary, read_vocabulary
-from mct.models.folders import write_json
+from mct.compress.gguf.byte_level import LLAMA_3, QWEN_2, QWEN_3_5
+from mct.compress.gguf.tokenizer import add_vocabulary, read_vocabulary
+from mct.models.writing.folders import write_json
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PRETRAINED = SHARED / "weights" / "tinystories656K"

@@ -29,12 +29,12 @@ from typing import Any
 import torch
 import transformers  # noqa: F401
 
-from mct.bench.store import PARTIAL, list_results, read_result, read_samples, recompute
-from mct.compress.artifact import read_artifact
-from mct.compress.execute import weights_digest
-from mct.models.checkpoint import inspect
-from mct.models.folders import write_json
-from mct.models.ownership import require_replaceable
+from mct.bench.store.store import PARTIAL, list_results, read_result, read_samples, recompute
+from mct.compress.run.artifact import read_artifact
+from mct.compress.run.execute import weights_digest
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.writing.folders import write_json
+from mct.models.writing.ownership import require_replaceable
 from mct.targets.machine import probe_machine
 
 HERE = Path(__file__).resolve().parent

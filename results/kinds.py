@@ -16,8 +16,8 @@ from typing import Any
 
 from forms import ROOT, Job, line, make, measure, metric_cell, metrics_of, number, p95_cell
 
-from mct.models.declared import read_object
-from mct.models.folders import write_atomically, write_json
+from mct.models.data.declared import read_object
+from mct.models.writing.folders import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINTS = Path(".cache/checkpoints")

@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 from forms import ORIGINAL, ROOT, Job, is_made, line, make, measure, metric_cell, number, p95_cell
 
-from mct.bench.subject import identify
-from mct.compress.agreement import divergence
-from mct.compress.inputs import encode_requests
-from mct.compress.passes_gguf import WEIGHED_TYPES
-from mct.models.checkpoint import inspect
-from mct.models.examples import Outputs, find_kind
-from mct.models.folders import write_atomically, write_json
-from mct.models.tokens import Tokens
+from mct.bench.samples.subject import identify
+from mct.compress.plan.passes_gguf import WEIGHED_TYPES
+from mct.compress.run.agreement import divergence
+from mct.compress.run.inputs import encode_requests
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.examples import Outputs, find_kind
+from mct.models.tasks.tokens import Tokens
+from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import open_session, runtime_for
+from mct.targets.runtimes.table import open_session, runtime_for
 
 HERE = Path(__file__).resolve().parent
 PARAGRAPHS = ROOT.parent / "shared" / "data" / "lm_tinystories" / "paragraphs.jsonl"

@@ -22,18 +22,19 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from mct.compress import export_gguf_lm, quantise_gguf
-from mct.compress.agreement import divergence
-from mct.compress.passes import Material, Product
-from mct.compress.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
-from mct.models.checkpoint import Checkpoint, inspect
-from mct.models.datasets import Dataset, read_dataset
-from mct.models.declared import read_object
-from mct.models.folders import write_json
-from mct.models.tasks import find_task
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.compress.gguf import export_decoder as export_gguf_lm
+from mct.compress.gguf import quantise as quantise_gguf
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
+from mct.compress.run.agreement import divergence
+from mct.models.checkpoints.checkpoint import Checkpoint, inspect
+from mct.models.data.declared import read_object
+from mct.models.tasks.datasets import Dataset, read_dataset
+from mct.models.tasks.table import find_task
+from mct.models.tasks.tokens import Tokens, open_tokenizer
+from mct.models.writing.folders import write_json
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable, Session, open_session, original, runtime_for
+from mct.targets.runtimes.table import Executable, Session, open_session, original, runtime_for
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from mct.models.progress import shown
-from mct.models.tokens import Tokens
-from mct.targets.batches import padded
+from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import probe_machine
+from mct.targets.runtimes.batches import padded
 
 Outputs = dict[str, torch.Tensor]
 Answer = Callable[..., Outputs]

@@ -31,15 +31,15 @@ from gguf import GGUFReader
 from numpy.typing import NDArray
 
 from mct import MctError
-from mct.compress import export_gguf
-from mct.compress.parity import Reference, run_original
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import Checkpoint, inspect
-from mct.models.folders import write_atomically, write_json
-from mct.models.load import load_model
+from mct.compress.gguf import export_encoder as export_gguf
+from mct.compress.plan.passes import Material, Product
+from mct.compress.run.parity import Reference, run_original
+from mct.models.checkpoints.checkpoint import Checkpoint, inspect
+from mct.models.checkpoints.load import load_model
+from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
-from mct.targets.run_llama import open_session, start_backend
-from mct.targets.runtimes import Executable
+from mct.targets.runtimes.run_llama import open_session, start_backend
+from mct.targets.runtimes.table import Executable
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / "shared" / "data" / "banking77" / "test.jsonl"

@@ -14,17 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from mct import MctError
-from mct.bench.job import Job
-from mct.bench.load import run_load
-from mct.bench.load_result import LoadResult
-from mct.bench.load_table import load_table, max_load_table
-from mct.bench.max_load import MaxLoad, find_max_load
-from mct.compress.execute import execute
-from mct.compress.material import gather
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import inspect
-from mct.models.folders import write_atomically, write_json
+from mct.bench.jobs.job import Job
+from mct.bench.jobs.load import run_load
+from mct.bench.jobs.max_load import MaxLoad, find_max_load
+from mct.bench.judge.load_result import LoadResult
+from mct.bench.report.load_table import load_table, max_load_table
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.execute import execute
+from mct.compress.run.material import gather
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import Report, part, shown
+from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
 from mct.targets.target import find_target
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from mct.bench.line import ERROR
-from mct.bench.score_test import drop_p_value
-from mct.models.folders import write_atomically, write_json
-from mct.models.scenarios import HIGH_RISK_INTENTS
+from mct.bench.judge.line import ERROR
+from mct.bench.statistics.score_test import drop_p_value
+from mct.models.scenarios.table import HIGH_RISK_INTENTS
+from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.budget import find_budget
 
 HERE = Path(__file__).resolve().parent
@@ -92,7 +92,7 @@ def _overall_limit() -> tuple[float, float]:
 
 def seen(work: Path) -> list[dict[str, Any]]:
     """Flips of the demo's artifacts against its router, from its last run's samples; empty where it was not run."""
-    from mct.bench.store import list_results, read_result, read_samples
+    from mct.bench.store.store import list_results, read_result, read_samples
 
     results = list_results(work / "results")
     if not results:

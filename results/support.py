@@ -15,14 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mct.compress.parity import FULL_PRECISIONS
-from mct.compress.plan import supported
-from mct.compress.table import PASSES
-from mct.models.checkpoint import inspect
-from mct.models.declared import read_object
-from mct.models.folders import write_atomically, write_json
-from mct.models.manga_intents import generate
-from mct.models.tasks import find_task
+from mct.compress.plan.plan import supported
+from mct.compress.plan.table import PASSES
+from mct.compress.run.parity import FULL_PRECISIONS
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.data.declared import read_object
+from mct.models.scenarios.manga_intents import generate
+from mct.models.tasks.table import find_task
+from mct.models.writing.folders import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent
 FOUND = HERE / "support.json"

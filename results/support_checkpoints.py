@@ -19,9 +19,9 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from mct.models.load_heads import save_heads
-from mct.models.manga_intents import generate
-from mct.models.tasks import Head
+from mct.models.checkpoints.load_heads import save_heads
+from mct.models.scenarios.manga_intents import generate
+from mct.models.tasks.table import Head
 
 WIDTH, LAYERS, HEADS, LONGEST = 256, 2, 4, 128
 SPREAD = 0.08

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.models.declared import Amount, Name, Positive, Share, declared, read_toml
+from mct.models.data.declared import Amount, Name, Positive, Share, declared, read_toml
 from mct.models.tables import unknown
-from mct.models.tasks import find_task
+from mct.models.tasks.table import find_task
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Is this machine fit to measure on? What would disturb a latency here, with the evidence, and what to type against it.
 
 Reads /proc and /sys only, and watches the counters for a moment: what counts is what happens while nothing of ours
-runs. Decides nothing for a bench, which measures the noise that really came (mct.bench.noise); this says beforehand
-where it would come from. What the machine does not show is unknown: never guessed, and never held against it.
+runs. Decides nothing for a bench, which measures the noise that really came (mct.bench.judge.noise); this says
+beforehand where it would come from. What the machine does not show is unknown: never guessed, and never held against
+it.
 """
 
 from __future__ import annotations

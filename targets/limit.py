@@ -23,9 +23,9 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from mct import MctError
-from mct.models.declared import Count, Positive, read_json
-from mct.models.folders import write_json
+from mct.models.data.declared import Count, Positive, read_json
 from mct.models.tables import pip_line
+from mct.models.writing.folders import write_json
 from mct.targets.machine import probe_machine
 
 VERSION = 1

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from mct import MctError
-from mct.models.declared import Amount, Name, declared, read_toml
+from mct.models.data.declared import Amount, Name, declared, read_toml
 from mct.models.tables import unknown
 from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
 

@@ -121,10 +121,10 @@ def hub_cache(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> HubC
 @pytest.fixture(scope="session")
 def tiny_onnx(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the tiny BERT's artifacts "onnx-fp32" and "onnx-int8": to read or to copy, not to change."""
-    from mct.compress.execute import execute
-    from mct.compress.material import gather
-    from mct.compress.plan import make_plan
-    from mct.models.checkpoint import inspect
+    from mct.compress.plan.plan import make_plan
+    from mct.compress.run.execute import execute
+    from mct.compress.run.material import gather
+    from mct.models.checkpoints.checkpoint import inspect
 
     folder = tmp_path_factory.mktemp("onnx")
     (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mct.compress.support import support_markdown
+from mct.compress.plan.support import support_markdown
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 

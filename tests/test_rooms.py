@@ -86,8 +86,9 @@ def loaded_after(code: str) -> set[str]:
     [
         "import mct.cli",
         "from click.testing import CliRunner; from mct.cli import commands; CliRunner().invoke(commands, ['--help'])",
-        "import mct.compress.plan, mct.compress.artifact, mct.compress.material",
-        "import mct.models.checkpoint, mct.models.datasets, mct.targets.machine, mct.targets.runtimes",
+        "import mct.compress.plan.plan, mct.compress.run.artifact, mct.compress.run.material",
+        "import mct.models.checkpoints.checkpoint, mct.models.tasks.datasets, mct.targets.runtimes.table",
+        "import mct.targets.machine",
     ],
 )
 def test_what_only_plans_or_prints_imports_nothing_heavy(code: str) -> None:

@@ -12,12 +12,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from mct.bench.measurement import Answers, Block, Failure, Measurement, Start
-from mct.bench.subject import Subject
-from mct.compress.artifact import Artifact, seal
-from mct.models.datasets import Dataset
-from mct.models.tasks import Head
-from mct.targets.runtimes import Executable
+from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start
+from mct.bench.samples.subject import Subject
+from mct.compress.run.artifact import Artifact, seal
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.table import Head
+from mct.targets.runtimes.table import Executable
 
 LABELS = ("order", "returns", "human")
 WORDS = ("[PAD]", "[UNK]", "order", "returns", "human", "where", "is", "my", "please", "now")

@@ -14,21 +14,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench import answers
-from mct.bench.answers import collect_answers, usable_cpus
-from mct.bench.launch import Setting, WorkerDied
-from mct.bench.measurement import Answers, Failure
-from mct.bench.predict import open_predictor
-from mct.bench.subject import Subject, identify
-from mct.compress.execute import execute
-from mct.compress.material import ParityTexts, Source
-from mct.compress.passes import Material
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset, read_examples
-from mct.models.examples import Example
+from mct.bench.measure import answers
+from mct.bench.measure.answers import collect_answers, usable_cpus
+from mct.bench.measure.launch import Setting, WorkerDied
+from mct.bench.samples.measurement import Answers, Failure
+from mct.bench.samples.subject import Subject, identify
+from mct.bench.worker.predict import open_predictor
+from mct.compress.plan.passes import Material
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.execute import execute
+from mct.compress.run.material import ParityTexts, Source
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import Dataset, read_examples
+from mct.models.tasks.examples import Example
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import runtime_for
+from mct.targets.runtimes.table import runtime_for
 
 ROWS = tuple(f"row {number} " * (number % 9 + 1) for number in range(90))
 EXAMPLES = tuple(Example(text, "a", text, text) for text in ROWS)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mct.bench.compare import Limits, markdown
-from mct.bench.duel import Duel, run_duel
-from mct.bench.ratio import FEWEST_ROUNDS
-from mct.bench.samples_file import read_samples
-from mct.models.datasets import Dataset
+from mct.bench.jobs.compare import Duel, run_duel
+from mct.bench.judge.compare import Limits, markdown
+from mct.bench.statistics.ratio import FEWEST_ROUNDS
+from mct.bench.store.samples_file import read_samples
+from mct.models.tasks.datasets import Dataset
 from mct.targets.target import find_target
 
 CPU_CLOCK = Path(__file__).resolve().parents[1] / "cpu_clock"
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_slowed_artifact_is_found_and_the_raw_values_are_stored(
     tiny_artifact: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mct.bench.pairs.PAIRS", FEWEST_ROUNDS)
-    monkeypatch.setattr("mct.bench.pairs.FEWEST_LAPS", 1)
+    monkeypatch.setattr("mct.bench.measure.pairs.PAIRS", FEWEST_ROUNDS)
+    monkeypatch.setattr("mct.bench.measure.pairs.FEWEST_LAPS", 1)
     monkeypatch.syspath_prepend(CPU_CLOCK)  # the workers' PYTHONPATH is this process's
     data, results = tmp_path / "rows.jsonl", tmp_path / "results"
     data.write_text("".join(json.dumps(row) + "\n" for row in dataset.rows))

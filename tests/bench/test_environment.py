@@ -1,9 +1,9 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-from mct.bench.environment import fingerprint
-from mct.bench.sampling import BenchPlan
-from mct.models.datasets import Dataset
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.store.environment import fingerprint
+from mct.models.tasks.datasets import Dataset
 from mct.targets.machine import Machine
 
 MACHINE = Machine("cpu", "x86_64", ("avx2",), 2, 2, None, 16000, "Linux")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from mct import MctError
-from mct.bench.gate import describe, gate
-from mct.bench.measurement import Failure, Measurement
-from mct.bench.sampling import BenchPlan
-from mct.bench.store import append, ask
-from mct.models.datasets import Dataset
+from mct.bench.jobs.gate import describe, gate
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.measurement import Failure, Measurement
+from mct.bench.store.store import append, ask
+from mct.models.tasks.datasets import Dataset
 from mct.targets.budget import Budget
 
 TRUTH = ("order", "returns", "human") * 200

@@ -11,23 +11,23 @@ import jsonschema
 import numpy as np
 import pytest
 
-import mct.bench
+import mct.bench.store
 from mct import MctError
-from mct.bench.job import Job, run_job
-from mct.bench.measurement import Answers, Measurement
-from mct.bench.predict import Opened, answer_all, count_tokens, open_predictor, time_requests
-from mct.bench.quality import score
-from mct.bench.store import recompute
-from mct.bench.subject import identify
-from mct.bench.table import markdown_table
-from mct.models.datasets import check_labels, read_dataset, read_examples
-from mct.models.examples import Example, find_kind
-from mct.models.tasks import find_task
+from mct.bench.jobs.job import Job, run_job
+from mct.bench.judge.quality import score
+from mct.bench.report.table import markdown_table
+from mct.bench.samples.measurement import Answers, Measurement
+from mct.bench.samples.subject import identify
+from mct.bench.store.store import recompute
+from mct.bench.worker.predict import Opened, answer_all, count_tokens, open_predictor, time_requests
+from mct.models.tasks.datasets import check_labels, read_dataset, read_examples
+from mct.models.tasks.examples import Example, find_kind
+from mct.models.tasks.table import find_task
 from mct.targets.budget import Budget
-from mct.targets.runtimes import runtime_for
+from mct.targets.runtimes.table import runtime_for
 from mct.targets.target import Target
 
-SCHEMA = json.loads(Path(mct.bench.__file__).with_name("result.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(Path(mct.bench.store.__file__).with_name("result.schema.json").read_text(encoding="utf-8"))
 WORDS = (
     "where",
     "is",
@@ -85,8 +85,8 @@ def write_pairs(bert: Path, folder: Path) -> None:
 def write_heads(bert: Path, folder: Path) -> None:
     import torch
 
-    from mct.models.load_heads import save_heads
-    from mct.models.tasks import Head
+    from mct.models.checkpoints.load_heads import save_heads
+    from mct.models.tasks.table import Head
 
     _save_bert("AutoModel", bert, folder)
     heads = (Head("label", "label", ("order", "other")), Head("slots", "tags", TAGS))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mct.bench.launch import Setting, WorkerDied, start_worker
-from mct.bench.subject import identify
-from mct.compress import export_gguf
-from mct.compress.artifact import Artifact, seal
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset, read_examples
+from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.samples.subject import identify
+from mct.compress.gguf import export_encoder as export_gguf
+from mct.compress.plan.passes import Material, Product
+from mct.compress.run.artifact import Artifact, seal
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import Dataset, read_examples
 from mct.targets.machine import probe_machine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals are told as Linux tells them")

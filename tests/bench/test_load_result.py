@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mct.bench.load_result import LoadResult, judge_rate, read_queue, student, summarise_load
-from mct.bench.load_table import load_table
-from mct.bench.measurement import Block
-from mct.bench.open_loop import Stretch, poisson_arrivals, stretch_from, stretch_record
-from mct.bench.queueing import serve
+from mct.bench.judge.load_result import LoadResult, judge_rate, read_queue, student, summarise_load
+from mct.bench.report.load_table import load_table
+from mct.bench.samples.measurement import Block
+from mct.bench.statistics.queueing import serve
+from mct.bench.worker.open_loop import Stretch, poisson_arrivals, stretch_from, stretch_record
 
 SERVICE_MS = 2.0
 

@@ -13,13 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from mct import MctError
-from mct.bench.job import Job
-from mct.bench.load_store import read_load_samples
-from mct.bench.load_table import max_load_table
-from mct.bench.max_load import MaxLoad, MaxLoadRun, Tried, find_max_load, next_rate, search
-from mct.bench.measurement import Block, Start
-from mct.bench.open_loop import Stretch, Traffic, poisson_arrivals
-from mct.bench.queueing import serve
+from mct.bench.jobs.job import Job
+from mct.bench.jobs.max_load import MaxLoad, MaxLoadRun, Tried, find_max_load, next_rate, search
+from mct.bench.report.load_table import max_load_table
+from mct.bench.samples.measurement import Block, Start
+from mct.bench.statistics.queueing import serve
+from mct.bench.store.load_store import read_load_samples
+from mct.bench.worker.open_loop import Stretch, Traffic, poisson_arrivals
 from mct.targets.target import Target
 
 MEAN_MS = 2.0

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.bench.launch import Setting, WorkerDied
-from mct.bench.measure import Instruments, measure
-from mct.bench.measurement import Answers, Block, Failure, Start
-from mct.bench.sampling import BenchPlan
-from mct.bench.subject import Subject, identify, identify_all
-from mct.models.datasets import Dataset
+from mct.bench.measure.launch import Setting, WorkerDied
+from mct.bench.measure.rounds import Instruments, measure
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.measurement import Answers, Block, Failure, Start
+from mct.bench.samples.subject import Subject, identify, identify_all
 from mct.models.progress import Report
+from mct.models.tasks.datasets import Dataset
 
 
 @dataclass

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.noise import assess, fastest_ms
+from mct.bench.judge.noise import assess, fastest_ms
 
 
 def test_a_quiet_run_is_stable(made_up: SimpleNamespace) -> None:

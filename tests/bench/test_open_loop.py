@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.bench.job import Job
-from mct.bench.launch import Setting, Worker, start_worker
-from mct.bench.load import plan_traffic, run_load
-from mct.bench.load_store import begin_load, read_load_samples
-from mct.bench.open_loop import Traffic, poisson_arrivals, serve_traffic
-from mct.bench.sampling import BenchPlan
-from mct.bench.subject import identify
-from mct.models.datasets import Dataset, read_examples
-from mct.models.examples import Example
+from mct.bench.jobs.job import Job
+from mct.bench.jobs.load import plan_traffic, run_load
+from mct.bench.measure.launch import Setting, Worker, start_worker
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.subject import identify
+from mct.bench.store.load_store import begin_load, read_load_samples
+from mct.bench.worker.open_loop import Traffic, poisson_arrivals, serve_traffic
+from mct.models.tasks.datasets import Dataset, read_examples
+from mct.models.tasks.examples import Example
 from mct.targets.target import Target
 
 

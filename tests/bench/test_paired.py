@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mct.bench.paired import (
+from mct.bench.statistics.paired import (
     compare_slices,
     find_flips,
     holm,
@@ -19,7 +19,7 @@ from mct.bench.paired import (
     paired_difference,
     resolvable_drop,
 )
-from mct.bench.score_test import drop_bound, drop_p_value, score
+from mct.bench.statistics.score_test import drop_bound, drop_p_value, score
 
 
 def answers(lost: int, gained: int, n: int, both_right: int | None = None) -> tuple[np.ndarray, np.ndarray]:

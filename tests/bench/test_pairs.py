@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.bench.compare import Limits, compare, markdown
-from mct.bench.launch import Setting, WorkerDied
-from mct.bench.measurement import Answers, Block, Failure, Measurement, Start
-from mct.bench.pairs import FEWEST_LAPS, PAIRS, TURN_LEAST, Contestant, PairPlan, measure_pair
-from mct.bench.ratio import FEWEST_ROUNDS
-from mct.bench.subject import Subject
-from mct.models.datasets import Dataset
+from mct.bench.judge.compare import Limits, compare, markdown
+from mct.bench.measure.launch import Setting, WorkerDied
+from mct.bench.measure.pairs import FEWEST_LAPS, PAIRS, TURN_LEAST, Contestant, PairPlan, measure_pair
+from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start
+from mct.bench.samples.subject import Subject
+from mct.bench.statistics.ratio import FEWEST_ROUNDS
 from mct.models.progress import Report
-from mct.targets.runtimes import Executable
+from mct.models.tasks.datasets import Dataset
+from mct.targets.runtimes.table import Executable
 
 ROWS = tuple({"text": f"text {number}", "label": "a"} for number in range(400))
 DATA = Dataset("rows", ROWS, "0" * 64)

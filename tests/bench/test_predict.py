@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from mct.bench.predict import Predictor, open_predictor, time_requests
-from mct.bench.subject import identify
-from mct.models.tokens import Tokens
-from mct.targets.runtimes import runtime_for
+from mct.bench.samples.subject import identify
+from mct.bench.worker.predict import Predictor, open_predictor, time_requests
+from mct.models.tasks.tokens import Tokens
+from mct.targets.runtimes.table import runtime_for
 
 NO_CAP = 10**12
 

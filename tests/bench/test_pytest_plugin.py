@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from mct.bench.reading import read_own_samples
-from mct.bench.store import read_result
-from mct.compress.artifact import read_artifact, seal
+from mct.bench.store.reading import read_own_samples
+from mct.bench.store.store import read_result
+from mct.compress.run.artifact import read_artifact, seal
 
 pytest.importorskip("pytest_benchmark", reason="the plugin's numbers live in it: pip install 'mangaassist-mct[pytest]'")
 
@@ -54,7 +54,7 @@ def test_without_any_of_it():
 """
 SHORTER = """
 from dataclasses import replace
-from mct.bench import guard
+from mct.bench.jobs import guard
 
 job_of = guard._job
 
@@ -97,9 +97,9 @@ def write_rows(path: Path, texts: Sequence[str], labels: Sequence[str]) -> None:
 
 
 def answers(artifact: Path, texts: Sequence[str]) -> list[str]:
-    from mct.bench.predict import open_predictor
-    from mct.compress.artifact import executable
-    from mct.targets.runtimes import runtime_for
+    from mct.bench.worker.predict import open_predictor
+    from mct.compress.run.artifact import executable
+    from mct.targets.runtimes.table import runtime_for
 
     found = read_artifact(artifact)
     predict = open_predictor(runtime_for("onnx"), executable(found, artifact), found.heads, threads=1).timed
@@ -151,8 +151,8 @@ def slower(source: Path, final: Path) -> None:
 
 def run_tests(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     (project / "test_shop.py").write_text(PROJECT, encoding="utf-8")
-    registered = any(point.value == "mct.bench.pytest_plugin" for point in entry_points(group="pytest11"))
-    plugin = [] if registered else ["-p", "mct.bench.pytest_plugin"]
+    registered = any(point.value == "mct.bench.jobs.pytest_plugin" for point in entry_points(group="pytest11"))
+    plugin = [] if registered else ["-p", "mct.bench.jobs.pytest_plugin"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *words]
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     clocked = ours | {"PYTHONPATH": str(CPU_CLOCK)}
@@ -303,14 +303,14 @@ def test_without_pytest_benchmark_the_fixture_says_what_to_install(project: Path
 def test_the_plugin_costs_other_projects_nothing(project: Path) -> None:
     """It is loaded in every run of every project: pytest itself is all that it may import."""
     code = (
-        "import pytest, sys; before = set(sys.modules); import mct.bench.pytest_plugin;"
+        "import pytest, sys; before = set(sys.modules); import mct.bench.jobs.pytest_plugin;"
         "print(*sorted(name for name in set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == {"mct", "mct.bench", "mct.bench.pytest_plugin"}
+    assert set(done.stdout.split()) == {"mct", "mct.bench", "mct.bench.jobs.pytest_plugin"}
 
 
 def test_it_is_registered_with_pytest() -> None:
     config = configparser.ConfigParser()
     config.read(Path(__file__).resolve().parents[2] / "setup.cfg")
-    assert config["options.entry_points"]["pytest11"].split() == ["mct", "=", "mct.bench.pytest_plugin"]
+    assert config["options.entry_points"]["pytest11"].split() == ["mct", "=", "mct.bench.jobs.pytest_plugin"]

@@ -2,8 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mct.bench.measurement import Measurement
-from mct.bench.quality import examples_missing, score, share_bounds
+from mct.bench.judge.quality import examples_missing, score, share_bounds
+from mct.bench.samples.measurement import Measurement
 
 MakeMeasurement = Callable[..., Measurement]
 

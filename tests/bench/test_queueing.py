@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mct.bench.open_loop import poisson_arrivals
-from mct.bench.queueing import decide_queue, guess_max_rate, queue_percentile, relaxation, serve, settling
-from mct.bench.statistics import percentile
+from mct.bench.statistics.percentiles import percentile
+from mct.bench.statistics.queueing import decide_queue, guess_max_rate, queue_percentile, relaxation, serve, settling
+from mct.bench.worker.open_loop import poisson_arrivals
 
 
 def test_a_schedule_worked_by_hand() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mct.bench.ratio import (
+from mct.bench.statistics.ratio import (
     ALARM,
     FEWEST_ROUNDS,
     PLAIN,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mct.bench.measurement import Answers, Block, Measurement
-from mct.bench.regression import (
+from mct.bench.judge.regression import (
     ACROSS_RUNS,
     compare_runs,
     judge_quality,
@@ -17,10 +16,11 @@ from mct.bench.regression import (
     lost_examples,
     other_conditions,
 )
-from mct.bench.subject import Subject
-from mct.models.tasks import Head
+from mct.bench.samples.measurement import Answers, Block, Measurement
+from mct.bench.samples.subject import Subject
+from mct.models.tasks.table import Head
 from mct.targets.budget import Budget
-from mct.targets.runtimes import Executable
+from mct.targets.runtimes.table import Executable
 
 LABELS = ("returns", "other")
 TRUTH = ("returns", "other") * 500
@@ -77,7 +77,7 @@ def test_across_jobs_only_more_than_jobs_differ_by_counts() -> None:
 
 def test_across_jobs_the_interval_covers_the_true_ratio() -> None:
     """Of 200 pairs with a true ratio of 1.2, 95 % are to be covered; 3.3 standard deviations below that is 180."""
-    from mct.bench.measurement import per_process_ms
+    from mct.bench.samples.measurement import per_process_ms
 
     covered = 0
     for seed in range(200):

@@ -22,17 +22,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mct import MctError
-from mct.bench.change import find_changes
-from mct.bench.measurement import Failure, Measurement
-from mct.bench.plot_labels import Box, place_labels
-from mct.bench.plot_pareto import pareto_front, quality_floor
-from mct.bench.plots import panels, svg
-from mct.bench.reading import StoredRun, read_run
-from mct.bench.report import FORMATS, headline, render
-from mct.bench.report_markdown import MARKER, escape
-from mct.bench.sampling import BenchPlan
-from mct.bench.store import append, ask
-from mct.models.datasets import Dataset
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.report.change import find_changes
+from mct.bench.report.markdown import MARKER, escape
+from mct.bench.report.plot_labels import Box, place_labels
+from mct.bench.report.plot_pareto import pareto_front, quality_floor
+from mct.bench.report.plots import panels, svg
+from mct.bench.report.report import FORMATS, headline, render
+from mct.bench.samples.measurement import Failure, Measurement
+from mct.bench.store.reading import StoredRun, read_run
+from mct.bench.store.store import append, ask
+from mct.models.tasks.datasets import Dataset
 from mct.targets.budget import Budget
 
 TRUTH = ("order", "returns", "human") * 200

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mct.bench.paired import difference, difference_p, find_flips, non_inferior, paired_difference
-from mct.bench.resample import DRAWS, resample_change, resample_value
-from mct.bench.shares import Shares
+from mct.bench.statistics.bootstrap import DRAWS, resample_change, resample_value
+from mct.bench.statistics.paired import difference, difference_p, find_flips, non_inferior, paired_difference
+from mct.bench.statistics.shares import Shares
 
 Floats = np.ndarray
 Change = Callable[[np.random.Generator, Floats], Floats]
@@ -47,7 +47,7 @@ def drawn(rng: np.random.Generator, n: int, change: Change) -> tuple[Floats, Flo
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for 150 sets, where it is their number that decides."""
-    monkeypatch.setattr("mct.bench.resample.DRAWS", 1000)
+    monkeypatch.setattr("mct.bench.statistics.bootstrap.DRAWS", 1000)
 
 
 @pytest.mark.parametrize("change", [small, skewed, rare])

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.measurement import Measurement
-from mct.bench.roofline import Encoder, ask_limit, limit_for, limit_of
-from mct.bench.sampling import BenchPlan
-from mct.bench.store import append, ask, list_results, read_result, recompute
-from mct.bench.subject import Subject
-from mct.bench.table import markdown_table
-from mct.models.datasets import Dataset
+from mct.bench.judge.roofline import Encoder, ask_limit, limit_for, limit_of
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.report.table import markdown_table
+from mct.bench.samples.measurement import Measurement
+from mct.bench.samples.subject import Subject
+from mct.bench.store.store import append, ask, list_results, read_result, recompute
+from mct.models.tasks.datasets import Dataset
 from mct.targets import limit as limits
 from mct.targets.limit import MachineLimit
 

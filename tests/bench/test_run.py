@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mct import MctError
-from mct.bench.run import Model, ask, open_model, read_request
-from mct.models.tokens import Tokens
+from mct.bench.jobs.run import Model, ask, open_model, read_request
+from mct.models.tasks.tokens import Tokens
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

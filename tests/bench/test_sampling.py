@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from mct import MctError
-from mct.bench.sampling import BenchPlan, block_size, is_enough, plan_bench
+from mct.bench.measure.sampling import BenchPlan, block_size, is_enough, plan_bench
 from mct.targets.machine import Machine
 
 MACHINE = Machine("cpu", "x86_64", ("avx2",), 8, 4, 2.5, 16000, "Linux")

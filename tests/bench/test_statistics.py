@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from mct.bench.dependence import indicator_correlation, measure_dependence
-from mct.bench.statistics import (
+from mct.bench.statistics.dependence import indicator_correlation, measure_dependence
+from mct.bench.statistics.percentiles import (
     decide_below,
     estimate_percentile,
     measure_stability,

@@ -13,19 +13,19 @@ from typing import Any
 import jsonschema
 import pytest
 
-import mct.bench
+import mct.bench.store
 from mct import MctError
-from mct.bench import store
-from mct.bench.measurement import Failure, Measurement, to_record
-from mct.bench.result import Asked
-from mct.bench.samples_file import read_samples
-from mct.bench.sampling import BenchPlan
-from mct.models.datasets import Dataset
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.measurement import Failure, Measurement, to_record
+from mct.bench.store import store
+from mct.bench.store.result import Asked
+from mct.bench.store.samples_file import read_samples
+from mct.models.tasks.datasets import Dataset
 from mct.targets.budget import Budget
 from mct.targets.target import Target
 
 MakeMeasurement = Callable[..., Measurement]
-SCHEMA = json.loads(Path(mct.bench.__file__).with_name("result.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(Path(mct.bench.store.__file__).with_name("result.schema.json").read_text(encoding="utf-8"))
 PLAN = BenchPlan(threads=2, affinity=(0, 1), seed=7, limit_ms=15.0)
 BUDGET = Budget("router", "sequence-classification", p95_ms=15.0, quality_max_drop=0.005, slices=("order",))
 TARGET = Target("cpu", "cpu", "", price_per_hour=0.36)
@@ -204,10 +204,10 @@ def test_damaged_or_missing_samples_are_refused(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from mct.bench import store
-from mct.bench.samples_file import read_samples
+from mct.bench.store import store
+from mct.bench.store.samples_file import read_samples
 samples = read_samples(Path(sys.argv[1]))
-from mct.models.datasets import Dataset
+from mct.models.tasks.datasets import Dataset
 data = samples.asked.data
 rows = tuple({"text": "", "label": label} for label in samples.measurements[0].truth)
 dataset = Dataset(data.name, rows, data.sha256)

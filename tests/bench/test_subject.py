@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mct import MctError
-from mct.bench.subject import identify, identify_all, own_data
+from mct.bench.samples.subject import identify, identify_all, own_data
 
 
 def _checkpoint(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mct.bench.table import markdown_table
+from mct.bench.report.table import markdown_table
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mct.bench.launch import Setting, _job
-from mct.bench.subject import identify
-from mct.bench.worker import REST_CAP_S, REST_STEP_S, REST_STEPS, _come_to_rest, shuffled_forever
-from mct.models.datasets import Dataset, read_examples
+from mct.bench.measure.launch import Setting, _job
+from mct.bench.samples.subject import identify
+from mct.bench.worker.worker import REST_CAP_S, REST_STEP_S, REST_STEPS, _come_to_rest, shuffled_forever
+from mct.models.tasks.datasets import Dataset, read_examples
 
 ASK_FOR_ORDER = """
 import json, sys
-from mct.bench.worker import get_ready
+from mct.bench.worker.worker import get_ready
 bench, ready = get_ready(json.load(sys.stdin))
 print(json.dumps([ready["warm_up_requests"], bench.next_requests(30)]))
 """
@@ -43,7 +43,7 @@ class Told:
 def rested_after_s(busy_s: float, monkeypatch: pytest.MonkeyPatch) -> float:
     told = Told(busy_s)
     for name in ("perf_counter", "process_time", "sleep"):
-        monkeypatch.setattr(f"mct.bench.worker.{name}", getattr(told, name))
+        monkeypatch.setattr(f"mct.bench.worker.worker.{name}", getattr(told, name))
     _come_to_rest()
     return told.now_s
 

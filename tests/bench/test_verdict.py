@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mct.bench.line import Line
-from mct.bench.measurement import Failure, Measurement
-from mct.bench.verdict import Verdict, judge
-from mct.bench.verdict_quality import points
+from mct.bench.judge.line import Line
+from mct.bench.judge.verdict import Verdict, judge
+from mct.bench.judge.verdict_quality import points
+from mct.bench.samples.measurement import Failure, Measurement
 from mct.targets.budget import Budget
 
 MakeMeasurement = Callable[..., Measurement]

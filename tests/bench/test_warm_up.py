@@ -1,4 +1,4 @@
-from mct.bench.warm_up import LEAST_REQUESTS, has_settled, warm_up
+from mct.bench.worker.warm_up import LEAST_REQUESTS, has_settled, warm_up
 
 
 def test_settled_needs_two_windows_without_gain() -> None:

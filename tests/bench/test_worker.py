@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.launch import Setting, Worker, WorkerDied, start_worker, worker_environment
-from mct.bench.subject import identify
-from mct.bench.worker import shuffled_forever
-from mct.models.datasets import Dataset, read_examples
+from mct.bench.measure.launch import Setting, Worker, WorkerDied, start_worker, worker_environment
+from mct.bench.samples.subject import identify
+from mct.bench.worker.worker import shuffled_forever
+from mct.models.tasks.datasets import Dataset, read_examples
 
 SETTING_SEED = 3
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -85,7 +85,7 @@ def test_a_crash_is_told_by_its_signal(worker: Worker) -> None:
 
 
 def test_a_worker_that_hangs_is_given_up_and_ended(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mct.bench.launch.PATIENCE_S", 0.3)
+    monkeypatch.setattr("mct.bench.measure.launch.PATIENCE_S", 0.3)
     worker.process.send_signal(signal.SIGSTOP)
     with pytest.raises(WorkerDied) as death:
         worker.run(10, cap_s=1.0, position=0)
@@ -113,7 +113,7 @@ def test_a_bug_keeps_its_traceback(made_up: SimpleNamespace, tmp_path: Path, set
 
 def test_what_a_library_prints_does_not_break_the_protocol() -> None:
     program = (
-        "import os; from mct.bench.worker import _open_channel; say = _open_channel();"
+        "import os; from mct.bench.worker.worker import _open_channel; say = _open_channel();"
         "print('from python', flush=True); os.write(1, b'from c\\n'); say({'ready': True})"
     )
     done = subprocess.run(
@@ -126,7 +126,7 @@ def test_what_a_library_prints_does_not_break_the_protocol() -> None:
 def test_a_worker_dies_with_its_coordinator(tiny_artifact: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path;"
-        "from mct.bench.launch import *; from mct.bench.subject import identify;"
+        "from mct.bench.measure.launch import *; from mct.bench.samples.subject import identify;"
         "examples = [Example('order', 'order', 'order', 'order')];"
         "worker = start_worker(identify(Path(sys.argv[1])), Setting(examples, 1, (), 0), 1);"
         "print(worker.process.pid, flush=True); worker.run(10**9, 300.0, 0)"

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
 from typing import Any
 
-from mct.bench.predict import Predictor, time_requests
-from mct.models.tokens import Tokens
+from mct.bench.worker.predict import Predictor, time_requests
+from mct.models.tasks.tokens import Tokens
 
 REQUESTS, REPEATS = 2_000, 200
 TOKENS = Tokens([1, 2, 3], [0, 0, 0])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mct.compress.agreement import Outputs, agreement, divergence, mean_divergence, min_cosine, spread
-from mct.compress.asked import Asked
-from mct.models.tasks import Head
-from mct.models.tokens import Tokens
+from mct.compress.run.agreement import Outputs, agreement, divergence, mean_divergence, min_cosine, spread
+from mct.compress.run.asked import Asked
+from mct.models.tasks.table import Head
+from mct.models.tasks.tokens import Tokens
 
 LABEL = Head("logits", "label", ("a", "b"))
 

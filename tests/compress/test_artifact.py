@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.compress.artifact import MANIFEST, Artifact, read_artifact, seal
-from mct.models.tasks import Head
+from mct.compress.run.artifact import MANIFEST, Artifact, read_artifact, seal
+from mct.models.tasks.table import Head
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mct import MctError
-from mct.compress.calibration import calibration_inputs, calibration_notes, hold_out, share_out
-from mct.compress.passes import Material
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset
-from mct.models.tokens import open_tokenizer
+from mct.compress.plan.passes import Material
+from mct.compress.run.calibration import calibration_inputs, calibration_notes, hold_out, share_out
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.tokens import open_tokenizer
 from mct.targets.machine import probe_machine
 
 

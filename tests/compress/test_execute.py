@@ -17,12 +17,12 @@ from click.testing import CliRunner
 
 from mct import MctError
 from mct.cli import commands
-from mct.compress.artifact import read_artifact
-from mct.compress.execute import execute
-from mct.compress.material import gather
-from mct.compress.passes import Material, Product
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import inspect
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.artifact import read_artifact
+from mct.compress.run.execute import execute
+from mct.compress.run.material import gather
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tables import load
 from mct.targets.machine import probe_machine
 
@@ -107,7 +107,7 @@ def broken(source: Product, draft: Path, settings: Mapping[str, Any], material: 
     import onnx
     from onnx import numpy_helper
 
-    from mct.compress.export_onnx import run
+    from mct.compress.onnx.export_encoder import run
 
     product = run(source, draft, settings, material)
     model = onnx.load(draft / product.model)
@@ -122,7 +122,7 @@ def broken(source: Product, draft: Path, settings: Mapping[str, Any], material: 
 def test_an_export_that_is_another_model_is_refused(tiny_bert: Path, tmp_path: Path, monkeypatch: Any) -> None:
     plan = make_plan(inspect(tiny_bert), ["onnx"], ["fp32"])
     material, texts = gather(plan, DATA, None, {}, seed=0)
-    monkeypatch.setattr("mct.compress.execute.load", _load_broken)
+    monkeypatch.setattr("mct.compress.run.execute.load", _load_broken)
     with pytest.raises(MctError, match="not the same model"):
         execute(plan, material, texts, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -140,7 +140,7 @@ def wrapped(monkeypatch: pytest.MonkeyPatch, around: Callable[..., Callable[...,
         found = load(reference, extra)
         return around(found) if reference.endswith(":run") else found
 
-    monkeypatch.setattr("mct.compress.execute.load", loaded)
+    monkeypatch.setattr("mct.compress.run.execute.load", loaded)
 
 
 @pytest.mark.parametrize("theirs", ["notes.txt", "config.json"])
@@ -270,7 +270,7 @@ def test_shared_passes_run_once(tiny_bert: Path, tmp_path: Path, monkeypatch: py
 
         return counted
 
-    monkeypatch.setattr("mct.compress.execute.load", loaded)
+    monkeypatch.setattr("mct.compress.run.execute.load", loaded)
     folders = make(tiny_bert, tmp_path, ["onnx", "openvino"], ["fp32", "int8"])
     assert [folder.name for folder in folders] == ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8"]
     assert ran == ["export_onnx:run", "quantise_onnx:run", "export_openvino:run", "quantise_openvino:run"]

@@ -23,17 +23,18 @@ from transformers import (
 )
 
 from mct import MctError
-from mct.compress import export_gguf, quantise_gguf
-from mct.compress.gguf_architectures import ARCHITECTURES
-from mct.compress.gguf_tokenizer import read_vocabulary
-from mct.compress.parity import measure_parity, require_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.load import load_model
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.compress.gguf import export_encoder as export_gguf
+from mct.compress.gguf import quantise as quantise_gguf
+from mct.compress.gguf.encoders import ARCHITECTURES
+from mct.compress.gguf.tokenizer import read_vocabulary
+from mct.compress.plan.passes import Material, Product
+from mct.compress.run.parity import measure_parity, require_parity, run_original
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_model
+from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
-from mct.targets.run_llama import open_session
-from mct.targets.runtimes import Executable, Session
+from mct.targets.runtimes.run_llama import open_session
+from mct.targets.runtimes.table import Executable, Session
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 TEXTS = [

@@ -28,26 +28,27 @@ from transformers import (
 )
 
 from mct import MctError
-from mct.compress import export_gguf, quantise_gguf
-from mct.compress.calibration import calibration_inputs
-from mct.compress.gguf_architectures import find_architecture
-from mct.compress.importance import measure
-from mct.compress.parity import Parity, measure_parity, require_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.compress.plan import supported
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset
-from mct.models.examples import Request
-from mct.models.load import load_model
-from mct.models.load_heads import save_heads
-from mct.models.tasks import Head, find_task
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.compress.gguf import export_encoder as export_gguf
+from mct.compress.gguf import quantise as quantise_gguf
+from mct.compress.gguf.encoders import find_architecture
+from mct.compress.gguf.importance import measure
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.plan import supported
+from mct.compress.run.calibration import calibration_inputs
+from mct.compress.run.parity import Parity, measure_parity, require_parity, run_original
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_model
+from mct.models.checkpoints.load_heads import save_heads
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.examples import Request
+from mct.models.tasks.table import Head, find_task
+from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
-from mct.targets.run_llama import open_session
-from mct.targets.run_llama_heads import open_outputs
-from mct.targets.run_llama_segments import open_segments
-from mct.targets.run_torch import input_names
-from mct.targets.runtimes import Executable, Session
+from mct.targets.runtimes.run_llama import open_session
+from mct.targets.runtimes.run_llama_heads import open_outputs
+from mct.targets.runtimes.run_llama_segments import open_segments
+from mct.targets.runtimes.run_torch import input_names
+from mct.targets.runtimes.table import Executable, Session
 
 TEXTS = [
     "where is my order", "i would like to return volume 3", "recommend me something like berserk", "hi",

@@ -14,20 +14,21 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from mct import MctError
-from mct.compress import export_gguf_lm, quantise_gguf
-from mct.compress.gguf_byte_level import LLAMA_3, QWEN_2
-from mct.compress.gguf_decoders import DECODERS
-from mct.compress.gguf_tokenizer import read_vocabulary
-from mct.compress.importance import Importance, mean_squares, measure
-from mct.compress.parity import Reference, measure_parity, require_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.compress.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset
-from mct.models.load import load_model
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.compress.gguf import export_decoder as export_gguf_lm
+from mct.compress.gguf import quantise as quantise_gguf
+from mct.compress.gguf.byte_level import LLAMA_3, QWEN_2
+from mct.compress.gguf.decoders import DECODERS
+from mct.compress.gguf.importance import Importance, mean_squares, measure
+from mct.compress.gguf.tokenizer import read_vocabulary
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
+from mct.compress.run.parity import Reference, measure_parity, require_parity, run_original
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_model
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable, open_session, runtime_for
+from mct.targets.runtimes.table import Executable, open_session, runtime_for
 
 TEXTS = (
     "Where is my order?", "I want to return volume 3, it arrived damaged", "recommend me something like Berserk",

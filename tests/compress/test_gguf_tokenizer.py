@@ -10,8 +10,8 @@ from gguf import GGUFWriter
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from mct import MctError
-from mct.compress.gguf_byte_level import LLAMA_3, QWEN_2, QWEN_3_5
-from mct.compress.gguf_tokenizer import add_vocabulary, read_vocabulary
+from mct.compress.gguf.byte_level import LLAMA_3, QWEN_2, QWEN_3_5
+from mct.compress.gguf.tokenizer import add_vocabulary, read_vocabulary
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 TEXTS = (

@@ -20,27 +20,25 @@ import onnx
 import openvino as ov
 import pytest
 
-from mct.compress import (
-    export_gguf,
-    export_onnx,
-    export_onnx_lm,
-    export_openvino,
-    export_openvino_lm,
-    quantise_gguf,
-    quantise_onnx,
-    quantise_onnx_lm,
-    quantise_onnx_static,
-    quantise_openvino,
-    quantise_openvino_accurate,
-    quantise_openvino_lm,
-)
-from mct.compress.calibration import calibration_inputs
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset
-from mct.models.tokens import Tokens
+from mct.compress.gguf import export_encoder as export_gguf
+from mct.compress.gguf import quantise as quantise_gguf
+from mct.compress.onnx import export_decoder as export_onnx_lm
+from mct.compress.onnx import export_encoder as export_onnx
+from mct.compress.onnx import quantise as quantise_onnx
+from mct.compress.onnx import quantise_decoder as quantise_onnx_lm
+from mct.compress.onnx import quantise_static as quantise_onnx_static
+from mct.compress.openvino import export as export_openvino
+from mct.compress.openvino import export_lm as export_openvino_lm
+from mct.compress.openvino import quantise as quantise_openvino
+from mct.compress.openvino import quantise_accurate as quantise_openvino_accurate
+from mct.compress.openvino import quantise_lm as quantise_openvino_lm
+from mct.compress.plan.passes import Material, Product
+from mct.compress.run.calibration import calibration_inputs
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import described_machine, probe_machine
-from mct.targets.runtimes import open_session, original, runtime_for
+from mct.targets.runtimes.table import open_session, original, runtime_for
 
 SEVEN_BITS = {"AVX2": ("x86_64", ("avx2", "fma")), "AVX-512": ("x86_64", ("avx2", "fma", "avx512f"))}
 EIGHT_BITS = {
@@ -193,9 +191,9 @@ def test_blocks_and_compressed_weights_are_one_file_for_every_machine(
 ASK = """
 import json, sys
 from pathlib import Path
-from mct.models.tokens import Tokens
-from mct.targets.run_openvino import open_session
-from mct.targets.runtimes import Executable
+from mct.models.tasks.tokens import Tokens
+from mct.targets.runtimes.run_openvino import open_session
+from mct.targets.runtimes.table import Executable
 
 inputs = [Tokens(*each) for each in json.loads(sys.argv[1])]
 answers = {}

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from mct import MctError
-from mct.compress.material import ParityTexts, gather
-from mct.compress.passes import Material
-from mct.compress.plan import Plan
-from mct.models.checkpoint import Checkpoint
-from mct.models.tasks import Head
+from mct.compress.plan.passes import Material
+from mct.compress.plan.plan import Plan
+from mct.compress.run.material import ParityTexts, gather
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.tasks.table import Head
 
 
 def checkpoint(folder: Path, task: str) -> Checkpoint:

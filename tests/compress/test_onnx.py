@@ -14,13 +14,14 @@ import onnx.reference
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from mct.compress import export_onnx, quantise_onnx
-from mct.compress.onnx_draft import DISTANCE_BIAS
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.compress.onnx import export_encoder as export_onnx
+from mct.compress.onnx import quantise as quantise_onnx
+from mct.compress.onnx.graph import DISTANCE_BIAS
+from mct.compress.plan.passes import Material, Product
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable, Session, open_session, runtime_for
+from mct.targets.runtimes.table import Executable, Session, open_session, runtime_for
 
 FAMILIES = ("bert", "distilbert", "roberta")
 GRAPHS = ("fused", "exported")

@@ -11,12 +11,12 @@ import pytest
 import torch
 import transformers
 
-from mct.compress.execute import execute
-from mct.compress.material import ParityTexts, Source
-from mct.compress.passes import Material
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import inspect
-from mct.models.examples import find_kind
+from mct.compress.plan.passes import Material
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.execute import execute
+from mct.compress.run.material import ParityTexts, Source
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.examples import find_kind
 from mct.targets.machine import probe_machine
 
 SCRIPT = Path(__file__).resolve().parents[1] / "node" / "encode.mjs"
@@ -75,7 +75,7 @@ def _artifact(checkpoint: Path, out: Path, precision: str) -> Path:
 
 def _original(checkpoint: Path) -> list[dict[str, np.ndarray]]:
     """The checkpoint's own outputs, one entry a text or pair."""
-    from mct.compress.parity import run_original
+    from mct.compress.run.parity import run_original
 
     found = inspect(checkpoint)
     return list(run_original(found, _requests(found.task), 1).outputs)
@@ -105,12 +105,12 @@ def test_a_text_classifier(node_modules: Path, tiny_bert: Path, tmp_path: Path) 
 
 def test_a_text_classifier_in_int8(node_modules: Path, tiny_bert: Path, tmp_path: Path) -> None:
     """The name of the file is the one that transformers.js has for 8 bits, and both programs read the same from it."""
-    from mct.targets.runtimes import Executable, open_session, runtime_for
+    from mct.targets.runtimes.table import Executable, open_session, runtime_for
 
     checkpoint = _make("sequence-classification", tiny_bert, tmp_path / "checkpoint")
     folder = _artifact(checkpoint, tmp_path / "out", "int8")
     found, kind = inspect(checkpoint), find_kind("sequence-classification")
-    from mct.models.tokens import open_tokenizer
+    from mct.models.tasks.tokens import open_tokenizer
 
     tokenize = open_tokenizer(folder, found.max_tokens)
     executable = Executable(folder, "onnx/model_quantized.onnx", found.task, 4, found.max_tokens)

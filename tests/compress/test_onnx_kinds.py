@@ -14,17 +14,20 @@ import pytest
 import torch
 
 from mct import MctError
-from mct.compress import export_onnx, onnx_half, quantise_onnx, quantise_onnx_static
-from mct.compress.parity import Parity, measure_parity, require_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset
-from mct.models.examples import find_kind
-from mct.models.tasks import Head
-from mct.models.tokens import Tokens
+from mct.compress.onnx import export_encoder as export_onnx
+from mct.compress.onnx import half as onnx_half
+from mct.compress.onnx import quantise as quantise_onnx
+from mct.compress.onnx import quantise_static as quantise_onnx_static
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.parity import Parity, measure_parity, require_parity, run_original
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.examples import find_kind
+from mct.models.tasks.table import Head
+from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import described_machine, probe_machine
-from mct.targets.runtimes import Executable, open_session, runtime_for
+from mct.targets.runtimes.table import Executable, open_session, runtime_for
 
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "mpnet")
 KINDS = (
@@ -130,7 +133,7 @@ def make(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
 
     @functools.cache
     def write(kind: str, family: str = "bert", pooling: str = '"mean"', dense: bool = False) -> Path:
-        from mct.models.load_heads import save_heads
+        from mct.models.checkpoints.load_heads import save_heads
 
         folder = tmp_path_factory.mktemp("kinds") / f"{family}-{kind}"
         _save_model(kind, family, folder)

@@ -15,17 +15,20 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from mct import MctError
-from mct.compress import export_onnx_lm, onnx_draft, onnx_half, quantise_onnx_lm
-from mct.compress.execute import execute
-from mct.compress.material import ParityTexts, Source
-from mct.compress.onnx_blocks import pack, quantise_blocks, restore
-from mct.compress.parity import Parity, Reference, measure_parity, require_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import Checkpoint, inspect
-from mct.models.tokens import Tokens
+from mct.compress.onnx import export_decoder as export_onnx_lm
+from mct.compress.onnx import graph as onnx_draft
+from mct.compress.onnx import half as onnx_half
+from mct.compress.onnx import quantise_decoder as quantise_onnx_lm
+from mct.compress.onnx.blocks import pack, quantise_blocks, restore
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.execute import execute
+from mct.compress.run.material import ParityTexts, Source
+from mct.compress.run.parity import Parity, Reference, measure_parity, require_parity, run_original
+from mct.models.checkpoints.checkpoint import Checkpoint, inspect
+from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable, open_session, original, runtime_for
+from mct.targets.runtimes.table import Executable, open_session, original, runtime_for
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 TINY_STORIES = SHARED / "weights" / "tinystories656K"

@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mct import MctError
-from mct.compress import export_onnx, export_openvino, quantise_openvino
-from mct.compress.calibration import MOST_TEXTS, calibration_inputs
-from mct.compress.length_buckets import MOST_BUCKETS, choose_buckets
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.compress.onnx import export_encoder as export_onnx
+from mct.compress.openvino import export as export_openvino
+from mct.compress.openvino import quantise as quantise_openvino
+from mct.compress.openvino.length_buckets import MOST_BUCKETS, choose_buckets
+from mct.compress.plan.passes import Material, Product
+from mct.compress.run.calibration import MOST_TEXTS, calibration_inputs
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable, Session, open_session, runtime_for
+from mct.targets.runtimes.table import Executable, Session, open_session, runtime_for
 
 TEXTS = ("hi", "Where is my order?", "I want to return volume 3, it arrived damaged", "manga " * 200)
 
@@ -162,7 +164,7 @@ def test_calibration_texts_are_spread_over_length_and_chosen_by_the_seed(tiny_be
 
 
 def test_without_texts_the_default_lengths_stay_below_what_the_model_takes(tiny_bert: Path) -> None:
-    from mct.compress.length_buckets import buckets_for
+    from mct.compress.openvino.length_buckets import buckets_for
 
     buckets = buckets_for(dataclasses.replace(_material(tiny_bert), calibration=None))
     assert buckets and list(buckets) == sorted(buckets) and buckets[-1] < inspect(tiny_bert).max_tokens

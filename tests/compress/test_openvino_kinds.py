@@ -14,26 +14,24 @@ import openvino as ov
 import pytest
 
 from mct import MctError
-from mct.compress import (
-    export_onnx,
-    export_openvino,
-    export_openvino_reward,
-    openvino_half,
-    quantise_openvino,
-    quantise_openvino_accurate,
-)
-from mct.compress.openvino_head import head_products
-from mct.compress.parity import Parity, Reference, measure_parity, require_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.compress.plan import make_plan, supported
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset
-from mct.models.examples import find_kind
-from mct.models.tasks import Head
-from mct.models.tokens import Tokens
+from mct.compress.onnx import export_encoder as export_onnx
+from mct.compress.openvino import export as export_openvino
+from mct.compress.openvino import export_reward as export_openvino_reward
+from mct.compress.openvino import half as openvino_half
+from mct.compress.openvino import quantise as quantise_openvino
+from mct.compress.openvino import quantise_accurate as quantise_openvino_accurate
+from mct.compress.openvino.head import head_products
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.plan import make_plan, supported
+from mct.compress.run.parity import Parity, Reference, measure_parity, require_parity, run_original
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.examples import find_kind
+from mct.models.tasks.table import Head
+from mct.models.tasks.tokens import Tokens
 from mct.targets.arithmetic import arithmetic_of
 from mct.targets.machine import described_machine, probe_machine
-from mct.targets.runtimes import Executable, Session, open_session, runtime_for
+from mct.targets.runtimes.table import Executable, Session, open_session, runtime_for
 
 LABELS = ("returns", "checkout", "escalation")
 TAGS = ("O", "B-title", "I-title", "B-volume")
@@ -70,7 +68,7 @@ def pairs(folder: Path) -> None:
 def several_heads(folder: Path) -> None:
     import torch
 
-    from mct.models.load_heads import save_heads
+    from mct.models.checkpoints.load_heads import save_heads
 
     bert("BertModel", folder)
     heads = (Head("label", "label", LABELS), Head("slots", "tags", TAGS))

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.compress import export_openvino_lm, openvino_half, quantise_openvino_lm
-from mct.compress.parity import Parity, Reference, measure_parity, require_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.compress.plan import make_plan, supported
-from mct.models.checkpoint import inspect
-from mct.models.datasets import Dataset
-from mct.models.tokens import open_tokenizer
+from mct.compress.openvino import export_lm as export_openvino_lm
+from mct.compress.openvino import half as openvino_half
+from mct.compress.openvino import quantise_lm as quantise_openvino_lm
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.plan import make_plan, supported
+from mct.compress.run.parity import Parity, Reference, measure_parity, require_parity, run_original
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.tokens import open_tokenizer
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable
+from mct.targets.runtimes.table import Executable
 
 TEXTS = (
     "Where is my order? It was due on Monday, and nobody at the shop picks up the phone.",
@@ -214,7 +216,7 @@ def test_the_plan_knows_the_precisions_of_language_models(checkpoint: Path) -> N
 @pytest.mark.parametrize("form", ["fp32", "int4"])
 def test_openvino_genai_writes_the_same_text(form: str, checkpoint: Path, reference: Reference, make: Make) -> None:
     genai = pytest.importorskip("openvino_genai", reason="openvino-genai is not installed")
-    from mct.targets.generate_openvino import open_session, rounding_properties
+    from mct.targets.runtimes.generate_openvino import open_session, rounding_properties
 
     properties = {"INFERENCE_PRECISION_HINT": "f32", "ATTENTION_BACKEND": "SDPA"} | rounding_properties()
     pipeline = genai.LLMPipeline(str(make(form).folder), "CPU", **properties)

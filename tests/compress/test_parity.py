@@ -14,22 +14,24 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from mct import MctError
-from mct.compress import export_gguf, export_onnx, export_onnx_lm
-from mct.compress.artifact import read_artifact
-from mct.compress.asked import LM_INPUTS, LM_TOKENS, ask, ask_decoder
-from mct.compress.describe import parity_line
-from mct.compress.execute import execute
-from mct.compress.material import ParityTexts, Source
-from mct.compress.onnx_fused import build
-from mct.compress.parity import Parity, measure_parity, require_parity, run_original
-from mct.compress.passes import Material, Product
-from mct.compress.plan import make_plan
-from mct.models.checkpoint import inspect
-from mct.models.declared import read_object
-from mct.models.folders import write_json
-from mct.models.tokens import Tokens
+from mct.compress.gguf import export_encoder as export_gguf
+from mct.compress.onnx import export_decoder as export_onnx_lm
+from mct.compress.onnx import export_encoder as export_onnx
+from mct.compress.onnx.fused import build
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.artifact import read_artifact
+from mct.compress.run.asked import LM_INPUTS, LM_TOKENS, ask, ask_decoder
+from mct.compress.run.describe import parity_line
+from mct.compress.run.execute import execute
+from mct.compress.run.material import ParityTexts, Source
+from mct.compress.run.parity import Parity, measure_parity, require_parity, run_original
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.data.declared import read_object
+from mct.models.tasks.tokens import Tokens
+from mct.models.writing.folders import write_json
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable
+from mct.targets.runtimes.table import Executable
 
 TEXTS = (
     "Once upon a time there was a shop that sold nothing but manga, and its owner had read all of it twice.",
@@ -105,7 +107,7 @@ def test_an_export_that_is_wrong_on_long_texts_only_is_refused(
 
 def test_short_texts_alone_would_not_have_shown_it(tmp_path: Path) -> None:
     """What the test above is worth: the wrong export answers everything within its window as the original does."""
-    from mct.targets.runtimes import open_session, original, runtime_for
+    from mct.targets.runtimes.table import open_session, original, runtime_for
 
     folder = decoder(tmp_path / "checkpoint", "mistral", 512, sliding_window=WINDOW)
     mistaken = altered(folder, tmp_path / "mistaken", sliding_window=None)

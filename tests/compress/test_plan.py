@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from mct import MctError
-from mct.compress.execute import execute
-from mct.compress.gguf_decoders import DECODERS
-from mct.compress.material import gather
-from mct.compress.obstacles_onnx import obstacle
-from mct.compress.passes import Pass
-from mct.compress.plan import make_plan, numbers_of, supported
-from mct.compress.table import PASSES
-from mct.models.checkpoint import inspect
+from mct.compress.gguf.decoders import DECODERS
+from mct.compress.plan.obstacles_onnx import obstacle
+from mct.compress.plan.passes import Pass
+from mct.compress.plan.plan import make_plan, numbers_of, supported
+from mct.compress.plan.table import PASSES
+from mct.compress.run.execute import execute
+from mct.compress.run.material import gather
+from mct.models.checkpoints.checkpoint import inspect
 from mct.targets.machine import described_machine
 from mct.targets.target import find_target, machine_of
 

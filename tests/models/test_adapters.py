@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models.checkpoint import inspect
+from mct.models.checkpoints.checkpoint import inspect
 
 LORA = {"peft_type": "LORA", "task_type": "SEQ_CLS", "base_model_name_or_path": "shop/router-base", "r": 8}
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mct import MctError
-from mct.models.checkpoint import inspect
+from mct.models.checkpoints.checkpoint import inspect
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_a_file_without_tensors_is_no_checkpoint(folder: Path) -> None:
 def test_what_transformers_refuses_in_its_own_words_is_one_line_of_ours(
     folder: Path, changes: dict[str, object]
 ) -> None:
-    from mct.models.load import load_model
+    from mct.models.checkpoints.load import load_model
 
     change(folder, "config.json", **changes)
     with pytest.raises(MctError, match="transformers cannot load"):

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mct import MctError
-from mct.models import data_files
-from mct.models.datasets import check_labels, read_dataset, read_examples
-from mct.models.tasks import Head, find_task
+from mct.models.data import files as data_files
+from mct.models.tasks.datasets import check_labels, read_dataset, read_examples
+from mct.models.tasks.table import Head, find_task
 
 TASK = find_task("sequence-classification")
 ROWS = [{"text": "where is my order", "label": "tracking"}, {"text": 'say "hi", ok?', "label": "other"}]

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Struct
 
 from mct import MctError
-from mct.models.declared import Count, Share, read_json, read_toml
+from mct.models.data.declared import Count, Share, read_json, read_toml
 
 
 class Settings(Struct):

@@ -7,10 +7,19 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from mct import MctError
-from mct.models.checkpoint import inspect
-from mct.models.finetune import Classifier, Training, accuracy, finetune, load_base, predict, save, seeded
-from mct.models.load import load_model
-from mct.models.router import SIZES
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_model
+from mct.models.scenarios.router import SIZES
+from mct.models.training.classification import (
+    Classifier,
+    Training,
+    accuracy,
+    finetune,
+    load_base,
+    predict,
+    save,
+    seeded,
+)
 
 LABELS = ("cold", "hot")
 ROWS = [

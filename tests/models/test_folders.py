@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models.folders import write_atomically
+from mct.models.writing.folders import write_atomically
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

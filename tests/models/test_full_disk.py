@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.models.full_disk import full_disk_explained
+from mct.models.writing.full_disk import full_disk_explained
 
 VALUES = np.ones((256, 256), dtype=np.float32)
 

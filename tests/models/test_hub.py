@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from mct import MctError
-from mct.models.hub import Origin, find_folder, origin_of
+from mct.models.checkpoints.hub import Origin, find_folder, origin_of
 
 COMMIT = "a" * 40
 CODE = {"auto_map": {"AutoModel": "modeling_bert.Bert"}}
@@ -30,7 +30,7 @@ ASK = """
 import json, sys
 from pathlib import Path
 from mct import MctError
-from mct.models.hub import find_folder
+from mct.models.checkpoints.hub import find_folder
 for asked in sys.argv[1:]:
     name, _, revision = asked.partition("@")
     try:
@@ -208,5 +208,5 @@ def test_a_mistyped_path_never_becomes_a_request(
 ) -> None:
     (tmp_path / "org" / "bert").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "mct.models.load_hub", None)
+    monkeypatch.setitem(sys.modules, "mct.models.checkpoints.load_hub", None)
     assert find_folder(Path(mistyped)) == Path(mistyped)

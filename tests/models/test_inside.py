@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models.checkpoint import inspect
-from mct.models.inside import list_files
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.data.inside import list_files
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mct import MctError
-from mct.models.checkpoint import inspect
-from mct.models.load import load_model, load_module, outputs_of
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_model, load_module, outputs_of
 
 
 def _without(folder: Path, copy: Path, *names: str) -> Path:

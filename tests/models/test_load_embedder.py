@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mct import MctError
-from mct.models.checkpoint import inspect
-from mct.models.load import load_module, outputs_of
-from mct.models.tokens import open_tokenizer
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_module, outputs_of
+from mct.models.tasks.tokens import open_tokenizer
 
 TEXTS = ["hi", "Where is my order?", "I want to return volume 3, it arrived damaged", "manga " * 80]
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from mct import MctError
-from mct.models.checkpoint import inspect
-from mct.models.load import load_module, outputs_of
-from mct.models.load_heads import save_heads
-from mct.models.tasks import Head
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_module, outputs_of
+from mct.models.checkpoints.load_heads import save_heads
+from mct.models.tasks.table import Head
 
 HEADS = (
     Head("label", "label", ("returns", "other")),

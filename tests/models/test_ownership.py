@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models.ownership import list_files, require_container, require_output, require_replaceable
+from mct.models.writing.ownership import list_files, require_container, require_output, require_replaceable
 
 
 @pytest.fixture
@@ -136,7 +136,8 @@ def test_no_place_for_results(tmp_path: Path, path: str) -> None:
 def test_a_folder_mounted_from_the_same_disk_is_refused(tmp_path: Path) -> None:
     """`os.path.ismount` compares disks, and after hours of work the system would not let the folder be replaced."""
     code = (
-        "from pathlib import Path; from mct import MctError; from mct.models.ownership import require_replaceable\n"
+        "from pathlib import Path; from mct import MctError\n"
+        "from mct.models.writing.ownership import require_replaceable\n"
         "try:\n    require_replaceable(Path('a b'))\nexcept MctError as error:\n    print(error.message)\n"
     )
     (tmp_path / "a b").mkdir()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models import ownership, replacing
-from mct.models.ownership import require_replaceable
-from mct.models.replacing import appearing
+from mct.models.writing import ownership, replacing
+from mct.models.writing.ownership import require_replaceable
+from mct.models.writing.replacing import appearing
 
 
 def make(final: Path, content: str) -> None:
@@ -108,9 +108,10 @@ def test_hidden_things_of_others_stay(tmp_path: Path) -> None:
 KILLER = """
 import json, os, sys
 from pathlib import Path
-from mct.models import ownership, replacing
-from mct.models.ownership import require_replaceable
-from mct.models.drafts import clear_dead_drafts
+from mct.models.writing import ownership
+from mct.models.writing import replacing
+from mct.models.writing.ownership import require_replaceable
+from mct.models.writing.drafts import clear_dead_drafts
 
 def make(content):
     with replacing.appearing(final) as draft:

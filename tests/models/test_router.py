@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models import router
-from mct.models.checkpoint import inspect
-from mct.models.datasets import check_labels, read_dataset
-from mct.models.finetune import Training
-from mct.models.folders import sha256
-from mct.models.manga_intents import CEILING, HIGH_RISK_ROWS, INTENTS, generate
-from mct.models.router import SIZES, build, packaged_minilm
-from mct.models.scenarios import find_scenario
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.scenarios import router
+from mct.models.scenarios.manga_intents import CEILING, HIGH_RISK_ROWS, INTENTS, generate
+from mct.models.scenarios.router import SIZES, build, packaged_minilm
+from mct.models.scenarios.table import find_scenario
 from mct.models.tables import load
-from mct.models.tasks import find_task
+from mct.models.tasks.datasets import check_labels, read_dataset
+from mct.models.tasks.table import find_task
+from mct.models.training.classification import Training
+from mct.models.writing.folders import sha256
 
 PACKAGED = router.importlib.util.find_spec(router.MINILM_PACKAGE) is not None
 

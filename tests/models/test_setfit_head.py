@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from mct import MctError
-from mct.models.setfit_head import read_head
+from mct.models.checkpoints.setfit_head import read_head
 
 WIDTH = 12
 

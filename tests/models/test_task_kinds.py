@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.models.examples import Kind, Part, find_kind
-from mct.models.task_tags import entities
-from mct.models.tasks import TASKS, Head
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.models.tasks.examples import Kind, Part, find_kind
+from mct.models.tasks.table import TASKS, Head
+from mct.models.tasks.tagging import entities
+from mct.models.tasks.tokens import Tokens, open_tokenizer
 
 LABELS = ("anger", "joy", "neutral")
 TAGS = ("O", "B-title", "I-title", "B-volume")

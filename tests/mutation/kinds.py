@@ -53,11 +53,11 @@ class Kind:
 
 def read_checkpoint(folder: Path) -> None:
     """What `mct compress` does until a checkpoint has answered a text, and its plan."""
-    from mct.compress.plan import make_plan
-    from mct.models.checkpoint import inspect
-    from mct.models.examples import find_kind
-    from mct.models.tokens import open_tokenizer
-    from mct.targets.runtimes import open_session, original, runtime_for
+    from mct.compress.plan.plan import make_plan
+    from mct.models.checkpoints.checkpoint import inspect
+    from mct.models.tasks.examples import find_kind
+    from mct.models.tasks.tokens import open_tokenizer
+    from mct.targets.runtimes.table import open_session, original, runtime_for
 
     found = inspect(folder)
     json.dumps(found.as_json())
@@ -72,9 +72,9 @@ def read_checkpoint(folder: Path) -> None:
 
 def read_artifact(folder: Path) -> None:
     """`mct models inspect` and `mct run`."""
-    from mct.bench.run import ask, open_model, read_request
-    from mct.compress.artifact import read_artifact
-    from mct.compress.describe import artifact_json, describe_artifact
+    from mct.bench.jobs.run import ask, open_model, read_request
+    from mct.compress.run.artifact import read_artifact
+    from mct.compress.run.describe import artifact_json, describe_artifact
 
     artifact = read_artifact(folder)
     describe_artifact(artifact, folder)
@@ -86,9 +86,9 @@ def read_artifact(folder: Path) -> None:
 
 def read_results(folder: Path) -> None:
     """`mct report` in its formats of text, and `mct gate`."""
-    from mct.bench.gate import describe, gate
-    from mct.bench.reading import read_run
-    from mct.bench.report import render
+    from mct.bench.jobs.gate import describe, gate
+    from mct.bench.report.report import render
+    from mct.bench.store.reading import read_run
 
     (path,) = folder.glob("*.json")
     run = read_run(path)
@@ -118,9 +118,9 @@ def read_targets(folder: Path) -> None:
 
 def read_data(folder: Path, name: str, task: str) -> None:
     """`mct bench --data`: rows, examples, labels; and the same rows as another reader has them."""
-    from mct.models.datasets import check_labels, read_dataset, read_examples
-    from mct.models.examples import find_kind
-    from mct.models.tasks import Head, find_task
+    from mct.models.tasks.datasets import check_labels, read_dataset, read_examples
+    from mct.models.tasks.examples import find_kind
+    from mct.models.tasks.table import Head, find_task
 
     heads = {
         "sequence-classification": (Head("logits", "label", LABELS),),

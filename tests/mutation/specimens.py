@@ -82,10 +82,10 @@ def write_data(folder: Path) -> None:
 
 def write_results(folder: Path) -> None:
     """A run of three artifacts, the first of them the baseline, one of which died: the result and its samples."""
-    from mct.bench.measurement import Failure
-    from mct.bench.sampling import BenchPlan
-    from mct.bench.store import append, ask
-    from mct.models.datasets import Dataset
+    from mct.bench.measure.sampling import BenchPlan
+    from mct.bench.samples.measurement import Failure
+    from mct.bench.store.store import append, ask
+    from mct.models.tasks.datasets import Dataset
     from mct.targets.budget import Budget
     from mct.targets.target import Target
 
@@ -137,8 +137,8 @@ def write_checkpoints(folder: Path) -> None:
 def _write_heads(folder: Path, trunk: object, tokenizer: object) -> None:
     import torch
 
-    from mct.models.load_heads import save_heads
-    from mct.models.tasks import Head
+    from mct.models.checkpoints.load_heads import save_heads
+    from mct.models.tasks.table import Head
 
     trunk.save_pretrained(folder)  # type: ignore[attr-defined]
     tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]

@@ -7,15 +7,15 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from mct import MctError
-from mct.compress import export_gguf_lm
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.tokens import Tokens
-from mct.targets import run_llama_context
-from mct.targets.generate_llama import open_session
+from mct.compress.gguf import export_decoder as export_gguf_lm
+from mct.compress.plan.passes import Material, Product
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable, original, runtime_for
-from mct.targets.runtimes import open_session as open_any
+from mct.targets.runtimes import run_llama_context
+from mct.targets.runtimes.generate_llama import open_session
+from mct.targets.runtimes.table import Executable, original, runtime_for
+from mct.targets.runtimes.table import open_session as open_any
 
 LONGEST = 640
 PROMPT = Tokens([3, 10, 40, 21, 8], [0] * 5)

@@ -8,13 +8,14 @@ import torch
 import transformers
 
 from mct import MctError
-from mct.compress import export_onnx_lm, quantise_onnx_lm
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.tokens import Tokens
-from mct.targets.generate_onnxruntime import open_session
+from mct.compress.onnx import export_decoder as export_onnx_lm
+from mct.compress.onnx import quantise_decoder as quantise_onnx_lm
+from mct.compress.plan.passes import Material, Product
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable
+from mct.targets.runtimes.generate_onnxruntime import open_session
+from mct.targets.runtimes.table import Executable
 
 POSITIONS = 96
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.compress import export_openvino_lm
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.tokens import Tokens, open_tokenizer
+from mct.compress.openvino import export_lm as export_openvino_lm
+from mct.compress.plan.passes import Material, Product
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable, Generator, open_session, original, runtime_for
+from mct.targets.runtimes.table import Executable, Generator, open_session, original, runtime_for
 
 TEXTS = ("Where is my order?", "I want to return volume 3, it arrived damaged", "hi", "注文 12345 はどこですか")
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.compress import export_gguf
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.tokens import Tokens
+from mct.compress.gguf import export_encoder as export_gguf
+from mct.compress.plan.passes import Material, Product
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import probe_machine
-from mct.targets.run_llama import open_session
-from mct.targets.runtimes import Executable
+from mct.targets.runtimes.run_llama import open_session
+from mct.targets.runtimes.table import Executable
 
 SHORT = Tokens([2, 10, 11, 12, 3], [0] * 5)
 LONG = Tokens([2, *range(10, 70)], [0] * 61)

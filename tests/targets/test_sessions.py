@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from mct import MctError
-from mct.compress import export_onnx, export_onnx_lm, export_openvino
-from mct.compress.passes import Material, Product
-from mct.models.checkpoint import inspect
-from mct.models.tokens import Tokens
-from mct.targets.batches import padded
+from mct.compress.onnx import export_decoder as export_onnx_lm
+from mct.compress.onnx import export_encoder as export_onnx
+from mct.compress.openvino import export as export_openvino
+from mct.compress.plan.passes import Material, Product
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import Executable, Session, open_session, runtime_for
+from mct.targets.runtimes.batches import padded
+from mct.targets.runtimes.table import Executable, Session, open_session, runtime_for
 
 BATCH = (
     Tokens([2, 9, 3], [0, 0, 0]),

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models.scenarios import HIGH_RISK_INTENTS
+from mct.models.scenarios.table import HIGH_RISK_INTENTS
 from mct.targets.budget import find_budget, load_budgets
 from mct.targets.machine import Machine, probe_machine
-from mct.targets.runtimes import RUNTIMES, runtime_for
+from mct.targets.runtimes.table import RUNTIMES, runtime_for
 from mct.targets.target import find_target, load_targets, machine_of
 
 

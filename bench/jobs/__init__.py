@@ -1,0 +1,1 @@
+"""Whole jobs as the command line, the demo and the pytest plugin run them."""

@@ -1,0 +1,120 @@
+"""The gate for CI: stored runs judged against a budget again, from their raw values.
+
+Nothing that a result says of itself is believed: percentiles, scores and verdicts are computed anew from the samples,
+so a result that was edited, or stored by an older rule, passes no gate that its measurements do not pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mct import MctError
+from mct.bench.store.reading import read_own_samples
+from mct.models.tables import unknown
+
+if TYPE_CHECKING:
+    from mct.bench.judge.verdict import Verdict
+    from mct.bench.store.samples_file import Samples
+    from mct.targets.budget import Budget
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One artifact of one run, and its verdict."""
+
+    run: str
+    artifact: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What was judged, and the worst of it: a fail outweighs what is inconclusive, which outweighs a pass."""
+
+    budget: str
+    judged: tuple[Judged, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """fail, inconclusive or pass: exit codes 1, 3 and 0."""
+        outcomes = {each.verdict.outcome for each in self.judged}
+        if "fail" in outcomes:
+            return "fail"
+        return "inconclusive" if "inconclusive" in outcomes else "pass"
+
+
+def gate(results: Sequence[Path], budget: Budget | None = None, artifacts: Sequence[str] = ()) -> Gate:
+    """Judge stored results against `budget`, or each against the one it was measured for.
+
+    `artifacts` names those that count; without names all do, except a run's baseline, which is there to be compared
+    with. MctError where samples are missing or damaged, a name is unknown, a run has no budget, or budget and artifact
+    are for different tasks.
+    """
+    if not results:
+        raise MctError("there are no results to judge", "run mct bench first, or name result files")
+    runs = [_read(path) for path in results]
+    known = [each.subject.name for run in runs for each in run.measurements]
+    for name in artifacts:
+        if name not in known:
+            raise unknown("artifact", name, known)
+    judged = [each for run in runs for each in _judge_run(run, budget, artifacts)]
+    names = sorted({_budget(run, budget).name for run in runs})
+    return Gate(", ".join(names), tuple(judged))
+
+
+def describe(gate: Gate) -> str:
+    """The outcome of a gate for a person: one line per artifact, and below it the limits it did not pass."""
+    from mct.bench.report.table import MARKS
+
+    lines = [f"{MARKS[gate.outcome]}: budget {gate.budget}"]
+    for each in gate.judged:
+        lines.append(f"  {MARKS[each.verdict.outcome]}  {each.artifact} ({each.run})")
+        lines += [
+            f"      {MARKS[line.outcome]}  {line.limit}: {line.measured}. {line.reason}"
+            for line in each.verdict.lines
+            if line.outcome != "pass"
+        ]
+    return "\n".join(lines)
+
+
+def _read(path: Path) -> Samples:
+    from mct.bench.store.store import read_result
+
+    return read_own_samples(path, read_result(path))
+
+
+def _budget(run: Samples, budget: Budget | None) -> Budget:
+    chosen = budget or run.asked.budget
+    if chosen is None:
+        raise MctError(f"run {run.identity.id} was measured without a budget", "name one with --budget")
+    return chosen
+
+
+def _judge_run(run: Samples, budget: Budget | None, artifacts: Sequence[str]) -> list[Judged]:
+    from mct.bench.judge.verdict import judge
+
+    limits = _budget(run, budget)
+    baseline = next((each for each in run.measurements if each.subject.name == run.asked.baseline), None)
+    found = []
+    for each in run.measurements:
+        name = each.subject.name
+        if not _counts(name, run, artifacts):
+            continue
+        if each.subject.task != limits.task:
+            raise MctError(
+                f"budget {limits.name} is for {limits.task}, but {name} is for {each.subject.task}",
+                "name the budget of its scenario with --budget",
+            )
+        found.append(Judged(run.identity.id, name, judge(each, limits, baseline)))
+    return found
+
+
+def _counts(name: str, run: Samples, artifacts: Sequence[str]) -> bool:
+    if artifacts:
+        return name in artifacts
+    return name != run.asked.baseline or len(run.measurements) == 1

@@ -1,0 +1,147 @@
+"""One whole bench, as the command line and the demo run it: identify, measure, judge, store.
+
+The raw values are on disk as they come, the result once everything is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mct import MctError
+from mct.bench.judge.roofline import ask_limit
+from mct.bench.measure.rounds import Instruments, measure
+from mct.bench.measure.sampling import BenchPlan, plan_bench
+from mct.bench.samples.subject import Subject, identify_all
+from mct.bench.store.store import RESULTS, ask, begin, read_result
+from mct.bench.worker.predict import NEW_TOKENS
+from mct.models.progress import Report, silent
+from mct.models.tasks.datasets import Dataset, check_labels, read_dataset
+from mct.models.tasks.table import find_task
+from mct.models.writing.ownership import require_container
+from mct.targets.budget import Budget
+from mct.targets.limit import find_limit, known_limit
+from mct.targets.machine import probe_machine
+from mct.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to bench, on what, against what. `baseline` is measured too, if it is not one of `paths` anyway.
+
+    `max_seconds`, `rounds` and `block_s` of None leave the plan's own. `limit`: measure the machine's limit if it is
+    not known yet; one that is known is used anyway. `new_tokens`: the most that a language model is timed writing.
+    """
+
+    paths: tuple[Path, ...]
+    data: Path
+    target: Target
+    budget: Budget | None = None
+    baseline: Path | None = None
+    renames: Mapping[str, str] = field(default_factory=dict)
+    results: Path = RESULTS
+    seed: int = 0
+    max_seconds: float | None = None
+    rigorous: bool = False
+    rounds: int | None = None
+    block_s: float | None = None
+    limit: bool = False
+    new_tokens: int = NEW_TOKENS
+
+
+def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
+    """Run a bench and store it; gives the stored result. MctError for whatever the user can mend, before any timing."""
+    subjects = find_subjects(job)
+    dataset = read_rows(job.data, job.renames, subjects)
+    baseline = _named(subjects, job.baseline)
+    plan = plan_for(job)
+    limit = _limit(job, subjects, plan)
+    asked = ask(subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline, limit=limit)
+    recording = begin(job.results, asked, subjects, dataset)
+    measurements = measure(subjects, dataset, asked.plan, report, Instruments(keep=recording.keep))
+    return read_result(recording.finish(measurements))
+
+
+def worst_outcome(result: Mapping[str, Any]) -> str:
+    """The verdict of a whole result: its worst, the baseline's own row left aside where there are others.
+
+    An artifact that could not be measured fails. "pass" where no budget was given.
+    """
+    entries = [entry for entry in result["artifacts"] if entry["artifact"] != result["baseline"]] or result["artifacts"]
+    outcomes = {"fail" if entry["failure"] else (entry["verdict"] or {}).get("outcome", "pass") for entry in entries}
+    return next(outcome for outcome in ("fail", "inconclusive", "pass") if outcome in outcomes)
+
+
+def find_subjects(job: Job) -> tuple[Subject, ...]:
+    """What the job is to measure, the baseline among it. MctError where they do not go together."""
+    paths = list(job.paths)
+    if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
+        paths.insert(0, job.baseline)
+    require_container(job.results, paths)
+    subjects = identify_all(paths)
+    require_one_task(subjects)
+    if job.budget is not None and job.budget.task != subjects[0].task:
+        raise MctError(
+            f"budget {job.budget.name} is for {job.budget.task}, {subjects[0].name} does {subjects[0].task}",
+            "choose the budget of its scenario",
+        )
+    return subjects
+
+
+def require_one_task(subjects: Sequence[Subject]) -> None:
+    """MctError where the subjects cannot be asked the same question."""
+    if len({subject.task for subject in subjects}) > 1:
+        kinds = ", ".join(f"{subject.name}: {subject.task}" for subject in subjects)
+        raise MctError(f"these do different tasks ({kinds})", "bench artifacts of one task together")
+
+
+def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject]) -> Dataset:
+    """The evaluation set, with the fields of the subjects' task and labels that every one of them knows."""
+    dataset = read_dataset(path, find_task(subjects[0].task), renames)
+    for subject in subjects:
+        check_labels(dataset, subject.task, subject.heads)
+    return dataset
+
+
+def _named(subjects: tuple[Subject, ...], baseline: Path | None) -> str | None:
+    if baseline is None:
+        return None
+    return next(subject.name for subject in subjects if subject.path.resolve() == baseline.resolve())
+
+
+def plan_for(job: Job) -> BenchPlan:
+    """How to measure the job on this machine. MctError where its target cannot be served here."""
+    require_cpu(job.target)
+    limit_ms = None if job.budget is None else job.budget.p95_ms
+    plan = plan_bench(probe_machine(), job.target.threads, limit_ms, job.seed, job.rigorous)
+    return replace(
+        plan,
+        max_seconds=job.max_seconds or plan.max_seconds,
+        rounds=job.rounds or plan.rounds,
+        block_s=job.block_s or plan.block_s,
+        new_tokens=job.new_tokens,
+    )
+
+
+def _limit(job: Job, subjects: Sequence[Subject], plan: BenchPlan) -> dict[str, Any] | None:
+    machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
+    return None if machine is None else ask_limit(subjects, machine)
+
+
+def require_cpu(target: Target) -> None:
+    """MctError for a target that no runtime here can serve."""
+    if target.device != "cpu":
+        raise MctError(
+            f"target {target.name} is a {target.device} device, and no runtime here runs on one",
+            "use --target cpu, or run it on a machine with that device",
+        )
+    here = probe_machine()
+    if target.architecture and (
+        target.architecture != here.architecture or not set(here.instruction_sets) >= set(target.instruction_sets)
+    ):
+        raise MctError(
+            f"target {target.name} is another machine ({target.about}); measured here, it would be this one's figures",
+            "make artifacts for it here (mct compress --target), and bench them there",
+        )

@@ -1,0 +1,161 @@
+"""A bench under load: Poisson arrivals at a given rate, beside a closed loop on the same processes.
+
+Several rounds of fresh processes, the subjects one after the other in each and in reverse order in every second. In
+each process a closed block, one stretch of traffic, a closed block: what the closed loop hides is then seen within the
+same minute, on the same process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from mct import MctError
+from mct.bench.jobs.job import Job, find_subjects, plan_for, read_rows
+from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.sampling import BenchPlan, block_size
+from mct.bench.samples.measurement import Block, Start
+from mct.bench.samples.subject import Subject
+from mct.bench.store.load_store import LoadRecording, begin_load
+from mct.bench.worker.open_loop import Stretch, Traffic
+from mct.models.progress import Report, silent
+from mct.models.tables import load
+from mct.models.tasks.datasets import read_examples
+
+if TYPE_CHECKING:
+    from mct.bench.judge.load_result import LoadResult
+
+MAX_SECONDS = 60.0
+"""For each subject, unless the job says otherwise."""
+LEAST_REQUESTS = 500
+MEMORIES = 150
+"""A stretch lasts this many relaxations of its queue where time allows: P95 is then known to about 20 %."""
+MOST_UTILISATION = 0.99
+"""What is planned for, at most: the memory of a queue has no bound."""
+LEAST_S = 2.0
+CAP_BLOCKS = 5
+CAP = 2.0
+"""A stretch is cut off at this many times its planned length: the machine got far slower than it was before."""
+
+
+class Server(Protocol):
+    """A loaded, warm subject that serves requests as they come, or one after the other."""
+
+    start: Start
+
+    def run(self, count: int, cap_s: float, position: int) -> Block: ...
+
+    def serve(self, traffic: Traffic, position: int) -> Stretch: ...
+
+    def close(self) -> None: ...
+
+
+Launch = Callable[[Subject, Setting, int], Server]
+
+
+@dataclass
+class Track:
+    """What has been gathered of one subject so far."""
+
+    subject: Subject
+    blocks: list[Block] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A job made ready: what is measured, on which texts, how, and where it is kept. `seconds` are for each subject."""
+
+    subjects: tuple[Subject, ...]
+    setting: Setting
+    plan: BenchPlan
+    seconds: float
+    recording: LoadRecording
+
+
+@dataclass(frozen=True)
+class LoadRun:
+    """A finished run: one result per subject, and where it is stored."""
+
+    results: tuple[LoadResult, ...]
+    path: Path
+
+
+def make_ready(job: Job, kind: str, seconds: float) -> Loaded:
+    """Identify and read all that the job names, and begin to record. MctError for whatever the user can mend."""
+    subjects, plan = find_subjects(job), plan_for(job)
+    dataset = read_rows(job.data, job.renames, subjects)
+    examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
+    setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens)
+    recording = begin_load(job.results, kind, subjects, dataset, plan)
+    return Loaded(subjects, setting, plan, job.max_seconds or seconds, recording)
+
+
+def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> LoadRun:
+    """Serve `qps` requests a second with each subject of the job, say what latency that gives, and store it.
+
+    MctError where one cannot be run, or for whatever else the user can mend.
+    """
+    if qps <= 0:
+        raise MctError(f"a load of {qps:g} requests per second is none", "give a rate above 0")
+    ready = make_ready(job, "mct-load", MAX_SECONDS)
+    tracks = [Track(subject) for subject in ready.subjects]
+    for number in range(ready.plan.rounds):
+        for place, track in enumerate(tracks if number % 2 == 0 else reversed(tracks)):
+            share = (number + place / len(tracks)) / ready.plan.rounds
+            report(f"{qps:g} requests/s to {track.subject.name} (round {number + 1})", share)
+            _play(ready, track, number, qps, launch)
+    report("measured", 1.0)
+    summarise_load = load("mct.bench.judge.load_result:summarise_load")
+    limit_ms = ready.plan.limit_ms
+    results = tuple(summarise_load(each.subject.name, each.stretches, each.blocks, limit_ms) for each in tracks)
+    return LoadRun(results, ready.recording.finish([result.as_json() for result in results]))
+
+
+def _play(ready: Loaded, track: Track, number: int, qps: float, launch: Launch) -> None:
+    """One fresh process of one subject: closed loop, traffic, closed loop."""
+    plan, name = ready.plan, track.subject.name
+    try:
+        with closing(launch(track.subject, ready.setting, number)) as server:
+            track.blocks.append(closed_block(ready, name, server, 3 * number))
+            seconds = max(LEAST_S, ready.seconds / plan.rounds - overhead_s(server.start) - 2 * plan.block_s)
+            traffic = plan_traffic(qps, track.blocks, seconds, plan.seed * 1000 + number)
+            track.stretches.append(server.serve(traffic, 3 * number + 1))
+            ready.recording.keep(name, track.stretches[-1])
+            track.blocks.append(closed_block(ready, name, server, 3 * number + 2))
+    except WorkerDied as death:
+        raise failed(track.subject, death) from death
+
+
+def closed_block(ready: Loaded, name: str, server: Server, position: int) -> Block:
+    """One block of a closed loop on this process, kept."""
+    block_s = ready.plan.block_s
+    block = server.run(block_size(server.start, ready.plan), CAP_BLOCKS * block_s, position)
+    ready.recording.keep(name, block)
+    return block
+
+
+def plan_traffic(qps: float, blocks: Sequence[Block], seconds: float, seed: int) -> Traffic:
+    """As much traffic as the queue's memory asks for, judged by the closed loop, within about `seconds`.
+
+    The further above capacity, the sooner it shows: there as much is sent as for the inverse utilisation.
+    """
+    times = [value for block in blocks for value in block.end_to_end_ns]
+    capacity = 1e9 * len(times) / sum(times)
+    memory = load("mct.bench.statistics.queueing:relaxation")(min(qps / capacity, capacity / qps, MOST_UTILISATION))
+    served = min(qps, capacity)
+    count = max(1, round(min(max(LEAST_REQUESTS, MEMORIES * memory), served * seconds)))
+    return Traffic(qps, count, seed, CAP * count / served + 1.0)
+
+
+def overhead_s(start: Start) -> float:
+    """Seconds that went by before a process could serve."""
+    return start.load_ms / 1e3 + start.warm_up_s
+
+
+def failed(subject: Subject, death: WorkerDied) -> MctError:
+    """A worker's death as an error: under load there is nothing to show for half a run."""
+    return MctError(f"{subject.name} could not be run: {death.failure.message}", death.failure.hint)

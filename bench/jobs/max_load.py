@@ -1,0 +1,261 @@
+"""The highest load that still meets the P95 budget: a search whose every step is decided by interval, not by point.
+
+It begins where a simulation with the closed loop's service times says that the answer lies, and serves real traffic
+from there on. A rate is shown to meet the limit, shown to miss it, or stays open within its share of the time; P95
+grows with the rate, so the answer lies between the highest rate shown to meet and the lowest shown to miss. The search
+narrows that from both sides, passing by what stayed open, until the gap is small, nothing more can be told, or the
+time is over. All decisions together err with probability 5 % at most.
+
+The same few processes serve every rate, so that rates are compared with one another and not with the luck of a start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+from mct import MctError
+from mct.bench.jobs.job import Job
+from mct.bench.jobs.load import CAP, LEAST_REQUESTS, Launch, Loaded, Server, closed_block, failed, make_ready
+from mct.bench.measure.launch import WorkerDied, start_worker
+from mct.bench.measure.sampling import TAIL
+from mct.bench.samples.measurement import Block
+from mct.bench.samples.subject import Subject
+from mct.bench.worker.open_loop import Stretch, Traffic
+from mct.models.progress import Report, part, silent
+from mct.models.tables import load
+
+Answer = Literal["meets", "misses", "open"]
+ANSWERS: dict[str, Answer] = {"below": "meets", "above": "misses", "undecided": "open"}
+Probe = Callable[[float], "Tried"]
+
+PROCESSES = 3
+MAX_SECONDS = 120.0
+"""For each subject, unless the job says otherwise."""
+MOST_RATES = 12
+LOOKS = 5
+"""At one rate, each on at least twice as much further traffic as the last."""
+RESOLUTION = 0.05
+"""The gap between meeting and missing at which the search ends, as a share of the rate."""
+LOWEST = 0.02
+"""The lowest load tried, as a share of the highest: what misses the limit there misses it without any queue."""
+IDLE = 0.05
+"""Share of capacity up to which there is as good as no queue."""
+FIRST_STEP = 0.1
+HEADROOM = 1.25
+"""The highest load tried over what the closed loop got through: its mean is no exact bound."""
+MEMORIES = 50
+SHARE_OF_TIME = 0.25
+"""No rate may take more of the time than this."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One rate: what was decided, on how many requests, at which utilisation; `p95_ms` is the point, no evidence."""
+
+    qps: float
+    answer: Answer
+    requests: int
+    utilisation: float
+    p95_ms: float | None
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """`meets_qps` is the highest rate shown to meet (0: none), `misses_qps` the lowest shown to miss (None: none)."""
+
+    meets_qps: float
+    misses_qps: float | None
+    tried: tuple[Tried, ...]
+
+
+@dataclass(frozen=True)
+class MaxLoad:
+    """The outcome for one subject: the highest load that keeps P95 below `limit_ms` lies between the two rates.
+
+    `meets_qps` 0 and `misses_qps` None: no rate was shown to meet, or to miss. `capacity_qps` is what a closed loop
+    gets through. `reasons` say why the machine was too unsteady for this to be repeated.
+    """
+
+    artifact: str
+    limit_ms: float
+    capacity_qps: float
+    meets_qps: float
+    misses_qps: float | None
+    tried: tuple[Tried, ...]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        """ "pass" where some load meets the limit, "fail" where not even the lowest does; unsteady runs cannot pass."""
+        if self.meets_qps > 0:
+            return "inconclusive" if self.reasons else "pass"
+        lowest = min(self.tried, key=lambda each: each.qps, default=None)
+        is_hopeless = lowest is not None and lowest.answer == "misses" and lowest.qps <= IDLE * self.capacity_qps
+        return "fail" if is_hopeless else "inconclusive"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        tried = [{key: _short(getattr(each, key)) for key in each.__dataclass_fields__} for each in self.tried]
+        plain = {key: _short(getattr(self, key)) for key in self.__dataclass_fields__}
+        return plain | {"tried": tried, "reasons": list(self.reasons), "outcome": self.outcome}
+
+
+@dataclass(frozen=True)
+class MaxLoadRun:
+    """A finished search: one result per subject, and where it is stored."""
+
+    results: tuple[MaxLoad, ...]
+    path: Path
+
+
+def find_max_load(
+    job: Job,
+    limit_ms: float | None = None,
+    report: Report = silent,
+    launch: Launch = start_worker,
+    clock: Callable[[], float] = monotonic,
+) -> MaxLoadRun:
+    """Search the highest rate of each subject of the job, one subject after the other, and store what was found.
+
+    `limit_ms` None takes the P95 limit of the job's budget. MctError where there is none, where a subject cannot be
+    run, or for whatever else the user can mend.
+    """
+    limit_ms = limit_ms or (job.budget.p95_ms if job.budget else None)
+    if limit_ms is None:
+        raise MctError("there is no P95 limit to search the highest load for", "name a budget with one: --budget")
+    ready = make_ready(job, "mct-max-load", MAX_SECONDS)
+    count = len(ready.subjects)
+    results = tuple(
+        _search_subject(ready, subject, limit_ms, part(report, place / count, (place + 1) / count), launch, clock)
+        for place, subject in enumerate(ready.subjects)
+    )
+    return MaxLoadRun(results, ready.recording.finish([result.as_json() for result in results]))
+
+
+def search(probe: Probe, guess: float, highest: float, is_over: Callable[[], bool] = lambda: False) -> Bracket:
+    """Narrow the gap between the highest rate that meets and the lowest that misses.
+
+    `probe` decides one rate. `guess` is where to begin; no rate above `highest` is tried.
+    """
+    tried: list[Tried] = []
+    while not is_over() and len(tried) < MOST_RATES:
+        rate = next_rate(tried, guess, highest)
+        if rate is None:
+            break
+        tried.append(probe(rate))
+    meets, misses = _gap(tried, inf)
+    return Bracket(meets, misses if misses < inf else None, tuple(tried))
+
+
+def next_rate(tried: Sequence[Tried], guess: float, highest: float) -> float | None:
+    """The rate to try next; None when the gap is narrow, nothing in it can be told, or not even the lowest rate meets.
+
+    First a step to either side of the guess, then the middle of the gap. Where rates in the gap stayed open, the wider
+    of the parts below and above them.
+    """
+    meets, misses = _gap(tried, highest)
+    lowest = LOWEST * highest
+    if misses <= lowest or misses - meets <= RESOLUTION * misses:
+        return None
+    between = sorted(each.qps for each in tried if each.answer == "open" and meets < each.qps < misses)
+    edges = [(meets, between[0]), (between[-1], misses)] if between else [(meets, misses)]
+    low, high = max(edges, key=lambda edge: edge[1] - edge[0])
+    if high - low <= RESOLUTION * high:
+        return None
+    below, above = guess * (1 - FIRST_STEP), guess * (1 + FIRST_STEP)
+    wished = next((rate for rate in (below, above) if low < rate < high and not between), (low + high) / 2)
+    rate = max(lowest, wished)
+    return None if any(each.qps == rate for each in tried) else rate
+
+
+def _gap(tried: Sequence[Tried], highest: float) -> tuple[float, float]:
+    misses = min((each.qps for each in tried if each.answer == "misses"), default=highest)
+    meets = max((each.qps for each in tried if each.answer == "meets" and each.qps < misses), default=0.0)
+    return meets, misses
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The loaded processes of one subject, and what a probe may spend on a rate."""
+
+    name: str
+    ready: Loaded
+    servers: tuple[Server, ...]
+    limit_ms: float
+    clock: Callable[[], float]
+
+
+def _search_subject(
+    ready: Loaded, subject: Subject, limit_ms: float, report: Report, launch: Launch, clock: Callable[[], float]
+) -> MaxLoad:
+    began = clock()
+    report(f"loading {subject.name}", 0.0)
+    try:
+        with ExitStack() as stack:
+            servers = [
+                stack.enter_context(closing(launch(subject, ready.setting, number))) for number in range(PROCESSES)
+            ]
+            bench = Bench(subject.name, ready, tuple(servers), limit_ms, clock)
+            before = _closed_blocks(bench, 0)
+            capacity, guess = _begin_at(before, limit_ms)
+
+            def probe(rate: float) -> Tried:
+                report(f"{rate:.1f} requests/s to {subject.name}", min(0.99, (clock() - began) / ready.seconds))
+                return _probe(bench, rate)
+
+            found = search(probe, guess, HEADROOM * capacity, lambda: clock() - began >= ready.seconds)
+            stability = load("mct.bench.judge.noise:assess")([*before, *_closed_blocks(bench, 1)])
+    except WorkerDied as death:
+        raise failed(subject, death) from death
+    report("searched", 1.0)
+    return MaxLoad(subject.name, limit_ms, capacity, found.meets_qps, found.misses_qps, found.tried, stability.reasons)
+
+
+def _closed_blocks(bench: Bench, position: int) -> list[Block]:
+    return [closed_block(bench.ready, bench.name, server, position) for server in bench.servers]
+
+
+def _begin_at(blocks: Sequence[Block], limit_ms: float) -> tuple[float, float]:
+    """What a closed loop gets through, and the rate at which its service times would meet the limit; per second."""
+    services_ms = [value / 1e6 for block in blocks for value in block.end_to_end_ns]
+    guess_max_rate = load("mct.bench.statistics.queueing:guess_max_rate")
+    return 1e3 * len(services_ms) / sum(services_ms), 1e3 * guess_max_rate(services_ms, limit_ms, TAIL)
+
+
+def _probe(bench: Bench, rate: float) -> Tried:
+    """Serve one rate with every process, again and longer while it stays open and has time."""
+    began, allowed_s = bench.clock(), SHARE_OF_TIME * bench.ready.seconds
+    stretches: list[list[Stretch]] = [[] for _ in bench.servers]
+    count = LEAST_REQUESTS
+    found = Tried(rate, "open", 0, 0.0, None)
+    for look in range(LOOKS):
+        left_s = allowed_s - (bench.clock() - began)
+        count = min(count, int(rate * left_s / len(bench.servers)))
+        if count < 1:
+            break
+        for number, server in enumerate(bench.servers):
+            seed = bench.ready.plan.seed * 1000 + 100 * look + number
+            stretches[number].append(server.serve(Traffic(rate, count, seed, CAP * count / rate + 1.0), look))
+            bench.ready.recording.keep(bench.name, stretches[number][-1])
+        found, wanted = _decide(stretches, rate, bench.limit_ms)
+        if found.answer != "open":
+            break
+        count = max(2 * count, wanted)
+    return found
+
+
+def _decide(stretches: Sequence[Sequence[Stretch]], rate: float, limit_ms: float) -> tuple[Tried, int]:
+    """What this traffic shows, and how many requests each process should serve next if that is not enough."""
+    shown = load("mct.bench.judge.load_result:judge_rate")(stretches, limit_ms, LOOKS * MOST_RATES)
+    wanted = round(MEMORIES * min(shown.memory, 1000.0))
+    return Tried(rate, ANSWERS[shown.decision], shown.requests, shown.utilisation, shown.p95_ms), wanted
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

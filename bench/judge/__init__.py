@@ -1,0 +1,1 @@
+"""Stability, latency, quality, verdict, comparison: from raw values to an answer."""

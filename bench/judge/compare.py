@@ -1,0 +1,204 @@
+"""A against B, from measurements whose rounds ran side by side: is B slower, is it worse, and could this run have told.
+
+Pure: two measurements in, a comparison out. Latency is judged by P50 and P95 together, each by its ratio's interval
+over pairs of processes: a slow-down of the median counts even where the tail is too noisy to judge, and the text says
+which of the two was shown. Quality is judged on the same rows, paired; the outcome is "worse" only where one of them is
+shown to be, and "inconclusive" where the run or the evaluation set was too small to exclude it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from mct.bench.judge.quality import headline, recall
+from mct.bench.measure.pairs import ratios
+from mct.bench.samples.measurement import Measurement
+from mct.bench.statistics.paired import (
+    NonInferiority,
+    compare_slices,
+    difference,
+    difference_p,
+    find_flips,
+    non_inferior,
+)
+from mct.bench.statistics.ratio import Ratio, judge_latency
+
+Outcome = Literal["better", "no difference", "worse", "inconclusive"]
+EXIT_CODES: dict[Outcome, int] = {"better": 0, "no difference": 0, "worse": 1, "inconclusive": 3}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may pass: a difference of P50 and P95 below `latency`, and a drop of quality below `quality` (fractions)."""
+
+    latency: float = 0.10
+    quality: float = 0.01
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One example on which one side does better: its number in file order, the truth, and both answers."""
+
+    row: int
+    truth: Any
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The recall of one label, tested together with all others (`mct.bench.statistics.paired.compare_slices`)."""
+
+    name: str
+    n: int
+    drop: float
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The whole answer. Ratios are B over A: above 1, B is slower. On `lost` examples A does better, on `gained` B.
+
+    `mid_p` is the p-value of "no difference in quality" (McNemar's mid-p where an example is right or wrong).
+    `latency_shown` names the percentiles that are shown to differ.
+    """
+
+    a: str
+    b: str
+    p95: Ratio
+    p50: Ratio
+    latency: str
+    quality: NonInferiority
+    mid_p: float
+    delta: float
+    delta_ci: tuple[float | None, float | None]
+    lost: tuple[Flip, ...]
+    gained: tuple[Flip, ...]
+    slices: tuple[Slice, ...]
+    limits: Limits
+    latency_shown: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """Of latency, the whole set and every slice together."""
+        found = {self.latency, self.quality.outcome, *(each.outcome for each in self.slices)}
+        if found & {"slower", "inferior"}:
+            return "worse"
+        if "inconclusive" in found:
+            return "inconclusive"
+        return "better" if self.latency == "faster" else "no difference"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"schema": 1, "kind": "mct-compare", "outcome": self.outcome} | asdict(self)
+
+
+def compare(a: Measurement, b: Measurement, limits: Limits, slices: tuple[str, ...] = ()) -> Comparison:
+    """Compare what `mct.bench.measure.pairs` measured. `slices` are labels whose recall is held to the same limit."""
+    before, after = headline(a), headline(b)
+    flips, change = find_flips(before, after), difference(before, after)
+    p50, p95 = ratios(a.blocks, b.blocks)
+    latency = judge_latency(p50, p95, limits.latency)
+    return Comparison(
+        a=a.subject.name,
+        b=b.subject.name,
+        p95=p95,
+        p50=p50,
+        latency=latency.outcome,
+        latency_shown=latency.shown,
+        quality=non_inferior(before, after, limits.quality),
+        mid_p=difference_p(before, after),
+        delta=change.value,
+        delta_ci=(change.low, change.high),
+        lost=_describe(flips.lost, a, b),
+        gained=_describe(flips.gained, a, b),
+        slices=_slices(a, b, limits, slices),
+        limits=limits,
+    )
+
+
+def _describe(rows: tuple[int, ...], a: Measurement, b: Measurement) -> tuple[Flip, ...]:
+    assert a.answers is not None and b.answers is not None
+    return tuple(Flip(row, a.truth[row], a.answers.values[row], b.answers.values[row]) for row in rows)
+
+
+def _slices(a: Measurement, b: Measurement, limits: Limits, names: tuple[str, ...]) -> tuple[Slice, ...]:
+    found = {name: (recall(a, name), recall(b, name)) for name in names}
+    tests = compare_slices({name: both for name, both in found.items() if len(both[0])}, limits.quality)
+    return tuple(Slice(name, test.n, test.drop, test.outcome) for name, test in tests.items())
+
+
+def markdown(comparison: Comparison, texts: list[str], most: int = 10) -> str:
+    """The comparison for a person: what was found, how sure it is, and the rows that changed (at most `most`)."""
+    c = comparison
+    lines = [
+        f"**{c.outcome}**: {c.b} against {c.a}",
+        "",
+        "| | B / A | 95 % interval | |",
+        "|--|--:|--:|--|",
+        *(
+            f"| {name} | {ratio.value:.3f} | {ratio.low:.3f} to {ratio.high:.3f} | {_found(name, ratio, c)} |"
+            for name, ratio in (("P95", c.p95), ("P50", c.p50))
+        ),
+        "",
+        _latency_sentence(c),
+        "",
+        f"{c.p95.rounds} rounds of fresh processes in turns; they could have told a P95 "
+        f"{100 * (c.p95.detectable - 1):.1f} % slower, a P50 {100 * (c.p50.detectable - 1):.1f} % slower.",
+        "",
+        *_quality_lines(c),
+        *(
+            f"- recall of {each.name}: {-100 * each.drop:+.2f} points on {each.n:,}: {each.outcome}"
+            for each in c.slices
+        ),
+        *_flip_lines(c, texts, most),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _found(name: str, ratio: Ratio, c: Comparison) -> str:
+    """What one percentile alone tells."""
+    if name in c.latency_shown:
+        return "slower" if ratio.value > 1 else "faster"
+    within = 1 / (1 + c.limits.latency) <= ratio.low and ratio.high <= 1 + c.limits.latency
+    return f"no difference larger than {c.limits.latency:.0%}" if within else "cannot tell"
+
+
+def _latency_sentence(c: Comparison) -> str:
+    """Both percentiles together: which of them was shown, by how much, and which this run could not resolve."""
+    margin, both = f"{c.limits.latency:.0%}", (("P50", c.p50), ("P95", c.p95))
+    if c.latency == "no difference":
+        return f"Latency: no difference larger than {margin}, at P50 and at P95."
+    told = [
+        f"{_found(name, ratio, c)} at {name} by {abs(ratio.value - 1):.1%}"
+        for name, ratio in both
+        if name in c.latency_shown
+    ]
+    open_ = [
+        f"{name} could not be resolved ({100 * (ratio.low - 1):+.0f} to {100 * (ratio.high - 1):+.0f} %)"
+        for name, ratio in both
+        if _found(name, ratio, c) == "cannot tell"
+    ]
+    return f"Latency: {c.latency}: {'; '.join([*told, *open_])}."
+
+
+def _quality_lines(c: Comparison) -> list[str]:
+    low, high = c.delta_ci
+    interval = "" if low is None or high is None else f" (95 % interval {100 * low:+.2f} to {100 * high:+.2f})"
+    test = "McNemar mid-p" if c.quality.method == "exact" else "bootstrap p"
+    return [
+        f"Quality, paired on {c.quality.n:,} examples: {100 * c.delta:+.2f} points{interval}; "
+        f"{len(c.lost)} lost, {len(c.gained)} gained, {test} {c.mid_p:.3g}: {c.quality.outcome} "
+        f"at a margin of {100 * c.limits.quality:g} point(s). This set can resolve a drop of "
+        f"{100 * c.quality.resolvable:.2f} points.",
+    ]
+
+
+def _flip_lines(c: Comparison, texts: list[str], most: int) -> list[str]:
+    flips = [("lost", flip) for flip in c.lost] + [("gained", flip) for flip in c.gained]
+    if not flips:
+        return []
+    shown = [f"- {kind}: {texts[flip.row]!r} is {flip.truth}: A {flip.a}, B {flip.b}" for kind, flip in flips[:most]]
+    more = [f"- and {len(flips) - most} more (all in --json)"] if len(flips) > most else []
+    return ["", *shown, *more]

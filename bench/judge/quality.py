@@ -1,0 +1,219 @@
+"""Quality of one subject, computed from its raw answers: its own scores, and what it lost against the baseline, paired.
+
+What an answer is worth says its task kind (mct.models.tasks.examples.Kind.score): the headline first, then further
+metrics. A slice is the recall of one label: of the examples (of tags the words) whose truth has it, those whose answer
+has it too. Scores come with intervals because the evaluation set is a sample too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import exp, log1p
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from mct.bench.samples.measurement import Measurement
+from mct.bench.statistics.bootstrap import resample_value
+from mct.bench.statistics.paired import NonInferiority, difference, difference_p, find_flips, non_inferior
+from mct.bench.statistics.score_test import drop_p_value
+from mct.bench.statistics.shares import Shares, counted
+from mct.models.tasks.examples import find_kind
+
+CONFIDENCE = 0.95
+MOST_EXAMPLES = 1_000_000
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric on `n` examples. The fields from `baseline` on are None where there is no baseline.
+
+    `delta` is value minus baseline on the same examples; `worse` and `better` count the examples on which this subject
+    does worse and better than the baseline. All of it None, and `n` 0, where no example adds to it.
+    """
+
+    name: str
+    n: int
+    value: float | None
+    value_ci: Interval | None
+    baseline: float | None = None
+    delta: float | None = None
+    delta_ci: Interval | None = None
+    worse: int | None = None
+    better: int | None = None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The headline score, the kind's further metrics, and the slices asked for. `perplexity` is a language model's."""
+
+    overall: Score
+    others: tuple[Score, ...]
+    slices: tuple[Score, ...]
+    perplexity: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As result.schema.json has it."""
+        left_out = {"value_ci", "p_value"}
+        slices = [{key: value for key, value in _plain(each).items() if key not in left_out} for each in self.slices]
+        overall = _plain(self.overall)
+        return {
+            "metric": overall.pop("name"),
+            **overall,
+            "others": [_plain(each) for each in self.others],
+            "slices": slices,
+            "perplexity": None if self.perplexity is None else round(self.perplexity, 4),
+        }
+
+
+def score(measurement: Measurement, baseline: Measurement | None, slices: Sequence[str]) -> Quality | None:
+    """Scores of a measurement, against the baseline's answers to the same examples; None where it has no answers."""
+    if measurement.answers is None:
+        return None
+    before = baseline if baseline is not None and baseline.answers is not None else None
+    itself = before is not None and before.subject.digest == measurement.subject.digest
+    own, theirs = metrics(measurement), {} if before is None else metrics(before)
+    overall, *others = (_score(name, shares, theirs.get(name), itself) for name, shares in own.items())
+    found = {name: (recall(measurement, name), None if before is None else recall(before, name)) for name in slices}
+    return Quality(
+        overall,
+        tuple(others),
+        tuple(_score(name, after, then, itself) for name, (after, then) in found.items()),
+        perplexity(measurement),
+    )
+
+
+def metrics(measurement: Measurement) -> dict[str, Shares]:
+    """Every metric of the subject's task kind, the headline first. The measurement must have answers."""
+    kind = find_kind(measurement.subject.task)
+    parts = [kind.score(truth, answer) for truth, answer in _answered(measurement)]
+    return {name: _shares([(part[name].got, part[name].of) for part in parts]) for name in parts[0]}
+
+
+def headline(measurement: Measurement) -> Shares:
+    """The first of the metrics."""
+    return next(iter(metrics(measurement).values()))
+
+
+def recall(measurement: Measurement, label: str) -> Shares:
+    """The recall of one label, on the examples whose truth has it."""
+    find = find_kind(measurement.subject.task).recall
+    parts = [find(truth, answer, label) for truth, answer in _answered(measurement)]
+    return _shares([(part.got, part.of) for part in parts if part.of])
+
+
+def surprise(measurement: Measurement) -> Shares | None:
+    """Nats a token of a language model's texts, whose exponential is the perplexity; None for other tasks."""
+    if measurement.subject.task != "causal-lm" or measurement.answers is None:
+        return None
+    return _shares([(answer["nll"], answer["tokens"]) for answer in measurement.answers.values])
+
+
+def perplexity(measurement: Measurement) -> float | None:
+    """A language model's perplexity over all tokens of the evaluation set; None for other tasks."""
+    nats = surprise(measurement)
+    return None if nats is None or nats.value is None else exp(nats.value)
+
+
+def perplexity_holds(before: Shares, after: Shares, increase: float, alpha: float) -> NonInferiority:
+    """Is the perplexity higher by less than `increase` (a fraction)? A drop here is a rise, in nats a token."""
+    return non_inferior(after, before, log1p(increase), alpha)
+
+
+def value_bounds(shares: Shares, error: float) -> Interval:
+    """Lower and upper bound of a metric, each exceeded with probability `error`: exact for shares of right answers."""
+    if shares.binary:
+        return share_bounds(int(shares.got.sum()), len(shares), error)
+    found, value = resample_value(shares), shares.value or 0.0
+    return max(0.0, min(value, found.bound(error))), min(1.0, max(value, found.bound(1 - error)))
+
+
+def share_bounds(hits: int, n: int, error: float) -> Interval:
+    """Lower and upper bound of a share, each exceeded with probability at most `error` (Clopper & Pearson 1934)."""
+    low = float(stats.beta.ppf(error, hits, n - hits + 1)) if hits else 0.0
+    high = float(stats.beta.isf(error, hits + 1, n - hits)) if hits < n else 1.0
+    return low, high
+
+
+def more_examples(test: NonInferiority, error: float) -> int | None:
+    """How many more examples like those seen would show that the drop is below the margin.
+
+    None where that would take beyond a million, or where the drop seen is already the margin or more.
+    """
+    if test.method == "exact":
+        return examples_missing(test.lost, test.gained, test.n, test.margin, error)
+    if test.drop >= test.margin:
+        return None
+    ratio = (test.drop_at_most - test.drop) / (test.margin - test.drop)  # intervals shrink with the root of n
+    missing = round(test.n * (max(1.0, ratio) ** 2 - 1))
+    return missing if missing <= MOST_EXAMPLES else None
+
+
+def examples_missing(lost: int, gained: int, n: int, margin: float, error: float) -> int | None:
+    """How many more examples, flipping at the rates seen so far, would show that the drop is below `margin`.
+
+    None where that would take beyond a million, or where the drop seen is already the margin or more.
+    """
+    if (lost - gained) / n >= margin:
+        return None
+
+    def shown(total: int) -> bool:
+        lost_then, gained_then = round(lost * total / n), round(gained * total / n)
+        return drop_p_value(lost_then, gained_then, total, margin, "less") <= error
+
+    high = n
+    while not shown(high):
+        high *= 2
+        if high > MOST_EXAMPLES:
+            return None
+    low = high // 2
+    while high - low > max(1, high // 50):
+        middle = (low + high) // 2
+        low, high = (low, middle) if shown(middle) else (middle, high)
+    return max(0, high - n)
+
+
+def _answered(measurement: Measurement) -> list[tuple[Any, Any]]:
+    """Truth and answer of every example, in file order."""
+    if measurement.answers is None:
+        raise ValueError(f"{measurement.subject.name} has no answers")
+    return list(zip(measurement.truth, measurement.answers.values, strict=True))
+
+
+def _shares(parts: Sequence[tuple[float, float]]) -> Shares:
+    table = np.asarray(parts, dtype=np.float64).reshape(-1, 2)
+    return Shares(table[:, 0], table[:, 1])
+
+
+def _score(name: str, shares: Shares, before: Shares | None, itself: bool) -> Score:
+    """One score. `itself` says that subject and baseline are one and the same: they differ by 0 exactly."""
+    if shares.value is None:
+        return Score(name, 0, None, None)
+    own = Score(name, counted(shares), shares.value, value_bounds(shares, (1 - CONFIDENCE) / 2))
+    if before is None or before.value is None:
+        return own
+    flips, change = find_flips(before, shares), difference(before, shares, CONFIDENCE)
+    return Score(
+        name, flips.n, own.value, own.value_ci,
+        baseline=before.value,
+        delta=change.value,
+        delta_ci=(0.0, 0.0) if itself else _interval(change.low, change.high),
+        worse=len(flips.lost),
+        better=len(flips.gained),
+        p_value=difference_p(before, shares),
+    )  # fmt: skip
+
+
+def _interval(low: float | None, high: float | None) -> Interval | None:
+    return None if low is None or high is None else (low, high)
+
+
+def _plain(each: Score) -> dict[str, Any]:
+    return {
+        key: [round(part, 6) for part in value] if isinstance(value, tuple)
+        else round(value, 6) if isinstance(value, float) else value
+        for key, value in asdict(each).items()
+    }  # fmt: skip

@@ -1,0 +1,165 @@
+"""Is the head worse than the base? Verdict lines that ask only that, each answered by an interval.
+
+Latency has two cases. Base and head measured in turns in one job share the machine's moods, so the ratio's own interval
+decides and a few per cent are found. A base measured on another day does not: what differs between two jobs on the very
+same machine (neighbours, clock, placement) is often tens of per cent and stands in neither run's interval, so only a
+slow-down beyond `ACROSS_RUNS` is called one, and a run of another machine is not compared at all. Quality has no such
+trouble: the same rows, answered by both, are paired whenever they were answered.
+
+Pure: values in, lines out. `mct.bench.jobs.guard` measures and stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp, hypot, log
+from typing import Any
+
+from mct.bench.judge.line import Line, Outcome
+from mct.bench.judge.noise import assess, fastest_ms
+from mct.bench.judge.quality import headline
+from mct.bench.judge.verdict import judge, milliseconds
+from mct.bench.samples.measurement import Measurement, per_process_ms
+from mct.bench.statistics.dependence import Floats
+from mct.bench.statistics.paired import find_flips
+from mct.bench.statistics.percentiles import Estimate, estimate_percentile, minimum_sample
+from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, judge_ratio
+from mct.targets.budget import Budget
+
+TAIL = 0.95
+ACROSS_RUNS = 0.25
+"""Share by which P95 may differ between two jobs on one machine before it is called a difference."""
+MAX_DROP = 0.01
+"""Quality that may be lost where no budget says how much: one point."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """P95 of two runs that were not interleaved, and the ratio of the later to the earlier with its 95 % interval."""
+
+    before: Estimate
+    after: Estimate
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LostExample:
+    """An example that the head answers worse than the base: its number in file order, the truth, the answer."""
+
+    row: int
+    truth: Any
+    answer: Any
+
+
+def judge_same_job(base: Measurement, head: Measurement) -> Line:
+    """P95 of the head over that of the base, from rounds in which they took turns (`mct.bench.statistics.ratio`)."""
+    limit = "P95 no slower than the base, in turns"
+    before, after = _shared_rounds(base, head)
+    if len(before) < 2:
+        return Line(limit, "-", "inconclusive", "Too few rounds were measured to compare: allow more seconds.")
+    ratio = compare_percentile(before, after, TAIL)
+    outcome, reason = _explain(ratio)
+    return Line(limit, f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]", outcome, reason)
+
+
+def _shared_rounds(base: Measurement, head: Measurement) -> tuple[list[Floats], list[Floats]]:
+    """Milliseconds of the rounds that both played: a side whose question stayed open went on alone."""
+    shared = {block.round for block in base.blocks} & {block.round for block in head.blocks}
+    before, after = (
+        [*per_process_ms([block for block in side.blocks if block.round in shared])] for side in (base, head)
+    )
+    return before, after
+
+
+def compare_runs(before_ms: Sequence[Floats], after_ms: Sequence[Floats]) -> Shift | None:
+    """P95 of one run over that of an earlier one, from milliseconds per process; None where either has too few.
+
+    The interval comes from the two runs' own, recovering their variances on the log scale (MOVER, Zou & Donner 2008).
+    It knows nothing of what differs between two jobs: hold it against `ACROSS_RUNS`.
+    """
+    before, after = estimate_percentile(before_ms, TAIL), estimate_percentile(after_ms, TAIL)
+    if before is None or after is None:
+        return None
+    centre = log(after.value / before.value)
+    low = exp(centre - hypot(log(after.value / after.low), log(before.high / before.value)))
+    high = exp(centre + hypot(log(after.high / after.value), log(before.value / before.low)))
+    return Shift(before, after, exp(centre), low, high)
+
+
+def judge_stored(base: Measurement, head: Measurement, tolerated: float = ACROSS_RUNS) -> Line:
+    """P95 of the head against that of a run of another day on the same machine: worse only wholly beyond `tolerated`.
+
+    An unsteady run decides nothing, except that its least disturbed process was too slow all the same: noise adds time.
+    """
+    limit = f"P95 at most {tolerated:.0%} slower than the stored run"
+    shift = compare_runs(per_process_ms(base.blocks), per_process_ms(head.blocks))
+    if shift is None:
+        reason = f"One side is worth fewer than {minimum_sample(TAIL)} independent requests: allow more seconds."
+        return Line(limit, "-", "inconclusive", reason)
+    measured = f"{shift.value:.2f}x [{shift.low:.2f}, {shift.high:.2f}]"
+    seen = f"{milliseconds(shift.after)} now, {milliseconds(shift.before)} then"
+    if shift.low > 1 + tolerated and _slow_at_best(head, (1 + tolerated) * shift.before.high):
+        return Line(limit, measured, "fail", f"{seen}: more than two jobs on one machine differ by.")
+    if unsteady := [*_unsteady("this run", head), *_unsteady("the stored run", base)]:
+        return Line(limit, measured, "inconclusive", f"{seen}. But {'; '.join(unsteady)}.")
+    if shift.high <= 1 + tolerated:
+        return Line(limit, measured, "pass", f"{seen}.")
+    advice = "give the base's artifact, so that both are measured in one job"
+    return Line(limit, measured, "inconclusive", f"{seen}: {advice}.")
+
+
+def other_conditions(different: Sequence[str]) -> Line:
+    """The line in place of a comparison that would compare machines, settings or libraries instead of artifacts."""
+    reason = (
+        f"The stored run had other conditions ({', '.join(different)}): store one here, or give the base's artifact."
+    )
+    return Line("P95 no slower than the stored run", "-", "inconclusive", reason)
+
+
+def judge_quality(base: Measurement, head: Measurement, budget: Budget | None) -> tuple[Line, ...]:
+    """Paired quality against the base alone: the drop that the budget allows (one point without), and its slices'."""
+    return judge(head, _only_drops(budget, head.subject.task), base).lines
+
+
+def lost_examples(base: Measurement, head: Measurement) -> list[LostExample]:
+    """What the head answers worse than the base, in file order; empty where one of them gave no answers."""
+    if base.answers is None or head.answers is None:
+        return []
+    lost = find_flips(headline(base), headline(head)).lost
+    return [LostExample(row, head.truth[row], head.answers.values[row]) for row in lost]
+
+
+def _only_drops(budget: Budget | None, task: str) -> Budget:
+    """The budget without its absolute limits: those are judged with the rest of it."""
+    if budget is None:
+        return Budget("no worse than the base", task, quality_max_drop=MAX_DROP)
+    drop = MAX_DROP if budget.quality_max_drop is None else budget.quality_max_drop
+    return replace(budget, p95_ms=None, quality_at_least=None, quality_max_drop=drop, size_mb=None, peak_rss_mb=None)
+
+
+def _slow_at_best(measurement: Measurement, limit_ms: float) -> bool:
+    """Too slow whatever disturbed it: a steady run, or one whose fastest requests are beyond the limit."""
+    return not _unsteady("it", measurement) or fastest_ms(measurement.blocks) > limit_ms
+
+
+def _unsteady(name: str, measurement: Measurement) -> list[str]:
+    stability = assess(measurement.blocks)
+    if stability is None or stability.ok:
+        return []
+    return [f"{name} was unsteady: {'; '.join(stability.reasons)}"]
+
+
+def _explain(ratio: Ratio) -> tuple[Outcome, str]:
+    judged = judge_ratio(ratio)
+    over = f"over {ratio.rounds} rounds"
+    if judged.outcome == "slower":
+        return "fail", f"Slower {over} (p = {ratio.p_value:.2g})."
+    if ratio.rounds < FEWEST_ROUNDS:
+        return "inconclusive", f"Fewer than {FEWEST_ROUNDS} rounds decide nothing: allow more seconds."
+    if judged.outcome == "faster" or ratio.high <= 1 + judged.margin:
+        return "pass", f"A slow-down of more than {max(0.0, ratio.high - 1):.1%} is excluded {over}."
+    reason = f"A slow-down of up to {ratio.high - 1:.0%} cannot be excluded {over}: allow more seconds."
+    return "inconclusive", reason

@@ -1,0 +1,197 @@
+"""The quality limits of a budget, line by line: headline, further metrics, perplexity, slices.
+
+Each is judged on the same examples as the baseline, paired. What each line may err is said in
+`mct.bench.judge.verdict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, expm1
+
+from mct.bench.judge.line import ERROR, Line, Outcome
+from mct.bench.judge.quality import metrics, more_examples, perplexity_holds, recall, surprise, value_bounds
+from mct.bench.samples.measurement import Measurement
+from mct.bench.statistics.paired import NonInferiority, compare_slices, non_inferior
+from mct.bench.statistics.shares import Shares
+from mct.models.tasks.table import find_task
+from mct.targets.budget import Budget
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The subject (`after`) and its baseline (`before`), both with answers.
+
+    `known` is the outcome of every relative limit where there is nothing to compare; `before` is then `after`.
+    """
+
+    before: Measurement
+    after: Measurement
+    known: tuple[Outcome, str] | None
+
+    def judge(self, before: Shares, after: Shares, margin: float, error: float) -> tuple[Outcome, str]:
+        """Whether a metric dropped by less than `margin`."""
+        return self.known or _explain(non_inferior(before, after, margin, error), error)
+
+    def change(self, before: Shares, after: Shares) -> str:
+        """The subject's metric, with the change against the baseline where there is one."""
+        value, earlier = after.value or 0.0, before.value or 0.0
+        return f"{value:.2%}" if self.known else f"{value:.2%} ({100 * (value - earlier):+.2f} points)"
+
+
+def quality_lines(measurement: Measurement, budget: Budget, baseline: Measurement | None) -> list[Line]:
+    """A line for each of the budget's limits of quality. `baseline` answered the same examples."""
+    asked = _asked(measurement, budget)
+    slices = budget.slices if budget.slice_max_drop is not None else ()
+    if measurement.answers is None:
+        limits = [*([asked] if asked else []), *(_metric_limit(*each) for each in budget.metric_max_drop.items())]
+        limits += [] if budget.perplexity_max_increase is None else [_perplexity_limit(budget.perplexity_max_increase)]
+        limits += [_slice_limit(name, budget) for name in slices]
+        return [Line(limit, "-", "inconclusive", "There are no answers to score.") for limit in limits]
+    pair = _pair(measurement, baseline)
+    lines = [_overall_line(asked, pair, budget)] if asked else []
+    lines += [_metric_line(name, margin, pair) for name, margin in budget.metric_max_drop.items()]
+    lines += _perplexity_lines(pair, budget)
+    return lines + (_slice_lines(slices, pair, budget) if slices else [])
+
+
+def _pair(measurement: Measurement, baseline: Measurement | None) -> Pair:
+    if baseline is None:
+        known: tuple[Outcome, str] = (
+            "inconclusive",
+            "There is no baseline to compare with: give one with --baseline.",
+        )
+    elif measurement.subject.digest == baseline.subject.digest:
+        known = ("pass", "This is the baseline itself, so it has lost nothing against it.")
+    elif baseline.answers is None:
+        known = ("inconclusive", f"The baseline {baseline.subject.name} gave no answers to compare with.")
+    else:
+        return Pair(baseline, measurement, None)
+    return Pair(measurement, measurement, known)
+
+
+def _asked(measurement: Measurement, budget: Budget) -> str:
+    """What the budget asks of the headline score; "" where nothing."""
+    asked = []
+    if budget.quality_at_least is not None:
+        asked.append(f">= {budget.quality_at_least:.2%}")
+    if budget.quality_max_drop is not None:
+        asked.append(f"at most {points(budget.quality_max_drop)} below the baseline")
+    return f"{find_task(measurement.subject.task).metric} {' or '.join(asked)}" if asked else ""
+
+
+def _overall_line(limit: str, pair: Pair, budget: Budget) -> Line:
+    """Two ways to pass, where the budget has both: one is enough, and both must fail to fail."""
+    metric = find_task(pair.after.subject.task).metric
+    before, after = metrics(pair.before)[metric], metrics(pair.after)[metric]
+    if after.value is None:
+        return Line(limit, "-", "inconclusive", "No example of the evaluation set says what is right.")
+    at_least, margin = budget.quality_at_least, budget.quality_max_drop
+    error = ERROR / (2 if at_least is not None and margin is not None else 1)
+    found = []
+    if at_least is not None:
+        found.append(_judge_value(after, at_least, error))
+    if margin is not None:
+        found.append(pair.judge(before, after, margin, error))
+    outcome, reason = next((each for each in found if each[0] == "pass"), (None, ""))
+    if outcome is None:
+        outcome = "fail" if all(each[0] == "fail" for each in found) else "inconclusive"
+        reason = " ".join(each[1] for each in found)
+    return Line(limit, pair.change(before, after), outcome, reason)
+
+
+def _metric_limit(name: str, margin: float) -> str:
+    return f"{name} at most {points(margin)} below the baseline"
+
+
+def _metric_line(name: str, margin: float, pair: Pair) -> Line:
+    """One of the kind's further metrics, like one head's own."""
+    limit, before, after = _metric_limit(name, margin), metrics(pair.before), metrics(pair.after)
+    if name not in before or name not in after or after[name].value is None:
+        has = ", ".join(key for key, shares in after.items() if shares.value is not None)
+        return Line(limit, "-", "inconclusive", f"There is no such score here; there are: {has}.")
+    outcome, reason = pair.judge(before[name], after[name], margin, ERROR)
+    return Line(limit, pair.change(before[name], after[name]), outcome, reason)
+
+
+def _perplexity_limit(increase: float) -> str:
+    return f"perplexity at most {100 * increase:g} % above the baseline's"
+
+
+def _perplexity_lines(pair: Pair, budget: Budget) -> list[Line]:
+    increase, before, after = budget.perplexity_max_increase, surprise(pair.before), surprise(pair.after)
+    if increase is None:
+        return []
+    limit = _perplexity_limit(increase)
+    if before is None or after is None or before.value is None or after.value is None:
+        return [Line(limit, "-", "inconclusive", "These answers tell no likelihoods.")]
+    change = "" if pair.known else f" ({100 * expm1(after.value - before.value):+.2f} %)"
+    outcome, reason = pair.known or _explain_rise(perplexity_holds(before, after, increase, ERROR), increase)
+    return [Line(limit, f"{exp(after.value):.2f}{change}", outcome, reason)]
+
+
+def _explain_rise(test: NonInferiority, increase: float) -> tuple[Outcome, str]:
+    worse = f"Of {test.n:,} texts {test.lost} got less likely and {test.gained} more"
+    if test.outcome == "non-inferior":
+        return "pass", f"{worse}: a rise of {100 * increase:g} % or more is excluded (p = {test.p_value:.2g})."
+    if test.outcome == "inferior":
+        return "fail", f"{worse}: the rise exceeds {100 * increase:g} % (p = {test.p_inferior:.2g})."
+    return (
+        "inconclusive",
+        f"{worse}: a rise of up to {expm1(test.drop_at_most):.2%} cannot be excluded; give more texts.",
+    )
+
+
+def _judge_value(shares: Shares, at_least: float, error: float) -> tuple[Outcome, str]:
+    low, high = value_bounds(shares, error)
+    level = f"at {100 * (1 - error):g} % confidence, on {len(shares):,} examples"
+    if low >= at_least:
+        return "pass", f"Less than {low:.2%} is excluded {level}."
+    if high < at_least:
+        return "fail", f"More than {high:.2%} is excluded {level}."
+    return "inconclusive", f"Anything from {low:.2%} to {high:.2%} is possible {level}."
+
+
+def _explain(test: NonInferiority, error: float) -> tuple[Outcome, str]:
+    """A test in words. `error` is what it may spend alone; it decides how many examples are missing."""
+    lost, won = ("got lost", "won") if test.method == "exact" else ("got worse", "better")
+    flips = f"Of {test.n:,} examples {test.lost} {lost} and {test.gained} {won}"
+    if test.outcome == "non-inferior":
+        return "pass", f"{flips}: a drop of {points(test.margin)} or more is excluded (p = {test.p_value:.2g})."
+    if test.outcome == "inferior":
+        return "fail", f"{flips}: the drop exceeds {points(test.margin)} (p = {test.p_inferior:.2g})."
+    missing = more_examples(test, error)
+    if missing is None:
+        advice = f"the {points(test.drop)} seen are too near the limit, or beyond it, for more examples to clear it"
+    else:
+        advice = f"about {missing:,} more examples like these would decide it"
+    return "inconclusive", f"{flips}: a drop of up to {points(test.drop_at_most)} cannot be excluded; {advice}."
+
+
+def _slice_limit(name: str, budget: Budget) -> str:
+    return f"recall of {name} at most {points(budget.slice_max_drop or 0.0)} below the baseline"
+
+
+def _slice_lines(slices: Sequence[str], pair: Pair, budget: Budget) -> list[Line]:
+    """One line per slice, tested together; a label that no example has cannot be judged."""
+    found = {name: (recall(pair.before, name), recall(pair.after, name)) for name in slices}
+    found = {name: sides for name, sides in found.items() if len(sides[1])}
+    margin = budget.slice_max_drop or 0.0
+    tests = {} if pair.known else compare_slices(found, margin, ERROR)
+    lines = []
+    for name in slices:
+        limit = _slice_limit(name, budget)
+        if name not in found:
+            reason = f"No example of the evaluation set has the label {name}: add some."
+            lines.append(Line(limit, "-", "inconclusive", reason))
+        else:
+            outcome, reason = pair.known or _explain(tests[name], ERROR)
+            lines.append(Line(limit, pair.change(*found[name]), outcome, reason))
+    return lines
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points: 0.005 is "0.5 points"."""
+    number = f"{100 * share:.2f}".rstrip("0").rstrip(".")
+    return f"{number} point" if number == "1" else f"{number} points"

@@ -1,0 +1,1 @@
+"""Rounds and pairs of fresh processes: what is asked of them, and when there is enough."""

@@ -1,0 +1,234 @@
+"""The coordinator: fresh processes, several rounds of them, and in each round the artifacts taking turns A B B A.
+
+Taking turns in short blocks puts every artifact under the same weather; fresh processes show how much one process
+differs from the next. Every artifact gets its turns in the planned rounds; those whose question is open then get more
+rounds, until the time cap. The answers for the score are there before anything is timed (`mct.bench.measure.answers`).
+What is gathered is handed to `keep` as it comes, so that a later crash loses nothing.
+
+The loop knows workers only as something that starts, runs, answers and closes: tests give it such without a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Protocol
+
+from mct.bench.measure.answers import collect_answers
+from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.sampling import GROWTH, LOOKS, BenchPlan, block_size, is_enough
+from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
+from mct.bench.samples.subject import Subject
+from mct.models.progress import Report, silent
+from mct.models.tasks.datasets import Dataset, check_labels, read_examples
+
+CAP_BLOCKS = 5
+"""A block is cut off at this many times its planned length: the machine got far slower than it was at warm-up."""
+
+
+class Runner(Protocol):
+    """A loaded, warm subject in a process of its own."""
+
+    start: Start
+
+    def run(self, count: int, cap_s: float, position: int) -> Block: ...
+
+    def close(self) -> None: ...
+
+
+Collect = Callable[[Sequence[Subject], Setting, Report], list[Answers | Failure]]
+
+
+def forget(record: dict[str, Any]) -> None:
+    """A `keep` that keeps nothing."""
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What the loop acts through: how a runner is started and answers are collected, the clock (seconds), where each
+    record goes as it comes."""
+
+    start: Callable[[Subject, Setting, int], Runner] = start_worker
+    collect: Collect = collect_answers
+    clock: Callable[[], float] = monotonic
+    keep: Callable[[dict[str, Any]], None] = forget
+
+
+@dataclass
+class Track:
+    """What has been gathered of one subject so far. `looked_at` is the number of requests at its last look."""
+
+    subject: Subject
+    starts: list[Start] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    answers: Answers | None = None
+    failure: Failure | None = None
+    looks: int = 0
+    looked_at: int = 0
+    settled: bool = False
+
+    def finish(self, truth: tuple[Any, ...]) -> Measurement:
+        """The values, frozen."""
+        return Measurement(self.subject, truth, tuple(self.starts), tuple(self.blocks), self.answers, self.failure)
+
+
+@dataclass
+class Run:
+    """One run under way. `answers_s` seconds went into answers before the timing `began`."""
+
+    plan: BenchPlan
+    setting: Setting
+    tracks: list[Track]
+    instruments: Instruments
+    report: Report
+    began: float
+    answers_s: float = 0.0
+    share: float = 0.0
+
+    def spent_s(self) -> float:
+        """Seconds of timing so far."""
+        return self.instruments.clock() - self.began
+
+    def gather(self, track: Track, value: Start | Block | Answers | Failure) -> None:
+        """Hand a value to `keep` before anything else can go wrong."""
+        self.instruments.keep(to_record(track.subject.name, value))
+
+    def tell(self, stage: str) -> None:
+        """Report progress: of the time that this run will take, as far as is known by now; never backwards."""
+        elapsed = self.answers_s + self.spent_s()
+        self._tell_share(stage, elapsed, self.answers_s + _expected_s(self))
+
+    def tell_answers(self, stage: str, done: float) -> None:
+        """The same while answers are collected, a share of `done` of them by now."""
+        elapsed = self.spent_s()
+        self._tell_share(stage, elapsed, elapsed / max(done, 1e-3) + self.plan.max_seconds)
+
+    def _tell_share(self, stage: str, elapsed: float, expected: float) -> None:
+        self.share = max(self.share, min(0.99, elapsed / max(elapsed, expected, 1e-9)))
+        self.report(stage, self.share)
+
+
+Crew = list[tuple[Track, Runner]]
+
+
+def measure(
+    subjects: Sequence[Subject],
+    dataset: Dataset,
+    plan: BenchPlan,
+    report: Report = silent,
+    instruments: Instruments | None = None,
+) -> tuple[Measurement, ...]:
+    """Collect every subject's answer to each example of `dataset`, and time it on the requests.
+
+    A subject whose worker dies keeps what it has and its failure; the others go on. MctError where the data has labels
+    that a model does not know.
+    """
+    for subject in subjects:
+        check_labels(dataset, subject.task, subject.heads)
+    examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
+    instruments = instruments or Instruments()
+    setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens)
+    run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
+    _collect(run)
+    number = 0
+    while tracks := _next_tracks(run, number):
+        _play_round(run, number, tracks)
+        number += 1
+    report("measured", 1.0)
+    truth = tuple(example.truth for example in examples)
+    return tuple(track.finish(truth) for track in run.tracks)
+
+
+def _collect(run: Run) -> None:
+    """Everyone's answers. Who cannot give them is not timed."""
+    found = run.instruments.collect([track.subject for track in run.tracks], run.setting, run.tell_answers)
+    for track, answers in zip(run.tracks, found, strict=True):
+        run.gather(track, answers)
+        if isinstance(answers, Failure):
+            track.failure = answers
+        else:
+            track.answers = answers
+    run.answers_s = run.spent_s()
+    run.began += run.answers_s
+
+
+def _next_tracks(run: Run, number: int) -> list[Track]:
+    """Who plays the next round: everyone alive in the planned rounds, then those with an open question."""
+    if number and run.spent_s() >= run.plan.max_seconds:
+        return []
+    if number < run.plan.rounds:
+        return [track for track in run.tracks if track.failure is None]
+    return [track for track in run.tracks if _wants_more(track)]
+
+
+def _play_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
+    """Start everyone afresh and let them take turns.
+
+    Turns beyond the first go on for as long as the loading took: then another process tells more than more of the same.
+    """
+    began = run.spent_s()
+    with ExitStack() as stack:
+        crew: Crew = []
+        for track in tracks if number % 2 == 0 else reversed(tracks):
+            with _its_own_failure(run, track):
+                run.tell(f"loading {track.subject.name} (round {number + 1})")
+                runner = stack.enter_context(closing(run.instruments.start(track.subject, run.setting, number)))
+                run.gather(track, runner.start)
+                track.starts.append(runner.start)
+                crew.append((track, runner))
+        deadline = min(run.plan.max_seconds, 2 * run.spent_s() - began)
+        _take_turns(run, crew)
+        while run.spent_s() < deadline and (eager := [each for each in crew if _wants_more(each[0])]):
+            _take_turns(run, eager)
+
+
+def _take_turns(run: Run, crew: Crew) -> None:
+    """One block each, then one block each in reverse order; then a look at each."""
+    for track, runner in [*crew, *reversed(crew)]:
+        with _its_own_failure(run, track):
+            run.tell(f"timing {track.subject.name}")
+            position = sum(len(other.blocks) for other in run.tracks)
+            count = block_size(runner.start, run.plan)
+            block = runner.run(count, CAP_BLOCKS * run.plan.block_s, position)
+            run.gather(track, block)
+            track.blocks.append(block)
+    for track, _ in crew:
+        _look(track, run.plan)
+
+
+@contextmanager
+def _its_own_failure(run: Run, track: Track) -> Iterator[None]:
+    """A worker that dies in here fails its subject; asking the dead again changes nothing of what is known."""
+    try:
+        yield
+    except WorkerDied as death:
+        if track.failure is None:
+            track.failure = death.failure
+            run.gather(track, death.failure)
+
+
+def _look(track: Track, plan: BenchPlan) -> None:
+    """Ask whether this is enough, if there is enough new data to be worth one of the few looks."""
+    requests = sum(len(block.end_to_end_ns) for block in track.blocks)
+    if track.settled or track.looks == LOOKS or requests < GROWTH * track.looked_at:
+        return
+    track.looks += 1
+    track.looked_at = requests
+    track.settled = is_enough(track.blocks, plan)
+
+
+def _wants_more(track: Track) -> bool:
+    return track.failure is None and not track.settled
+
+
+def _expected_s(run: Run) -> float:
+    """Seconds the timing will take, as far as is known: what every round does, more while a question is open."""
+    plan, starts = run.plan, [track.starts[0] for track in run.tracks if track.starts]
+    if len(starts) < sum(track.failure is None for track in run.tracks):
+        return plan.max_seconds
+    loading_s = sum(start.load_ms / 1e3 + start.warm_up_s for start in starts)
+    least_s = plan.rounds * (loading_s + 2 * plan.block_s * len(starts))
+    opened = any(track.looks and _wants_more(track) for track in run.tracks)
+    return plan.max_seconds if opened else min(plan.max_seconds, least_s)

@@ -1,0 +1,96 @@
+"""How much to sample, and when to stop: the plan of a run and the question asked of its growing data.
+
+Sampling of an artifact ends once its P95 is decided against the limit or, without one, known narrowly. Looking often at
+growing data would in the end find anything, so looks are few (each on 30 % more data than the last) and each spends a
+part of the error that all of them may make together. The interval printed at the end spends the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mct import MctError
+from mct.bench.samples.measurement import Block, Start, per_process_ms
+from mct.bench.worker.predict import NEW_TOKENS
+from mct.models.data.declared import Count, Index, Positive
+from mct.models.tables import load
+from mct.targets.machine import Machine
+
+TAIL = 0.95
+CONFIDENCE = 0.95
+STOP_ERROR = 0.025
+"""Error of stopping early, over all looks; the final interval's other 2.5 % make it 5."""
+LOOKS = 16
+GROWTH = 1.3
+NARROW = 0.10
+"""Without a limit: the interval of P95 is narrow enough at this share of P95."""
+BLOCK_LEAST, BLOCK_MOST = 20, 4000
+
+
+@dataclass(frozen=True)
+class BenchPlan:
+    """How to measure. `limit_ms` is the P95 limit to decide against; `affinity` the CPUs to pin to (none: not pinned).
+
+    `rounds` is the least number of fresh processes per artifact. `max_seconds` caps the timing:
+    loading included, the answers for the quality score not. `rigorous` asks for MLPerf's number of requests. A
+    language model is timed writing `new_tokens` at most.
+    """
+
+    threads: Count
+    affinity: tuple[Index, ...] = ()
+    seed: int = 0
+    limit_ms: Positive | None = None
+    rounds: Count = 4
+    block_s: Positive = 0.3
+    max_seconds: Positive = 75.0
+    rigorous: bool = False
+    new_tokens: Count = NEW_TOKENS
+
+
+def plan_bench(
+    machine: Machine, threads: int = 0, limit_ms: float | None = None, seed: int = 0, rigorous: bool = False
+) -> BenchPlan:
+    """A plan for this machine. `threads` 0 means all that affinity and quota allow; more than that is refused."""
+    usable = machine.usable_threads
+    if threads > usable:
+        raise MctError(
+            f"{threads} threads were asked for, but only {usable} can run at once here",
+            "lower the target's threads, or raise the container's CPU quota",
+        )
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return BenchPlan(
+        threads=threads or usable,
+        affinity=tuple(allowed[: threads or usable]),
+        seed=seed,
+        limit_ms=limit_ms,
+        max_seconds=3600.0 if rigorous else BenchPlan.max_seconds,
+        rigorous=rigorous,
+    )
+
+
+def block_size(start: Start, plan: BenchPlan) -> int:
+    """Requests that take about `plan.block_s` in this process: slow and fast artifacts get like shares of time."""
+    return min(BLOCK_MOST, max(BLOCK_LEAST, round(plan.block_s * 1e3 / max(start.typical_ms, 1e-3))))
+
+
+def is_enough(blocks: Sequence[Block], plan: BenchPlan) -> bool:
+    """True when this many requests answer the question. One look: see the module's docstring for what it spends."""
+    estimate_percentile = load("mct.bench.statistics.percentiles:estimate_percentile")
+    processes = per_process_ms(blocks)
+    requests = sum(len(process) for process in processes)
+    if plan.rigorous:
+        return bool(requests >= load("mct.bench.statistics.percentiles:mlperf_query_count")(TAIL))
+    estimate = estimate_percentile(processes, TAIL, CONFIDENCE)
+    if estimate is None:
+        return False
+    if plan.limit_ms is not None:
+        decide_below = load("mct.bench.statistics.percentiles:decide_below")
+        decision = decide_below(processes, TAIL, plan.limit_ms, LOOKS, STOP_ERROR)
+        if decision == "above":  # too slow: its P99 is not worth the time of the others
+            return True
+        decided = decision == "below"
+    else:
+        decided = estimate.high - estimate.low <= NARROW * estimate.value
+    return decided and estimate_percentile(processes, 0.99, CONFIDENCE) is not None

@@ -1,0 +1,1 @@
+"""Tables, pages, plots, the pull request's comment."""

@@ -1,0 +1,99 @@
+"""The report as one HTML page: no script, no network, no font to fetch; light or dark as the reader's system says.
+
+The page's own policy forbids everything but its inline styles, so a name out of a result can do nothing even if it
+slipped through the template's escaping.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from mct.bench.judge.regression import ACROSS_RUNS
+from mct.bench.report.plot_style import THEME, Panel, milliseconds
+from mct.bench.report.plots import panels, svg
+from mct.bench.report.report import Report, headline
+from mct.bench.report.table import MARKS
+from mct.bench.store.reading import StoredRun
+
+TEMPLATE = "report.html.j2"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A panel drawn for a desk and for a phone."""
+
+    title: str
+    caption: str
+    wide: Markup
+    narrow: Markup
+
+
+def as_html(report: Report) -> str:
+    """The whole page. Everything from results is escaped by the template; only our own drawings are trusted."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"ms": _ms, "share": _share, "points": _points, "number": _number, "day": _day}
+    return environment.get_template(TEMPLATE).render(
+        theme=THEME,
+        signs={outcome: mark.split()[0] for outcome, mark in MARKS.items()},
+        across_runs=f"{ACROSS_RUNS:.0%}",
+        sections=[_section(run, changes) for run, changes in zip(report.runs, report.changes, strict=True)],
+        pictures=[_pictures(run, str(number)) for number, run in enumerate(report.runs)],
+    )
+
+
+def _section(run: StoredRun, changes: Any) -> dict[str, Any]:
+    first = run.entries[0]["environment"]
+    return {
+        "result": run.result,
+        "entries": run.entries,
+        "baseline": run.baseline,
+        "budget": run.budget,
+        "headline": headline(run),
+        "changes": changes,
+        "environment": first,
+        "libraries": sorted({pair for entry in run.entries for pair in entry["environment"]["libraries"].items()}),
+        "agreement": run.agreement,
+        "has_samples": bool(run.latencies_ms),
+    }
+
+
+def _pictures(run: StoredRun, salt: str) -> list[Picture]:
+    return [_picture(panel, salt) for panel in panels(run)]
+
+
+def _picture(panel: Panel, salt: str) -> Picture:
+    return Picture(
+        panel.title,
+        panel.caption,
+        Markup(svg(panel, narrow=False, salt=salt)),
+        Markup(svg(panel, narrow=True, salt=salt)),
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else milliseconds(value)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.2f}".replace("-", "−")
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _day(created: str) -> str:
+    return created.replace("T", " ").removesuffix("Z") + " UTC"

@@ -1,0 +1,87 @@
+"""Reports of stored runs: one table of formats, each made by its own file.
+
+Reads only what the store holds; measures nothing and judges nothing anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mct.bench.store.reading import StoredRun
+from mct.models.tables import load, unknown
+
+if TYPE_CHECKING:
+    from mct.bench.report.change import Changes
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of report: `make` ("module:function") turns a `Report` into text, or into bytes where `binary`."""
+
+    name: str
+    suffix: str
+    make: str
+    about: str
+    binary: bool = False
+    extra: str = ""
+
+
+FORMATS = (
+    Format("markdown", ".md", "mct.bench.report.markdown:as_markdown", "for a comment on a pull request"),
+    Format("html", ".html", "mct.bench.report.html:as_html", "one page with figures", extra="report"),
+    Format("png", ".png", "mct.bench.report.plots:as_png", "the figures on one sheet", binary=True, extra="report"),
+    Format("json", ".json", "mct.bench.report.plain:as_json", "the results as stored"),
+    Format("csv", ".csv", "mct.bench.report.plain:as_csv", "one row per artifact"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is reported: runs, and for each of them what changed since the earlier run (None where none was given)."""
+
+    runs: tuple[StoredRun, ...]
+    changes: tuple[Changes | None, ...]
+
+
+def headline(run: StoredRun) -> str:
+    """The outcome of a run in one line. The baseline, there to be compared with, does not count unless it is alone."""
+    counted = [entry for entry in run.entries if entry["artifact"] != run.baseline] or run.entries
+    outcomes = [entry["verdict"]["outcome"] for entry in counted if entry["verdict"]]
+    if not outcomes:
+        return "Measured without a budget: nothing was judged"
+    passed, failed, undecided = (outcomes.count(outcome) for outcome in ("pass", "fail", "inconclusive"))
+    said = f"{passed} of {len(outcomes)} {'meets' if passed == 1 else 'meet'} the budget {run.budget['name']}"
+    said += f", {failed} {'misses' if failed == 1 else 'miss'} it" if failed else ""
+    return said + (f", {undecided} cannot be decided" if undecided else "")
+
+
+def find_format(name: str) -> Format:
+    """One format by name; MctError with the nearest names otherwise."""
+    formats = {known.name: known for known in FORMATS}
+    if name not in formats:
+        raise unknown("report format", name, formats)
+    return formats[name]
+
+
+def render(
+    runs: Sequence[StoredRun], format: str, baseline: StoredRun | None = None, allow_different: bool = False
+) -> str | bytes:
+    """Report `runs` as `format` (a name of `FORMATS`), with the change of P95 since `baseline` where one is given.
+
+    Runs of different fingerprints are compared only with `allow_different`. MctError for an unknown format or a missing
+    library.
+    """
+    row = find_format(format)
+    changes = tuple(_changes(run, baseline, allow_different) for run in runs)
+    made: str | bytes = load(row.make, row.extra)(Report(tuple(runs), changes))
+    return made
+
+
+def _changes(run: StoredRun, baseline: StoredRun | None, allow_different: bool) -> Changes | None:
+    if baseline is None:
+        return None
+    from mct.bench.report.change import find_changes
+
+    return find_changes(run, baseline, allow_different)

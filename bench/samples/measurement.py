@@ -1,0 +1,178 @@
+"""Raw values of a run, as the workers gave them: every statistic, score and verdict is computed from these.
+
+They go to disk one record per line as they come, and come back the same.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mct import MctError
+from mct.models.data.declared import Amount, Index, Nanoseconds, Positive, declared
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mct.bench.samples.subject import Subject
+
+    Times = array[int]
+else:
+    Times = array  # no subscript at run time, where Python is older than 3.12
+
+
+@dataclass(frozen=True)
+class Start:
+    """What one fresh process cost before it was timed. `read_mb` was really read from disk while the model was opened.
+
+    `typical_ms` is the median request at the end of warm-up. `libraries` are the heavy ones that were imported.
+    """
+
+    round: Index
+    import_ms: Amount
+    load_ms: Amount
+    first_call_ms: Amount
+    read_mb: Amount | None
+    peak_rss_mb: Amount
+    bare_rss_mb: Amount
+    warm_up_requests: Index
+    warm_up_s: Amount
+    warm_up_ended: bool
+    typical_ms: Amount
+    libraries: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One uninterrupted run of requests in one process: nanoseconds per request, in order, and what disturbed it.
+
+    `stolen_s` is what other virtual machines took from its CPUs, `waited_s` the time its threads stood ready while
+    other processes ran (None where the kernel does not count it); both add up over CPUs or threads, as `cpu_s` does.
+    `new_tokens` is what a language model wrote in all of them.
+    """
+
+    round: Index
+    position: Index
+    end_to_end_ns: Times
+    model_ns: Times
+    wall_s: Positive
+    cpu_s: Amount
+    involuntary_switches: Index
+    stolen_s: Amount
+    waited_s: Amount | None
+    minor_faults: Index
+    major_faults: Index
+    energy_uj: Nanoseconds | None = None
+    new_tokens: Index | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answer to every example of the evaluation set, a JSON value, in file order; and the tokens of its request."""
+
+    values: tuple[Any, ...]
+    tokens: tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a subject could not be measured to the end; `stderr` is what its worker said last."""
+
+    message: str
+    hint: str = ""
+    stderr: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything measured of one subject. `truth` is what is right, a JSON value for each example, in file order."""
+
+    subject: Subject
+    truth: tuple[Any, ...]
+    starts: tuple[Start, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    answers: Answers | None = None
+    failure: Failure | None = None
+
+    @property
+    def requests(self) -> int:
+        """Timed requests over all blocks."""
+        return sum(len(block.end_to_end_ns) for block in self.blocks)
+
+    @property
+    def rounds(self) -> int:
+        """Fresh processes that were timed."""
+        return len({block.round for block in self.blocks})
+
+
+def per_process_ms(blocks: Sequence[Block], model_only: bool = False) -> list[NDArray[np.float64]]:
+    """Latencies in milliseconds, one array per fresh process in time order: the unit that statistics resample.
+
+    `model_only` picks the part that the runtime takes.
+    """
+    import numpy as np
+
+    rounds = sorted({block.round for block in blocks})
+    return [
+        np.concatenate(
+            [
+                np.asarray(block.model_ns if model_only else block.end_to_end_ns, dtype=np.float64) / 1e6
+                for block in blocks
+                if block.round == number
+            ]
+        )
+        for number in rounds
+    ]
+
+
+def per_turn_ms(blocks: Sequence[Block]) -> list[list[NDArray[np.float64]]]:
+    """Latencies in milliseconds, one array per block in time order, in one list per fresh process."""
+    import numpy as np
+
+    rounds: dict[int, list[NDArray[np.float64]]] = {}
+    for block in sorted(blocks, key=lambda block: (block.round, block.position)):
+        rounds.setdefault(block.round, []).append(np.asarray(block.end_to_end_ns, dtype=np.float64) / 1e6)
+    return list(rounds.values())
+
+
+Record = Mapping[str, Any]
+KINDS: dict[str, type[Start] | type[Block] | type[Answers] | type[Failure]] = {
+    "start": Start,
+    "block": Block,
+    "answers": Answers,
+    "failure": Failure,
+}
+
+
+def to_record(subject: str, value: Start | Block | Answers | Failure) -> dict[str, Any]:
+    """One JSON-able line: the subject's name, the kind of value, its fields."""
+    kind = next(name for name, known in KINDS.items() if isinstance(value, known))
+    return {"subject": subject, "kind": kind} | {
+        key: list(item) if isinstance(item, array | tuple) else item for key, item in _fields(value).items()
+    }
+
+
+def from_record(record: Record, place: str) -> Start | Block | Answers | Failure:
+    """The value that `to_record` was given. MctError, naming the `place` of the record, where it is none such."""
+    fields = {key: item for key, item in record.items() if key not in {"subject", "kind"}}
+    kind = KINDS.get(record["kind"]) if isinstance(record.get("kind"), str) else None
+    if kind is None:
+        raise MctError(f"{place} is a record of an unknown kind", f"known: {', '.join(KINDS)}")
+    value = declared(fields, kind, place)
+    if isinstance(value, Block):
+        _check_times(value, place)
+    return value
+
+
+def _check_times(block: Block, place: str) -> None:
+    """MctError unless every request has two times, the runtime's within the whole."""
+    whole, within = block.end_to_end_ns, block.model_ns
+    if not 0 < len(whole) == len(within) or not all(0 < part <= time for time, part in zip(whole, within, strict=True)):
+        raise MctError(f"{place}: the block's times are not those of requests", "copy it again, or measure again")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}

@@ -1,0 +1,145 @@
+"""What is measured: an artifact, or a checkpoint run by torch at fp32, which is how the original gets its row.
+
+Identified once, before any worker starts: files hashed, size added up, the runtime that executes it named. Nothing is
+loaded here.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mct import MctError
+from mct.compress.run.artifact import MANIFEST, Artifact, executable, is_artifact, read_artifact
+from mct.models.checkpoints.checkpoint import inspect, weight_files
+from mct.models.checkpoints.hub import origin_of
+from mct.models.data.declared import Amount, Digest, Name
+from mct.models.tasks.table import Head, find_task
+from mct.models.writing.folders import sha256
+from mct.targets.runtimes.table import Executable, original, runtime_for
+
+EVALUATION = Path("data") / "test.jsonl"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing to measure. `files` are those needed to run it, relative to `path`; `size_mb` is theirs (10^6 bytes).
+
+    `made_for` is the machine that an artifact was made for, as its manifest describes it; empty where it says none.
+    `digest` is one SHA-256 over the names and SHA-256 of `files` and how the manifest has them used: the same digest,
+    the same answers.
+    """
+
+    name: Name
+    path: Path
+    format: Name
+    precision: Name
+    runtime: Name
+    task: Name
+    labels: tuple[str, ...]
+    executable: Executable
+    files: tuple[str, ...]
+    size_mb: Amount
+    digest: Digest
+    heads: tuple[Head, ...] = ()
+    made_for: Mapping[str, Any] = field(default_factory=dict)
+
+
+def identify(path: Path) -> Subject:
+    """Say what the folder is, with its files verified. MctError where it is neither artifact nor checkpoint."""
+    return _artifact(path) if is_artifact(path) else _checkpoint(path)
+
+
+def identify_all(paths: Sequence[Path]) -> tuple[Subject, ...]:
+    """Every folder identified, under names that differ: where two share a name, their parent's comes before it."""
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise MctError("the same folder is given twice", "name each artifact once")
+    return _distinct([identify(path) for path in paths])
+
+
+def own_data(paths: Sequence[Path]) -> Path:
+    """The evaluation set that lies with the first checkpoint that has one. MctError says what to give otherwise."""
+    found = [path / EVALUATION for path in paths if (path / EVALUATION).is_file()]
+    if found:
+        return found[0]
+    subject = identify(paths[0])
+    columns = ", ".join(find_task(subject.task).fields)
+    raise MctError(
+        f"there is nothing to ask {subject.name}: no {EVALUATION} lies with any of the checkpoints given",
+        f"add --data FILE with the columns {columns}, or the checkpoint that has a {EVALUATION}",
+    )
+
+
+def _artifact(path: Path) -> Subject:
+    found = read_artifact(path)
+    return Subject(
+        name=path.resolve().name,
+        path=path,
+        format=found.format,
+        precision=found.precision,
+        runtime=found.runtime,
+        task=found.task,
+        labels=tuple(found.labels),
+        heads=found.heads,
+        executable=executable(found, path),
+        files=tuple(sorted(found.files)),
+        size_mb=_size_mb(path, found.files),
+        digest=_digest({**found.files, MANIFEST: _use(found)}),
+        made_for=found.made_for,
+    )
+
+
+def _checkpoint(path: Path) -> Subject:
+    found = inspect(path)
+    names = [file.relative_to(path).as_posix() for file in weight_files(path)]
+    names += [name for name in ("config.json", "tokenizer.json") if (path / name).is_file()]
+    hashes = {name: sha256(path / name) for name in sorted(names)}
+    origin = origin_of(path)
+    return Subject(
+        name=origin.name.rpartition("/")[2] if origin else path.resolve().name,
+        path=path,
+        format="checkpoint",
+        precision="fp32",
+        runtime=runtime_for("checkpoint").name,
+        task=found.task,
+        labels=found.labels,
+        heads=found.heads,
+        executable=original(found),
+        files=tuple(hashes),
+        size_mb=_size_mb(path, hashes),
+        digest=_digest(hashes),
+    )
+
+
+def _size_mb(folder: Path, files: Iterable[str]) -> float:
+    return round(sum((folder / name).stat().st_size for name in files) / 1e6, 3)
+
+
+def _use(artifact: Artifact) -> str:
+    """SHA-256 of what the manifest decides about the answers; the rest of it is history."""
+    decides = [artifact.model, [asdict(head) for head in artifact.heads], artifact.max_tokens, dict(artifact.settings)]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _distinct(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Names made to differ, by as many parent folders as that takes."""
+    depth = 1
+    named = list(subjects)
+    while max(Counter(subject.name for subject in named).values(), default=1) > 1:
+        depth += 1
+        clashing = {name for name, count in Counter(subject.name for subject in named).items() if count > 1}
+        named = [
+            replace(subject, name="/".join(subject.path.resolve().parts[-depth:]))
+            if subject.name in clashing
+            else subject
+            for subject in named
+        ]
+    return tuple(named)

@@ -1,0 +1,1 @@
+"""Percentiles, dependence, ratios, paired tests, bootstrap: numpy and scipy only."""

@@ -1,0 +1,228 @@
+"""Quality of a compressed model against its baseline, on the same examples.
+
+Most examples are answered alike by both; what tells the two apart are the flips. Comparing two accuracies as if they
+came from different examples throws that away: it misses real losses and needs many times the data. And a test that
+finds "no difference" has not shown that there is none: a budget asks for non-inferiority, that a drop larger than the
+margin is excluded by the data. So there are three answers, and a set too small to exclude the drop gives the third.
+
+Where every example is right or wrong the tests are exact; where it is worth a share (mean nDCG, F1 over entities), they
+are a paired bootstrap over the examples (`mct.bench.statistics.bootstrap`).
+
+Pure functions, no I/O. What is compared is given as `mct.bench.statistics.shares.Shares`, or as an array that says
+"right" per example. Quality and drops are fractions (0.005 is half a point); a drop is baseline minus candidate. The
+trade-off: the tests here cost milliseconds where a textbook formula costs none, and hold their error at zero flips,
+where the textbook is certain of everything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from mct.bench.statistics.bootstrap import resample_change
+from mct.bench.statistics.score_test import drop_bound, drop_p_value, score_interval
+from mct.bench.statistics.shares import Shares, as_shares, check_paired, counted
+
+Outcome = Literal["non-inferior", "inferior", "inconclusive"]
+Method = Literal["exact", "bootstrap"]
+Scored = ArrayLike | Shares
+
+SAME = 1e-12
+"""Shares of an example that differ by less are the same: rounding of a sum."""
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Indices, among `n`, of the examples on which the candidate does worse (`lost`) or better (`gained`)."""
+
+    lost: tuple[int, ...]
+    gained: tuple[int, ...]
+    n: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Candidate minus baseline, two-sided interval; `low` and `high` are None where the data cannot bound it."""
+
+    value: float
+    low: float | None
+    high: float | None
+    confidence: float
+
+
+@dataclass(frozen=True)
+class NonInferiority:
+    """Whether the candidate is worse than the baseline by `margin` or more.
+
+    `drop` was seen; less than `drop_at_least` and more than `drop_at_most` are each excluded with error `alpha`.
+    `p_value` is that of "worse by the margin or more", `p_inferior` that of "worse by the margin at most", both
+    one-sided. `resolvable` is the margin that a set of this size and flip rate passes with 80 % power if nothing is
+    lost. `n` counts the examples that add to the metric at all.
+    """
+
+    outcome: Outcome
+    n: int
+    lost: int
+    gained: int
+    drop: float
+    drop_at_least: float
+    drop_at_most: float
+    margin: float
+    alpha: float
+    p_value: float
+    p_inferior: float
+    resolvable: float
+    method: Method = "exact"
+
+
+def find_flips(baseline: Scored, candidate: Scored) -> Flips:
+    """Which examples were lost (right, then wrong; or worth less than before) and gained."""
+    before, after = _pair(baseline, candidate)
+    change = after.each - before.each
+    lost, gained = np.flatnonzero(change < -SAME), np.flatnonzero(change > SAME)
+    return Flips(tuple(lost.tolist()), tuple(gained.tolist()), counted(before, after))
+
+
+def difference(baseline: Scored, candidate: Scored, confidence: float = 0.95) -> Difference:
+    """Candidate minus baseline with its interval: Tango's score interval, or the bootstrap's."""
+    before, after = _pair(baseline, candidate)
+    if before.binary and after.binary:
+        flips = find_flips(before, after)
+        return paired_difference(len(flips.lost), len(flips.gained), flips.n, confidence)
+    change, outside = resample_change(before, after), (1 - confidence) / 2
+    return Difference(change.value, change.bound(outside), change.bound(1 - outside), confidence)
+
+
+def difference_p(baseline: Scored, candidate: Scored) -> float:
+    """Two-sided p-value of "there is no difference": McNemar's mid-p, or the bootstrap's."""
+    before, after = _pair(baseline, candidate)
+    if before.binary and after.binary:
+        flips = find_flips(before, after)
+        return mcnemar_mid_p(len(flips.lost), len(flips.gained))
+    change = resample_change(before, after)
+    return min(1.0, 2 * min(change.p_below(0.0), change.p_above(0.0)))
+
+
+def mcnemar_mid_p(lost: int, gained: int) -> float:
+    """Two-sided mid-p value of "losses and gains are equally likely" (Fagerland, Lydersen & Laake 2013)."""
+    if lost == gained:
+        return 1.0
+    fewer, flips = min(lost, gained), lost + gained
+    return float(2 * stats.binom.cdf(fewer, flips, 0.5) - stats.binom.pmf(fewer, flips, 0.5))
+
+
+def paired_difference(lost: int, gained: int, n: int, confidence: float = 0.95) -> Difference:
+    """Candidate minus baseline, with Tango's (1998) score interval; of finite width also when nothing flipped.
+
+    Among those recommended by Fagerland, Lydersen & Laake (2014), the one that belongs to the test in `non_inferior`.
+    """
+    low, high = score_interval(lost, gained, n, confidence)
+    return Difference((gained - lost) / n, -high, -low, confidence)
+
+
+def non_inferior(baseline: Scored, candidate: Scored, margin: float, alpha: float = 0.05) -> NonInferiority:
+    """Is the candidate's drop below `margin` (a fraction), above it, or does this set not tell; error `alpha` each way.
+
+    The test is `mct.bench.statistics.score_test`'s, or the bootstrap of `mct.bench.statistics.bootstrap`.
+    """
+    before, after = _pair(baseline, candidate)
+    if before.binary and after.binary:
+        return _exact(find_flips(before, after), margin, alpha)
+    return _by_bootstrap(before, after, margin, alpha)
+
+
+def _exact(flips: Flips, margin: float, alpha: float) -> NonInferiority:
+    lost, gained, n = len(flips.lost), len(flips.gained), flips.n
+    p_value = drop_p_value(lost, gained, n, margin, "less")
+    p_inferior = drop_p_value(lost, gained, n, margin, "more")
+    return NonInferiority(
+        outcome=_outcome(p_value, p_inferior, alpha),
+        n=n,
+        lost=lost,
+        gained=gained,
+        drop=(lost - gained) / n,
+        drop_at_least=-drop_bound(gained, lost, n, alpha),
+        drop_at_most=drop_bound(lost, gained, n, alpha),
+        margin=margin,
+        alpha=alpha,
+        p_value=p_value,
+        p_inferior=p_inferior,
+        resolvable=resolvable_drop(n, (lost + gained) / n, alpha),
+    )
+
+
+def _by_bootstrap(before: Shares, after: Shares, margin: float, alpha: float) -> NonInferiority:
+    flips, change = find_flips(before, after), resample_change(before, after)
+    p_value, p_inferior = change.p_below(-margin), change.p_above(-margin)
+    return NonInferiority(
+        outcome=_outcome(p_value, p_inferior, alpha),
+        n=flips.n,
+        lost=len(flips.lost),
+        gained=len(flips.gained),
+        drop=-change.value,
+        drop_at_least=-change.bound(1 - alpha),
+        drop_at_most=-change.bound(alpha),
+        margin=margin,
+        alpha=alpha,
+        p_value=p_value,
+        p_inferior=p_inferior,
+        resolvable=_reach(alpha) * change.error,
+        method="bootstrap",
+    )
+
+
+def compare_slices(
+    slices: Mapping[str, tuple[Scored, Scored]], margin: float, alpha: float = 0.05
+) -> dict[str, NonInferiority]:
+    """`non_inferior` for each slice (baseline and candidate on its examples, not empty), where all of them must hold.
+
+    Each passes at the full `alpha`: the chance that all pass although one lost the margin is at most that of the one
+    (intersection-union test, Berger 1982). To fail, any one is enough, so these p-values are Holm's (1979): the chance
+    of accusing any that did not lose the margin is at most `alpha`. Bounds are those of each slice by itself.
+    """
+    alone = [non_inferior(before, after, margin, alpha) for before, after in slices.values()]
+    accused = holm([each.p_inferior for each in alone])
+    judged = (
+        replace(each, outcome=_outcome(each.p_value, p_inferior, alpha), p_inferior=p_inferior)
+        for each, p_inferior in zip(alone, accused, strict=True)
+    )
+    return dict(zip(slices, judged, strict=True))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given."""
+    ordered = np.argsort(p_values, kind="stable")
+    stepped = np.asarray(p_values, dtype=np.float64)[ordered] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[ordered] = np.minimum(1.0, np.maximum.accumulate(stepped))
+    return [float(p) for p in adjusted]
+
+
+def resolvable_drop(n: int, flip_rate: float, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The smallest margin (a fraction) that n examples can pass with `power`, if the candidate lost nothing.
+
+    `flip_rate` is the share of examples that flip either way. Never below the rule of three's 1 - alpha^(1/n), which is
+    what is left open when nothing flips at all.
+    """
+    return max(_reach(alpha, power) * sqrt(flip_rate / n), 1 - float(alpha ** (1 / n)))
+
+
+def _reach(alpha: float, power: float = 0.8) -> float:
+    """Standard errors between a drop of zero and the margin it passes with this power."""
+    return float(special.ndtri(1 - alpha) + special.ndtri(power))
+
+
+def _pair(baseline: Scored, candidate: Scored) -> tuple[Shares, Shares]:
+    before, after = as_shares(baseline), as_shares(candidate)
+    check_paired(before, after)
+    return before, after
+
+
+def _outcome(p_value: float, p_inferior: float, alpha: float) -> Outcome:
+    if p_value <= alpha:
+        return "non-inferior"
+    return "inferior" if p_inferior <= alpha else "inconclusive"

@@ -1,0 +1,1 @@
+"""The one store of results, and how it is read again."""

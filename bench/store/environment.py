@@ -1,0 +1,70 @@
+"""Where a number was measured: everything that decides whether two latencies may be compared.
+
+Read from /proc, /sys and package metadata; no library is imported for it.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mct import __version__
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.subject import Subject
+from mct.models.tasks.datasets import Dataset
+from mct.targets.machine import Machine, probe_machine
+from mct.targets.runtimes.table import installed_version, runtime_for
+
+ALWAYS = ("numpy", "tokenizers")
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+def fingerprint(subject: Subject, dataset: Dataset, plan: BenchPlan, machine: Machine | None = None) -> dict[str, Any]:
+    """The environment of one subject's numbers, as result.schema.json has it.
+
+    `fingerprint` in it is equal where latencies may be compared: same machine, threads, pinning and library versions.
+    `made_for` is there where the subject says which machine it was made for.
+    """
+    same = asdict(machine or probe_machine()) | {
+        "python": platform.python_version(),
+        "threads": plan.threads,
+        "affinity": list(plan.affinity),
+        "libraries": _libraries(subject),
+        "governor": _governor(),
+    }
+    same["instruction_sets"] = list(same["instruction_sets"])
+    return {"fingerprint": _short_hash(same)} | same | {
+        "artifact_digest": subject.digest,
+        "data_sha256": dataset.sha256,
+        "seed": plan.seed,
+        **({"made_for": dict(subject.made_for)} if subject.made_for else {}),
+    }  # fmt: skip
+
+
+def _libraries(subject: Subject) -> dict[str, str]:
+    runtime = runtime_for(subject.format)
+    found = {"mct": __version__} | {name: _version(name) for name in ALWAYS}
+    return found | {runtime.distribution: installed_version(runtime) or "absent"}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _governor() -> str | None:
+    """The clock governor, None where the machine does not show it."""
+    try:
+        return GOVERNOR.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _short_hash(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,206 @@
+"""The result of a run as plain values: what bench/result.schema.json lays down, computed from the raw measurements.
+
+`Asked` is the question a run answers; with the measurements it gives the whole result, so that a stored run can be
+computed again from its samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+from msgspec import Meta
+
+from mct.bench.judge.latency import Latency, summarise
+from mct.bench.judge.noise import assess
+from mct.bench.judge.quality import score
+from mct.bench.judge.roofline import asked_limit
+from mct.bench.judge.verdict import judge
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.measurement import Measurement, Start
+from mct.models.data.declared import Count, Digest, Name
+from mct.targets.budget import Budget
+from mct.targets.target import Target
+
+SCHEMA = 2
+KIND = "mct-bench"
+COLD_SHARE = 0.5
+"""A start was cold when it read at least this share of the artifact's size from disk."""
+
+# Also the name of the run's files.
+RunId = Annotated[str, Meta(pattern="^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$")]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which evaluation set: file name, number of rows, SHA-256 of its bytes."""
+
+    name: Name
+    rows: Count
+    sha256: Digest
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was to find out, and where it ran.
+
+    `baseline` is the name of the subject that relative limits refer to; `environments` holds one per subject's name.
+    `limit` is what `mct.bench.judge.roofline.ask_limit` gives, None where the machine's limit is not known.
+    """
+
+    data: Data
+    plan: BenchPlan
+    target: Target | None
+    budget: Budget | None
+    baseline: str | None
+    environments: Mapping[str, Mapping[str, Any]]
+    limit: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A run's name, when it began (ISO 8601, UTC) and by which mct."""
+
+    id: RunId
+    created: Name
+    mct_version: Name
+
+    @property
+    def samples(self) -> str:
+        """File name of the raw values."""
+        return f"{self.id}.samples.jsonl.gz"
+
+
+def result_json(identity: Identity, asked: Asked, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """The whole result, JSON-able, valid by bench/result.schema.json."""
+    baseline = next((each for each in measurements if each.subject.name == asked.baseline), None)
+    return {
+        "schema": SCHEMA,
+        "kind": KIND,
+        **asdict(identity),
+        **asked_json(asked),
+        "samples": identity.samples,
+        "artifacts": [_entry(identity, asked, each, baseline) for each in measurements],
+    }
+
+
+def asked_json(asked: Asked) -> dict[str, Any]:
+    """The question without the environments, which stand with each artifact."""
+    return {
+        "data": asdict(asked.data),
+        "plan": asdict(asked.plan) | {"affinity": list(asked.plan.affinity)},
+        "target": None if asked.target is None else asked.target.as_json(),
+        "budget": None if asked.budget is None else asdict(asked.budget) | {"slices": list(asked.budget.slices)},
+        "baseline": asked.baseline,
+        "limit": asked.limit,
+    }
+
+
+def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Measurement | None) -> dict[str, Any]:
+    subject, failure = measured.subject, measured.failure
+    latency, model_only = summarise(measured.blocks), summarise(measured.blocks, model_only=True)
+    slices = asked.budget.slices if asked.budget is not None else ()
+    quality, stability = score(measured, baseline, slices), assess(measured.blocks)
+    return {
+        "artifact": subject.name,
+        "path": str(subject.path),
+        "digest": subject.digest,
+        "format": subject.format,
+        "precision": subject.precision,
+        "runtime": subject.runtime,
+        "task": subject.task,
+        "latency": None if latency is None else latency.as_json(),
+        "model_only": None if model_only is None else model_only.as_json(),
+        "limit": _limit(asked, measured, model_only),
+        "tokens": _tokens(measured),
+        "writing": _writing(measured),
+        "quality": None if quality is None else quality.as_json(),
+        "size_mb": subject.size_mb,
+        **_start_costs(measured),
+        "cost_per_1000": _cost_per_1000(asked.target, None if latency is None else latency.mean_ms),
+        **_energy(measured),
+        "stability": None if stability is None else stability.as_json(),
+        "verdict": None if asked.budget is None else judge(measured, asked.budget, baseline).as_json(),
+        "failure": None if failure is None else asdict(failure) | {"stderr": list(failure.stderr)},
+        "environment": dict(asked.environments[subject.name]),
+        "samples": identity.samples,
+    }
+
+
+def _limit(asked: Asked, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:
+    if asked.limit is None or measured.answers is None:
+        return None
+    limit = asked_limit(asked.limit, measured.subject, measured.answers.tokens)
+    p50 = None if model_only is None else model_only.p50
+    return None if limit is None else limit.as_json(None if p50 is None else p50.value)
+
+
+def _start_costs(measured: Measurement) -> dict[str, Any]:
+    starts = measured.starts
+    cold = [start for start in starts if _is_cold(start, measured)]
+    warm = [start for start in starts if start not in cold] or starts
+    return {
+        "load_ms": _middle([start.load_ms for start in warm]),
+        "load_cold_ms": _middle([start.load_ms for start in cold]),
+        "import_ms": _middle([start.import_ms for start in warm]),
+        "first_call_ms": _middle([start.first_call_ms for start in warm]),
+        "peak_rss_mb": max((round(start.peak_rss_mb, 3) for start in starts), default=None),
+        "warm_up": _warm_up(starts),
+    }
+
+
+def _is_cold(start: Start, measured: Measurement) -> bool:
+    """Only the first round drops the files from the page cache; whether that worked is seen from what was read."""
+    return start.round == 0 and start.read_mb is not None and start.read_mb >= COLD_SHARE * measured.subject.size_mb > 0
+
+
+def _middle(values: Sequence[float]) -> float | None:
+    return round(median(values), 3) if values else None
+
+
+def _warm_up(starts: Sequence[Start]) -> dict[str, Any] | None:
+    if not starts:
+        return None
+    return {
+        "requests": max(start.warm_up_requests for start in starts),
+        "seconds": round(max(start.warm_up_s for start in starts), 3),
+        "ended": all(start.warm_up_ended for start in starts),
+    }
+
+
+def _tokens(measured: Measurement) -> dict[str, int] | None:
+    if measured.answers is None:
+        return None
+    lengths = np.sort(np.asarray(measured.answers.tokens))
+    p50, p95 = np.quantile(lengths, [0.50, 0.95], method="higher")
+    return {"min": int(lengths[0]), "p50": int(p50), "p95": int(p95), "max": int(lengths[-1])}
+
+
+def _writing(measured: Measurement) -> dict[str, float] | None:
+    """How much a language model wrote and how fast: the runtime's time alone, reading the prompt included."""
+    new_tokens = sum(block.new_tokens or 0 for block in measured.blocks)
+    if not new_tokens:
+        return None
+    seconds = sum(sum(block.model_ns) for block in measured.blocks) / 1e9
+    return {
+        "new_tokens": round(new_tokens / measured.requests, 3),
+        "tokens_per_s": round(new_tokens / seconds, 3),
+    }
+
+
+def _cost_per_1000(target: Target | None, mean_ms: float | None) -> float | None:
+    """USD for 1,000 requests, made one at a time on the whole target: 1,000 requests take `mean_ms` seconds."""
+    if target is None or target.price_per_hour is None or mean_ms is None:
+        return None
+    return target.price_per_hour / 3600 * mean_ms
+
+
+def _energy(measured: Measurement) -> dict[str, float]:
+    """Millijoules per request; absent where any block's energy is unknown."""
+    spent = [block.energy_uj for block in measured.blocks]
+    if not spent or any(energy is None for energy in spent):
+        return {}
+    return {"energy_per_request_mj": round(sum(energy or 0 for energy in spent) / 1e3 / measured.requests, 4)}

@@ -1,0 +1,300 @@
+"""A stored result as declared types: what `read_result` checks before a report, a gate or a comparison believes it.
+
+The same shape as bench/result.schema.json, which tells it to other programs, and what a schema cannot say besides: that
+an interval lies around its value, that a verdict is the worst of its lines. Reports read the plain values.
+"""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from mct.bench.judge.line import Outcome
+from mct.bench.judge.roofline import Encoder
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.store.result import Data, RunId
+from mct.models.data.declared import Amount, Count, Digest, Index, Name, Positive, Share
+from mct.targets.budget import Budget
+from mct.targets.limit import MachineLimit
+
+Bounds = tuple[float, float]
+Change = Annotated[float, Meta(ge=-1, le=1)]
+
+
+class Latency(Struct, frozen=True, forbid_unknown_fields=True):
+    """Percentiles in milliseconds, each None together with its interval where the samples do not carry it."""
+
+    n: Count
+    effective_n: Amount | None
+    blocks: Count
+    rounds: Count
+    confidence: Share
+    mean_ms: Positive
+    p50_ms: Positive | None
+    p50_ci_ms: Bounds | None
+    p95_ms: Positive | None
+    p95_ci_ms: Bounds | None
+    p99_ms: Positive | None
+    p99_ci_ms: Bounds | None
+
+    def __post_init__(self) -> None:
+        """Each interval lies around its percentile."""
+        _require_around(self.p50_ms, self.p50_ci_ms)
+        _require_around(self.p95_ms, self.p95_ci_ms)
+        _require_around(self.p99_ms, self.p99_ci_ms)
+
+
+class Slice(Struct, frozen=True, forbid_unknown_fields=True):
+    """Recall of one label, and how it changed."""
+
+    name: Name
+    n: Index
+    value: Share | None
+    baseline: Share | None
+    delta: Change | None
+    delta_ci: Bounds | None
+    worse: Index | None
+    better: Index | None
+
+    def __post_init__(self) -> None:
+        """A change is that of two values."""
+        _require_change(self)
+
+
+class Score(Struct, frozen=True, forbid_unknown_fields=True):
+    """A further score of a task kind, and how it changed."""
+
+    name: Name
+    n: Index
+    value: Share | None
+    value_ci: Bounds | None
+    baseline: Share | None
+    delta: Change | None
+    delta_ci: Bounds | None
+    worse: Index | None
+    better: Index | None
+    p_value: Share | None
+
+    def __post_init__(self) -> None:
+        """A change is that of two values, and an interval that of one."""
+        _require_ordered(self.value_ci, self.value)
+        _require_change(self)
+
+
+class Quality(Struct, frozen=True, forbid_unknown_fields=True):
+    """The headline score, how it changed, further scores and slices."""
+
+    metric: Name
+    n: Index
+    value: Share | None
+    value_ci: Bounds | None
+    baseline: Share | None
+    delta: Change | None
+    delta_ci: Bounds | None
+    worse: Index | None
+    better: Index | None
+    p_value: Share | None
+    others: list[Score]
+    slices: list[Slice]
+    perplexity: Annotated[float, Meta(ge=1)] | None
+
+    def __post_init__(self) -> None:
+        """A change is that of two values, and an interval that of one."""
+        _require_ordered(self.value_ci, self.value)
+        _require_change(self)
+
+
+class Limit(Struct, frozen=True, forbid_unknown_fields=True):
+    """The least that a request can take on the machine."""
+
+    tokens: Positive
+    multiply_adds: Positive
+    weights_mb: Positive
+    compute_ms: Amount
+    memory_ms: Amount
+    threads: Count
+    least_ms: Amount
+    bound: Literal["compute", "memory"]
+    share: Amount | None
+
+
+class Tokens(Struct, frozen=True, forbid_unknown_fields=True):
+    """Lengths of the requests."""
+
+    min: Index
+    p50: Index
+    p95: Index
+    max: Index
+
+
+class Writing(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a language model wrote."""
+
+    new_tokens: Positive
+    tokens_per_s: Positive
+
+
+class WarmUp(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long warming up took at most."""
+
+    requests: Index
+    seconds: Amount
+    ended: bool
+
+
+class Stability(Struct, frozen=True, forbid_unknown_fields=True):
+    """How quiet the machine was."""
+
+    ok: bool
+    reasons: list[str]
+    stolen_share: Amount
+    waited_share: Amount | None
+    switches_per_request: Amount
+    switches_per_s: Amount
+    floor_p50: Amount | None
+    floor_p95: Amount | None
+    drift: Amount | None
+
+
+class Line(Struct, frozen=True, forbid_unknown_fields=True):
+    """One limit, judged."""
+
+    limit: Name
+    measured: str
+    outcome: Outcome
+    reason: str
+
+
+class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
+    """All limits, judged."""
+
+    outcome: Outcome
+    lines: list[Line]
+
+    def __post_init__(self) -> None:
+        """One line that fails is enough, and then one that is not decided."""
+        outcomes = {line.outcome for line in self.lines}
+        worst = next((each for each in ("fail", "inconclusive") if each in outcomes), "pass")
+        if self.outcome != worst:
+            raise ValueError(f"the outcome is {self.outcome}, the worst of its lines {worst}")
+
+
+class Failure(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why an artifact could not be measured."""
+
+    message: str
+    hint: str
+    stderr: list[str]
+
+
+class Environment(Struct, frozen=True):
+    """Where an artifact was measured; what is not named here is only shown."""
+
+    fingerprint: Name
+    cpu: str
+    architecture: str
+    instruction_sets: list[str]
+    online_cpus: Count
+    affinity_cpus: Count
+    quota_cpus: Positive | None
+    memory_mb: Index
+    system: str
+    python: str
+    threads: Count
+    affinity: list[Index]
+    libraries: dict[str, str]
+    artifact_digest: Digest
+    data_sha256: Digest
+    seed: int
+
+
+class Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    """One artifact."""
+
+    artifact: Name
+    path: str
+    digest: Digest
+    format: Name
+    precision: Name
+    runtime: Name
+    task: Name
+    latency: Latency | None
+    model_only: Latency | None
+    tokens: Tokens | None
+    writing: Writing | None
+    quality: Quality | None
+    size_mb: Amount
+    load_ms: Amount | None
+    load_cold_ms: Amount | None
+    import_ms: Amount | None
+    first_call_ms: Amount | None
+    peak_rss_mb: Amount | None
+    cost_per_1000: Amount | None
+    warm_up: WarmUp | None
+    stability: Stability | None
+    verdict: Verdict | None
+    failure: Failure | None
+    environment: Environment
+    samples: Name
+    limit: Limit | None = None
+    energy_per_request_mj: Amount = 0.0
+
+
+class TargetRow(Struct, frozen=True):
+    """What it was to run on."""
+
+    name: Name
+    device: Name
+    price_per_hour: Amount | None
+
+
+class Rates(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the machine can do at best, and the shape of each model."""
+
+    machine: MachineLimit
+    models: dict[Name, Encoder | None]
+
+
+class Result(Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole run."""
+
+    schema: Literal[2]
+    kind: Literal["mct-bench"]
+    id: RunId
+    created: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+    mct_version: Name
+    data: Data
+    plan: BenchPlan
+    target: TargetRow | None
+    budget: Budget | None
+    baseline: Name | None
+    samples: Name
+    artifacts: Annotated[list[Entry], Meta(min_length=1)]
+    limit: Rates | None = None
+
+    def __post_init__(self) -> None:
+        """Its parts are of one run: names differ, the baseline is one of them, the samples are its own."""
+        names = [entry.artifact for entry in self.artifacts]
+        if len(set(names)) < len(names):
+            raise ValueError("two artifacts have one name")
+        if self.baseline not in (None, *names):
+            raise ValueError(f"the baseline {self.baseline!r} is none of its artifacts")
+        path = PurePosixPath(self.samples)
+        if path.is_absolute() or path.name != f"{self.id}.samples.jsonl.gz":
+            raise ValueError(f"{self.samples!r} are not the samples of {self.id}")
+
+
+def _require_around(value: float | None, bounds: Bounds | None) -> None:
+    if (value is None) != (bounds is None) or (bounds and value and not bounds[0] <= value <= bounds[1]):
+        raise ValueError(f"the interval {bounds} is not that of {value}")
+
+
+def _require_ordered(bounds: Bounds | None, *needed: float | None) -> None:
+    if bounds and (bounds[0] > bounds[1] or None in needed):
+        raise ValueError(f"the interval {bounds} is that of no value")
+
+
+def _require_change(score: Any) -> None:
+    _require_ordered(score.delta_ci, score.delta, score.value, score.baseline)
+    if score.delta is not None and None in (score.value, score.baseline):
+        raise ValueError("a change needs two values")

@@ -1,0 +1,195 @@
+"""One request as the user feels it: text in, answer out; and the loop that times many of them.
+
+The clock is read four times a request: around the whole, and around the runtime within it. All else that the loop does
+stands outside what it times. Imports no library of its own: tokenizer and runtime come by name through their tables, so
+that an ONNX artifact is timed in a process that never saw torch.
+
+A request may be several inputs (a query with its candidates). They go to the runtime in as large pieces as change no
+answer: what is timed is then also what parity was checked on, and no score depends on its neighbours.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from mct.models.tables import load
+from mct.models.tasks.examples import Answer, Request, find_kind
+from mct.targets.runtimes.table import Executable, Generator, Runtime, Session, open_session
+
+if TYPE_CHECKING:
+    from mct.models.tasks.table import Head
+    from mct.models.tasks.tokens import Tokenize, Tokens
+
+NEW_TOKENS = 32
+"""What a language model is timed to write, at most."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The three steps of a request, each a function: to inputs, these to what the runtime gives, that to the answer."""
+
+    encode: Callable[[Request], list[Tokens]]
+    infer: Callable[[list[Tokens]], Any]
+    decode: Callable[[Any, list[Tokens]], Answer]
+
+    def __call__(self, request: Request) -> Answer:
+        inputs = self.encode(request)
+        return self.decode(self.infer(inputs), inputs)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A loaded model. `timed` answers as a user asks, `scored` as the score asks: they differ for language models only.
+
+    `at_once` is how many inputs of `scored` one call may take.
+    """
+
+    timed: Predictor
+    scored: Predictor
+    at_once: int
+
+
+class Timings(NamedTuple):
+    """Nanoseconds per request, in the order they were made; `gave` is the size of what the runtime gave.
+
+    That is the number of new tokens where it gave a text, of outputs otherwise.
+    """
+
+    end_to_end: array[int]
+    model: array[int]
+    gave: array[int]
+
+
+def import_runtime(runtime: Runtime, task: str) -> None:
+    """Import everything a predictor of this runtime needs, so that loading can be told apart from importing."""
+    load("mct.models.tasks.tokens:open_tokenizer")
+    load(runtime.opener(task), runtime.extra)
+
+
+def open_predictor(
+    runtime: Runtime, executable: Executable, heads: Sequence[Head], threads: int, new_tokens: int = NEW_TOKENS
+) -> Opened:
+    """Open tokenizer and model. MctError where a library is missing or a file is damaged.
+
+    A language model is timed writing at most `new_tokens` tokens.
+    """
+    kind, open_tokenizer = find_kind(executable.task), load("mct.models.tasks.tokens:open_tokenizer")
+    tokenize = open_tokenizer(executable.folder, executable.max_tokens)
+    session = open_session(runtime, executable, threads)
+    writes = executable.task == "causal-lm"
+    at_once = 1 if writes else runtime.answers_at_once
+    scored = Predictor(
+        encode=partial(kind.encode, tokenize),
+        infer=in_pieces(session, at_once),
+        decode=lambda outputs, inputs: kind.decode(outputs, inputs, heads),
+    )
+    timed = _writer(cast(Generator, session), tokenize, executable, new_tokens) if writes else scored
+    return Opened(timed, scored, at_once)
+
+
+def in_pieces(session: Session, at_once: int) -> Callable[[list[Tokens]], Mapping[str, Any]]:
+    """The session for any number of inputs, at most `at_once` of them to a call. Rows of outputs are one per input."""
+
+    def infer(inputs: list[Tokens]) -> Mapping[str, Any]:
+        if len(inputs) <= at_once:
+            return session(inputs)
+        import numpy as np
+
+        parts = [session(inputs[first : first + at_once]) for first in range(0, len(inputs), at_once)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return infer
+
+
+def slowed(predictor: Predictor, factor: float) -> Predictor:
+    """The same predictor, each call of its runtime made `factor` times as long by waiting; itself where that is 1."""
+    if factor == 1.0:
+        return predictor
+    infer = predictor.infer
+
+    def wait_as_well(inputs: list[Tokens]) -> Any:
+        began = perf_counter_ns()
+        outputs = infer(inputs)
+        ended = perf_counter_ns()
+        until = began + factor * (ended - began)
+        while perf_counter_ns() < until:
+            pass
+        return outputs
+
+    return replace(predictor, infer=wait_as_well)
+
+
+def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int) -> Timings:
+    """Make the requests one after the other, and time each; stop early once `cap_ns` have passed."""
+    encode, infer, decode, clock = predictor.encode, predictor.infer, predictor.decode, perf_counter_ns
+    end_to_end, model, gave = (array("q", bytes(8 * len(requests))) for _ in range(3))
+    index, stop = 0, clock() + cap_ns
+    for index, request in enumerate(requests):
+        began = clock()
+        inputs = encode(request)
+        entered = clock()
+        outputs = infer(inputs)
+        left = clock()
+        decode(outputs, inputs)
+        ended = clock()
+        end_to_end[index] = ended - began
+        model[index] = left - entered
+        gave[index] = len(outputs)
+        if ended > stop:
+            break
+    return Timings(end_to_end[: index + 1], model[: index + 1], gave[: index + 1])
+
+
+def answer_all(predictor: Predictor, requests: Sequence[Request], at_once: int) -> list[Answer]:
+    """The answer to every request, as many to a call as `at_once` inputs allow: untimed, for the quality score."""
+    answers: list[Answer] = []
+    for group in _groups([predictor.encode(request) for request in requests], at_once):
+        outputs = predictor.infer([tokens for inputs in group for tokens in inputs])
+        first = 0
+        for inputs in group:
+            last = first + len(inputs)
+            answers.append(predictor.decode({name: value[first:last] for name, value in outputs.items()}, inputs))
+            first = last
+    return answers
+
+
+def count_tokens(predictor: Predictor, requests: Sequence[Request]) -> list[int]:
+    """How long each request is, over all of its inputs."""
+    return [sum(len(tokens.ids) for tokens in predictor.encode(request)) for request in requests]
+
+
+def _groups(encoded: Sequence[list[Tokens]], at_once: int) -> Iterator[list[list[Tokens]]]:
+    """Requests that follow one another, together as long as they have `at_once` inputs at most."""
+    group: list[list[Tokens]] = []
+    for inputs in encoded:
+        if group and sum(map(len, group)) + len(inputs) > at_once:
+            yield group
+            group = []
+        group.append(inputs)
+    if group:
+        yield group
+
+
+def _writer(session: Generator, tokenize: Tokenize, executable: Executable, new_tokens: int) -> Predictor:
+    """A language model as a user feels it: a prompt in, at most `new_tokens` more tokens out, as text.
+
+    A prompt that leaves no room for them within the model's longest input is cut.
+    """
+    room = max(1, executable.max_tokens - new_tokens)
+    most = min(new_tokens, executable.max_tokens - room)
+    stop = load("mct.models.checkpoints.files:stop_ids")(executable.folder)
+
+    def encode(request: Request) -> list[Tokens]:
+        tokens = tokenize(request)
+        return [tokens._replace(ids=tokens.ids[:room], type_ids=tokens.type_ids[:room])]
+
+    return Predictor(
+        encode=encode,
+        infer=lambda inputs: session.generate(inputs[0], most, stop),
+        decode=lambda ids, inputs: tokenize.text(ids),
+    )

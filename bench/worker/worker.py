@@ -1,0 +1,312 @@
+"""The fresh process that one artifact is measured in: `python -m mct.bench.worker.worker`, driven over its pipes.
+
+First line in: the job. First line out: what loading and warming up cost, nothing for one that is not timed. Then one
+line in, one line out:
+{"run": 200, "cap_s": 2} times 200 requests or as many as 2 s allow, {"load": 50, "count": 200, "cap_s": 9, "seed": 1}
+serves 200 requests that arrive at 50 a second, {"answers": [0, 256]} gives the answers to those examples; the end of
+stdin ends it. What a library prints goes to stderr, so that it cannot break the protocol. Between commands the worker
+sleeps in a read, and it dies with its parent.
+
+Only the standard library and light rooms are imported here: what the runtime's import costs is part of the measure.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import cycle
+from pathlib import Path
+from time import perf_counter, perf_counter_ns, process_time, sleep
+from typing import Any
+
+from mct import MctError
+from mct.bench.worker.counters import peak_rss_mb, read_mb, stolen_s, waited_s
+from mct.bench.worker.energy import package_energy_uj, spent_uj
+from mct.bench.worker.open_loop import poisson_arrivals, serve_traffic
+from mct.bench.worker.predict import (
+    Predictor,
+    answer_all,
+    count_tokens,
+    import_runtime,
+    open_predictor,
+    slowed,
+    time_requests,
+)
+from mct.bench.worker.warm_up import CAP_S, WarmUp, warm_up
+from mct.models.tasks.examples import Request
+from mct.models.tasks.table import Head
+from mct.targets.runtimes.table import Executable, runtime_for
+
+HEAVY = ("torch", "transformers", "onnxruntime", "openvino", "llama_cpp", "numpy", "tokenizers", "scipy")
+PR_SET_PDEATHSIG = 1
+RESUME_LEAST = 3
+RESUME_S = 0.01
+REST_STEP_S = 0.003
+REST_STEPS = 2
+REST_CAP_S = 0.25
+
+Reply = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A loaded, warm model and the endless seeded order in which the requests are made.
+
+    `scorer` answers `scored`, for the score; `writes` says that the model is timed writing a text.
+    """
+
+    predictor: Predictor
+    requests: Sequence[Request]
+    order: Iterator[int]
+    scorer: Predictor
+    scored: Sequence[Request]
+    answers_at_once: int
+    writes: bool
+
+    def next_requests(self, count: int) -> list[Request]:
+        """The next `count` requests of the order."""
+        return [self.requests[next(self.order)] for _ in range(count)]
+
+
+def main() -> None:
+    """Read a job, get ready, obey commands until stdin ends. Exit code 1 after any error, which is replied first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which ends its workers itself
+    say = _open_channel()
+    try:
+        job = json.loads(sys.stdin.readline())
+        _die_with(job["parent"])
+        if job["affinity"] and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, job["affinity"])
+        bench, ready = get_ready(job) if job["timed"] else (_open(job), {})
+        _come_to_rest()
+        say(ready)
+        for line in sys.stdin:
+            reply = _obey(bench, json.loads(line))
+            _come_to_rest()
+            say(reply)
+    except MctError as error:
+        say({"error": error.message, "hint": error.hint})
+        sys.exit(1)
+    except Exception as error:
+        traceback.print_exc()
+        say({"error": f"{type(error).__name__}: {error}".splitlines()[0], "hint": ""})
+        sys.exit(1)
+    os._exit(0)  # a runtime that stumbles over its own tidying up has been measured all the same
+
+
+def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
+    """Import, load, make the first call and warm up, each timed on its own."""
+    runtime = runtime_for(job["format"])
+    bare_mb = peak_rss_mb()
+    began = perf_counter()
+    import_runtime(runtime, job["executable"]["task"])
+    imported, read_before = perf_counter(), read_mb()
+    bench = _open(job)
+    loaded = perf_counter()
+    read_after = read_mb()
+    bench.predictor(bench.requests[0])
+    called = perf_counter()
+    _call_every_length(bench)
+    cap_ns = int(CAP_S * 1e9)
+    with _no_collections():
+        warmed = warm_up(lambda count: time_requests(bench.predictor, bench.next_requests(count), cap_ns).end_to_end)
+    again = shuffled_forever(len(bench.requests), job["seed"])  # from the start: both sides of a round ask the same
+    return replace(bench, order=again), {
+        "import_ms": (imported - began) * 1e3,
+        "load_ms": (loaded - began) * 1e3,
+        "first_call_ms": (called - loaded) * 1e3,
+        "read_mb": None if read_after is None or read_before is None else read_after - read_before,
+        "peak_rss_mb": peak_rss_mb(),
+        "bare_rss_mb": bare_mb,
+        "libraries": [name for name in HEAVY if name in sys.modules],
+    } | _warm_up_json(warmed)
+
+
+def _open(job: Mapping[str, Any]) -> Bench:
+    """The model loaded, with what it is to be asked."""
+    runtime, requests = runtime_for(job["format"]), job["requests"]
+    executable = Executable(**{**job["executable"], "folder": Path(job["executable"]["folder"])})
+    heads = tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in job["heads"])
+    opened = open_predictor(runtime, executable, heads, job["threads"], job["new_tokens"])
+    return Bench(
+        predictor=slowed(opened.timed, job["slow_down"]),
+        requests=requests,
+        order=shuffled_forever(len(requests), job["seed"]),
+        scorer=opened.scored,
+        scored=requests if job["scored"] is None else job["scored"],
+        answers_at_once=opened.at_once,
+        writes=executable.task == "causal-lm",
+    )
+
+
+def shuffled_forever(size: int, seed: int) -> Iterator[int]:
+    """Row numbers in random order, every row once before any comes again; the same for every artifact of a round."""
+    rng = random.Random(seed)
+    rows = list(range(size))
+    while True:
+        rng.shuffle(rows)
+        yield from rows
+
+
+def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
+    """Time `count` requests. A few untimed ones come before: they refill the caches after another artifact's turn."""
+    requests = bench.next_requests(count)
+    with _no_collections():
+        _resume(bench.predictor, requests)
+        before, energy = resource.getrusage(resource.RUSAGE_SELF), package_energy_uj()
+        stolen, waited = stolen_s(), waited_s()
+        began_cpu, began = process_time(), perf_counter_ns()
+        timings = time_requests(bench.predictor, requests, int(cap_s * 1e9))
+        ended, ended_cpu = perf_counter_ns(), process_time()
+        after = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "end_to_end_ns": timings.end_to_end.tolist(),
+        "model_ns": timings.model.tolist(),
+        "wall_s": (ended - began) / 1e9,
+        "cpu_s": ended_cpu - began_cpu,
+        "involuntary_switches": after.ru_nivcsw - before.ru_nivcsw,
+        "minor_faults": after.ru_minflt - before.ru_minflt,
+        "major_faults": after.ru_majflt - before.ru_majflt,
+        "stolen_s": stolen_s() - stolen,
+        "waited_s": _waited_since(waited),
+        "energy_uj": spent_uj(energy, package_energy_uj()),
+        "new_tokens": sum(timings.gave) if bench.writes else None,
+    }
+
+
+def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
+    """Serve open-loop traffic at a given rate; see `mct.bench.worker.open_loop`."""
+    count = command["count"]
+    requests, arrivals = bench.next_requests(count), poisson_arrivals(command["load"], count, command["seed"])
+    for request in bench.next_requests(RESUME_LEAST):
+        bench.predictor(request)
+    with _no_collections():
+        stolen, waited, began_cpu = stolen_s(), waited_s(), process_time()
+        times = serve_traffic(bench.predictor, requests, arrivals, command["cap_s"])
+        ended_cpu = process_time()
+    return {key: value.tolist() for key, value in times._asdict().items()} | {
+        "qps": command["load"],
+        "asked": count,
+        "cpu_s": ended_cpu - began_cpu,
+        "stolen_s": stolen_s() - stolen,
+        "waited_s": _waited_since(waited),
+    }
+
+
+def answer(bench: Bench, first: int, last: int) -> Reply:
+    """Answers and token counts of examples `first` up to `last` (not included)."""
+    values = answer_all(bench.scorer, bench.scored[first:last], bench.answers_at_once)
+    return {"values": values, "tokens": count_tokens(bench.predictor, bench.requests[first:last])}
+
+
+def _waited_since(before: float | None) -> float | None:
+    """Threads that have ended take their count along: what is left may be less than before."""
+    return None if before is None else max(0.0, (waited_s() or 0.0) - before)
+
+
+def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:
+    if "run" in command:
+        return run_block(bench, command["run"], command["cap_s"])
+    if "load" in command:
+        return run_traffic(bench, command)
+    return answer(bench, *command["answers"])
+
+
+def _resume(predictor: Predictor, requests: Sequence[Request]) -> None:
+    """Untimed requests for `RESUME_S`: the first dozen after a pause are up to twice as slow as the rest.
+
+    Their number depends on the artifact, so they take nothing from the order, in which both sides stay abreast.
+    """
+    ended = perf_counter() + RESUME_S
+    for number, request in enumerate(cycle(requests)):
+        if number >= RESUME_LEAST and perf_counter() > ended:
+            break
+        predictor(request)
+
+
+def _come_to_rest() -> None:
+    """Wait until no thread of this process runs any more, or `REST_CAP_S`.
+
+    A runtime's threads go on spinning for work after the last request (ONNX Runtime's for 35 ms). Were the turn over
+    before they sleep, they would take the next artifact's CPUs and stand in its tail.
+    """
+    ended, quiet = perf_counter() + REST_CAP_S, 0
+    while quiet < REST_STEPS and perf_counter() < ended:
+        before = process_time()
+        sleep(REST_STEP_S)
+        quiet = quiet + 1 if process_time() - before < REST_STEP_S / 10 else 0
+
+
+def _call_every_length(bench: Bench) -> None:
+    """One untimed request of every token length: a runtime that compiles per length does so before it is timed.
+
+    A language model meets every length while it writes.
+    """
+    met: set[int] = set()
+    for request in () if bench.writes else bench.requests:
+        lengths = {len(tokens.ids) for tokens in bench.predictor.encode(request)}
+        if not lengths <= met:
+            bench.predictor(request)
+            met |= lengths
+
+
+def _warm_up_json(warmed: WarmUp) -> Reply:
+    return {
+        "warm_up_requests": warmed.requests,
+        "warm_up_s": warmed.seconds,
+        "warm_up_ended": warmed.ended,
+        "typical_ms": warmed.typical_ns / 1e6,
+    }
+
+
+def _open_channel() -> Callable[[Reply], None]:
+    """Keep the real stdout to ourselves and let everyone else's stdout, in Python or in C, go to stderr."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(reply: Reply) -> None:
+        try:
+            line = json.dumps(reply, allow_nan=False)
+        except ValueError as error:
+            raise MctError("it answers by what is no number (NaN or infinity)", "its weights are damaged") from error
+        channel.write(line + "\n")
+        channel.flush()
+
+    return say
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the coordinator is, even by SIGKILL. Elsewhere than on Linux the end of stdin has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked
+        sys.exit(1)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """No garbage collection inside: what exists is set aside for good and the collector sleeps.
+
+    Without the setting aside, the collection before every block would walk all objects and empty the caches.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Checkpoint to GGUF, and GGUF to fewer bits."""

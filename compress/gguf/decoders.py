@@ -1,0 +1,106 @@
+"""Which language models become GGUF: one row per Hugging Face model_type, one file per family of them.
+
+A family's file reads the configuration and says three things: llama.cpp's name of the graph, its dimensions, and where
+in the checkpoint each tensor of that graph lies. llama.cpp is strict about names but not about meaning (a matrix in the
+wrong order is a model that talks nonsense), so whatever its graph does not compute is refused here by name, and every
+tensor of the checkpoint must have found its place.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mct import MctError
+from mct.compress.gguf.encoders import Tensor
+from mct.models.tables import load, unknown
+
+Array = NDArray[np.float32]
+Config = Mapping[str, Any]
+Arrange = Callable[[Sequence[Array]], Array]
+
+
+def only(sources: Sequence[Array]) -> Array:
+    """The one source as it is: how most tensors are written."""
+    (values,) = sources
+    return values
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One tensor of the file: `arrange` makes it of the checkpoint's `sources`.
+
+    `reads` is the module of the torch model whose input it multiplies ("" where importance means nothing): a linear
+    layer, or the experts of a layer with `part` "up" or "down".
+    """
+
+    name: str
+    sources: tuple[Tensor, ...]
+    arrange: Arrange = only
+    reads: str = ""
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A language model in llama.cpp's terms.
+
+    `keys` are GGUF's, without the graph's name in front. `context` is the longest input that the graph computes as the
+    original does. `extra` are tensors that stand in no checkpoint. `notes` say what a user should know.
+    """
+
+    graph: str
+    keys: Mapping[str, int | float | str]
+    weights: tuple[Weight, ...]
+    context: int
+    extra: Mapping[str, Array] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+# Each family's file has two functions: `check(config)`, which refuses what the graph does not compute and can be asked
+# of a configuration as it stands in a file, and `describe(config)`, for one with its family's defaults filled in.
+DECODERS = {
+    "llama": "mct.compress.gguf.decoder_llama",
+    "mistral": "mct.compress.gguf.decoder_llama",
+    "mixtral": "mct.compress.gguf.decoder_llama",
+    "qwen2": "mct.compress.gguf.decoder_qwen",
+    "qwen2_moe": "mct.compress.gguf.decoder_qwen",
+    "qwen3": "mct.compress.gguf.decoder_qwen",
+    "qwen3_moe": "mct.compress.gguf.decoder_qwen",
+    "gpt2": "mct.compress.gguf.decoder_gpt2",
+}
+
+
+def describe(config: Config) -> Decoder:
+    """The plan of a language model's file, from its whole configuration (defaults filled in).
+
+    MctError for a family that has no row, and for a variant that llama.cpp does not compute.
+    """
+    check(config)
+    try:
+        decoder: Decoder = load(f"{DECODERS[config['model_type']]}:describe")(config)
+    except KeyError as error:
+        raise MctError(
+            f"config.json does not say {error}", "save it again with: model.save_pretrained(folder)"
+        ) from error
+    return decoder
+
+
+def check(config: Config) -> None:
+    """MctError for a family that has no row, and for a variant that is said and that llama.cpp does not compute."""
+    model_type = str(config.get("model_type"))
+    if model_type not in DECODERS:
+        raise unknown("kind of language model for GGUF", model_type, DECODERS)
+    load(f"{DECODERS[model_type]}:check")(config)
+
+
+def require(config: Config, key: str, *allowed: Any) -> None:
+    """MctError where the configuration asks for what llama.cpp's graph of this family does not compute."""
+    if key in config and config[key] not in allowed:
+        wanted = " or ".join(repr(value) for value in allowed)
+        raise MctError(
+            f"llama.cpp computes {config['model_type']} with {key} {wanted}; this checkpoint has {config[key]!r}",
+            "choose --format onnx or openvino for it",
+        )

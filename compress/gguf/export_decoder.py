@@ -1,0 +1,183 @@
+"""A language model, or a reward model, to GGUF at F32: the decoder's graph with its tokenizer and chat template.
+
+A reward model is the same decoder without its output matrix: llama.cpp pools the last token's vector, and the score
+layer is kept beside the file and applied by the session (its own graph knows none for decoders).
+
+What would end llama.cpp, or make another model of this one, is found before a byte is written: a tensor that is missing
+or has another shape, one that no place was found for, embeddings that are tied in the configuration and not in the
+weights.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf import GGUFWriter, LlamaFileType, PoolingType
+from safetensors.numpy import save
+from transformers import AutoConfig
+
+from mct import MctError
+from mct.compress.gguf.decoders import Array, Config, Decoder, Weight, describe
+from mct.compress.gguf.encoders import Tensor
+from mct.compress.gguf.tokenizer import Vocabulary, add_vocabulary, read_vocabulary
+from mct.compress.gguf.weights import Read, open_weights, stored_names
+from mct.compress.plan.obstacles_gguf import NO_REWARD, OUTPUT_NEEDED
+from mct.compress.plan.passes import Material, Product
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.load import REFUSALS, cannot_load
+from mct.models.writing.folders import write_bytes_atomically
+
+MODEL = "model.gguf"
+HEAD = "head.safetensors"
+OUTPUT, HEAD_SOURCE = "lm_head.weight", "score.weight"
+
+# For mct.targets.runtimes.run_llama_reward: one layer on the last token's vector.
+_SCORED = {
+    "pooling": "last",
+    "head": HEAD,
+    "outputs": {"logits": {"per": "text", "steps": [{"linear": "output"}]}},
+}
+
+# Buffers that older versions of transformers saved: they hold no weights.
+_BUFFERS = (".rotary_emb.inv_freq", ".attn.masked_bias", ".attn.bias")
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write `model.gguf`, and `head.safetensors` for a reward model. MctError for what llama.cpp cannot hold.
+
+    The F32 model is run with an F32 cache: what it continues is then what the original continues, token by token.
+    """
+    checkpoint = material.checkpoint
+    config = read_config(source.folder)
+    stored = stored_names(source.folder)
+    decoder = _as_stored(plan(checkpoint, config), stored, config["tie_word_embeddings"])
+    vocabulary = read_vocabulary(source.folder, config["vocab_size"])
+    _check_names(source.folder, decoder, config, stored - ({HEAD_SOURCE} if checkpoint.task == "reward" else set()))
+    writer = GGUFWriter(draft / MODEL, decoder.graph)
+    try:
+        _describe(writer, checkpoint, decoder)
+        add_vocabulary(writer, vocabulary)
+        with open_weights(source.folder) as read:
+            _add_tensors(writer, decoder, read)
+            if checkpoint.task == "reward":
+                _keep_head(read, draft / HEAD, len(checkpoint.labels) or 1, config["hidden_size"])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
+    kept = _SCORED if checkpoint.task == "reward" else {}
+    return Product(draft, MODEL, {"cache": "f32", "context": decoder.context, **kept}, _notes(decoder, vocabulary))
+
+
+def read_config(folder: Path) -> Config:
+    """The checkpoint's configuration with the defaults of its family filled in, as transformers reads it."""
+    try:
+        found: dict[str, Any] = AutoConfig.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        ).to_dict()
+    except REFUSALS as error:
+        raise cannot_load(folder, error) from error
+    return found
+
+
+def plan(checkpoint: Checkpoint, config: Config) -> Decoder:
+    """The decoder's plan; a reward model has no output matrix."""
+    decoder = describe(config)
+    if checkpoint.task != "reward":
+        return decoder
+    if checkpoint.model_type == OUTPUT_NEEDED:
+        raise MctError(NO_REWARD, "choose another format")
+    weights = (replace(weight, reads="") if weight.reads == "lm_head" else weight for weight in decoder.weights)
+    return replace(decoder, weights=tuple(weight for weight in weights if weight.name != "output.weight"))
+
+
+def _as_stored(decoder: Decoder, stored: frozenset[str], tied: bool) -> Decoder:
+    """The plan with each tensor under the name it has here."""
+    weights = (
+        replace(weight, sources=tuple(_located(tensor, stored, tied) for tensor in weight.sources))
+        for weight in decoder.weights
+    )
+    return replace(decoder, weights=tuple(weights))
+
+
+def _located(tensor: Tensor, stored: frozenset[str], tied: bool) -> Tensor:
+    """A bare model is saved without the prefix of its own; tied embeddings are saved once, under either name."""
+    prefix, _, bare = tensor.source.partition(".")
+    if tensor.source in stored:
+        return tensor
+    if prefix in {"transformer", "model"} and bare in stored:
+        return replace(tensor, source=bare)
+    if tied and tensor.name == "token_embd.weight" and OUTPUT in stored:
+        return replace(tensor, source=OUTPUT)
+    return tensor
+
+
+def _check_names(folder: Path, decoder: Decoder, config: Config, stored: frozenset[str]) -> None:
+    """Every tensor of the checkpoint has found its place, and tied embeddings are tied."""
+    used = {tensor.source for weight in decoder.weights for tensor in weight.sources}
+    left = {name for name in stored - used if not name.endswith(_BUFFERS)}
+    if OUTPUT in left and config["tie_word_embeddings"]:
+        _require_tied(folder, decoder)
+        left -= {OUTPUT}
+    if left:
+        raise MctError(
+            f"{folder} has {len(left)} tensors that llama.cpp's {decoder.graph} has no place for: {min(left)}",
+            "is it saved from the architecture that its config.json names?",
+        )
+
+
+def _require_tied(folder: Path, decoder: Decoder) -> None:
+    (embeddings,) = next(weight for weight in decoder.weights if weight.name == "token_embd.weight").sources
+    with open_weights(folder) as read:
+        same = np.array_equal(read(embeddings), read(replace(embeddings, source=OUTPUT)))
+    if not same:
+        raise MctError(
+            f"{folder}: config.json ties output and input embeddings, but {OUTPUT} differs from them",
+            'set "tie_word_embeddings": false in config.json if the output was trained on its own',
+        )
+
+
+def _describe(writer: GGUFWriter, checkpoint: Checkpoint, decoder: Decoder) -> None:
+    writer.add_name(checkpoint.architecture)
+    writer.add_file_type(LlamaFileType.ALL_F32)
+    for key, value in decoder.keys.items():
+        name = f"{decoder.graph}.{key}"
+        if isinstance(value, str):
+            writer.add_string(name, value)
+        elif isinstance(value, float):
+            writer.add_float32(name, value)
+        else:
+            writer.add_uint32(name, value)
+    if checkpoint.task == "reward":
+        writer.add_pooling_type(PoolingType.LAST)
+
+
+def _add_tensors(writer: GGUFWriter, decoder: Decoder, read: Read) -> None:
+    for name, values in decoder.extra.items():
+        writer.add_tensor(name, values)
+    for weight in decoder.weights:
+        writer.add_tensor(weight.name, np.ascontiguousarray(weight.arrange(_read_all(weight, read))))
+
+
+def _read_all(weight: Weight, read: Read) -> Sequence[Array]:
+    return [read(tensor) for tensor in weight.sources]
+
+
+def _keep_head(read: Read, path: Path, labels: int, hidden: int) -> None:
+    weight = read(Tensor("output", HEAD_SOURCE, (labels, hidden)))
+    write_bytes_atomically(path, save({"output.weight": weight, "output.bias": np.zeros(labels, dtype=np.float32)}))
+
+
+def _notes(decoder: Decoder, vocabulary: Vocabulary) -> dict[str, Any]:
+    notes: dict[str, Any] = {
+        "graph": decoder.graph,
+        "context": decoder.context,
+        "tokenizer": vocabulary.model,
+        "pre_tokenizer": vocabulary.pre,
+        "tokenizer_differences": list(vocabulary.differences),
+        "chat_template": bool(vocabulary.chat_template),
+    }
+    return notes | ({"remarks": list(decoder.notes)} if decoder.notes else {})

@@ -1,0 +1,92 @@
+"""Checkpoint to GGUF at F32: an encoder of any kind as llama.cpp's "bert" graph, its head inside or beside it.
+
+Written with the gguf library straight from the safetensors file: no graph is traced, so the result depends on the
+checkpoint's bytes alone. llama.cpp cannot know that a head is missing (it would answer with another model's scores),
+so everything the architecture needs is planned and checked before the file is written.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from gguf import GGUFWriter, LlamaFileType
+from safetensors.numpy import save
+
+from mct.compress.gguf.encoders import Architecture, Sizes, find_architecture, plan_tensors, read_sizes
+from mct.compress.gguf.heads import Top, read_top
+from mct.compress.gguf.tokenizer import add_vocabulary, read_vocabulary
+from mct.compress.gguf.weights import Read, open_weights, stored_names
+from mct.compress.plan.passes import SCORERS, Material, Product
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.data.declared import read_object
+from mct.models.writing.folders import write_bytes_atomically
+
+MODEL = "model.gguf"
+HEAD = "head.safetensors"
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write `model.gguf` and, where llama.cpp's graph lacks the model's last layers, `head.safetensors`.
+
+    MctError for an architecture, tokenizer or variant that llama.cpp does not compute, and for weights that do not fit.
+    """
+    checkpoint = material.checkpoint
+    architecture = find_architecture(checkpoint.model_type)
+    outputs = 1 if checkpoint.task in SCORERS else len(checkpoint.labels)
+    sizes = read_sizes(architecture, read_object(source.folder / "config.json"), outputs)
+    vocabulary = read_vocabulary(source.folder, sizes.vocabulary)
+    prefix = _prefix(source.folder, architecture)
+    trunk = {module: prefix + name for module, name in architecture.trunk.items()}
+    with open_weights(source.folder) as read, closing(GGUFWriter(draft / MODEL, "bert")) as writer:
+        _add_tensors(writer, read, trunk, sizes)
+        top = read_top(checkpoint, architecture, sizes, read)
+        _add_tensors(writer, read, top.inside, sizes)
+        _describe(writer, checkpoint, sizes, top)
+        add_vocabulary(writer, vocabulary)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    if top.outside:
+        write_bytes_atomically(draft / HEAD, save(dict(top.outside)))
+    notes = {"tokenizer": vocabulary.model, "tokenizer_differences": list(vocabulary.differences)}
+    return Product(draft, MODEL, _settings(checkpoint, sizes, top), notes)
+
+
+def _prefix(folder: Path, architecture: Architecture) -> str:
+    """What stands before the trunk's names: something where it was saved with a head, nothing where alone."""
+    return architecture.prefix if any(name.startswith(architecture.prefix) for name in stored_names(folder)) else ""
+
+
+def _settings(checkpoint: Checkpoint, sizes: Sizes, top: Top) -> dict[str, Any]:
+    """What mct.targets.runtimes.run_llama has to know that the file does not say."""
+    settings: dict[str, Any] = {"pooling": top.pooling.name.lower()}
+    if checkpoint.task in SCORERS:
+        settings["second_segment"] = "added" if sizes.token_types > 1 else "ignored"
+    if top.outside:
+        settings["head"] = HEAD
+    if top.outputs:
+        settings["outputs"] = {name: dict(output) for name, output in top.outputs.items()}
+    return settings
+
+
+def _describe(writer: GGUFWriter, checkpoint: Checkpoint, sizes: Sizes, top: Top) -> None:
+    """The graph's dimensions. The number of labels is nowhere else: llama.cpp counts their names, one without any."""
+    writer.add_name(checkpoint.architecture)
+    writer.add_file_type(LlamaFileType.ALL_F32)
+    writer.add_context_length(sizes.positions)
+    writer.add_embedding_length(sizes.hidden)
+    writer.add_feed_forward_length(sizes.feed_forward)
+    writer.add_block_count(sizes.layers)
+    writer.add_head_count(sizes.heads)
+    writer.add_layer_norm_eps(sizes.layer_norm_eps)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(top.pooling)
+    if checkpoint.labels:
+        writer.add_classifier_output_labels(checkpoint.labels)
+    writer.add_token_type_count(sizes.token_types)
+
+
+def _add_tensors(writer: GGUFWriter, read: Read, modules: Mapping[str, str], sizes: Sizes) -> None:
+    for tensor in plan_tensors(modules, sizes):
+        writer.add_tensor(tensor.name, read(tensor))

@@ -1,0 +1,157 @@
+"""What stands on an encoder's trunk, for each kind of model: how llama.cpp pools, and what is left to the session.
+
+llama.cpp's graph ends in one vector an input (first token, mean or last token), in a row for every token, or in the
+head that BERT's and RoBERTa's classifiers have. Where a model goes on from there, its last layers are kept in a
+safetensors file beside the GGUF file and applied by the session, in float32 whatever the type of the file: they are a
+thousandth of the model. Other programs that open the file then get the trunk's answer, not the model's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from gguf import PoolingType
+from numpy.typing import NDArray
+from torch import nn
+
+from mct import MctError
+from mct.compress.gguf.encoders import Architecture, Sizes, Tensor
+from mct.compress.gguf.weights import Read
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.load_embedder import Dense, Embedder, load_embedder, load_with_head
+from mct.models.tasks.multi_head import SUFFIX
+
+Array = NDArray[np.float32]
+Step = str | dict[str, str]
+
+# sentence-transformers' names of what llama.cpp does as well.
+_POOLING = {"mean": PoolingType.MEAN, "cls": PoolingType.CLS, "lasttoken": PoolingType.LAST}
+
+# What mct.targets.runtimes.run_llama_heads computes, by torch's class for it; Identity is no step at all.
+_ACTIVATIONS: Mapping[type[nn.Module], tuple[Step, ...]] = {
+    nn.Identity: (), nn.Tanh: ("tanh",), nn.ReLU: ("relu",), nn.GELU: ("gelu",), nn.Sigmoid: ("sigmoid",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Top:
+    """A model above its trunk.
+
+    `inside` maps GGUF's names of the head's modules to the checkpoint's. `outside` are arrays for the session and
+    `outputs` what it makes with them, as mct.targets.runtimes.run_llama documents; both empty where llama.cpp does all.
+    """
+
+    pooling: PoolingType
+    inside: Mapping[str, str] = field(default_factory=dict)
+    outside: Mapping[str, Array] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def read_top(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+    """What the checkpoint has on its trunk. MctError for a head or pooling that neither llama.cpp nor mct computes."""
+    return _TOPS[checkpoint.task](checkpoint, architecture, sizes, read)
+
+
+def _classifier(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+    """Labels, or one score, from the first token through two layers."""
+    if inside := classifier_inside(checkpoint, architecture):
+        return Top(PoolingType.RANK, inside)
+    head = architecture.classifier
+    outside = _linear(read, "dense", head.dense, (sizes.hidden, sizes.hidden))
+    outside |= _linear(read, "output", head.output, (sizes.labels, sizes.hidden))
+    steps = [{"linear": "dense"}, head.activation, {"linear": "output"}]
+    return Top(PoolingType.CLS, outside=outside, outputs={"logits": {"per": "text", "steps": steps}})
+
+
+def classifier_inside(checkpoint: Checkpoint, architecture: Architecture) -> dict[str, str]:
+    """The modules of a classifier's head that llama.cpp's graph has, by GGUF's names; empty where they stay outside."""
+    head = architecture.classifier
+    is_classifier = _TOPS[checkpoint.task] is _classifier
+    return {"cls": head.dense, "cls.output": head.output} if is_classifier and head.activation == "tanh" else {}
+
+
+def _tagger(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+    """One layer on every token. All three families call it "classifier"."""
+    outside = _linear(read, "output", "classifier", (sizes.labels, sizes.hidden))
+    return Top(PoolingType.NONE, outside=outside, outputs={"logits": _one_layer("token", "output")})
+
+
+def _several_heads(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+    """One layer a head, on the first token or on all of them."""
+    outside: dict[str, Array] = {}
+    outputs: dict[str, Mapping[str, Any]] = {}
+    for head in checkpoint.heads:
+        outside |= _linear(read, head.name, head.name, (len(head.labels), sizes.hidden))
+        outputs[head.name + SUFFIX] = _one_layer("token" if head.kind == "tags" else "text", head.name)
+    return Top(PoolingType.NONE, outside=outside, outputs=outputs)
+
+
+def _embedder(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+    """A pooled vector through the folder's own steps."""
+    embedder = load_embedder(checkpoint)
+    outside, steps = _steps(embedder)
+    outputs = {"sentence_embedding": {"per": "text", "steps": steps}}
+    return Top(_pooling(checkpoint, embedder), outside=outside, outputs=outputs)
+
+
+def _embedder_with_head(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+    """An embedder with a linear head on its vector."""
+    module = load_with_head(checkpoint)
+    outside, steps = _steps(module.embedder)
+    outside |= _arrays("head", module.head)
+    outputs = {"logits": {"per": "text", "steps": [*steps, {"linear": "head"}]}}
+    return Top(_pooling(checkpoint, module.embedder), outside=outside, outputs=outputs)
+
+
+def _one_layer(per: str, name: str) -> dict[str, Any]:
+    return {"per": per, "steps": [{"linear": name}]}
+
+
+def _linear(read: Read, name: str, source: str, shape: tuple[int, int]) -> dict[str, Array]:
+    return {
+        f"{name}.weight": read(Tensor(name, f"{source}.weight", shape)),
+        f"{name}.bias": read(Tensor(name, f"{source}.bias", shape[:1])),
+    }
+
+
+def _pooling(checkpoint: Checkpoint, embedder: Embedder) -> PoolingType:
+    modes = embedder.pooling.modes
+    if len(modes) == 1 and modes[0] in _POOLING:
+        return _POOLING[modes[0]]
+    raise MctError(
+        f"{checkpoint.path} pools by {' and '.join(modes)}, which llama.cpp does not",
+        f"llama.cpp pools by one of {', '.join(_POOLING)}; choose --format onnx or openvino for it",
+    )
+
+
+def _steps(embedder: Embedder) -> tuple[dict[str, Array], list[Step]]:
+    """The arrays and steps behind the pooling: dense layers with their activations, a normalisation."""
+    outside: dict[str, Array] = {}
+    steps: list[Step] = []
+    for number, module in enumerate(embedder.steps):
+        if isinstance(module, Dense):
+            name = f"dense_{number}"
+            outside |= _arrays(name, module.linear)
+            steps += [{"linear": name}, *_ACTIVATIONS[type(module.activation)]]
+        else:
+            steps.append("normalise")
+    return outside, steps
+
+
+def _arrays(name: str, layer: nn.Linear) -> dict[str, Array]:
+    """A layer's weight, and its bias or zeros."""
+    weight: Array = layer.weight.detach().numpy()
+    bias: Array = np.zeros(len(weight), dtype=np.float32) if layer.bias is None else layer.bias.detach().numpy()
+    return {f"{name}.weight": weight, f"{name}.bias": bias}
+
+
+_TOPS: Mapping[str, Callable[[Checkpoint, Architecture, Sizes, Read], Top]] = {
+    "sequence-classification": _classifier,
+    "multi-label-classification": _classifier,
+    "pair-scoring": _classifier,
+    "token-classification": _tagger,
+    "multi-head": _several_heads,
+    "sentence-embedding": _embedder,
+    "embedding-head": _embedder_with_head,
+}

@@ -1,0 +1,43 @@
+"""A sparse mixture of experts as one operator: each token goes through its few experts, and no others are computed.
+
+The operator chooses and weighs the experts itself, by the softmax of the router's scores over all experts; the weights
+of the chosen ones are made to sum to 1 where the model does so. Source: MoE in onnxruntime's docs/ContribOperators.md.
+
+ONNX Runtime 1.31 lets the operator write its output over its input and then answers 0 where the weights of the experts
+are not made to sum to 1. A node behind it that names the input too, and takes nothing from it, keeps the input apart.
+"""
+
+import numpy as np
+
+from mct.compress.onnx.family import Sizes
+from mct.compress.onnx.graph import Draft
+
+
+def add_experts(draft: Draft, sizes: Sizes, prefix: str, value: str) -> str:
+    """(..., width) to the same, through the experts of one layer.
+
+    The checkpoint's weights are (experts, 2 * inner, width), gates before values, and (experts, width, inner). ONNX
+    Runtime on the CPU takes gate and value of each inner unit in turn.
+    """
+    router = draft.weights[f"{prefix}.gate.weight"]
+    flat = draft.add("Reshape", [value, draft.constant("rows", np.array([-1, router.shape[1]], np.int64))])
+    scores = draft.add("MatMul", [flat, draft.constant(f"{prefix}.gate.weight", router.T)])
+    gate, up = np.split(draft.weights[f"{prefix}.experts.gate_up_proj"], 2, axis=1)
+    in_turn = np.stack([gate, up], axis=2).reshape(len(gate), -1, gate.shape[2])
+    mixed = draft.fused(
+        "MoE",
+        [
+            value,
+            scores,
+            draft.constant(f"{prefix}.experts.gate_up_proj", in_turn),
+            "",
+            draft.weight(f"{prefix}.experts.down_proj"),
+        ],
+        k=sizes.experts_used,
+        normalize_routing_weights=int(sizes.experts_sum_to_1),
+        activation_type="swiglu",
+        swiglu_fusion=1,
+        activation_alpha=1.0,
+        activation_beta=0.0,
+    )
+    return draft.add("Where", [draft.constant("never", np.array(False)), value, mixed])

@@ -1,0 +1,36 @@
+"""A decoder checkpoint to ONNX fp32: language models with their cache, reward models with their score.
+
+There is one way, the graph written from the weights (mct.compress.onnx.decoder): a family it does not know is refused
+rather than traced, since a traced decoder spells attention, cache and rotation out in hundreds of nodes and no runtime
+puts them together again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mct import MctError
+from mct.compress.onnx.companions import describe
+from mct.compress.onnx.decoder import build_lm, build_reward
+from mct.compress.onnx.graph import save
+from mct.compress.plan.obstacles_onnx import obstacle
+from mct.compress.plan.passes import Material, Product
+from mct.models.checkpoints.files import pad_id
+from mct.models.checkpoints.load import load_model
+
+MODEL = "onnx/model.onnx"
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write `onnx/model.onnx` (beyond 2 GB its weights stand in `onnx/model.onnx_data`) and `genai_config.json`.
+
+    MctError for a family, or a variant of one, whose graph is not known.
+    """
+    checkpoint = material.checkpoint
+    model = load_model(checkpoint)
+    if reason := obstacle(model.config.to_dict()):
+        raise MctError(f"ONNX cannot hold this {checkpoint.architecture}: {reason}", "gguf and openvino may hold it")
+    graph = build_reward(model) if checkpoint.task == "reward" else build_lm(model)
+    save(graph, draft / MODEL)
+    describe(checkpoint, graph, MODEL, draft)
+    return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.path)}, {"graph": "fused"})

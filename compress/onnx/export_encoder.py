@@ -1,0 +1,150 @@
+"""Checkpoint to ONNX fp32, in one file that ONNX Runtime opens here, in browsers and on phones.
+
+Two ways lead there: the graph written from the weights with fused operators where the architecture is known
+(mct.compress.onnx.fused: faster), else the graph that torch traces (any architecture). A fused graph must give the
+model's own answers here, or the traced one is taken.
+
+The file depends on the checkpoint alone. torch's exporter writes stack traces with the paths of the machine into it,
+and shapes that its later rewrites make wrong; both are taken out, so that two exports are equal byte by byte.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from transformers import PreTrainedModel
+
+from mct.compress.onnx.fused import build, obstacle
+from mct.compress.onnx.graph import save
+from mct.compress.onnx.heads import BATCH, EMBEDDING, HIDDEN, SEQUENCE
+from mct.compress.plan.passes import Material, Product
+from mct.compress.run.agreement import spread
+from mct.compress.run.quiet import quiet
+from mct.models.checkpoints.files import pad_id
+from mct.models.checkpoints.load import load_module, outputs_of
+from mct.models.checkpoints.load_embedder import Embedder
+from mct.targets.runtimes.run_torch import input_names
+
+MODEL = "onnx/model.onnx"
+OPSET = 20
+
+# Largest |difference| of any output between the model and its fused graph, in spreads of that output.
+TOLERANCE = 1e-3
+
+
+class _Written(torch.nn.Module):
+    """A loaded checkpoint with the inputs and outputs that its file has, each input an argument of its own.
+
+    An embedder gives its tokens' vectors too: what programs that pool for themselves read.
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        if not isinstance(self.module, Embedder):
+            outputs: dict[str, torch.Tensor] = self.module(**inputs)
+            return outputs
+        hidden = self.module.model(**inputs).last_hidden_state
+        return {HIDDEN: hidden, EMBEDDING: self.module.embed(hidden, attention_mask)}
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write `onnx/model.onnx`: int64 inputs of shape (batch, sequence), the task's outputs by the runtimes' names.
+
+    An embedder has "last_hidden_state" beside its "sentence_embedding". `settings["graph"]` = "exported" takes the
+    traced graph whatever the architecture.
+    """
+    graph, notes = _graph(load_module(material.checkpoint), settings.get("graph", "fused"))
+    save(graph, draft / MODEL)
+    return Product(draft, MODEL, {"pad_id": pad_id(material.checkpoint.path)}, notes)
+
+
+def _graph(module: torch.nn.Module, wanted: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    model = module.model
+    assert isinstance(model, PreTrainedModel)
+    names = input_names(model)
+    reason = "asked for" if wanted == "exported" else obstacle(module)
+    if not reason:
+        graph = build(module, names)
+        delta = max_difference(module, graph, names)
+        if delta <= TOLERANCE:
+            return graph, {"graph": "fused", "max_delta": delta}
+        reason = f"the fused graph differs by {delta:.2%} of how much the outputs differ among themselves"
+    return trace(module, names), {"graph": "exported", "why": reason}
+
+
+def max_difference(module: torch.nn.Module, graph: onnx.ModelProto, names: list[str]) -> float:
+    """Largest |difference| of an output between the model and its graph, on two random inputs, one of them padded.
+
+    In spreads of that output (`mct.compress.run.agreement.spread`). Token vectors on padding are left out: nobody reads
+    them, and attention there is free to differ.
+    """
+    inputs = _two_inputs(module, names)
+    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    theirs = dict(zip([value.name for value in session.get_outputs()], session.run(None, inputs), strict=True))
+    ours = outputs_of(_Written(module), {name: torch.from_numpy(array) for name, array in inputs.items()})
+    real = inputs["attention_mask"].astype(bool)
+    sides = [
+        (each[real] if each.ndim == 3 else each for each in (value.numpy(), theirs[name]))
+        for name, value in ours.items()
+    ]
+    return max(float(np.abs(after - before).max()) / spread([before]) for before, after in sides)
+
+
+def _two_inputs(module: torch.nn.Module, names: list[str]) -> dict[str, Any]:
+    assert isinstance(module.model, PreTrainedModel)
+    config = module.model.config
+    ids = np.random.default_rng(0).integers(5, config.vocab_size, size=(2, 12))
+    mask = np.ones_like(ids)
+    mask[1, 7:] = 0
+    ids[1, 7:] = config.pad_token_id or 0
+    segments = np.zeros_like(ids)
+    segments[:, 4:] = mask[:, 4:]
+    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+    return {name: inputs[name] for name in names}
+
+
+def trace(module: torch.nn.Module, names: list[str]) -> onnx.ModelProto:
+    """The module as torch traces it, with free batch and sequence axes, stripped of all that describes this machine."""
+    example = {name: torch.ones((2, 8), dtype=torch.int64) for name in names}
+    written = _Written(module)
+    axes = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
+    with quiet():
+        program = torch.onnx.export(
+            written,
+            kwargs=example,
+            input_names=names,
+            output_names=list(outputs_of(written, example)),
+            dynamic_shapes=dict.fromkeys(names, axes),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    return _strip(program.model_proto)
+
+
+def _strip(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop doc strings, the exporter's metadata and all shapes between the ends; name the free axes."""
+    graph = model.graph
+    del graph.value_info[:]
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for value in (*graph.input, *graph.output):
+        for dimension, name in zip(value.type.tensor_type.shape.dim, (BATCH, SEQUENCE), strict=False):
+            if not dimension.dim_value:
+                dimension.dim_param = name
+    return model

@@ -1,0 +1,128 @@
+"""What a decoder family has to say for its graph to be written, and the attention that all of them share.
+
+Attention is one operator for the whole of it: rotation, cache, causality, window, heads that share keys. It takes the
+mask of a batch as numbers added to the scores, so that padding may stand on either side; counting the ones of the mask
+instead is faster by a few hundredths, and wrong for every prompt but the longest of a batch that is padded left.
+
+Operator: GroupQueryAttention in onnxruntime's docs/ContribOperators.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+from transformers import PreTrainedModel
+
+from mct.compress.onnx.graph import Draft
+
+BIAS = "attention_bias"
+LAST = "last_positions"
+TOTAL = "total_sequence_length"
+COSINES = "cos_cache"
+SINES = "sin_cache"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The dimensions of one model. `windows` and `scales` are by layer: a window of -1 sees everything.
+
+    `rotation` is cosines and sines by position, each (positions, width of a head / 2); None where nothing is rotated.
+    `experts_used` is how many experts each token takes, 0 for a dense model; `experts_sum_to_1` whether their weights
+    are made to. `cached`: keys and values of earlier tokens come in and go out. `activation` is an
+    operator.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    epsilon: float
+    windows: tuple[int, ...]
+    scales: tuple[float, ...]
+    cached: bool
+    activation: str
+    rotation: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    experts_used: int = 0
+    experts_sum_to_1: bool = True
+
+
+@dataclass(frozen=True)
+class Family:
+    """The steps of one family, each adding its nodes and naming its result; `{}` is the layer's number.
+
+    `embed`: ids to (batch, sequence, width). `attend`, `feed`: normalised hidden states to what is added to the stream.
+    `norms`: before attention, before feeding, and the last; `norm` is their operator. `table`: the word embeddings.
+    """
+
+    table: str
+    norms: tuple[str, str, str]
+    norm: str
+    sizes: Callable[[PreTrainedModel, bool], Sizes]
+    embed: Callable[[Draft, Sizes], str]
+    attend: Callable[[Draft, Sizes, int, str], str]
+    feed: Callable[[Draft, Sizes, int, str], str]
+
+
+def cache_names(layer: int, direction: str) -> tuple[str, str]:
+    """Names of a layer's keys and values; `direction` is "past_key_values" (in) or "present" (out)."""
+    return f"{direction}.{layer}.key", f"{direction}.{layer}.value"
+
+
+def add_masks(draft: Draft) -> None:
+    """What every layer's attention reads: the bias that hides padding, and how long the sequences are by now."""
+    whole = draft.add("Shape", ["attention_mask"], start=1, end=2)
+    draft.add("Squeeze", [draft.add("Cast", [whole], to=TensorProto.INT32)], TOTAL)
+    batch = draft.add("Shape", ["input_ids"], start=0, end=1)
+    last = draft.add("Cast", [draft.add("Sub", [whole, draft.integer(1)])], to=TensorProto.INT32)
+    draft.add("Expand", [last, batch], LAST)
+    one, lowest = (draft.constant(name, np.array(value, np.float32)) for name, value in _MASK_CONSTANTS.items())
+    seen = draft.add("Cast", ["attention_mask"], to=TensorProto.FLOAT)
+    hidden = draft.add("Mul", [draft.add("Sub", [one, seen]), lowest])
+    axes = draft.constant("axes_1_2", np.array([1, 2], np.int64))
+    length = draft.add("Shape", ["input_ids"], start=1, end=2)
+    shape = draft.add("Concat", [draft.integer(1), draft.integer(1), length, draft.integer(1)], axis=0)
+    draft.add("Expand", [draft.add("Unsqueeze", [hidden, axes]), shape], BIAS)
+
+
+# Finite, so that a padded token that may look at nothing gets a mean of the values rather than NaN.
+_MASK_CONSTANTS = {"one": 1.0, "lowest": float(np.finfo(np.float32).min)}
+
+
+def add_attention(draft: Draft, sizes: Sizes, layer: int, query: str, key: str = "", value: str = "") -> str:
+    """(batch, sequence, heads * width) of a layer's attention; `query` alone holds all three side by side."""
+    past = cache_names(layer, "past_key_values") if sizes.cached else ("", "")
+    present = cache_names(layer, "present") if sizes.cached else ()
+    rotation = ("", "")
+    if sizes.rotation:
+        rotation = draft.constant(COSINES, sizes.rotation[0]), draft.constant(SINES, sizes.rotation[1])
+    return draft.fused(
+        "GroupQueryAttention",
+        [query, key, value, *past, LAST, TOTAL, *rotation, "", BIAS],
+        f"attention.{layer}",
+        *present,
+        num_heads=sizes.heads,
+        kv_num_heads=sizes.kv_heads,
+        do_rotary=int(sizes.rotation is not None),
+        local_window_size=sizes.windows[layer],
+        scale=sizes.scales[layer],
+    )
+
+
+def side_by_side(draft: Draft, value: str, names: list[str], name: str) -> str:
+    """`value` times the transposed weights of several linear layers in one product, and their biases if they have any.
+
+    torch keeps a linear layer as (out, in); a product of row vectors wants (in, out).
+    """
+    packed = np.concatenate([draft.weights[f"{each}.weight"] for each in names]).T
+    product = draft.add("MatMul", [value, draft.constant(f"{name}.weight", packed)])
+    if f"{names[0]}.bias" not in draft.weights:
+        return product
+    bias = np.concatenate([draft.weights[f"{each}.bias"] for each in names])
+    return draft.add("Add", [product, draft.constant(f"{name}.bias", bias)])
+
+
+def linear(draft: Draft, value: str, name: str) -> str:
+    """One linear layer of torch."""
+    return side_by_side(draft, value, [name], name)

@@ -1,0 +1,82 @@
+"""GPT-2: learned positions, norms that subtract the mean, biases everywhere, weights kept as (in, out).
+
+Positions count the tokens that are seen, so that a prompt padded left begins at 0 like any other.
+Architecture: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
+"""
+
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from mct.compress.onnx.family import Family, Sizes, add_attention
+from mct.compress.onnx.graph import Draft
+from mct.compress.plan.obstacles_onnx import GPT_2_ACTIVATIONS
+
+_LAYER = "transformer.h.{}"
+TABLE = "transformer.wte.weight"
+
+
+def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
+    """What its configuration says; the scale of the scores may shrink layer by layer."""
+    config, layers = model.config, model.config.n_layer
+    return Sizes(
+        layers=layers,
+        heads=config.n_head,
+        kv_heads=config.n_head,
+        head_width=config.n_embd // config.n_head,
+        epsilon=config.layer_norm_epsilon,
+        windows=(-1,) * layers,
+        scales=tuple(_scale(config, layer) for layer in range(layers)),
+        cached=cached,
+        activation=GPT_2_ACTIVATIONS[config.activation_function],
+    )
+
+
+def _scale(config: Any, layer: int) -> float:
+    scale = (config.n_embd // config.n_head) ** -0.5 if config.scale_attn_weights else 1.0
+    return float(scale / (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale)
+
+
+def embed(draft: Draft, sizes: Sizes) -> str:
+    """Words + positions."""
+    words = draft.add("Gather", [draft.weight(TABLE), "input_ids"])
+    counted = draft.add("CumSum", ["attention_mask", draft.integer(1, scalar=True)])
+    places = draft.add("Max", [draft.add("Sub", [counted, draft.integer(1)]), draft.integer(0)])
+    length = draft.add("Shape", ["input_ids"], start=1, end=2)
+    new = draft.add(
+        "Slice", [places, draft.add("Neg", [length]), draft.integer(np.iinfo(np.int64).max), draft.integer(1)]
+    )
+    return draft.add("Add", [words, draft.add("Gather", [draft.weight("transformer.wpe.weight"), new])])
+
+
+def attend(draft: Draft, sizes: Sizes, layer: int, value: str) -> str:
+    """Self-attention with its output projection; query, key and value are one matrix in the checkpoint already."""
+    prefix = f"{_LAYER.format(layer)}.attn"
+    return _linear(
+        draft, add_attention(draft, sizes, layer, _linear(draft, value, f"{prefix}.c_attn")), f"{prefix}.c_proj"
+    )
+
+
+def feed(draft: Draft, sizes: Sizes, layer: int, value: str) -> str:
+    """Widen, GELU, narrow."""
+    prefix = f"{_LAYER.format(layer)}.mlp"
+    wide = _linear(draft, value, f"{prefix}.c_fc")
+    activated = draft.fused(sizes.activation, [wide])
+    return _linear(draft, activated, f"{prefix}.c_proj")
+
+
+def _linear(draft: Draft, value: str, name: str) -> str:
+    product = draft.add("MatMul", [value, draft.weight(f"{name}.weight")])
+    return draft.add("Add", [product, draft.weight(f"{name}.bias")])
+
+
+FAMILY = Family(
+    table=TABLE,
+    norms=(f"{_LAYER}.ln_1", f"{_LAYER}.ln_2", "transformer.ln_f"),
+    norm="LayerNormalization",
+    sizes=sizes,
+    embed=embed,
+    attend=attend,
+    feed=feed,
+)

@@ -1,0 +1,1 @@
+"""Checkpoint or ONNX to OpenVINO, and OpenVINO to fewer bits."""

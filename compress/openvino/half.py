@@ -1,0 +1,54 @@
+"""OpenVINO fp32 to sixteen bits: weights kept in fp16, or sums done in bfloat16 on CPUs that have it.
+
+fp16 halves the file and leaves the arithmetic alone: a CPU widens the weights when it loads them. bfloat16 keeps the
+weights and halves what each product moves and costs, with eight bits of precision in every activation.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mct import MctError
+from mct.compress.openvino.export import MODEL, name_by_place
+from mct.compress.plan.passes import Material, Product
+from mct.targets.arithmetic import why_not
+from mct.targets.machine import Machine
+from mct.targets.runtimes.private_openvino import ov
+
+# What a language model keeps between two tokens, where its weights are not kept in full.
+CACHE = {"kv_cache_precision": "f16"}
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write the model with its weights in fp16; whatever else lies beside it goes with it."""
+    model = ov.Core().read_model(source.folder / source.model)
+    copy_beside(source, draft)
+    name_by_place(model)
+    ov.save_model(model, draft / MODEL, compress_to_fp16=True)
+    return Product(draft, MODEL, _with_cache(source.settings))
+
+
+def run_bfloat16(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """The fp32 files, to be computed in bfloat16. MctError where the CPU they are meant for does not have it."""
+    require_bfloat16(material.machine)
+    shutil.copytree(source.folder, draft, dirs_exist_ok=True)
+    return Product(draft, source.model, {**_with_cache(source.settings), "inference_precision": "bf16"})
+
+
+def require_bfloat16(machine: Machine) -> None:
+    """MctError with the nearest precision that works, where `machine` would only emulate bfloat16."""
+    if reason := why_not("bfloat16", machine):
+        raise MctError(f"openvino-bf16: {reason}", "take fp16 (half the size, full accuracy) or int8 (faster)")
+
+
+def copy_beside(source: Product, draft: Path) -> None:
+    """Copy what lies beside a model in its folder (tokenizers, configurations), all but the model itself."""
+    own = {source.model, str(Path(source.model).with_suffix(".bin"))}
+    for file in source.folder.iterdir():
+        if file.is_file() and file.name not in own:
+            shutil.copyfile(file, draft / file.name)
+
+
+def _with_cache(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**settings, **(CACHE if "kv_cache_precision" in settings else {})}

@@ -1,0 +1,60 @@
+"""OpenVINO fp32 to INT8: ranges of weights and activations fixed beforehand by running real texts through the model.
+
+NNCF's post-training quantisation for transformers: SmoothQuant (Xiao et al. 2022, arXiv:2211.10438), then bias
+correction. Fixed ranges spare the runtime the scan of every activation; the price is that texts unlike the calibration
+texts can be clipped.
+
+On a machine whose sums of 8-bit products saturate, every weight keeps to half of its range (NNCF's `OverflowFix`): what
+NNCF does by itself, for the first layer only, leaves a transformer's answers wrong there.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mct.compress.openvino.export import MODEL, save
+from mct.compress.openvino.head import head_products
+from mct.compress.openvino.length_buckets import buckets_for
+from mct.compress.plan.passes import Material, Product
+from mct.compress.run.calibration import calibration_inputs, calibration_notes
+from mct.compress.run.quiet import quiet
+from mct.models.tasks.tokens import Tokens
+from mct.targets.arithmetic import Arithmetic, arithmetic_of
+from mct.targets.runtimes.batches import Arrays, padded
+from mct.targets.runtimes.private_openvino import ov
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write `openvino_model.xml` and `.bin` in INT8. MctError where there are no texts to calibrate on."""
+    inputs = calibration_inputs(material)
+    model = ov.Core().read_model(source.folder / source.model)
+    arithmetic = arithmetic_of(material.machine)
+    quantised = quantise(model, inputs, int(source.settings["pad_id"]), head_products(model), arithmetic)
+    save(quantised, draft / MODEL)
+    notes = {"reduce_range": arithmetic.saturates} | calibration_notes(material, inputs)
+    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))}, notes)
+
+
+def arrays_for(model: ov.Model, inputs: Sequence[Tokens], pad_id: int) -> list[Arrays]:
+    """Each input as the model takes it, unpadded."""
+    names = [port.any_name for port in model.inputs]
+    return [padded([tokens], names, pad_id) for tokens in inputs]
+
+
+def quantise(
+    model: ov.Model, inputs: Sequence[Tokens], pad_id: int, kept: Sequence[str], arithmetic: Arithmetic
+) -> ov.Model:
+    """The model in INT8 for a machine of that arithmetic, ranges from `inputs`, but for the products named `kept`."""
+    import nncf
+
+    fix = nncf.OverflowFix.ENABLE if arithmetic.saturates else nncf.OverflowFix.DISABLE
+    with quiet():
+        quantised: ov.Model = nncf.quantize(
+            model,
+            nncf.Dataset(arrays_for(model, inputs, pad_id)),
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=len(inputs),
+            ignored_scope=nncf.IgnoredScope(names=list(kept)),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
+        )
+    return quantised

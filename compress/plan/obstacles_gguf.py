@@ -1,0 +1,43 @@
+"""Which models llama.cpp cannot run, told from a folder's small files: what the plan asks before anything is built.
+
+The exports ask the same functions once more.
+"""
+
+from mct import MctError
+from mct.compress.gguf.decoders import check
+from mct.compress.gguf.encoders import find_architecture, read_sizes
+from mct.compress.gguf.tokenizer import read_vocabulary
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.data.declared import read_object
+
+# A graph that cannot do without the matrix that a reward model does not have.
+OUTPUT_NEEDED = "qwen2_moe"
+NO_REWARD = "llama.cpp's qwen2moe needs an output matrix, and a reward model has none"
+
+
+def why_not_encoder(checkpoint: Checkpoint) -> str:
+    """Why an encoder cannot become GGUF: its family, its variant or its tokenizer; "" where it can."""
+    config = read_object(checkpoint.path / "config.json")
+    try:
+        sizes = read_sizes(find_architecture(checkpoint.model_type), config, len(checkpoint.labels))
+        read_vocabulary(checkpoint.path, sizes.vocabulary)
+    except MctError as error:
+        return error.message
+    return ""
+
+
+def why_not_decoder(checkpoint: Checkpoint) -> str:
+    """Why a language or reward model cannot become GGUF: its family, its variant or its tokenizer; "" where it can.
+
+    What config.json leaves to its family's defaults is looked at by the export, once transformers has filled it in.
+    """
+    config = read_object(checkpoint.path / "config.json")
+    if checkpoint.task == "reward" and checkpoint.model_type == OUTPUT_NEEDED:
+        return NO_REWARD
+    try:
+        check(config)
+        if "vocab_size" in config:
+            read_vocabulary(checkpoint.path, config["vocab_size"])
+    except MctError as error:
+        return error.message
+    return ""

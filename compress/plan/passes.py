@@ -1,0 +1,73 @@
+"""What a pass is: what it takes and gives, for which tasks, what it needs. The rows stand in passes_<format>.py.
+
+A form is "<format>-<precision>"; "checkpoint" is where every plan starts. A new pass is one row there and one file with
+`run(source, draft, settings, material) -> Product`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.examples import Request, find_kind
+from mct.targets.arithmetic import Numbers
+from mct.targets.machine import Machine
+
+CLASSIFIERS = ("sequence-classification", "multi-label-classification")
+SCORERS = ("pair-scoring",)
+TAGGERS = ("token-classification", "multi-head")
+EMBEDDERS = ("sentence-embedding", "embedding-head")
+ENCODERS = (*CLASSIFIERS, *SCORERS, *TAGGERS, *EMBEDDERS)
+REWARDS = ("reward",)
+LANGUAGE_MODELS = ("causal-lm",)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every pass may use: the checkpoint, rows to calibrate on, the machine it will run on, a seed."""
+
+    checkpoint: Checkpoint
+    calibration: Dataset | None
+    machine: Machine
+    seed: int
+
+    def calibration_requests(self) -> list[Request]:
+        """What the calibration rows ask, in file order; nothing where there are none."""
+        return find_kind(self.checkpoint.task).texts(self.calibration.rows) if self.calibration else []
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a pass made in its draft folder.
+
+    `model` is the file to open, relative to the folder; `settings` are for the runtime; `notes` go into the lineage.
+    The setting "context" is the longest input (tokens) that the file computes rightly, where the checkpoint takes more.
+    """
+
+    folder: Path
+    model: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One table row. `run` is "module:function", handed `settings`, so that one function can serve several rows.
+
+    `texts` says whether it needs the user's own texts, makes use of them if there are any, or does without. `numbers`
+    is what its product computes in, where that depends on the machine. `why_not`, "module:function", says of a
+    checkpoint why the pass cannot take it, "" where it can; asked when planning, so it reads small files only.
+    """
+
+    name: str
+    takes: str
+    gives: str
+    run: str
+    tasks: tuple[str, ...]
+    extra: str = "compress"
+    texts: Literal["none", "used", "needed"] = "none"
+    numbers: Numbers = ""
+    why_not: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)

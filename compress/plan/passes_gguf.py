@@ -1,0 +1,32 @@
+"""The passes that lead to GGUF: one export for each kind of model, and llama.cpp's own types.
+
+Every type can hold every kind of model: where a matrix has rows that the type's blocks do not divide, llama.cpp writes
+that one in the nearest type that fits, and the artifact's notes say so. Types below Q8_0 are weighed by the user's own
+texts where there are any.
+"""
+
+from mct.compress.plan.passes import ENCODERS, LANGUAGE_MODELS, REWARDS, Pass
+
+EXACT_TYPES = ("F16", "BF16", "Q8_0")
+WEIGHED_TYPES = ("Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K")
+
+
+def _quantise(kind: str) -> Pass:
+    return Pass(
+        "quantise-gguf", "gguf-f32", f"gguf-{kind.lower()}", "mct.compress.gguf.quantise:run",
+        (*ENCODERS, *REWARDS, *LANGUAGE_MODELS), texts="used" if kind in WEIGHED_TYPES else "none",
+        settings={"type": kind},
+    )  # fmt: skip
+
+
+GGUF_PASSES = (
+    Pass(
+        "export-gguf", "checkpoint", "gguf-f32", "mct.compress.gguf.export_encoder:run", ENCODERS,
+        why_not="mct.compress.plan.obstacles_gguf:why_not_encoder",
+    ),
+    Pass(
+        "export-gguf", "checkpoint", "gguf-f32", "mct.compress.gguf.export_decoder:run", (*REWARDS, *LANGUAGE_MODELS),
+        why_not="mct.compress.plan.obstacles_gguf:why_not_decoder",
+    ),
+    *(_quantise(kind) for kind in (*EXACT_TYPES, *WEIGHED_TYPES)),
+)  # fmt: skip

@@ -1,0 +1,44 @@
+"""The passes that lead to OpenVINO: by way of ONNX for encoders, by optimum-intel's exporter for language models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mct.compress.plan.passes import ENCODERS, LANGUAGE_MODELS, REWARDS, Pass
+
+VECTORS = (*ENCODERS, *REWARDS)
+EVERY = (*VECTORS, *LANGUAGE_MODELS)
+
+
+def _quantise(precision: str, settings: Mapping[str, Any]) -> Pass:
+    return Pass(
+        "quantise-openvino", "openvino-fp32", f"openvino-{precision}", "mct.compress.openvino.quantise_lm:run",
+        LANGUAGE_MODELS, texts="used", settings=settings,
+    )  # fmt: skip
+
+
+OPENVINO_PASSES = (
+    Pass("export-openvino", "onnx-fp32", "openvino-fp32", "mct.compress.openvino.export:run", ENCODERS),
+    Pass(
+        "export-openvino", "checkpoint", "openvino-fp32", "mct.compress.openvino.export_reward:run", REWARDS,
+        why_not="mct.compress.plan.obstacles_openvino:why_not_reward",
+    ),
+    Pass(
+        "export-openvino", "checkpoint", "openvino-fp32", "mct.compress.openvino.export_lm:run", LANGUAGE_MODELS,
+        why_not="mct.compress.plan.obstacles_openvino:why_not_language_model",
+    ),
+    Pass("halve-openvino", "openvino-fp32", "openvino-fp16", "mct.compress.openvino.half:run", EVERY),
+    Pass(
+        "halve-openvino", "openvino-fp32", "openvino-bf16", "mct.compress.openvino.half:run_bfloat16", EVERY,
+        numbers="bfloat16",
+    ),
+    Pass(
+        "quantise-openvino", "openvino-fp32", "openvino-int8", "mct.compress.openvino.quantise:run", VECTORS,
+        texts="needed", numbers="bytes",
+    ),
+    Pass(
+        "quantise-openvino", "openvino-fp32", "openvino-int8-accurate", "mct.compress.openvino.quantise_accurate:run",
+        VECTORS, texts="needed", numbers="bytes", settings={"max_drop": 0.01},
+    ),
+    _quantise("int8", {"bits": 8}),
+    _quantise("int4", {"bits": 4}),
+)  # fmt: skip

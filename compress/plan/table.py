@@ -1,0 +1,11 @@
+"""The table of passes, and what --precision means in each format's own words."""
+
+from mct.compress.plan.passes_gguf import GGUF_PASSES
+from mct.compress.plan.passes_onnx import ONNX_PASSES
+from mct.compress.plan.passes_openvino import OPENVINO_PASSES
+
+PASSES = (*ONNX_PASSES, *OPENVINO_PASSES, *GGUF_PASSES)
+
+PRECISION_ALIASES = {
+    "gguf": {"fp32": "f32", "fp16": "f16", "int8": "q8_0", "int4": "q4_k_m"},
+}

@@ -1,0 +1,90 @@
+"""What a folder is, in the words that `mct models inspect` prints: a line a fact, an artifact's or a checkpoint's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mct.compress.run.artifact import Artifact
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.hub import origin_of
+from mct.models.tasks.table import Head
+from mct.models.writing.folders import size_mb
+
+SHOWN_LABELS = 8
+
+
+def describe_checkpoint(found: Checkpoint) -> dict[str, str]:
+    """What the folder computes and how it came to be."""
+    origin = origin_of(found.path)
+    return {
+        "checkpoint": str(found.path),
+        **({"hub": f"{origin.name} at {origin.commit}"} if origin else {}),
+        "architecture": f"{found.architecture} ({found.model_type})",
+        "task": found.task,
+        "technique": found.technique,
+        **_heads(found.heads),
+        "longest input": f"{found.max_tokens} tokens",
+        "parameters": f"{found.parameters:,}",
+        "size": f"{found.size_mb:.1f} MB",
+    }
+
+
+def describe_artifact(artifact: Artifact, folder: Path) -> dict[str, str]:
+    """What it is, what it was made of and for, and how far it is from the original."""
+    return {
+        "artifact": str(folder),
+        "format": f"{artifact.format}, run by {artifact.runtime}",
+        "precision": artifact.precision,
+        "task": artifact.task,
+        "technique": artifact.technique,
+        **_heads(artifact.heads),
+        "longest input": f"{artifact.max_tokens} tokens",
+        "size": f"{size_mb(folder):.1f} MB",
+        "made from": _source(artifact),
+        "made by": ", ".join(step["step"] for step in artifact.lineage[1:]),
+        "made for": _machine(artifact.made_for),
+        "parity": parity_line(artifact.parity),
+    }
+
+
+def artifact_json(artifact: Artifact, folder: Path) -> dict[str, Any]:
+    """Plain values, for --json: the manifest, and where the folder is."""
+    return asdict(artifact) | {"path": str(folder), "size_mb": round(size_mb(folder), 3)}
+
+
+def parity_line(parity: Mapping[str, Any]) -> str:
+    """How far an artifact is from its checkpoint, and on which texts that was seen, in one line."""
+    if not parity:
+        return "not recorded"
+    share, source = parity["agreement"], parity.get("texts", {})
+    same = "nothing to decide between" if share is None else f"{share:.2%} same answers"
+    texts = f"{parity['inputs']} text{'s' * (parity['inputs'] > 1)}" + (f" of {source['name']}" if source else "")
+    left_out = f" ({source['left_out']} calibration rows left out)" if source.get("left_out") else ""
+    return f"{same} on {texts}{left_out}, max |difference| {parity['max_abs_delta']:.2g}"
+
+
+def _source(artifact: Artifact) -> str:
+    if not artifact.lineage:
+        return "not recorded"
+    origin = artifact.lineage[0]
+    name = f"{origin['hub']} at {origin['revision']}" if "hub" in origin else origin["architecture"]
+    return f"{name}, weights {origin['sha256'][:12]}"
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    return f"{machine['cpu']} ({', '.join(machine['instruction_sets'])})" if machine else "any machine"
+
+
+def _heads(heads: Sequence[Head]) -> dict[str, str]:
+    """The labels of the one head, or each head with its own; nothing for what answers by vectors, scores or text."""
+    if len(heads) == 1:
+        return {"labels": _labels(heads[0].labels)}
+    return {f"head {head.name}": f"{head.kind}, {_labels(head.labels)}" for head in heads}
+
+
+def _labels(labels: Iterable[str]) -> str:
+    names = list(labels)
+    return f"{len(names)}: {', '.join(names[:SHOWN_LABELS])}{', …' if len(names) > SHOWN_LABELS else ''}"

@@ -1,0 +1,135 @@
+"""Load a checkpoint: a leaf, the only way torch weights come in. It never runs remote code.
+
+`load_model` gives the library's own model of a folder that transformers wrote. `load_module` gives any checkpoint as a
+module that names its outputs as the runtimes do: what is traced, and what the original's row is measured with.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
+from transformers.utils import logging
+
+from mct import MctError
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.tables import load
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+MOST_REASON = 200
+
+_AUTO = {
+    "sequence-classification": AutoModelForSequenceClassification,
+    "multi-label-classification": AutoModelForSequenceClassification,
+    "pair-scoring": AutoModelForSequenceClassification,
+    "reward": AutoModelForSequenceClassification,
+    "token-classification": AutoModelForTokenClassification,
+    "causal-lm": AutoModelForCausalLM,
+    "sentence-embedding": AutoModel,
+    "embedding-head": AutoModel,
+    "multi-head": AutoModel,
+}
+
+# Tasks whose folder is more than a transformers model: the function that loads it, as a module like `_Logits`.
+_BUILT = {
+    "sentence-embedding": "mct.models.checkpoints.load_embedder:load_embedder",
+    "embedding-head": "mct.models.checkpoints.load_embedder:load_with_head",
+    "multi-head": "mct.models.checkpoints.load_heads:load_heads",
+}
+
+
+class _Logits(torch.nn.Module):
+    """A transformers model with one output, under the name that runtimes give it."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Token ids and masks of shape (batch, tokens) to "logits"."""
+        return {"logits": self.model(**inputs).logits}
+
+
+# What config.json may say of how a model is called: nothing of it changes an answer, and we call it in one way.
+_AS_IT_RUNS = {
+    "return_dict": True, "output_attentions": False, "output_hidden_states": False, "chunk_size_feed_forward": 0,
+}  # fmt: skip
+
+
+# What transformers raises where config.json is none of its own: it has no exception that all of these are.
+REFUSALS = (
+    OSError, ValueError, RuntimeError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError,
+    ImportError, StrictDataclassError, SafetensorError,
+)  # fmt: skip
+
+
+def cannot_load(path: Path, error: Exception) -> MctError:
+    """The error for a folder that transformers did not take, with its reason in one line."""
+    reason = " ".join(str(error).split())[:MOST_REASON] or type(error).__name__
+    return MctError(f"transformers cannot load {path}: {reason}", "check the folder with: mct models inspect")
+
+
+def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The checkpoint's model in fp32 on the CPU, in evaluation mode; the bare trunk where mct knows more than it."""
+    try:
+        model, found = _AUTO[checkpoint.task].from_pretrained(
+            checkpoint.path,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            attn_implementation=None,  # config.json could name a kernel on the hub: code, fetched and run
+            **_AS_IT_RUNS,
+        )
+    except REFUSALS as error:
+        raise cannot_load(checkpoint.path, error) from error
+    _check_complete(checkpoint, found["missing_keys"])
+    assert isinstance(model, PreTrainedModel)
+    model.train(False)
+    return model
+
+
+def _check_complete(checkpoint: Checkpoint, missing: Iterable[str]) -> None:
+    """MctError where weights that answer are not in the files: transformers would draw them at random.
+
+    A bare trunk may lack its pooler, which nothing here reads.
+    """
+    bare = checkpoint.task in _BUILT
+    if lost := sorted(name for name in missing if not (bare and name.startswith("pooler."))):
+        some = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
+        raise MctError(
+            f"{checkpoint.path} lacks {len(lost)} of its weights: {some}",
+            "save the whole model again: model.save_pretrained(folder)",
+        )
+
+
+def load_module(checkpoint: Checkpoint) -> torch.nn.Module:
+    """The checkpoint as a module in evaluation mode: called with the inputs by name, it gives the outputs by name.
+
+    Its attribute `model` is the transformers model at its heart.
+    """
+    if checkpoint.task in _BUILT:
+        build: Callable[[Checkpoint], torch.nn.Module] = load(_BUILT[checkpoint.task], "compress")
+        return build(checkpoint).train(False)
+    return _Logits(load_model(checkpoint)).train(False)
+
+
+def outputs_of(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What the module answers, by name, without gradients."""
+    with torch.inference_mode():
+        found: dict[str, torch.Tensor] = module(**inputs)
+    return found

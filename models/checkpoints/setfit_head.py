@@ -1,0 +1,219 @@
+"""SetFit's head, read from its pickle without running it: arrays and one linear model, and nothing else.
+
+SetFit saves a scikit-learn model by joblib, which is a pickle with the arrays' raw bytes between its instructions. A
+pickle is a program; this reader knows only the instructions that build plain values, and the few names below stand for
+empty boxes here, so that nothing is imported and nothing is called, whatever the file says. A leaf: numpy alone.
+
+Format: joblib's numpy_pickle.py (NumpyArrayWrapper), numpy's pickled scalars and arrays, Python's pickletools.
+"""
+
+import io
+import pickle
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mct import MctError
+from mct.models.checkpoints.files import SETFIT, SetFit, distinct, read_if_there
+
+HEAD = "model_head.pkl"
+
+# What a name in the pickle stands for. numpy moved its core in version 2.
+_MODEL, _WRAPPER, _ARRAY, _DTYPE, _REBUILD, _SCALAR = "model", "wrapper", "ndarray", "dtype", "rebuild", "scalar"
+_NAMES = {
+    "sklearn.linear_model._logistic LogisticRegression": _MODEL,
+    "sklearn.linear_model.logistic LogisticRegression": _MODEL,
+    "joblib.numpy_pickle NumpyArrayWrapper": _WRAPPER,
+    "numpy ndarray": _ARRAY,
+    "numpy dtype": _DTYPE,
+    "numpy._core.multiarray _reconstruct": _REBUILD,
+    "numpy.core.multiarray _reconstruct": _REBUILD,
+    "numpy._core.multiarray scalar": _SCALAR,
+    "numpy.core.multiarray scalar": _SCALAR,
+}
+
+_NUMBER_OR_TEXT = re.compile(r"[biuf][1248]|U\d{1,6}|O8?")
+
+# Instructions that build plain values, protocols 2 to 5. Those that call, import or fetch are written anew below.
+_PLAIN = (
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1",
+    "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM",
+    "SETITEMS", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL",
+)  # fmt: skip
+
+
+# What Python's own reader and numpy raise on bytes that are no such pickle (SystemError: a text of no characters).
+_DAMAGE = (
+    KeyError, ValueError, TypeError, IndexError, AttributeError, EOFError, ArithmeticError, SystemError, struct.error,
+    RecursionError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A linear layer over an embedding: `weight` (labels, width) and `bias` (labels,) float32, `labels` in row order.
+
+    A head with one row for two labels is written as two rows whose difference it is: softmax gives the same answer.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    labels: tuple[str, ...]
+
+
+def read_head(folder: Path) -> LinearHead:
+    """The head of a SetFit folder. MctError, and nothing run, where the file holds more than a logistic regression."""
+    path = folder / HEAD
+    state = _read_model(path)
+    try:
+        weight, bias, classes = (np.asarray(state[name]) for name in ("coef_", "intercept_", "classes_"))
+        labels = _labels(folder, classes.tolist())
+        with np.errstate(over="raise"):
+            return _as_layer(weight.astype(np.float32), bias.astype(np.float32), labels)
+    except _DAMAGE as error:
+        raise _refused(path, "it is no trained logistic regression") from error
+
+
+def read_labels(folder: Path) -> tuple[str, ...]:
+    """The labels of a SetFit folder's head, in the order of its outputs."""
+    return read_head(folder).labels
+
+
+def _labels(folder: Path, classes: list[Any]) -> tuple[str, ...]:
+    """The head's classes; where they are numbers and SetFit's settings name the labels, these names."""
+    settings = read_if_there(folder / SETFIT, SetFit)
+    if settings.labels and all(isinstance(each, int) for each in classes):
+        names = dict(enumerate(settings.labels))
+        classes = [names[each] for each in classes]
+    return distinct([str(each) for each in classes], str(folder / HEAD))
+
+
+def _as_layer(weight: NDArray[np.float32], bias: NDArray[np.float32], labels: tuple[str, ...]) -> LinearHead:
+    bias = np.broadcast_to(bias, weight.shape[:1])  # without an intercept scikit-learn keeps a single 0
+    if len(labels) == 2 and len(weight) == 1:
+        weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
+    if weight.ndim != 2 or len(weight) != len(labels) or not np.isfinite(weight).all() or not np.isfinite(bias).all():
+        raise ValueError(f"{weight.shape} for {len(labels)} labels")
+    return LinearHead(np.ascontiguousarray(weight), np.ascontiguousarray(bias), labels)
+
+
+def _read_model(path: Path) -> dict[str, Any]:
+    """The attributes of the model in the file."""
+    try:
+        found = _Reader(path.read_bytes()).load()
+    except FileNotFoundError as error:
+        raise MctError(f"{path} does not exist", "give the folder that SetFit saved") from error
+    except pickle.UnpicklingError as error:
+        raise _refused(path, str(error)) from error
+    except _DAMAGE as error:
+        raise _refused(path, "it is damaged, or no pickle of the kind that joblib writes") from error
+    if not isinstance(found, _Box) or found.kind != _MODEL or not isinstance(found.state, dict):
+        raise _refused(path, "it is no logistic regression")
+    return found.state
+
+
+def _refused(path: Path, reason: str) -> MctError:
+    return MctError(
+        f"{path} is not read: {reason}",
+        "mct reads a LogisticRegression head saved by SetFit; anything else in a pickle could be a program",
+    )
+
+
+@dataclass
+class _Box:
+    """Stands for an object of an allowed kind: how it was made, and the state it was given."""
+
+    kind: str
+    made_with: tuple[Any, ...] = ()
+    state: Any = None
+
+
+class _Reader(pickle._Unpickler):  # the one written in Python: its instructions can be replaced
+    """Reads one pickle, and the array bytes between its instructions. Inheritance is what the library asks for."""
+
+    stack: list[Any]
+    append: Callable[[Any], None]
+
+    def __init__(self, content: bytes) -> None:
+        self.file = io.BytesIO(content)
+        self.size = len(content)
+        super().__init__(self.file)
+
+    def find_class(self, module: str, name: str) -> Any:
+        """A box's kind for an allowed name; refused for any other. Nothing is imported."""
+        if f"{module} {name}" not in _NAMES:
+            raise pickle.UnpicklingError(f"it holds {module}.{name}")
+        return _Box("name", (_NAMES[f"{module} {name}"],))
+
+    def make(self) -> None:
+        """REDUCE and NEWOBJ: a box of the kind that was named, or the value that a scalar stands for."""
+        made_with, name = self.stack.pop(), self.stack.pop()
+        if not isinstance(name, _Box) or name.kind != "name" or not isinstance(made_with, tuple):
+            raise pickle.UnpicklingError("it calls something")
+        (kind,) = name.made_with
+        self.append(_scalar(*made_with) if kind == _SCALAR else _Box(kind, made_with))
+
+    def build(self) -> None:
+        """BUILD: give the last box its state. Array boxes become arrays, of bytes that may follow in the file."""
+        state, box = self.stack.pop(), self.stack.pop()
+        if not isinstance(box, _Box) or box.kind == "name" or box.state is not None:
+            raise pickle.UnpicklingError("it changes something that is no plain value")
+        box.state = state
+        if box.kind == _WRAPPER:
+            self.append(self.read_array(state))
+        elif box.kind == _REBUILD:
+            self.append(_array(*state[1:]))
+        else:
+            self.append(box)
+
+    def read_array(self, wrapper: dict[str, Any]) -> NDArray[Any]:
+        """joblib's array: a byte that counts the padding, the padding, the raw values (a pickle again for objects)."""
+        kind, shape = _dtype(wrapper["dtype"]), tuple(int(length) for length in wrapper["shape"])
+        if kind.hasobject:
+            nested = _Reader(self.file.read())
+            values = nested.load()
+            self.file.seek(nested.file.tell() - nested.size, io.SEEK_END)
+            return np.asarray(values)
+        if wrapper.get("numpy_array_alignment_bytes") is not None:
+            self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
+        needed = prod(shape) * kind.itemsize
+        if needed > self.size - self.file.tell():
+            raise EOFError
+        values = np.frombuffer(self.file.read(needed), kind)
+        return values.reshape(shape, order="F" if wrapper["order"] == "F" else "C")
+
+
+_dispatch: dict[int, Callable[..., None]] = {
+    getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in _PLAIN
+}
+_dispatch |= {pickle.REDUCE[0]: _Reader.make, pickle.NEWOBJ[0]: _Reader.make, pickle.BUILD[0]: _Reader.build}
+_Reader.dispatch = _dispatch
+
+
+def _dtype(box: _Box) -> "np.dtype[Any]":
+    """A plain dtype: its name, and the byte order that its state gives."""
+    name = str(box.made_with[0])
+    if box.kind != _DTYPE or not _NUMBER_OR_TEXT.fullmatch(name):
+        raise pickle.UnpicklingError(f"it holds an array of {name!r}")
+    order = box.state[1] if box.state else "="
+    return np.dtype((order if order in "<>" else "=") + name) if not name.startswith("O") else np.dtype("O")
+
+
+def _scalar(kind: _Box, content: bytes) -> Any:
+    return np.frombuffer(content, _dtype(kind))[0].item()
+
+
+def _array(shape: tuple[int, ...], kind: _Box, fortran: bool, content: Any) -> NDArray[Any]:
+    """An array as numpy pickles it itself: raw bytes, or a list for objects."""
+    found = _dtype(kind)
+    if found.hasobject:
+        return np.array([str(each) if isinstance(each, str) else int(each) for each in content]).reshape(shape)
+    return np.frombuffer(content, found).reshape(shape, order="F" if fortran else "C")

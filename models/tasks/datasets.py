@@ -1,0 +1,194 @@
+"""Data sets: the rows of a data file, every one with the fields of the task.
+
+A row may name its document by `doc_id` instead of holding its text in `doc`: then `docs.jsonl` (or .jsonl.gz, .csv)
+beside the data file has the texts. What a row asks and what is right then is the task kind's business: `read_examples`
+hands the rows to it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mct import MctError
+from mct.models.data.declared import Name, is_declared
+from mct.models.data.files import KINDS, DataFile, Row, read_data_file
+from mct.models.data.inside import check_beside
+from mct.models.tasks.examples import Example, Truth, find_kind
+from mct.models.tasks.ranking import MOST_GRADE, is_grade
+from mct.models.tasks.table import Head, Task, find_task
+
+Form = tuple[str, Callable[[Any, Row], bool]]
+
+# A label may be written as a number.
+_LABEL_TYPE = Name | int
+_LABELS_TYPE = list[Name | int]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows of one data file, in file order. `sha256` of its bytes says exactly what a result was scored on.
+
+    Where the rows' documents come from a file of their own, the hash is of both.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    sha256: str
+
+    def column(self, field: str) -> list[Any]:
+        """One field of every row, in order."""
+        return [row[field] for row in self.rows]
+
+
+def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = None) -> Dataset:
+    """Read a data file; every row has the task's fields.
+
+    `renames` maps our field name to the file's ({"text": "utterance"}). MctError names file, line and field.
+    """
+    found = read_data_file(path, renames or {})
+    if not found.rows:
+        raise MctError(f"{path} has no rows", f"one row per line, each with {' and '.join(task.fields)}")
+    if "doc" in task.fields and any("doc_id" in row and "doc" not in row for row in found.rows):
+        found = _with_documents(path, found, renames or {})
+    for number, row in enumerate(found.rows, start=1):
+        _check_fields(path, number, row, task)
+    return Dataset(path.name, found.rows, found.sha256)
+
+
+def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> DataFile:
+    """The rows with the texts of the documents that they name."""
+    beside = [path.with_name(f"docs{kind}") for kind in KINDS]
+    source = next((each for each in beside if each.is_file()), None)
+    if source is None:
+        names = ", ".join(each.name for each in beside)
+        raise MctError(
+            f"{path} names documents by 'doc_id', and there are none beside it",
+            f"put their texts there, with doc_id and doc, as one of: {names}",
+        )
+    check_beside(source)
+    documents = read_data_file(source, renames)
+    texts = _texts(source, documents)
+    rows = tuple(row if "doc" in row else {**row, "doc": texts.get(_id(row, "doc_id"))} for row in found.rows)
+    for number, row in enumerate(rows, start=1):
+        if row["doc"] in (None, ""):
+            raise MctError(
+                f"{path} row {number}: {source.name} has no text for document {row.get('doc_id')!r}",
+                f"its rows need doc_id (or id) and doc; name a column, like --field doc=NAME: {_fields(documents)}",
+            )
+    return DataFile(rows, hashlib.sha256(f"{found.sha256} {documents.sha256}".encode()).hexdigest())
+
+
+def _texts(source: Path, documents: DataFile) -> dict[str, Any]:
+    """Each document's text by its id. MctError where two texts go by one."""
+    texts: dict[str, Any] = {}
+    for number, row in enumerate(documents.rows, start=1):
+        name = _id(row, "doc_id" if "doc_id" in row else "id")
+        if name and texts.setdefault(name, row.get("doc")) != row.get("doc"):
+            raise MctError(f"{source} row {number}: document {name!r} has another text before", "give each its own id")
+    return texts
+
+
+def _id(row: Row, field: str) -> str:
+    """The row's id, as CSV and JSON write the same one; "" where it has none."""
+    return str(row[field]) if is_declared(row.get(field), _LABEL_TYPE) else ""
+
+
+def _fields(found: DataFile) -> str:
+    return f"it has {', '.join(found.rows[0])}" if found.rows else "it has no rows"
+
+
+def read_examples(dataset: Dataset, task: str, heads: Sequence[Head]) -> tuple[Example, ...]:
+    """What the rows ask and what is right, in file order; one example may take several rows (a query's documents).
+
+    Of a model with several heads only the fields that they answer count. MctError where a row lacks one of these.
+    """
+    rows = dataset.rows if find_task(task).head else _of_heads(dataset, heads)
+    return find_kind(task).read(rows)
+
+
+def check_labels(dataset: Dataset, task: str, heads: Sequence[Head]) -> None:
+    """MctError when the data has a label that the head it belongs to does not know."""
+    truths = [example.truth for example in read_examples(dataset, task, heads)] if heads else []
+    for head in heads:
+        said = truths if find_task(task).head else [truth[head.name] for truth in truths]
+        strange = sorted({label for truth in said for label in _NAMED[head.kind](truth)} - set(head.labels))
+        if strange:
+            some = ", ".join(repr(label) for label in strange[:3]) + (", …" if len(strange) > 3 else "")
+            few = ", ".join(sorted(head.labels)[:5]) + (", …" if len(head.labels) > 5 else "")
+            raise MctError(
+                f"{dataset.name} has {len(strange)} label(s) the model does not know: {some}",
+                f"the model's labels: {few}",
+            )
+
+
+def _split(tags: Any) -> Any:
+    """Tags as a list, where they are one text with spaces."""
+    return tags.split() if isinstance(tags, str) else tags
+
+
+# What a truth names, by the kind of the head that answers it.
+_NAMED: dict[str, Callable[[Truth], Iterable[str]]] = {
+    "label": lambda truth: (truth,),
+    "labels": lambda truth: truth,
+    "tags": _split,
+}
+
+
+def _of_heads(dataset: Dataset, heads: Sequence[Head]) -> tuple[Row, ...]:
+    """The rows of several heads, with the fields they ask and answer alone; all fields where there are no heads."""
+    if not heads:
+        return dataset.rows
+    names = ("text", *(head.name for head in heads))
+    for number, row in enumerate(dataset.rows, start=1):
+        for head in heads:
+            _check_head(f"{dataset.name} row {number}", row, head)
+    return tuple({name: row[name] for name in names} for row in dataset.rows)
+
+
+def _check_head(place: str, row: Row, head: Head) -> None:
+    if row.get(head.name) in (None, ""):
+        raise MctError(
+            f"{place} has no {head.name!r}, which a head of the model answers",
+            f"name the column, like --field {head.name}=NAME",
+        )
+    _check_form(place, row, head.name, _HEAD_FORMS[head.kind])
+
+
+def _check_fields(path: Path, number: int, row: Row, task: Task) -> None:
+    for field in task.fields:
+        if row.get(field) in (None, ""):
+            has = ", ".join(sorted(row)) or "nothing"
+            raise MctError(
+                f"{path} row {number} has no {field!r} (it has {has})", f"name the column, like --field {field}=NAME"
+            )
+        _check_form(f"{path} row {number}", row, field, _FORMS.get(field, _TEXT))
+    for field in task.optional:
+        if row.get(field) not in (None, ""):
+            _check_form(f"{path} row {number}", row, field, _FORMS.get(field, _TEXT))
+
+
+def _check_form(place: str, row: Row, field: str, form: Form) -> None:
+    wanted, is_so = form
+    if not is_so(row[field], row):
+        raise MctError(f"{place}: {field!r} is not {wanted}", f"it is {str(row[field])[:60]!r}")
+
+
+def _are_labels(value: Any, row: Row) -> bool:
+    return is_declared(value, _LABELS_TYPE) and len({str(label) for label in value}) == len(value)
+
+
+def _has_a_tag_for_each_word(value: Any, row: Row) -> bool:
+    tags = _split(value)
+    return is_declared(tags, list[Name]) and len(tags) == len(str(row.get("text", "")).split())
+
+
+# What a field has to look like: in words, and as a check of its value in its row.
+_TEXT: Form = ("a text", lambda value, row: isinstance(value, str))
+_LABEL: Form = ("one label", lambda value, row: is_declared(value, _LABEL_TYPE))
+_LABELS: Form = ("a list of labels, each once (CSV cannot hold one)", _are_labels)
+_GRADE: Form = (f"a number from 0, irrelevant, to {MOST_GRADE}", lambda value, row: is_grade(value))
+_TAGS: Form = ("one tag for each word of the text", _has_a_tag_for_each_word)
+_FORMS = {"label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": _GRADE}
+_HEAD_FORMS = {"label": _LABEL, "labels": _LABELS, "tags": _TAGS}

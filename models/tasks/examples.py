@@ -1,0 +1,87 @@
+"""What every task kind has to say about itself: the functions between a data row, a request, an answer and a score.
+
+The values are plain: a request and an answer go to a worker process and into a result file as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mct.models.tables import load
+from mct.models.tasks.table import Head, find_task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mct.models.tasks.tokens import Tokenize, Tokens
+
+Row = Mapping[str, Any]
+Request = Any
+Answer = Any
+Truth = Any
+Outputs = Mapping[str, "NDArray[np.float32]"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to ask and what is right. `request` is what a user sends and what is timed.
+
+    `scored` is what the answer for the score is asked with, where that is more than the request (an embedder's query
+    together with the documents it is to find); the request itself otherwise. `text` stands for it in reports.
+    """
+
+    request: Request
+    truth: Truth
+    scored: Request
+    text: str
+
+
+class Part(NamedTuple):
+    """One example's share of a metric: the metric is the sum of `got` over the sum of `of`."""
+
+    got: float
+    of: float
+
+
+def no_recall(truth: Truth, answer: Answer, label: str) -> Part:
+    """Of a kind that has no labels."""
+    return Part(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A task kind as functions.
+
+    `read`: rows to examples, in file order. `encode`: a request to one or more inputs of the model. `decode`: the
+    outputs of those inputs (row i belongs to input i) to the answer. `score`: each metric's part of one example, the
+    headline metric first. `labels`: the names in a truth that the model must know and a slice may be named after.
+    `texts`: what rows hold to calibrate on and to check parity with, as requests that `encode` takes; texts that are
+    compared with one another (a query's documents, a prompt's answers) are one request.
+    `truth` and `answer`: the types of these, as a result file holds them. `recall`: of the places where the truth has a
+    label, those where the answer has it too.
+    """
+
+    read: Callable[[Sequence[Row]], tuple[Example, ...]]
+    encode: Callable[[Tokenize, Request], list[Tokens]]
+    decode: Callable[[Outputs, Sequence[Tokens], Sequence[Head]], Answer]
+    score: Callable[[Truth, Answer], Mapping[str, Part]]
+    labels: Callable[[Truth], Iterable[str]]
+    texts: Callable[[Sequence[Row]], list[Request]]
+    truth: Any
+    answer: Any
+    recall: Callable[[Truth, Answer, str], Part] = no_recall
+
+
+def find_kind(task: str) -> Kind:
+    """The functions of a task kind. MctError for an unknown one."""
+    kind: Any = load(find_task(task).kind)
+    assert isinstance(kind, Kind)
+    return kind
+
+
+def column(rows: Sequence[Row], field: str = "text") -> list[Any]:
+    """One field of every row, in order."""
+    return [row[field] for row in rows]

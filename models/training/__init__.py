@@ -1,0 +1,1 @@
+"""Loops that fine-tune and distil."""

@@ -1,0 +1,114 @@
+"""ONNX decoders by ONNX Runtime on the CPU, continuing a text with a cache. Needs onnxruntime and numpy alone.
+
+Keys and values live in one buffer for each layer, as long as the text may become: attention writes a new token's behind
+the earlier ones where it stands, instead of copying all of them into a longer array at every token. That asks for
+outputs bound to the memory of the inputs (IOBinding), and for an operator that knows a buffer longer than the text.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from mct.models.tasks.tokens import Tokens
+from mct.targets.runtimes.run_onnxruntime import ERRORS, cannot, open_file
+from mct.targets.runtimes.table import Executable
+
+Step = Callable[[Sequence[int], int], NDArray[np.float32]]
+
+PAST, PRESENT = "past_key_values", "present"
+KEEP = "num_logits_to_keep"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """One name of the graph's cache, and the shape of one entry: (heads, width)."""
+
+    past: str
+    present: str
+    heads: int
+    width: int
+
+
+@dataclass(frozen=True)
+class _Generator:
+    """An opened decoder, answering one input at a time. Texts end where `max_tokens` are full."""
+
+    path: Path
+    session: ort.InferenceSession
+    caches: tuple[Cache, ...]
+    vocabulary: int
+    max_tokens: int
+
+    def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        (tokens,) = batch
+        ids = np.array([tokens.ids], np.int64)
+        empty = {cache.past: np.zeros((1, cache.heads, 0, cache.width), np.float32) for cache in self.caches}
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)} | empty
+        try:
+            (logits,) = self.session.run(["logits"], inputs)
+        except ERRORS as error:
+            raise cannot("run", self.path, error) from error
+        return {"logits": logits}
+
+    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+        """Greedy, one token at a time; the prompt in one go, of which only the last token's logits are computed."""
+        room = min(len(prompt.ids) + most, self.max_tokens)
+        step = self._bind(room)
+        found: list[int] = []
+        new, length = prompt.ids, 0
+        while length + len(new) <= room and len(found) < most:
+            length += len(new)
+            token = int(step(new, length).argmax())
+            if token in stop:
+                break
+            found.append(token)
+            new = [token]
+        return found
+
+    def _bind(self, room: int) -> Step:
+        """A function that computes the next tokens in buffers for `room` of them: (new ids, length by then) to logits.
+
+        The logits, (vocabulary,), are overwritten by the next call.
+        """
+        binding = self.session.io_binding()
+        for cache in self.caches:
+            buffer = _shared(np.zeros((1, cache.heads, room, cache.width), np.float32))
+            binding.bind_ortvalue_input(cache.past, buffer)
+            binding.bind_ortvalue_output(cache.present, buffer)
+        logits = np.zeros((1, 1, self.vocabulary), np.float32)
+        binding.bind_ortvalue_output("logits", _shared(logits))
+        last: NDArray[np.float32] = logits[0, 0]
+        binding.bind_ortvalue_input(KEEP, _shared(np.array(1, np.int64)))
+        mask = np.ones((1, room), np.int64)
+
+        def step(new: Sequence[int], length: int) -> NDArray[np.float32]:
+            binding.bind_ortvalue_input("input_ids", _shared(np.array([new], np.int64)))
+            binding.bind_ortvalue_input("attention_mask", _shared(mask[:, :length]))
+            try:
+                self.session.run_with_iobinding(binding)
+            except ERRORS as error:
+                raise cannot("run", self.path, error) from error
+            return last
+
+        return step
+
+
+def _shared(array: NDArray[np.generic]) -> ort.OrtValue:
+    """The array's own memory, as ONNX Runtime takes it: nothing is copied."""
+    return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def open_session(executable: Executable, threads: int) -> _Generator:
+    """Open `executable.model` on `threads` threads. MctError where ONNX Runtime cannot read the file."""
+    session = open_file(executable, threads)
+    caches = tuple(
+        Cache(value.name, value.name.replace(PAST, PRESENT), value.shape[1], value.shape[3])
+        for value in session.get_inputs()
+        if value.name.startswith(PAST)
+    )
+    vocabulary = session.get_outputs()[0].shape[-1]
+    return _Generator(executable.folder / executable.model, session, caches, vocabulary, executable.max_tokens)

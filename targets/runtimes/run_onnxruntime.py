@@ -1,0 +1,66 @@
+"""ONNX files by ONNX Runtime on the CPU. Needs onnxruntime and numpy alone: no torch, no transformers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as pybind
+
+from mct import MctError
+from mct.models.tasks.tokens import Tokens
+from mct.targets.runtimes.batches import padded
+from mct.targets.runtimes.table import Executable, Session
+
+# What it raises: a ValueError where an input is missing, else exceptions that share no base class of their own.
+ERRORS: tuple[type[Exception], ...] = (
+    ValueError,
+    RuntimeError,
+    *(kind for kind in vars(pybind).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+)
+MOST_REASON = 200
+
+# Every token's vector, which an embedder's file has for other programs: no task asks for it.
+HIDDEN = "last_hidden_state"
+
+
+def open_session(executable: Executable, threads: int) -> Session:
+    """Open `executable.model` on `threads` threads. MctError where ONNX Runtime cannot read the file."""
+    session = open_file(executable, threads)
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs() if value.name != HIDDEN]
+    pad_id, path = int(executable.settings.get("pad_id", 0)), executable.folder / executable.model
+
+    def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        try:
+            return dict(zip(outputs, session.run(outputs, padded(batch, inputs, pad_id)), strict=True))
+        except ERRORS as error:
+            raise cannot("run", path, error) from error
+
+    return infer
+
+
+def open_file(executable: Executable, threads: int) -> ort.InferenceSession:
+    """ONNX Runtime's own session of `executable.model`. MctError where it cannot read the file."""
+    path = executable.folder / executable.model
+    try:
+        return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
+    except ERRORS as error:
+        raise cannot("open", path, error) from error
+
+
+def cannot(what: str, path: Path, error: Exception) -> MctError:
+    """The error for a file that ONNX Runtime does not open or run, with its reason in one line."""
+    reason = " ".join(str(error).split())[:MOST_REASON]
+    return MctError(f"onnxruntime cannot {what} {path}: {reason}", "compress the checkpoint again")
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    return options

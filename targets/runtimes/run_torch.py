@@ -1,0 +1,50 @@
+"""A Hugging Face folder by torch, eager and fp32: how the original gets its row beside its artifacts."""
+
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from mct.models.checkpoints import checkpoint
+from mct.models.checkpoints.files import pad_id
+from mct.models.checkpoints.load import load_module, outputs_of
+from mct.models.tasks.tokens import Tokens
+from mct.targets.runtimes.batches import padded
+from mct.targets.runtimes.table import Executable, Session
+
+
+def open_session(executable: Executable, threads: int) -> Session:
+    """Load the checkpoint and answer on `threads` threads (a setting of the whole process, as torch has it)."""
+    module = load_module(checkpoint.inspect(executable.folder))
+    torch.set_num_threads(threads)
+    fill = pad_id(executable.folder)
+    heart = module.model
+    assert isinstance(heart, PreTrainedModel)
+    names = input_names(heart)
+
+    def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        inputs = {name: torch.from_numpy(array) for name, array in padded(batch, names, fill).items()}
+        return {name: value.numpy() for name, value in outputs_of(module, inputs).items()}
+
+    def infer_one_by_one(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        answers = [infer([tokens]) for tokens in batch]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+    return infer_one_by_one if executable.task == "reward" and not _says_padding(heart) else infer
+
+
+def _says_padding(model: PreTrainedModel) -> bool:
+    """False for a model that would score the last token of a row, padding or not. -1 stands for none in old ones."""
+    return model.config.pad_token_id is not None and model.config.pad_token_id >= 0
+
+
+def input_names(model: PreTrainedModel) -> list[str]:
+    """The inputs the model tells apart, in the ecosystem's order. A model of one segment needs no segment ids."""
+    names = ["input_ids", "attention_mask"]
+    takes_segments = "token_type_ids" in inspect.signature(model.forward).parameters
+    if takes_segments and getattr(model.config, "type_vocab_size", 0) > 1:
+        names.append("token_type_ids")
+    return names

@@ -1,0 +1,50 @@
+"""What an artifact may tell its runtime: a type for each format's settings, checked before anything is opened.
+
+A file of settings travels with its model through other hands. Sessions read these values as they are.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from mct.models.data.declared import Count, Index, Name
+
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "normalise"]
+
+
+class OnnxSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`pad_id` fills up the shorter inputs of a batch."""
+
+    pad_id: Index = 0
+
+
+class OpenvinoSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`buckets` are the input lengths to compile for; the precisions are OpenVINO's own words."""
+
+    pad_id: Index = 0
+    buckets: list[Count] = []
+    inference_precision: Literal["f32", "bf16"] = "f32"
+    kv_cache_precision: Literal["f32", "f16", "bf16"] = "f32"
+
+
+class Linear(Struct, frozen=True, forbid_unknown_fields=True):
+    """A step that is a layer of the head's file, by its name there."""
+
+    linear: Name
+
+
+class Output(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an output is made of: the first row of an input or all of them, through `steps`."""
+
+    per: Literal["text", "token"]
+    steps: list[Linear | Activation]
+
+
+class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """See `mct.targets.runtimes.run_llama`, and `mct.targets.runtimes.run_llama_context` for `cache`."""
+
+    pooling: Literal["none", "mean", "cls", "last", "rank"] | None = None
+    outputs: dict[Name, Output] | None = None
+    head: Name | None = None
+    second_segment: Literal["added", "ignored"] | None = None
+    cache: Literal["f32", "f16"] = "f16"

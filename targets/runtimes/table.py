@@ -1,0 +1,139 @@
+"""What executes a model: one table row and one leaf file per runtime.
+
+A runtime's leaf file gives `open_session(executable, threads) -> Session`. A session takes token ids and gives arrays;
+text and labels are not its business, so that parity, bench and `mct run` all measure the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mct.models.tables import load, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mct.models.checkpoints.checkpoint import Checkpoint
+    from mct.models.tasks.tokens import Tokens
+
+
+class Session(Protocol):
+    """An opened model: a batch of encoded inputs (unpadded) to named outputs, each float32 of shape (batch, ...).
+
+    Outputs by task: "logits" (batch, labels) for one label or several, (batch, tokens, labels) for tags, (batch, 1) for
+    scores of pairs and rewards; "<head>_logits" for each of several heads; "sentence_embedding" (batch, width).
+    """
+
+    def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]: ...
+
+
+class Generator(Session, Protocol):
+    """An opened causal language model. Called with one input it gives all its "logits", (1, tokens, vocabulary)."""
+
+    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+        """The `most` likeliest next token ids one by one (greedy, with a KV cache), ending before any of `stop`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Executable:
+    """All that a runtime needs to open a model.
+
+    `model` is the model file relative to `folder` ("" for a Hugging Face folder run by torch). `settings` are the
+    runtime's own, as recorded by the pass that wrote the model (length buckets, pooling, ...). `outputs` is the number
+    of labels of a model with one head, 0 otherwise.
+    """
+
+    folder: Path
+    model: str
+    task: str
+    outputs: int
+    max_tokens: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One table row: the format it runs, the library and pip extra it needs, the functions that open a session.
+
+    `open` opens encoders, `open_lm` causal language models, as a Generator. `open_reward` opens reward models where
+    these, decoders that give one number, need a function of their own.
+
+    `answers_at_once`: how many inputs one call may take without changing any answer. Dynamic INT8 takes its range from
+    the whole batch, static shapes and llama.cpp gain nothing from one: 1 for these.
+
+    `settings` names the type of what an artifact of this format tells its runtime, "" where there are no artifacts.
+    """
+
+    name: str
+    format: str
+    distribution: str
+    extra: str
+    open: str
+    open_lm: str
+    answers_at_once: int = 1
+    open_reward: str = ""
+    settings: str = ""
+
+    def opener(self, task: str) -> str:
+        """The function that opens a model of that task."""
+        if task == "reward" and self.open_reward:
+            return self.open_reward
+        return self.open_lm if task == "causal-lm" else self.open
+
+
+RUNTIMES = (
+    Runtime(
+        "onnxruntime", "onnx", "onnxruntime", "onnx",
+        "mct.targets.runtimes.run_onnxruntime:open_session", "mct.targets.runtimes.generate_onnxruntime:open_session",
+        settings="mct.targets.runtimes.settings:OnnxSettings",
+    ),
+    Runtime(
+        "openvino", "openvino", "openvino", "openvino",
+        "mct.targets.runtimes.run_openvino:open_session", "mct.targets.runtimes.generate_openvino:open_session",
+        settings="mct.targets.runtimes.settings:OpenvinoSettings",
+    ),
+    Runtime(
+        "llama.cpp", "gguf", "llama-cpp-python", "gguf",
+        "mct.targets.runtimes.run_llama:open_session", "mct.targets.runtimes.generate_llama:open_session",
+        open_reward="mct.targets.runtimes.run_llama_reward:open_session",
+        settings="mct.targets.runtimes.settings:LlamaSettings",
+    ),
+    Runtime(
+        "torch", "checkpoint", "torch", "compress",
+        "mct.targets.runtimes.run_torch:open_session", "mct.targets.runtimes.generate_torch:open_session",
+        answers_at_once=32,
+    ),
+)  # fmt: skip
+
+
+def runtime_for(format_name: str) -> Runtime:
+    """The runtime that executes a format ("onnx", "openvino", "gguf", or "checkpoint")."""
+    for runtime in RUNTIMES:
+        if runtime.format == format_name:
+            return runtime
+    raise unknown("format", format_name, (runtime.format for runtime in RUNTIMES))
+
+
+def original(checkpoint: Checkpoint) -> Executable:
+    """A checkpoint as torch runs it at fp32: the original that every artifact is held against."""
+    return Executable(checkpoint.path, "", checkpoint.task, len(checkpoint.labels), checkpoint.max_tokens)
+
+
+def open_session(runtime: Runtime, executable: Executable, threads: int) -> Session:
+    """Open a model on `threads` threads. MctError with the pip line when the runtime is not installed."""
+    session: Session = load(runtime.opener(executable.task), runtime.extra)(executable, threads)
+    return session
+
+
+def installed_version(runtime: Runtime) -> str | None:
+    """Version of the runtime's library, None where it is not installed. Imports nothing."""
+    try:
+        return version(runtime.distribution)
+    except PackageNotFoundError:
+        return None
