@@ -1,14 +1,20 @@
-"""How a table row finds its code: rows name "module:function", loaded only when used.
+"""How a table row finds its code, and how other packages add rows.
 
-This is the project's one extension point. A pass, runtime, technique or task kind is one file and one row.
+Rows name "module:function", loaded only when used. A pass, runtime, technique, family or task kind is one row and one
+file; where another package has it, that package's entry point names the row (`mct.passes`, `mct.families`,
+`mct.tasks`). Tables are asked for it when they are read, so that nothing is looked up for a table nobody needs.
 """
 
 import difflib
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import import_module
-from typing import Any
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
 
 from mct import MctError
+
+Row = TypeVar("Row")
 
 
 def load(reference: str, extra: str = "") -> Callable[..., Any]:
@@ -40,3 +46,23 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> MctError:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
     return MctError(f"unknown {kind} {name!r}", hint)
+
+
+@cache
+def added_by_others(group: str, kind: type[Row]) -> tuple[Row, ...]:
+    """The rows that installed packages add through the entry point `group`: each a row, or several.
+
+    MctError naming the package whose entry point cannot be loaded, or gives something else than rows.
+    """
+    rows: list[Row] = []
+    for point in sorted(entry_points(group=group)):
+        owner = f"the entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"
+        try:
+            found = point.load()
+        except (ImportError, AttributeError) as error:
+            raise MctError(f"{owner} cannot be loaded: {error}", "update that package, or uninstall it") from error
+        several = found if isinstance(found, tuple) else (found,)
+        if not all(isinstance(row, kind) for row in several):
+            raise MctError(f"{owner} gives no {kind.__name__}", "update that package, or uninstall it")
+        rows += several
+    return tuple(rows)

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
 
 from mct import MctError
 from mct.bench.jobs.job import Job
 from mct.bench.jobs.load import CAP, LEAST_REQUESTS, Launch, Loaded, Server, closed_block, failed, make_ready
+from mct.bench.judge.max_load import Answer, MaxLoad, Tried
 from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.measure.sampling import TAIL
 from mct.bench.samples.measurement import Block
@@ -30,7 +30,6 @@ from mct.bench.worker.open_loop import Stretch, Traffic
 from mct.models.progress import Report, part, silent
 from mct.models.tables import load
 
-Answer = Literal["meets", "misses", "open"]
 ANSWERS: dict[str, Answer] = {"below": "meets", "above": "misses", "undecided": "open"}
 Probe = Callable[[float], "Tried"]
 
@@ -44,8 +43,6 @@ RESOLUTION = 0.05
 """The gap between meeting and missing at which the search ends, as a share of the rate."""
 LOWEST = 0.02
 """The lowest load tried, as a share of the highest: what misses the limit there misses it without any queue."""
-IDLE = 0.05
-"""Share of capacity up to which there is as good as no queue."""
 FIRST_STEP = 0.1
 HEADROOM = 1.25
 """The highest load tried over what the closed loop got through: its mean is no exact bound."""
@@ -55,55 +52,12 @@ SHARE_OF_TIME = 0.25
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One rate: what was decided, on how many requests, at which utilisation; `p95_ms` is the point, no evidence."""
-
-    qps: float
-    answer: Answer
-    requests: int
-    utilisation: float
-    p95_ms: float | None
-
-
-@dataclass(frozen=True)
 class Bracket:
     """`meets_qps` is the highest rate shown to meet (0: none), `misses_qps` the lowest shown to miss (None: none)."""
 
     meets_qps: float
     misses_qps: float | None
     tried: tuple[Tried, ...]
-
-
-@dataclass(frozen=True)
-class MaxLoad:
-    """The outcome for one subject: the highest load that keeps P95 below `limit_ms` lies between the two rates.
-
-    `meets_qps` 0 and `misses_qps` None: no rate was shown to meet, or to miss. `capacity_qps` is what a closed loop
-    gets through. `reasons` say why the machine was too unsteady for this to be repeated.
-    """
-
-    artifact: str
-    limit_ms: float
-    capacity_qps: float
-    meets_qps: float
-    misses_qps: float | None
-    tried: tuple[Tried, ...]
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def outcome(self) -> str:
-        """ "pass" where some load meets the limit, "fail" where not even the lowest does; unsteady runs cannot pass."""
-        if self.meets_qps > 0:
-            return "inconclusive" if self.reasons else "pass"
-        lowest = min(self.tried, key=lambda each: each.qps, default=None)
-        is_hopeless = lowest is not None and lowest.answer == "misses" and lowest.qps <= IDLE * self.capacity_qps
-        return "fail" if is_hopeless else "inconclusive"
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        tried = [{key: _short(getattr(each, key)) for key in each.__dataclass_fields__} for each in self.tried]
-        plain = {key: _short(getattr(self, key)) for key in self.__dataclass_fields__}
-        return plain | {"tried": tried, "reasons": list(self.reasons), "outcome": self.outcome}
 
 
 @dataclass(frozen=True)
@@ -255,7 +209,3 @@ def _decide(stretches: Sequence[Sequence[Stretch]], rate: float, limit_ms: float
     shown = load("mct.bench.judge.load_result:judge_rate")(stretches, limit_ms, LOOKS * MOST_RATES)
     wanted = round(MEMORIES * min(shown.memory, 1000.0))
     return Tried(rate, ANSWERS[shown.decision], shown.requests, shown.utilisation, shown.p95_ms), wanted
-
-
-def _short(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value

@@ -18,16 +18,8 @@ from mct import MctError
 from mct.bench.samples.subject import Subject
 from mct.models.checkpoints.files import read_config
 from mct.models.data.declared import Count, Index
+from mct.models.families.table import find_family
 from mct.targets.limit import MachineLimit
-
-CONFIG_KEYS = {
-    "bert": ("hidden_size", "num_hidden_layers", "intermediate_size"),
-    "roberta": ("hidden_size", "num_hidden_layers", "intermediate_size"),
-    "xlm-roberta": ("hidden_size", "num_hidden_layers", "intermediate_size"),
-    "electra": ("hidden_size", "num_hidden_layers", "intermediate_size"),
-    "distilbert": ("dim", "n_layers", "hidden_dim"),
-}
-"""Encoders: how their config.json names width, layers and inner width."""
 
 ONE_ANSWER = ("sequence-classification", "multi-label-classification")
 """Tasks with one dense layer and a classifier on the first token."""
@@ -105,9 +97,12 @@ def read_encoder(subject: Subject) -> Encoder | None:
         config = read_config(subject.executable.folder)
     except MctError:
         return None
-    keys = CONFIG_KEYS.get(config.model_type)
-    hidden, layers, intermediate = (getattr(config, key) for key in keys) if keys else (None, None, None)
-    if not (hidden and layers and intermediate) or subject.precision not in BYTES_PER_WEIGHT:
+    family = find_family(config.model_type)
+    if family is None or family.decoder:
+        return None
+    keys = (family.keys.hidden, family.keys.layers, family.keys.feed_forward)
+    hidden, layers, intermediate = (getattr(config, key) for key in keys)
+    if not (family.layers and hidden and layers and intermediate) or subject.precision not in BYTES_PER_WEIGHT:
         return None
     if subject.task in ONE_ANSWER:
         return Encoder(hidden, layers, intermediate, len(subject.labels))

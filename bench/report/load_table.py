@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mct.bench.jobs.max_load import MaxLoad
     from mct.bench.judge.load_result import LoadResult
+    from mct.bench.judge.max_load import MaxLoad
     from mct.bench.statistics.percentiles import Estimate
 
 HEAD = (

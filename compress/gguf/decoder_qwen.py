@@ -12,8 +12,8 @@ from mct import MctError
 from mct.compress.gguf import decoder_blocks as blocks
 from mct.compress.gguf.decoders import Config, Decoder, Weight, require
 from mct.compress.gguf.encoders import Tensor
+from mct.models.families.table import graph_of
 
-GRAPHS = {"qwen2": "qwen2", "qwen2_moe": "qwen2moe", "qwen3": "qwen3", "qwen3_moe": "qwen3moe"}
 EXPERT_NAMES = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 
 
@@ -32,7 +32,7 @@ def check(config: Config) -> None:
 
 def describe(config: Config) -> Decoder:
     """The plan of a Qwen file."""
-    graph = GRAPHS[config["model_type"]]
+    graph = graph_of(config["model_type"], "gguf")
     sizes = blocks.read_sizes(config)
     keys = blocks.keys(config, sizes, sizes.positions)
     if graph.endswith("moe"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.compress.gguf.encoders import Tensor
+from mct.models.families.table import graph_of, with_graph
 from mct.models.tables import load, unknown
 
 Array = NDArray[np.float32]
@@ -59,16 +60,15 @@ class Decoder:
     notes: tuple[str, ...] = ()
 
 
-# Each family's file has two functions: `check(config)`, which refuses what the graph does not compute and can be asked
-# of a configuration as it stands in a file, and `describe(config)`, for one with its family's defaults filled in.
-DECODERS = {
+# By the graph that a family's row names. Each file has two functions: `check(config)`, which refuses what the graph
+# does not compute and can be asked of a configuration as it stands in a file, and `describe(config)`, for one with its
+# family's defaults filled in.
+GRAPHS = {
     "llama": "mct.compress.gguf.decoder_llama",
-    "mistral": "mct.compress.gguf.decoder_llama",
-    "mixtral": "mct.compress.gguf.decoder_llama",
     "qwen2": "mct.compress.gguf.decoder_qwen",
-    "qwen2_moe": "mct.compress.gguf.decoder_qwen",
+    "qwen2moe": "mct.compress.gguf.decoder_qwen",
     "qwen3": "mct.compress.gguf.decoder_qwen",
-    "qwen3_moe": "mct.compress.gguf.decoder_qwen",
+    "qwen3moe": "mct.compress.gguf.decoder_qwen",
     "gpt2": "mct.compress.gguf.decoder_gpt2",
 }
 
@@ -80,7 +80,7 @@ def describe(config: Config) -> Decoder:
     """
     check(config)
     try:
-        decoder: Decoder = load(f"{DECODERS[config['model_type']]}:describe")(config)
+        decoder: Decoder = load(f"{_file(config)}:describe")(config)
     except KeyError as error:
         raise MctError(
             f"config.json does not say {error}", "save it again with: model.save_pretrained(folder)"
@@ -90,10 +90,15 @@ def describe(config: Config) -> Decoder:
 
 def check(config: Config) -> None:
     """MctError for a family that has no row, and for a variant that is said and that llama.cpp does not compute."""
+    load(f"{_file(config)}:check")(config)
+
+
+def _file(config: Config) -> str:
     model_type = str(config.get("model_type"))
-    if model_type not in DECODERS:
-        raise unknown("kind of language model for GGUF", model_type, DECODERS)
-    load(f"{DECODERS[model_type]}:check")(config)
+    graph = graph_of(model_type, "gguf")
+    if graph not in GRAPHS:
+        raise unknown("kind of language model for GGUF", model_type, with_graph("gguf", GRAPHS))
+    return GRAPHS[graph]
 
 
 def require(config: Config, key: str, *allowed: Any) -> None:

@@ -1,62 +1,40 @@
-"""Which encoders become GGUF: one row per Hugging Face model_type, each tensor with its name and shape on both sides.
+"""Encoders as GGUF: each tensor with its name and shape on both sides.
 
-llama.cpp has one graph for all of them, "bert". A row says where the checkpoint keeps each tensor of that graph; a new
-family is one row. Shapes are worked out from config.json and checked before anything is written, because llama.cpp
-itself reports a wrong one only as "failed to load".
+llama.cpp has one graph for all of them, "bert". Where a checkpoint keeps each tensor of that graph is said by its
+family's row (mct.models.families.table). Shapes are worked out from config.json and checked before anything is written,
+because llama.cpp itself reports a wrong one only as "failed to load".
 
-A row speaks of the trunk and of the family's own classification head, which llama.cpp's converter leaves out in part.
-What other kinds of models put on a trunk stands in gguf_heads.py.
+This speaks of the backbone; what stands on it is in heads.py.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mct import MctError
+from mct.models.families.table import Family, find_family, with_graph
 
 # llama.cpp computes GELU by its tanh approximation, whichever of these a checkpoint was trained with. That is most of
 # what F32 differs by: the same change made in torch moves a fine-tuned MiniLM's logits by up to 0.0095.
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh")
 
 
-@dataclass(frozen=True)
-class ConfigKeys:
-    """What config.json calls each size."""
-
-    hidden: str = "hidden_size"
-    layers: str = "num_hidden_layers"
-    heads: str = "num_attention_heads"
-    feed_forward: str = "intermediate_size"
-    activation: str = "hidden_act"
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """A family's head for labels: two linear layers with an activation between, by their names in the checkpoint.
-
-    llama.cpp's graph has that with tanh (its "rank" pooling), which is BERT's pooler and classifier, and RoBERTa's
-    head. With any other `activation` the head stays outside the GGUF file.
-    """
-
-    dense: str
-    output: str
-    activation: str = "tanh"
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """One row. `trunk` maps GGUF's names to the checkpoint's; "{layer}" counts layers.
-
-    `prefix` stands before the trunk's names where a head was saved with it. `positions_follow_padding`: position ids
-    begin at pad_token_id + 1, so that the rows before it are never used.
-    """
-
-    model_type: str
-    prefix: str
-    trunk: Mapping[str, str]
-    classifier: Classifier
-    keys: ConfigKeys = field(default_factory=ConfigKeys)
-    positions_follow_padding: bool = False
+# llama.cpp's names of the parts of its one encoder graph.
+GRAPH = "bert"
+PARTS = {
+    "words": "token_embd",
+    "positions": "position_embd",
+    "segments": "token_types",
+    "embedding_norm": "token_embd_norm",
+    "query": "blk.{layer}.attn_q",
+    "key": "blk.{layer}.attn_k",
+    "value": "blk.{layer}.attn_v",
+    "attention_output": "blk.{layer}.attn_output",
+    "attention_norm": "blk.{layer}.attn_output_norm",
+    "ffn_up": "blk.{layer}.ffn_up",
+    "ffn_down": "blk.{layer}.ffn_down",
+    "layer_norm": "blk.{layer}.layer_output_norm",
+}
 
 
 @dataclass(frozen=True)
@@ -85,81 +63,35 @@ class Tensor:
     skip_rows: int = 0
 
 
-_BERT = {
-    "token_embd": "embeddings.word_embeddings",
-    "position_embd": "embeddings.position_embeddings",
-    "token_types": "embeddings.token_type_embeddings",
-    "token_embd_norm": "embeddings.LayerNorm",
-    "blk.{layer}.attn_q": "encoder.layer.{layer}.attention.self.query",
-    "blk.{layer}.attn_k": "encoder.layer.{layer}.attention.self.key",
-    "blk.{layer}.attn_v": "encoder.layer.{layer}.attention.self.value",
-    "blk.{layer}.attn_output": "encoder.layer.{layer}.attention.output.dense",
-    "blk.{layer}.attn_output_norm": "encoder.layer.{layer}.attention.output.LayerNorm",
-    "blk.{layer}.ffn_up": "encoder.layer.{layer}.intermediate.dense",
-    "blk.{layer}.ffn_down": "encoder.layer.{layer}.output.dense",
-    "blk.{layer}.layer_output_norm": "encoder.layer.{layer}.output.LayerNorm",
-}
-
-_DISTILBERT = {
-    "token_embd": "embeddings.word_embeddings",
-    "position_embd": "embeddings.position_embeddings",
-    "token_embd_norm": "embeddings.LayerNorm",
-    "blk.{layer}.attn_q": "transformer.layer.{layer}.attention.q_lin",
-    "blk.{layer}.attn_k": "transformer.layer.{layer}.attention.k_lin",
-    "blk.{layer}.attn_v": "transformer.layer.{layer}.attention.v_lin",
-    "blk.{layer}.attn_output": "transformer.layer.{layer}.attention.out_lin",
-    "blk.{layer}.attn_output_norm": "transformer.layer.{layer}.sa_layer_norm",
-    "blk.{layer}.ffn_up": "transformer.layer.{layer}.ffn.lin1",
-    "blk.{layer}.ffn_down": "transformer.layer.{layer}.ffn.lin2",
-    "blk.{layer}.layer_output_norm": "transformer.layer.{layer}.output_layer_norm",
-}
-
-_ROBERTA_HEAD = Classifier("classifier.dense", "classifier.out_proj")
-
-ARCHITECTURES = (
-    Architecture("bert", "bert.", _BERT, Classifier("bert.pooler.dense", "classifier")),
-    Architecture("roberta", "roberta.", _BERT, _ROBERTA_HEAD, positions_follow_padding=True),
-    Architecture("xlm-roberta", "roberta.", _BERT, _ROBERTA_HEAD, positions_follow_padding=True),
-    Architecture(
-        "distilbert", "distilbert.", _DISTILBERT, Classifier("pre_classifier", "classifier", "relu"),
-        ConfigKeys("dim", "n_layers", "n_heads", "hidden_dim", "activation"),
-    ),
-)  # fmt: skip
-
-# Encoders that llama.cpp has no graph for, and what in them it does not compute.
-_REFUSED = {
-    "mpnet": "its attention adds a learned bias for relative positions",
-    "electra": "its embeddings may be narrower than its layers, and are projected",
-    "albert": "its layers share their weights, and its embeddings are projected",
-    "modernbert": "its layers rotate positions, and take turns in how far they look",
-    "deberta": "its attention keeps content and position apart",
-    "deberta-v2": "its attention keeps content and position apart",
-}
-
 # (rows, columns) of each weight by the names of Sizes; a linear layer has a bias of its rows, a norm two vectors.
 _EMBEDDINGS = {"token_embd": "vocabulary", "position_embd": "positions", "token_types": "token_types"}
 _LINEAR = {"ffn_up": ("feed_forward", "hidden"), "ffn_down": ("hidden", "feed_forward"), "output": ("labels", "hidden")}
 
 
-def find_architecture(model_type: str) -> Architecture:
-    """The row of that model_type; MctError saying why there is none, and naming those that there are."""
-    for architecture in ARCHITECTURES:
-        if architecture.model_type == model_type:
-            return architecture
-    known = ", ".join(architecture.model_type for architecture in ARCHITECTURES)
-    reason = f": {_REFUSED[model_type]}" if model_type in _REFUSED else ""
+def find_encoder(model_type: str) -> Family:
+    """The row of that model_type; MctError saying why llama.cpp does not compute it, and naming those that it does."""
+    family = find_family(model_type)
+    if family is not None and family.graphs.get("gguf") == GRAPH:
+        return family
+    reason = family.refused.get("gguf") if family else None
     raise MctError(
-        f"a {model_type!r} model cannot be written as GGUF{reason}",
-        f"encoders that can: {known}; choose --format onnx or openvino for others",
+        f"a {model_type!r} model cannot be written as GGUF{f': {reason}' if reason else ''}",
+        f"encoders that can: {', '.join(with_graph('gguf', [GRAPH]))}; choose --format onnx or openvino for others",
     )
 
 
-def read_sizes(architecture: Architecture, config: Mapping[str, Any], labels: int) -> Sizes:
+def backbone(family: Family, prefix: str) -> dict[str, str]:
+    """The modules of the graph by GGUF's names, each with its whole name in the checkpoint; "{layer}" counts layers."""
+    layer = f"{family.layers}.{{layer}}"
+    return {PARTS[part]: prefix + name.replace("{layer}", layer) for part, name in family.parts.items()}
+
+
+def read_sizes(family: Family, config: Mapping[str, Any], labels: int) -> Sizes:
     """The dimensions in config.json, after refusing what llama.cpp's graph does not compute."""
-    keys = architecture.keys
+    keys = family.keys
     try:
         _refuse_variants(config, config[keys.activation])
-        unused = _rows_before_the_first(config) if architecture.positions_follow_padding else 0
+        unused = _rows_before_the_first(config) if family.positions_follow_padding else 0
         return Sizes(
             layers=config[keys.layers],
             hidden=config[keys.hidden],

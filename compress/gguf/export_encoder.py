@@ -13,13 +13,14 @@ from typing import Any
 from gguf import GGUFWriter, LlamaFileType
 from safetensors.numpy import save
 
-from mct.compress.gguf.encoders import Architecture, Sizes, find_architecture, plan_tensors, read_sizes
+from mct.compress.gguf.encoders import GRAPH, Sizes, backbone, find_encoder, plan_tensors, read_sizes
 from mct.compress.gguf.heads import Top, read_top
 from mct.compress.gguf.tokenizer import add_vocabulary, read_vocabulary
 from mct.compress.gguf.weights import Read, open_weights, stored_names
 from mct.compress.plan.passes import SCORERS, Material, Product
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
+from mct.models.families.table import Family
 from mct.models.writing.folders import write_bytes_atomically
 
 MODEL = "model.gguf"
@@ -32,15 +33,15 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     MctError for an architecture, tokenizer or variant that llama.cpp does not compute, and for weights that do not fit.
     """
     checkpoint = material.checkpoint
-    architecture = find_architecture(checkpoint.model_type)
+    family = find_encoder(checkpoint.model_type)
     outputs = 1 if checkpoint.task in SCORERS else len(checkpoint.labels)
-    sizes = read_sizes(architecture, read_object(source.folder / "config.json"), outputs)
+    sizes = read_sizes(family, read_object(source.folder / "config.json"), outputs)
     vocabulary = read_vocabulary(source.folder, sizes.vocabulary)
-    prefix = _prefix(source.folder, architecture)
-    trunk = {module: prefix + name for module, name in architecture.trunk.items()}
-    with open_weights(source.folder) as read, closing(GGUFWriter(draft / MODEL, "bert")) as writer:
+    prefix = _prefix(source.folder, family)
+    trunk = backbone(family, prefix)
+    with open_weights(source.folder) as read, closing(GGUFWriter(draft / MODEL, GRAPH)) as writer:
         _add_tensors(writer, read, trunk, sizes)
-        top = read_top(checkpoint, architecture, sizes, read)
+        top = read_top(checkpoint, family, sizes, read)
         _add_tensors(writer, read, top.inside, sizes)
         _describe(writer, checkpoint, sizes, top)
         add_vocabulary(writer, vocabulary)
@@ -53,9 +54,9 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     return Product(draft, MODEL, _settings(checkpoint, sizes, top), notes)
 
 
-def _prefix(folder: Path, architecture: Architecture) -> str:
+def _prefix(folder: Path, family: Family) -> str:
     """What stands before the trunk's names: something where it was saved with a head, nothing where alone."""
-    return architecture.prefix if any(name.startswith(architecture.prefix) for name in stored_names(folder)) else ""
+    return family.prefix if any(name.startswith(family.prefix) for name in stored_names(folder)) else ""
 
 
 def _settings(checkpoint: Checkpoint, sizes: Sizes, top: Top) -> dict[str, Any]:

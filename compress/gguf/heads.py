@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mct import MctError
-from mct.compress.gguf.encoders import Architecture, Sizes, Tensor
+from mct.compress.gguf.encoders import Sizes, Tensor
 from mct.compress.gguf.weights import Read
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.load_embedder import Dense, Embedder, load_embedder, load_with_head
+from mct.models.families.table import Family
 from mct.models.tasks.multi_head import SUFFIX
 
 Array = NDArray[np.float32]
@@ -48,36 +49,38 @@ class Top:
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def read_top(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+def read_top(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
     """What the checkpoint has on its trunk. MctError for a head or pooling that neither llama.cpp nor mct computes."""
-    return _TOPS[checkpoint.task](checkpoint, architecture, sizes, read)
+    return _TOPS[checkpoint.task](checkpoint, family, sizes, read)
 
 
-def _classifier(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+def _classifier(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
     """Labels, or one score, from the first token through two layers."""
-    if inside := classifier_inside(checkpoint, architecture):
+    if inside := classifier_inside(checkpoint, family):
         return Top(PoolingType.RANK, inside)
-    head = architecture.classifier
+    head = family.classifier
+    assert head is not None, f"llama.cpp's graph was given to {family.model_type}, which has no head for labels"
     outside = _linear(read, "dense", head.dense, (sizes.hidden, sizes.hidden))
     outside |= _linear(read, "output", head.output, (sizes.labels, sizes.hidden))
     steps = [{"linear": "dense"}, head.activation, {"linear": "output"}]
     return Top(PoolingType.CLS, outside=outside, outputs={"logits": {"per": "text", "steps": steps}})
 
 
-def classifier_inside(checkpoint: Checkpoint, architecture: Architecture) -> dict[str, str]:
+def classifier_inside(checkpoint: Checkpoint, family: Family) -> dict[str, str]:
     """The modules of a classifier's head that llama.cpp's graph has, by GGUF's names; empty where they stay outside."""
-    head = architecture.classifier
-    is_classifier = _TOPS[checkpoint.task] is _classifier
-    return {"cls": head.dense, "cls.output": head.output} if is_classifier and head.activation == "tanh" else {}
+    head = family.classifier
+    if _TOPS[checkpoint.task] is not _classifier or head is None or head.activation != "tanh":
+        return {}
+    return {"cls": head.dense, "cls.output": head.output}
 
 
-def _tagger(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+def _tagger(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
     """One layer on every token. All three families call it "classifier"."""
     outside = _linear(read, "output", "classifier", (sizes.labels, sizes.hidden))
     return Top(PoolingType.NONE, outside=outside, outputs={"logits": _one_layer("token", "output")})
 
 
-def _several_heads(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+def _several_heads(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
     """One layer a head, on the first token or on all of them."""
     outside: dict[str, Array] = {}
     outputs: dict[str, Mapping[str, Any]] = {}
@@ -87,7 +90,7 @@ def _several_heads(checkpoint: Checkpoint, architecture: Architecture, sizes: Si
     return Top(PoolingType.NONE, outside=outside, outputs=outputs)
 
 
-def _embedder(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+def _embedder(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
     """A pooled vector through the folder's own steps."""
     embedder = load_embedder(checkpoint)
     outside, steps = _steps(embedder)
@@ -95,7 +98,7 @@ def _embedder(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, 
     return Top(_pooling(checkpoint, embedder), outside=outside, outputs=outputs)
 
 
-def _embedder_with_head(checkpoint: Checkpoint, architecture: Architecture, sizes: Sizes, read: Read) -> Top:
+def _embedder_with_head(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
     """An embedder with a linear head on its vector."""
     module = load_with_head(checkpoint)
     outside, steps = _steps(module.embedder)
@@ -146,7 +149,7 @@ def _arrays(name: str, layer: nn.Linear) -> dict[str, Array]:
     return {f"{name}.weight": weight, f"{name}.bias": bias}
 
 
-_TOPS: Mapping[str, Callable[[Checkpoint, Architecture, Sizes, Read], Top]] = {
+_TOPS: Mapping[str, Callable[[Checkpoint, Family, Sizes, Read], Top]] = {
     "sequence-classification": _classifier,
     "multi-label-classification": _classifier,
     "pair-scoring": _classifier,

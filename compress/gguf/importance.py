@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from mct.compress.gguf import export_decoder as export_gguf_lm
 from mct.compress.gguf.decoders import Weight
-from mct.compress.gguf.encoders import find_architecture, plan_tensors, read_sizes
+from mct.compress.gguf.encoders import backbone, find_encoder, plan_tensors, read_sizes
 from mct.compress.gguf.heads import classifier_inside
 from mct.compress.plan.passes import ENCODERS, Material
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
@@ -84,11 +84,11 @@ def _of_decoder(checkpoint: Checkpoint) -> dict[str, Reading]:
 
 def _of_encoder(checkpoint: Checkpoint, model: PreTrainedModel) -> dict[str, Reading]:
     """What each matrix of an encoder reads, its head's where llama.cpp's graph has it. Embeddings read nothing."""
-    architecture = find_architecture(checkpoint.model_type)
-    prefix = "" if model.base_model is model else architecture.prefix
-    modules = {module: prefix + name for module, name in architecture.trunk.items()}
-    modules |= classifier_inside(checkpoint, architecture)
-    sizes = read_sizes(architecture, model.config.to_dict(), len(checkpoint.labels))
+    family = find_encoder(checkpoint.model_type)
+    prefix = "" if model.base_model is model else family.prefix
+    modules = backbone(family, prefix)
+    modules |= classifier_inside(checkpoint, family)
+    sizes = read_sizes(family, model.config.to_dict(), len(checkpoint.labels))
     sources = {tensor.source.removesuffix(".weight"): tensor.name for tensor in plan_tensors(modules, sizes)}
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     return {sources[name]: (name, "") for name in linear if name in sources}

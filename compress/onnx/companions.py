@@ -16,14 +16,10 @@ from mct import MctError
 from mct.compress.onnx.graph import EXTERNAL_SUFFIX
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
+from mct.models.families.table import graph_of
 from mct.models.writing.folders import write_json
 
 FILE, GENERATION = "genai_config.json", "generation_config.json"
-
-_TYPES = {
-    "llama": "llama", "mistral": "mistral", "mixtral": "mistral", "qwen2": "qwen2", "qwen2_moe": "qwen2",
-    "qwen3": "qwen3", "qwen3_moe": "qwen3", "gpt2": "llama",
-}  # fmt: skip
 
 _GREEDY = {
     "do_sample": False, "max_length": 0, "min_length": 0, "num_beams": 1, "num_return_sequences": 1, "top_k": 1,
@@ -62,7 +58,7 @@ def _describe_for_genai(checkpoint: Checkpoint, caches: list[onnx.ValueInfoProto
         "outputs": {"logits": "logits", **_names("present", "present")},
     }
     described = {
-        "type": _TYPES[config["model_type"]],
+        "type": graph_of(config["model_type"], "genai"),
         "vocab_size": config["vocab_size"],
         "context_length": checkpoint.max_tokens,
         "decoder": decoder,

@@ -19,12 +19,10 @@ from mct.compress.onnx import gpt2 as onnx_gpt2
 from mct.compress.onnx import llama as onnx_llama
 from mct.compress.onnx.family import Family, Sizes, add_masks, cache_names
 from mct.compress.onnx.graph import Draft, assemble
-from mct.compress.plan.obstacles_onnx import GPT_2, LLAMAS
+from mct.models.families.table import graph_of
 
-FAMILIES = {
-    GPT_2: onnx_gpt2.FAMILY,
-    **dict.fromkeys(LLAMAS, onnx_llama.FAMILY),
-}
+# By the graph that a family's row names (mct.models.families.table).
+GRAPHS = {"gpt2": onnx_gpt2.FAMILY, "llama": onnx_llama.FAMILY}
 
 # How many of the last tokens get logits, 0 for all. An input with a default: programs that do not know it leave it out,
 # and a long prompt need not cost (tokens x vocabulary) numbers of which all but the last row are thrown away.
@@ -41,13 +39,13 @@ class Stream(NamedTuple):
 
 
 def build_lm(model: PreTrainedModel) -> onnx.ModelProto:
-    """A causal language model with its cache. Only for one that mct.compress.plan.obstacles_onnx sees no obstacle to.
+    """A causal language model with its cache. Only for one that mct.compress.onnx.obstacles sees no obstacle to.
 
     int64 `input_ids` (batch, new tokens), `attention_mask` (batch, all tokens), and past_key_values.N.key and .value,
     float32 (batch, heads, earlier tokens, width of a head), to `logits`, float32 (batch, new tokens, vocabulary), and
     present.N.key and .value.
     """
-    family, draft = FAMILIES[model.config.model_type], _start(model)
+    family, draft = GRAPHS[graph_of(model.config.model_type, "onnx")], _start(model)
     sizes = family.sizes(model, True)
     stream = _embed(draft, family, sizes)
     for layer in range(sizes.layers):
@@ -71,7 +69,7 @@ def build_reward(model: PreTrainedModel) -> onnx.ModelProto:
     The score is read at the last token that is not the padding token, as transformers has it. Nothing else reaches it:
     behind the last attention only that token is computed.
     """
-    family, draft = FAMILIES[model.config.model_type], _start(model)
+    family, draft = GRAPHS[graph_of(model.config.model_type, "onnx")], _start(model)
     sizes = family.sizes(model, False)
     stream, final = _embed(draft, family, sizes), sizes.layers - 1
     for layer in range(sizes.layers):

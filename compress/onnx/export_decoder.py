@@ -13,7 +13,7 @@ from mct import MctError
 from mct.compress.onnx.companions import describe
 from mct.compress.onnx.decoder import build_lm, build_reward
 from mct.compress.onnx.graph import save
-from mct.compress.plan.obstacles_onnx import obstacle
+from mct.compress.onnx.obstacles import obstacle
 from mct.compress.plan.passes import Material, Product
 from mct.models.checkpoints.files import pad_id
 from mct.models.checkpoints.load import load_model

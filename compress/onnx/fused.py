@@ -9,7 +9,7 @@ The price is portability: the `com.microsoft` operators run in ONNX Runtime (als
 Operators: onnxruntime's docs/ContribOperators.md. Architecture: Devlin et al. 2018, arXiv:1810.04805.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,55 +20,9 @@ from transformers import PreTrainedModel
 
 from mct.compress.onnx.graph import DISTANCE_BIAS, Draft, assemble
 from mct.compress.onnx.heads import BATCH, SEQUENCE, arrays, first_token, top_of
+from mct.models.families.table import Family, find_family, graph_of
 
-
-@dataclass(frozen=True)
-class Names:
-    """Where one family keeps the weights of a layer, within its trunk. `{}` stands for the layer's number."""
-
-    attention: tuple[str, str, str]
-    attention_output: str
-    attention_norm: str
-    widen: str
-    narrow: str
-    layer_norm: str
-
-
-_LAYER = "encoder.layer.{}"
-_BERT = Names(
-    attention=(f"{_LAYER}.attention.self.query", f"{_LAYER}.attention.self.key", f"{_LAYER}.attention.self.value"),
-    attention_output=f"{_LAYER}.attention.output.dense",
-    attention_norm=f"{_LAYER}.attention.output.LayerNorm",
-    widen=f"{_LAYER}.intermediate.dense",
-    narrow=f"{_LAYER}.output.dense",
-    layer_norm=f"{_LAYER}.output.LayerNorm",
-)
-
-_SLIM = "transformer.layer.{}"
-_DISTILBERT = Names(
-    attention=(f"{_SLIM}.attention.q_lin", f"{_SLIM}.attention.k_lin", f"{_SLIM}.attention.v_lin"),
-    attention_output=f"{_SLIM}.attention.out_lin",
-    attention_norm=f"{_SLIM}.sa_layer_norm",
-    widen=f"{_SLIM}.ffn.lin1",
-    narrow=f"{_SLIM}.ffn.lin2",
-    layer_norm=f"{_SLIM}.output_layer_norm",
-)
-
-_MPNET = replace(
-    _BERT,
-    attention=(f"{_LAYER}.attention.attn.q", f"{_LAYER}.attention.attn.k", f"{_LAYER}.attention.attn.v"),
-    attention_output=f"{_LAYER}.attention.attn.o",
-    attention_norm=f"{_LAYER}.attention.LayerNorm",
-)
-
-# Families by their model_type. Those that count positions from the padding id are named again below.
-FAMILIES = {
-    "bert": _BERT, "electra": _BERT, "roberta": _BERT, "xlm-roberta": _BERT, "camembert": _BERT,
-    "distilbert": _DISTILBERT, "mpnet": _MPNET,
-}  # fmt: skip
-COUNT_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet"})
-
-EMBEDDINGS = "embeddings"
+GRAPH = "encoder"
 PROJECTION = "embeddings_project"  # ELECTRA's, where its embeddings are narrower than its layers
 RELATIVE = "encoder.relative_attention_bias.weight"  # MPNet's, shared by all layers
 
@@ -77,7 +31,7 @@ def obstacle(module: torch.nn.Module) -> str:
     """Why this model cannot be written with fused operators; empty where it can."""
     model = _model(module)
     config = model.config
-    if config.model_type not in FAMILIES or top_of(module) is None:
+    if graph_of(config.model_type, "onnx") != GRAPH or top_of(module) is None:
         return f"no fused graph for {type(model).__name__}"
     activation = getattr(config, "hidden_act", None) or getattr(config, "activation", None)
     if activation != "gelu":
@@ -111,7 +65,7 @@ class _Trunk:
     """What every layer is written with."""
 
     draft: Draft
-    names: Names
+    family: Family
     heads: int
     epsilon: float
     mask: str
@@ -126,8 +80,10 @@ def _trunk(draft: Draft, model: PreTrainedModel, inputs: list[str], first_only: 
     bias = ("", _relative_bias(draft, model)) if RELATIVE in draft.weights else ()
     # DistilBERT has no setting for it: its code says 1e-12.
     epsilon = float(getattr(config, "layer_norm_eps", 1e-12))
-    trunk = _Trunk(draft, FAMILIES[config.model_type], config.num_attention_heads, epsilon, mask, bias)
-    hidden = _embed(trunk, inputs, config.pad_token_id if config.model_type in COUNT_FROM_PADDING else None)
+    family = find_family(config.model_type)
+    assert family is not None
+    trunk = _Trunk(draft, family, config.num_attention_heads, epsilon, mask, bias)
+    hidden = _embed(trunk, inputs, config.pad_token_id if family.positions_follow_padding else None)
     for layer in range(config.num_hidden_layers):
         hidden = _layer(trunk, layer, hidden, first_only and layer == config.num_hidden_layers - 1)
     return hidden
@@ -135,17 +91,18 @@ def _trunk(draft: Draft, model: PreTrainedModel, inputs: list[str], first_only: 
 
 def _embed(trunk: _Trunk, inputs: list[str], first_position: int | None) -> str:
     """LayerNorm of word + position + segment. A lone segment is folded into the positions."""
-    draft = trunk.draft
-    words = draft.add("Gather", [draft.weight(f"{EMBEDDINGS}.word_embeddings.weight"), "input_ids"])
-    table = draft.weights[f"{EMBEDDINGS}.position_embeddings.weight"]
-    segments = f"{EMBEDDINGS}.token_type_embeddings.weight"
+    draft, parts = trunk.draft, trunk.family.parts
+    words = draft.add("Gather", [draft.weight(trunk.family.words), "input_ids"])
+    places = f"{parts['positions']}.weight"
+    table = draft.weights[places]
+    segments = f"{parts.get('segments')}.weight"
     if "token_type_ids" in inputs:
         words = draft.add("Add", [words, draft.add("Gather", [draft.weight(segments), "token_type_ids"])])
     elif segments in draft.weights:
         table = table + draft.weights[segments][0]
-    positions = draft.constant(f"{EMBEDDINGS}.position_embeddings.weight", table)
+    positions = draft.constant(places, table)
     skip = _count_up(draft, positions) if first_position is None else _count_words(draft, positions, first_position)
-    hidden = _add_and_norm(trunk, f"{EMBEDDINGS}.LayerNorm", words, skip)
+    hidden = _add_and_norm(trunk, parts["embedding_norm"], words, skip)
     if f"{PROJECTION}.weight" not in draft.weights:
         return hidden
     return draft.add("Add", [draft.add("MatMul", [hidden, _transposed(draft, PROJECTION)]), _bias(draft, PROJECTION)])
@@ -185,14 +142,15 @@ def _relative_bias(draft: Draft, model: Any) -> str:
 
 def _layer(trunk: _Trunk, layer: int, hidden: str, first_only: bool) -> str:
     """One transformer layer, (batch, sequence, width) to the same, or to the first token's (batch, width)."""
-    draft, names = trunk.draft, trunk.names
-    mixed = _attend(trunk, [name.format(layer) for name in names.attention], hidden)
+    draft, family = trunk.draft, trunk.family
+    names = {part: name.format(layer=family.layer(layer)) for part, name in family.parts.items()}
+    mixed = _attend(trunk, [names[part] for part in ("query", "key", "value")], hidden)
     if first_only:
         mixed, hidden = first_token(draft, mixed), first_token(draft, hidden)
-    hidden = _project_and_norm(trunk, names.attention_output, names.attention_norm, layer, mixed, hidden)
-    widen = names.widen.format(layer)
+    hidden = _project_and_norm(trunk, names["attention_output"], names["attention_norm"], mixed, hidden)
+    widen = names["ffn_up"]
     wide = draft.fused("BiasGelu", [draft.add("MatMul", [hidden, _transposed(draft, widen)]), _bias(draft, widen)])
-    return _project_and_norm(trunk, names.narrow, names.layer_norm, layer, wide, hidden)
+    return _project_and_norm(trunk, names["ffn_down"], names["layer_norm"], wide, hidden)
 
 
 def _attend(trunk: _Trunk, parts: list[str], hidden: str) -> str:
@@ -211,10 +169,10 @@ def _attend(trunk: _Trunk, parts: list[str], hidden: str) -> str:
     return draft.fused("Attention", inputs, num_heads=trunk.heads, mask_filter_value=lowest)
 
 
-def _project_and_norm(trunk: _Trunk, dense: str, norm: str, layer: int, value: str, residual: str) -> str:
-    draft, name = trunk.draft, dense.format(layer)
-    product = draft.add("MatMul", [value, _transposed(draft, name)])
-    return _add_and_norm(trunk, norm.format(layer), product, residual, _bias(draft, name))
+def _project_and_norm(trunk: _Trunk, dense: str, norm: str, value: str, residual: str) -> str:
+    draft = trunk.draft
+    product = draft.add("MatMul", [value, _transposed(draft, dense)])
+    return _add_and_norm(trunk, norm, product, residual, _bias(draft, dense))
 
 
 def _add_and_norm(trunk: _Trunk, norm: str, value: str, residual: str, *bias: str) -> str:

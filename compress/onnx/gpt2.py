@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from mct.compress.onnx.family import Family, Sizes, add_attention
 from mct.compress.onnx.graph import Draft
-from mct.compress.plan.obstacles_onnx import GPT_2_ACTIVATIONS
+from mct.compress.onnx.obstacles import GPT_2_ACTIVATIONS
 
 _LAYER = "transformer.h.{}"
 TABLE = "transformer.wte.weight"

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from mct.compress.onnx.graph import Draft, Weights
 from mct.models.checkpoints.load_embedder import Dense, Embedder, EmbedderWithHead, Normalize
 from mct.models.checkpoints.load_heads import Heads
+from mct.models.families.table import find_family
 from mct.models.tasks.multi_head import SUFFIX
 
 BATCH, SEQUENCE = "batch", "sequence"
@@ -48,18 +49,8 @@ class _Layer:
     activation: str = ""
 
 
-_ROBERTA_HEAD = (_Layer("classifier.dense", "Tanh"), _Layer("classifier.out_proj"))
-
-# Layers between the first token's vector and the logits; "pooler" is part of the trunk.
-CLASSIFIERS: Mapping[str, tuple[_Layer, ...]] = {
-    "BertForSequenceClassification": (_Layer("pooler.dense", "Tanh"), _Layer("classifier")),
-    "RobertaForSequenceClassification": _ROBERTA_HEAD,
-    "XLMRobertaForSequenceClassification": _ROBERTA_HEAD,
-    "CamembertForSequenceClassification": _ROBERTA_HEAD,
-    "MPNetForSequenceClassification": _ROBERTA_HEAD,
-    "DistilBertForSequenceClassification": (_Layer("pre_classifier", "Relu"), _Layer("classifier")),
-    "ElectraForSequenceClassification": (_Layer("classifier.dense", "Gelu"), _Layer("classifier.out_proj")),
-}
+# Operators by the names that a family's row has for activations.
+_OPERATORS = {"tanh": "Tanh", "relu": "Relu", "gelu": "Gelu"}
 
 _ACTIVATIONS: Mapping[type[torch.nn.Module], str] = {
     torch.nn.Identity: "",
@@ -85,9 +76,12 @@ def top_of(module: torch.nn.Module) -> Top | None:
         return Top(
             False, arrays(model), lambda draft, hidden: [_write_tags(draft, "classifier", hidden, LOGITS, labels)]
         )
-    if layers := CLASSIFIERS.get(name):
-        return Top(True, arrays(model), lambda draft, first: [_write_layers(draft, layers, first, LOGITS, labels)])
-    return None
+    family = find_family(model.config.model_type)
+    if not name.endswith("ForSequenceClassification") or family is None or family.classifier is None:
+        return None
+    head = family.classifier
+    layers = (_Layer(head.dense, _OPERATORS[head.activation]), _Layer(head.output))
+    return Top(True, arrays(model), lambda draft, first: [_write_layers(draft, layers, first, LOGITS, labels)])
 
 
 def arrays(module: torch.nn.Module) -> dict[str, Any]:

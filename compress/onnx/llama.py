@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from mct.compress.onnx.experts import add_experts
 from mct.compress.onnx.family import Family, Sizes, add_attention, linear, side_by_side
 from mct.compress.onnx.graph import Draft
-from mct.compress.plan.obstacles_onnx import head_width
+from mct.compress.onnx.obstacles import head_width
 
 _LAYER = "model.layers.{}"
 TABLE = "model.embed_tokens.weight"

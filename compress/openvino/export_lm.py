@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from mct import MctError
 from mct.compress.openvino.export import MODEL, name_by_place, save
-from mct.compress.plan.obstacles_openvino import why_not_language_model
+from mct.compress.openvino.obstacles import why_not_language_model
 from mct.compress.plan.passes import Material, Product
 from mct.compress.run.quiet import quiet
 from mct.models.checkpoints.load import load_model
@@ -35,7 +35,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     """Write `openvino_model.xml` and `.bin` in fp32, tokenizer, detokenizer and the checkpoint's configurations.
 
     Inputs are input_ids, attention_mask, position_ids (batch, tokens) and beam_idx (batch); the output is `logits`,
-    float32 (batch, tokens, vocabulary). MctError for a family that mct.compress.plan.obstacles_openvino does not know.
+    float32 (batch, tokens, vocabulary). MctError for a family that mct.compress.openvino.obstacles does not know.
     """
     checkpoint = material.checkpoint
     if reason := why_not_language_model(checkpoint):

@@ -13,7 +13,7 @@ from mct import MctError
 from mct.compress.openvino.export import MODEL, save
 from mct.compress.openvino.export_lm import export
 from mct.compress.openvino.length_buckets import buckets_for
-from mct.compress.plan.obstacles_openvino import why_not_reward
+from mct.compress.openvino.obstacles import why_not_reward
 from mct.compress.plan.passes import Material, Product
 from mct.models.checkpoints.files import pad_id
 from mct.models.checkpoints.load import load_model

@@ -22,11 +22,11 @@ def _quantise(kind: str) -> Pass:
 GGUF_PASSES = (
     Pass(
         "export-gguf", "checkpoint", "gguf-f32", "mct.compress.gguf.export_encoder:run", ENCODERS,
-        why_not="mct.compress.plan.obstacles_gguf:why_not_encoder",
+        why_not="mct.compress.gguf.obstacles:why_not_encoder",
     ),
     Pass(
         "export-gguf", "checkpoint", "gguf-f32", "mct.compress.gguf.export_decoder:run", (*REWARDS, *LANGUAGE_MODELS),
-        why_not="mct.compress.plan.obstacles_gguf:why_not_decoder",
+        why_not="mct.compress.gguf.obstacles:why_not_decoder",
     ),
     *(_quantise(kind) for kind in (*EXACT_TYPES, *WEIGHED_TYPES)),
 )  # fmt: skip

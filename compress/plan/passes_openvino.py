@@ -20,11 +20,11 @@ OPENVINO_PASSES = (
     Pass("export-openvino", "onnx-fp32", "openvino-fp32", "mct.compress.openvino.export:run", ENCODERS),
     Pass(
         "export-openvino", "checkpoint", "openvino-fp32", "mct.compress.openvino.export_reward:run", REWARDS,
-        why_not="mct.compress.plan.obstacles_openvino:why_not_reward",
+        why_not="mct.compress.openvino.obstacles:why_not_reward",
     ),
     Pass(
         "export-openvino", "checkpoint", "openvino-fp32", "mct.compress.openvino.export_lm:run", LANGUAGE_MODELS,
-        why_not="mct.compress.plan.obstacles_openvino:why_not_language_model",
+        why_not="mct.compress.openvino.obstacles:why_not_language_model",
     ),
     Pass("halve-openvino", "openvino-fp32", "openvino-fp16", "mct.compress.openvino.half:run", EVERY),
     Pass(

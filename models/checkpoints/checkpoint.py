@@ -32,6 +32,7 @@ from mct.models.checkpoints.files import (
 )
 from mct.models.data.declared import read_json
 from mct.models.data.inside import list_files
+from mct.models.families.table import find_family
 from mct.models.tables import load
 from mct.models.tasks.table import Head, find_task
 from mct.models.writing.folders import size_mb
@@ -74,9 +75,6 @@ TASK_BY_SUFFIX = {
     "LMHeadModel": "causal-lm",
 }
 CLASSIFIER = "ForSequenceClassification"
-
-# Families that read from left to right: with one output on top they are reward models, others score pairs.
-DECODERS = frozenset({"gpt2", "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"})
 
 # A text has at least a token of its own beside those that mark its begin and end.
 LEAST_TOKENS = 3
@@ -159,7 +157,8 @@ def _kind_of_classifier(path: Path, config: Config) -> str:
     if config.problem_type == "multi_label_classification":
         return "multi-label-classification"
     if len(labels_of(config, path / CONFIG)) == 1:
-        return "reward" if config.model_type in DECODERS else "pair-scoring"
+        family = find_family(config.model_type)
+        return "reward" if family is not None and family.decoder else "pair-scoring"
     if config.problem_type == "regression":
         raise MctError(
             f"{path} predicts several numbers (problem_type regression), which mct cannot score yet",
@@ -231,7 +230,8 @@ def _of_another_model(path: Path, promise: str) -> MctError:
 
 def _max_tokens(path: Path, config: Config) -> int:
     positions = config.max_position_embeddings or config.n_positions or 512
-    if config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"}:
+    family = find_family(config.model_type)
+    if family is not None and family.positions_follow_padding:
         positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
     tokenizer = read_if_there(path / TOKENIZER, TokenizerConfig)
     transformer = read_if_there(path / TRANSFORMER, Transformer)

@@ -25,12 +25,13 @@ from transformers import (
 from mct import MctError
 from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.gguf import quantise as quantise_gguf
-from mct.compress.gguf.encoders import ARCHITECTURES
+from mct.compress.gguf.encoders import GRAPH
 from mct.compress.gguf.tokenizer import read_vocabulary
 from mct.compress.plan.passes import Material, Product
 from mct.compress.run.parity import measure_parity, require_parity, run_original
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.load import load_model
+from mct.models.families.table import with_graph
 from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes.run_llama import open_session
@@ -325,7 +326,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(
 @pytest.mark.parametrize(
     ("key", "value", "says", "hint"),
     [
-        ("model_type", "electra", "'electra'", ", ".join(row.model_type for row in ARCHITECTURES)),
+        ("model_type", "electra", "'electra'", ", ".join(with_graph("gguf", [GRAPH]))),
         ("hidden_act", "relu", "'relu'", "onnx"),
         ("position_embedding_type", "relative_key", "'relative_key'", "onnx"),
         ("vocab_size", 20, "vocab_size of 20, which no tensor has", "same model"),

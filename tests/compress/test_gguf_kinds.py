@@ -30,7 +30,7 @@ from transformers import (
 from mct import MctError
 from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.gguf import quantise as quantise_gguf
-from mct.compress.gguf.encoders import find_architecture
+from mct.compress.gguf.encoders import find_encoder
 from mct.compress.gguf.importance import measure
 from mct.compress.plan.passes import Material, Product
 from mct.compress.plan.plan import supported
@@ -417,5 +417,5 @@ def test_activations_are_those_of_torch() -> None:
 @pytest.mark.parametrize("model_type", ["mpnet", "electra", "modernbert"])
 def test_trunks_without_a_graph_are_refused_with_what_can(model_type: str) -> None:
     with pytest.raises(MctError, match=f"{model_type!r} model cannot be written as GGUF") as refusal:
-        find_architecture(model_type)
+        find_encoder(model_type)
     assert "bert, roberta, xlm-roberta, distilbert" in refusal.value.hint

@@ -17,7 +17,7 @@ from mct import MctError
 from mct.compress.gguf import export_decoder as export_gguf_lm
 from mct.compress.gguf import quantise as quantise_gguf
 from mct.compress.gguf.byte_level import LLAMA_3, QWEN_2
-from mct.compress.gguf.decoders import DECODERS
+from mct.compress.gguf.decoders import GRAPHS
 from mct.compress.gguf.importance import Importance, mean_squares, measure
 from mct.compress.gguf.tokenizer import read_vocabulary
 from mct.compress.plan.passes import Material, Product
@@ -25,6 +25,7 @@ from mct.compress.plan.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
 from mct.compress.run.parity import Reference, measure_parity, require_parity, run_original
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.load import load_model
+from mct.models.families.table import with_graph
 from mct.models.tasks.datasets import Dataset
 from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
@@ -163,7 +164,7 @@ def test_f32_is_the_original_and_goes_on_like_it(
 
 
 def test_every_family_of_the_table_is_tested(checkpoints: dict[str, Path]) -> None:
-    assert {inspect(folder).model_type for folder in checkpoints.values()} == set(DECODERS)
+    assert {inspect(folder).model_type for folder in checkpoints.values()} == set(with_graph("gguf", GRAPHS))
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "mixtral"])

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 from mct import MctError
-from mct.compress.gguf.decoders import DECODERS
-from mct.compress.plan.obstacles_onnx import obstacle
+from mct.compress.gguf.decoders import GRAPHS
+from mct.compress.onnx.obstacles import obstacle
 from mct.compress.plan.passes import Pass
 from mct.compress.plan.plan import make_plan, numbers_of, supported
 from mct.compress.plan.table import PASSES
 from mct.compress.run.execute import execute
 from mct.compress.run.material import gather
 from mct.models.checkpoints.checkpoint import inspect
+from mct.models.families.table import with_graph
 from mct.targets.machine import described_machine
 from mct.targets.target import find_target, machine_of
 
@@ -237,7 +238,7 @@ def test_a_configuration_that_leaves_out_defaults_is_no_obstacle(tiny_bert: Path
 def test_every_decoder_family_that_gguf_has_a_row_for_is_one_that_onnx_knows() -> None:
     """Both lists are read by the plan; what one holds and the other does not should be a decision."""
     config = {"hidden_size": 64, "num_attention_heads": 4}
-    assert not {family for family in DECODERS if obstacle(config | {"model_type": family})}
+    assert not {family for family in with_graph("gguf", GRAPHS) if obstacle(config | {"model_type": family})}
 
 
 def test_reasons_are_asked_of_passes_that_begin_at_the_checkpoint() -> None:

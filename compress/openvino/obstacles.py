@@ -5,20 +5,20 @@ Encoders come by way of ONNX, and whatever is there can be read.
 
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.files import read_config
+from mct.models.families.table import families
 
-# Families whose export was held against the original; the exporter knows more of them than it gets right.
-LANGUAGE_MODELS = ("llama", "mistral", "qwen2", "qwen3", "gpt2", "mixtral", "qwen2_moe", "qwen3_moe")
 
-# Families that the exporter patches for classification.
-REWARDS = ("llama", "mistral", "qwen2", "qwen3", "gpt2")
+def _families(task: str) -> list[str]:
+    """Families whose export for a task was held against the original; the exporter takes more than it gets right."""
+    return [family.model_type for family in families() if task in family.graphs.get("openvino", "").split()]
 
 
 def why_not_language_model(checkpoint: Checkpoint) -> str:
     """Why a language model cannot become OpenVINO; "" where it can."""
-    if checkpoint.model_type in LANGUAGE_MODELS:
+    known, family = _families("causal-lm"), checkpoint.model_type
+    if family in known:
         return ""
-    known, family = ", ".join(LANGUAGE_MODELS), checkpoint.model_type
-    return f"the export of a {family} language model was never held against the original (of {known} it was)"
+    return f"the export of a {family} language model was never held against the original (of {', '.join(known)} it was)"
 
 
 def why_not_reward(checkpoint: Checkpoint) -> str:
@@ -26,8 +26,9 @@ def why_not_reward(checkpoint: Checkpoint) -> str:
 
     The graph finds the last token of a text by what padding is, so the checkpoint has to say it.
     """
-    if checkpoint.model_type not in REWARDS:
-        return f"its exporter does not know a {checkpoint.model_type} reward model; it knows {', '.join(REWARDS)}"
+    known = _families("reward")
+    if checkpoint.model_type not in known:
+        return f"its exporter does not know a {checkpoint.model_type} reward model; it knows {', '.join(known)}"
     pad_id = read_config(checkpoint.path).pad_token_id
     if pad_id is None or pad_id < 0:
         return (

@@ -3,15 +3,12 @@
 Encoders have no such list: one whose graph is not known is traced.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
-
-# Families that the walk of mct.compress.onnx.llama writes.
-LLAMAS = ("llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe")
-GPT_2 = "gpt2"
+from mct.models.families.table import graph_of, with_graph
 
 # GPT-2's activations by their names in configurations, and the operators. FastGelu is the approximation by tanh.
 GPT_2_ACTIVATIONS = {"gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu", "gelu": "Gelu"}
@@ -31,11 +28,9 @@ def why_not(checkpoint: Checkpoint) -> str:
 def obstacle(config: Config) -> str:
     """The same from a configuration; what it does not say is its family's default."""
     family = str(config.get("model_type"))
-    if family == GPT_2:
-        return _of_gpt_2(config)
-    if family in LLAMAS:
-        return _of_llama(config)
-    return f"the graph of {family} is not known; known are {', '.join((GPT_2, *LLAMAS))}"
+    if known := _GRAPHS.get(graph_of(family, "onnx")):
+        return known(config)
+    return f"the graph of {family} is not known; known are {', '.join(with_graph('onnx', _GRAPHS))}"
 
 
 def _of_gpt_2(config: Config) -> str:
@@ -67,3 +62,7 @@ def _rotation(config: Config) -> str:
 def head_width(config: Config) -> int:
     """The width of a head, worked out where it is not given."""
     return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+
+
+# By the graph that a family's row names.
+_GRAPHS: Mapping[str, Callable[[Config], str]] = {"gpt2": _of_gpt_2, "llama": _of_llama}

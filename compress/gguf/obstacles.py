@@ -5,7 +5,7 @@ The exports ask the same functions once more.
 
 from mct import MctError
 from mct.compress.gguf.decoders import check
-from mct.compress.gguf.encoders import find_architecture, read_sizes
+from mct.compress.gguf.encoders import find_encoder, read_sizes
 from mct.compress.gguf.tokenizer import read_vocabulary
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
@@ -19,7 +19,7 @@ def why_not_encoder(checkpoint: Checkpoint) -> str:
     """Why an encoder cannot become GGUF: its family, its variant or its tokenizer; "" where it can."""
     config = read_object(checkpoint.path / "config.json")
     try:
-        sizes = read_sizes(find_architecture(checkpoint.model_type), config, len(checkpoint.labels))
+        sizes = read_sizes(find_encoder(checkpoint.model_type), config, len(checkpoint.labels))
         read_vocabulary(checkpoint.path, sizes.vocabulary)
     except MctError as error:
         return error.message

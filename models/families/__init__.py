@@ -1,0 +1,1 @@
+"""Architectures: one row a `model_type`, with everything that mct knows of it."""

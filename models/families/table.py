@@ -1,0 +1,189 @@
+"""One row a `model_type`: which tensor plays which part, what config.json calls its sizes, what each format calls it.
+
+Everything that hangs on a family is asked of its row, so that a new one is added here, or by another package: its entry
+point of the group `mct.families` names a row, or a tuple of rows. Parts are named by what they do, the same for all
+encoders; a family that lacks one leaves it out. Names are those of the bare backbone; where it was saved with a head,
+`prefix` stands before them.
+
+Light: nothing is imported here that a plan does not have already.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mct.models.tables import added_by_others
+
+
+@dataclass(frozen=True)
+class ConfigKeys:
+    """What config.json calls each size."""
+
+    hidden: str = "hidden_size"
+    layers: str = "num_hidden_layers"
+    heads: str = "num_attention_heads"
+    feed_forward: str = "intermediate_size"
+    activation: str = "hidden_act"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A family's head for labels: two linear layers with an activation between, by their names in the checkpoint."""
+
+    dense: str
+    output: str
+    activation: Literal["tanh", "relu", "gelu"] = "tanh"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture.
+
+    `layers` is what stands before a layer's number. `words` is the table of word embeddings, `word_rows` whatever else
+    has a row for each piece of the vocabulary: an output matrix or its bias. `parts` maps parts to modules, "{layer}"
+    standing for a layer and its number.
+
+    `graphs` says by format which of its graphs computes the family: "onnx" and "gguf" a graph of ours, "openvino" the
+    tasks that the exporter gets right, "genai" the family that onnxruntime-genai takes it for. `refused` gives the
+    reason where a format has none. `positions_follow_padding`: position ids begin at pad_token_id + 1, and the rows of
+    the table before that are never used. `decoder`: it reads from left to right.
+    """
+
+    model_type: str
+    layers: str
+    words: str
+    prefix: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    keys: ConfigKeys = field(default_factory=ConfigKeys)
+    classifier: Classifier | None = None
+    word_rows: tuple[str, ...] = ()
+    graphs: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    positions_follow_padding: bool = False
+    decoder: bool = False
+
+    def layer(self, number: int) -> str:
+        """Where a layer's modules stand."""
+        return f"{self.layers}.{number}"
+
+
+EMBEDDINGS = {
+    "words": "embeddings.word_embeddings",
+    "positions": "embeddings.position_embeddings",
+    "segments": "embeddings.token_type_embeddings",
+    "embedding_norm": "embeddings.LayerNorm",
+}
+BERT = EMBEDDINGS | {
+    "query": "{layer}.attention.self.query",
+    "key": "{layer}.attention.self.key",
+    "value": "{layer}.attention.self.value",
+    "attention_output": "{layer}.attention.output.dense",
+    "attention_norm": "{layer}.attention.output.LayerNorm",
+    "ffn_up": "{layer}.intermediate.dense",
+    "ffn_down": "{layer}.output.dense",
+    "layer_norm": "{layer}.output.LayerNorm",
+}
+MPNET = BERT | {
+    "query": "{layer}.attention.attn.q",
+    "key": "{layer}.attention.attn.k",
+    "value": "{layer}.attention.attn.v",
+    "attention_output": "{layer}.attention.attn.o",
+    "attention_norm": "{layer}.attention.LayerNorm",
+}
+DISTILBERT = {part: name for part, name in EMBEDDINGS.items() if part != "segments"} | {
+    "query": "{layer}.attention.q_lin",
+    "key": "{layer}.attention.k_lin",
+    "value": "{layer}.attention.v_lin",
+    "attention_output": "{layer}.attention.out_lin",
+    "attention_norm": "{layer}.sa_layer_norm",
+    "ffn_up": "{layer}.ffn.lin1",
+    "ffn_down": "{layer}.ffn.lin2",
+    "layer_norm": "{layer}.output_layer_norm",
+}
+
+ENCODER_GRAPHS = {"onnx": "encoder", "gguf": "bert"}
+TWO_LAYERS = Classifier("classifier.dense", "classifier.out_proj")
+ROTATED = "its layers rotate positions, and take turns in how far they look"
+APART = "its attention keeps content and position apart"
+
+_BERT_PLACES = ("encoder.layer", "embeddings.word_embeddings.weight")
+_LLAMA_PLACES = ("layers", "embed_tokens.weight", "model.")
+
+
+def _roberta(model_type: str, graphs: Mapping[str, str]) -> Family:
+    """RoBERTa under another name: other data, other languages, the same layers."""
+    return Family(
+        model_type, *_BERT_PLACES, "roberta.", BERT, classifier=TWO_LAYERS, graphs=graphs, positions_follow_padding=True
+    )
+
+
+def _llama(model_type: str, graph: str, genai: str, tasks: str = "causal-lm reward") -> Family:
+    """A decoder of Llama's layout: norms first, a gated FFN, rotated positions."""
+    graphs = {"onnx": "llama", "gguf": graph, "openvino": tasks, "genai": genai}
+    return Family(model_type, *_LLAMA_PLACES, word_rows=("lm_head.weight",), graphs=graphs, decoder=True)
+
+
+FAMILIES = (
+    Family(
+        "bert", *_BERT_PLACES, "bert.", BERT, classifier=Classifier("bert.pooler.dense", "classifier"),
+        graphs=ENCODER_GRAPHS,
+    ),
+    _roberta("roberta", ENCODER_GRAPHS),
+    _roberta("xlm-roberta", ENCODER_GRAPHS),
+    _roberta("camembert", {"onnx": "encoder"}),
+    Family(
+        "distilbert", "transformer.layer", _BERT_PLACES[1], "distilbert.", DISTILBERT,
+        ConfigKeys("dim", "n_layers", "n_heads", "hidden_dim", "activation"),
+        Classifier("pre_classifier", "classifier", "relu"), graphs=ENCODER_GRAPHS,
+    ),
+    Family(
+        "mpnet", *_BERT_PLACES, "mpnet.", MPNET, classifier=TWO_LAYERS, graphs={"onnx": "encoder"},
+        refused={"gguf": "its attention adds a learned bias for relative positions"}, positions_follow_padding=True,
+    ),
+    Family(
+        "electra", *_BERT_PLACES, "electra.", BERT,
+        classifier=Classifier("classifier.dense", "classifier.out_proj", "gelu"), graphs={"onnx": "encoder"},
+        refused={"gguf": "its embeddings may be narrower than its layers, and are projected"},
+    ),
+    Family(
+        "albert", "", _BERT_PLACES[1], "albert.",
+        refused={"gguf": "its layers share their weights, and its embeddings are projected"},
+    ),
+    Family("modernbert", "layers", "embeddings.tok_embeddings.weight", "model.", refused={"gguf": ROTATED}),
+    Family("deberta", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
+    Family("deberta-v2", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
+    Family(
+        "gpt2", "h", "wte.weight", "transformer.", keys=ConfigKeys("n_embd", "n_layer", "n_head", "n_inner"),
+        word_rows=("lm_head.weight",), decoder=True,
+        graphs={"onnx": "gpt2", "gguf": "gpt2", "openvino": "causal-lm reward", "genai": "llama"},
+    ),
+    _llama("llama", "llama", "llama"),
+    _llama("mistral", "llama", "mistral"),
+    _llama("mixtral", "llama", "mistral", "causal-lm"),
+    _llama("qwen2", "qwen2", "qwen2"),
+    _llama("qwen2_moe", "qwen2moe", "qwen2", "causal-lm"),
+    _llama("qwen3", "qwen3", "qwen3"),
+    _llama("qwen3_moe", "qwen3moe", "qwen3", "causal-lm"),
+)  # fmt: skip
+
+
+def families() -> tuple[Family, ...]:
+    """Every row, those that other packages add among them."""
+    return (*FAMILIES, *added_by_others("mct.families", Family))
+
+
+def find_family(model_type: str) -> Family | None:
+    """The row of that model_type; None where there is none."""
+    return next((family for family in families() if family.model_type == model_type), None)
+
+
+def graph_of(model_type: str, format_name: str) -> str:
+    """Which of a format's graphs computes the family; "" where none is known to."""
+    family = find_family(model_type)
+    return family.graphs.get(format_name, "") if family else ""
+
+
+def with_graph(format_name: str, graphs: Iterable[str]) -> list[str]:
+    """The model_types that one of these graphs of a format computes, in table order."""
+    wanted = frozenset(graphs)
+    return [family.model_type for family in families() if family.graphs.get(format_name, "") in wanted]
