@@ -31,7 +31,7 @@ import transformers  # noqa: F401
 
 from mct.bench.store.store import PARTIAL, list_results, read_result, read_samples, recompute
 from mct.compress.run.artifact import read_artifact
-from mct.compress.run.execute import weights_digest
+from mct.compress.run.lineage import weights_digest
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.writing.folders import write_json
 from mct.models.writing.ownership import require_replaceable

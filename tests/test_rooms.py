@@ -13,11 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # A room stands to the right of what it may import. Those in one tuple stand side by side: none imports another.
 ROOMS = (
     ("models",), ("models.data",), ("models.writing",), ("models.tasks",), ("models.families",),
-    ("models.checkpoints",), ("models.training",), ("models.scenarios",),
-    ("targets",), ("targets.runtimes",),
+    ("models.checkpoints",), ("models.training",), ("models.scenarios",), ("models.commands",),
+    ("targets",), ("targets.runtimes",), ("targets.commands",),
     ("compress.plan",), ("compress.run",), ("compress.shrink", "compress.onnx", "compress.openvino", "compress.gguf"),
+    ("compress.commands",),
     ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.measure",), ("bench.judge",),
-    ("bench.store",), ("bench.report",), ("bench.jobs",),
+    ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.commands",),
     ("cli",),
 )  # fmt: skip
 PLACES = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}

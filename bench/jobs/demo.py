@@ -12,7 +12,8 @@ from typing import Any
 from mct.bench.jobs.job import Job, run_job
 from mct.compress.plan.plan import Plan, make_plan
 from mct.compress.run.artifact import is_artifact, read_artifact
-from mct.compress.run.execute import execute, weights_digest
+from mct.compress.run.execute import execute
+from mct.compress.run.lineage import weights_digest
 from mct.compress.run.material import gather
 from mct.models.checkpoints.checkpoint import Checkpoint, inspect
 from mct.models.progress import Report, part, silent

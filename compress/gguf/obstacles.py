@@ -3,6 +3,9 @@
 The exports ask the same functions once more.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from mct import MctError
 from mct.compress.gguf.decoders import check
 from mct.compress.gguf.encoders import find_encoder, read_sizes
@@ -15,7 +18,7 @@ OUTPUT_NEEDED = "qwen2_moe"
 NO_REWARD = "llama.cpp's qwen2moe needs an output matrix, and a reward model has none"
 
 
-def why_not_encoder(checkpoint: Checkpoint) -> str:
+def why_not_encoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     """Why an encoder cannot become GGUF: its family, its variant or its tokenizer; "" where it can."""
     config = read_object(checkpoint.path / "config.json")
     try:
@@ -26,7 +29,7 @@ def why_not_encoder(checkpoint: Checkpoint) -> str:
     return ""
 
 
-def why_not_decoder(checkpoint: Checkpoint) -> str:
+def why_not_decoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     """Why a language or reward model cannot become GGUF: its family, its variant or its tokenizer; "" where it can.
 
     What config.json leaves to its family's defaults is looked at by the export, once transformers has filled it in.

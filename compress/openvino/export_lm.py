@@ -38,7 +38,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     float32 (batch, tokens, vocabulary). MctError for a family that mct.compress.openvino.obstacles does not know.
     """
     checkpoint = material.checkpoint
-    if reason := why_not_language_model(checkpoint):
+    if reason := why_not_language_model(checkpoint, settings):
         raise MctError(f"openvino cannot hold this {checkpoint.architecture}: {reason}", "try --format onnx or gguf")
     graph = export(load_model(checkpoint), draft, TASK)
     set_cache_precision(graph, "f32")

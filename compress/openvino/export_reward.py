@@ -27,7 +27,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     MctError for a family that the exporter does not know, and for a checkpoint without a padding token.
     """
     checkpoint = material.checkpoint
-    if reason := why_not_reward(checkpoint):
+    if reason := why_not_reward(checkpoint, settings):
         raise MctError(f"openvino cannot hold this {checkpoint.architecture}: {reason}", "try --format onnx")
     save(export(load_model(checkpoint), draft, TASK), draft / MODEL)
     return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.path), "buckets": list(buckets_for(material))})

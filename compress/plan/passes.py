@@ -1,7 +1,8 @@
-"""What a pass is: what it takes and gives, for which tasks, what it needs. The rows stand in passes_<format>.py.
+"""What a pass is: what it takes and gives, for which tasks, what it needs. The rows stand in passes_<what>.py.
 
-A form is "<format>-<precision>"; "checkpoint" is where every plan starts. A new pass is one row there and one file with
-`run(source, draft, settings, material) -> Product`.
+A form is "checkpoint", or "<format>-<precision>". A pass from checkpoint to checkpoint leaves an ordinary Hugging Face
+folder, which is inspected anew; whatever comes after it reads that folder, never the one that the user brought. A new
+pass is one row there and one file with `run(source, draft, settings, material) -> Product`.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ from mct.models.tasks.examples import Request, find_kind
 from mct.targets.arithmetic import Numbers
 from mct.targets.machine import Machine
 
+START = "checkpoint"
+REQUIRED: Any = object()
+
 CLASSIFIERS = ("sequence-classification", "multi-label-classification")
 SCORERS = ("pair-scoring",)
 TAGGERS = ("token-classification", "multi-head")
@@ -26,7 +30,11 @@ LANGUAGE_MODELS = ("causal-lm",)
 
 @dataclass(frozen=True)
 class Material:
-    """What every pass may use: the checkpoint, rows to calibrate on, the machine it will run on, a seed."""
+    """What every pass may use: the checkpoint, rows to calibrate on, the machine it will run on, a seed.
+
+    `checkpoint` is the one that a pass starts from, or that the form it takes was exported from: the product of the
+    last pass before it that gave one.
+    """
 
     checkpoint: Checkpoint
     calibration: Dataset | None
@@ -53,12 +61,23 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Option:
+    """What a recipe may tell a pass: of the type `kind`, `default` unless told; REQUIRED where it must be told."""
+
+    name: str
+    kind: Any
+    about: str
+    default: Any = REQUIRED
+
+
+@dataclass(frozen=True)
 class Pass:
-    """One table row. `run` is "module:function", handed `settings`, so that one function can serve several rows.
+    """One table row. `run` is "module:function", handed the options and what the row has fixed as `settings`.
 
     `texts` says whether it needs the user's own texts, makes use of them if there are any, or does without. `numbers`
     is what its product computes in, where that depends on the machine. `why_not`, "module:function", says of a
-    checkpoint why the pass cannot take it, "" where it can; asked when planning, so it reads small files only.
+    checkpoint and settings why the pass cannot take it, "" where it can; asked when planning, so it reads small files
+    only. `exact`: a checkpoint pass whose product must answer as its parent does. `about` is one sentence.
     """
 
     name: str
@@ -71,3 +90,6 @@ class Pass:
     numbers: Numbers = ""
     why_not: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[Option, ...] = ()
+    exact: bool = False
+    about: str = ""

@@ -1,23 +1,27 @@
 """From what is wanted to the passes that make it.
 
-A function over the table of passes, so that a plan can be read before anything runs: what a format, a checkpoint or a
-machine cannot do is refused here, with the nearest that works, and what gains nothing is warned of.
+Functions over the table of passes, so that a plan can be read before anything runs: what a format, a checkpoint or a
+machine cannot do is refused here, with the nearest that works, and what gains nothing is warned of. Formats and
+precisions are a short way to say recipes; a recipe that ends in a checkpoint stands before each of them.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mct import MctError
-from mct.compress.plan.passes import ENCODERS, Pass
-from mct.compress.plan.table import PASSES, PRECISION_ALIASES
+from mct.compress.plan.options import read_options
+from mct.compress.plan.passes import ENCODERS, START, Pass
+from mct.compress.plan.recipe import Recipe, Step
+from mct.compress.plan.table import PRECISION_ALIASES, passes
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tables import load, unknown
 from mct.targets.arithmetic import Numbers, no_gain, why_not
 from mct.targets.machine import Machine, probe_machine
 
-START = "checkpoint"
+# What is made where nothing is said.
+FORMATS, PRECISIONS = ("onnx", "openvino", "gguf"), ("int8",)
 
 # Source: optimum-intel#1957, the mean cosine of an embedder's vectors with the original's.
 LEAST_ENCODER_BITS = 8
@@ -25,21 +29,43 @@ FEW_BITS = "4-bit weights cost an encoder far more than 8-bit ones (0.85 similar
 
 
 @dataclass(frozen=True)
+class Resolved:
+    """A step of a recipe: its row of the table, and what the recipe tells it."""
+
+    row: Pass
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the pass is handed: what its row has fixed, and every option, told or not."""
+        return {**self.row.settings, **read_options(self.row, self.options)}
+
+
+@dataclass(frozen=True)
 class Route:
-    """One artifact to make: its form, and the passes that lead there from the checkpoint.
+    """One artifact to make: its form, and the steps that lead there from the checkpoint.
 
     `warnings` say why it gains nothing on the machine it is meant for.
     """
 
     format: str
     precision: str
-    passes: tuple[Pass, ...]
+    steps: tuple[Resolved, ...]
     warnings: tuple[str, ...] = ()
 
     @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The rows of its steps."""
+        return tuple(step.row for step in self.steps)
+
+    def recipe(self, seed: int) -> Recipe:
+        """The recipe that makes this artifact."""
+        return Recipe(tuple(Step(step.row.name, step.row.gives, step.options) for step in self.steps), seed)
+
+    @property
     def name(self) -> str:
-        """The folder name of the artifact, "onnx-int8"."""
-        return f"{self.format}-{self.precision}"
+        """The folder name of the artifact, "onnx-int8"; "checkpoint" of what a recipe leaves as one."""
+        return f"{self.format}-{self.precision}" if self.precision else self.format
 
     @property
     def calibrated(self) -> bool:
@@ -54,68 +80,135 @@ class Plan:
     checkpoint: Checkpoint
     routes: tuple[Route, ...]
 
-    def describe(self) -> str:
-        """One line per artifact: the passes in order."""
-        return "\n".join(f"{route.name}: {' -> '.join(step.name for step in route.passes)}" for route in self.routes)
+    def describe(self, seed: int = 0) -> str:
+        """For each artifact the passes in order, as a comment, and the recipe that makes it."""
+        said = [(f"# {route.name}: {_arrows(route.passes)}", route.recipe(seed).as_toml()) for route in self.routes]
+        return "\n".join(f"{comment}\n{recipe}" for comment, recipe in said)
 
-    def as_json(self) -> list[dict[str, Any]]:
+    def as_json(self, seed: int = 0) -> list[dict[str, Any]]:
         """Plain values, for --json: one entry per artifact."""
         return [
-            {"name": route.name, "passes": [step.name for step in route.passes], "warnings": list(route.warnings)}
+            {
+                "name": route.name,
+                "passes": [step.name for step in route.passes],
+                "warnings": list(route.warnings),
+                "recipe": route.recipe(seed).as_json(),
+            }
             for route in self.routes
         ]
 
 
 def make_plan(
-    checkpoint: Checkpoint, formats: Sequence[str], precisions: Sequence[str], machine: Machine | None = None
-) -> Plan:
+    checkpoint: Checkpoint, formats: Sequence[str], precisions: Sequence[str], machine: Machine | None = None,
+    recipe: Recipe | None = None,
+) -> Plan:  # fmt: skip
     """One route per format and precision, duplicates dropped, for `machine`, this one if None.
 
-    MctError names the nearest combination that works.
+    A recipe that ends in a checkpoint goes before each of them; another says itself what to make. MctError names the
+    nearest combination that works.
     """
     meant = machine or probe_machine()
-    wanted = dict.fromkeys((kind, _in_words_of(kind, precision)) for kind in formats for precision in precisions)
-    routes = tuple(_route(kind, precision, checkpoint.task, meant) for kind, precision in wanted)
+    first = resolve(recipe, checkpoint.task) if recipe else ()
+    if first and first[-1].row.gives != START:
+        if formats or precisions:
+            raise MctError(
+                f"the recipe itself makes {first[-1].row.gives}, and formats or precisions are asked for beside it",
+                "leave them out, or end the recipe in a checkpoint",
+            )
+        kind, _, precision = first[-1].row.gives.partition("-")
+        routes: tuple[Route, ...] = (_route(kind, precision, first, meant),)
+    else:
+        wanted = dict.fromkeys(
+            _in_words_of(kind, precision) for kind in formats or FORMATS for precision in precisions or PRECISIONS
+        )
+        routes = tuple(
+            _route(kind, precision, (*first, *_way(kind, precision, checkpoint.task, first)), meant)
+            for kind, precision in wanted
+        )
     for route in routes:
         if reason := _obstacle(route, checkpoint, meant):
             raise MctError(f"{route.name}: {reason}", _nearest(route, checkpoint, meant))
     return Plan(checkpoint, routes)
 
 
+def resolve(recipe: Recipe, task: str) -> tuple[Resolved, ...]:
+    """The steps with their rows. MctError where a pass is unknown, an option is wrong, or one does not follow."""
+    found: list[Resolved] = []
+    for number, step in enumerate(recipe.steps, start=1):
+        row = _row_of(step, found[-1].row.gives if found else START, task, f"step {number}")
+        read_options(row, step.options)
+        found.append(Resolved(row, step.options))
+    return tuple(found)
+
+
+def _row_of(step: Step, form: str, task: str, place: str) -> Pass:
+    """The row of that name that takes `form`, for models of the task."""
+    named = [row for row in passes() if row.name == step.name]
+    if not named:
+        raise unknown("pass", step.name, {row.name for row in passes()})
+    for_task = [row for row in named if task in row.tasks]
+    if not for_task:
+        raise MctError(f"{place}: {step.name} takes no {task} model", "see the passes: mct compress --passes")
+    following = [row for row in for_task if row.takes == form]
+    if not following:
+        raise MctError(
+            f"{place}: {step.name} takes {' or '.join(sorted({row.takes for row in for_task}))}, here it gets {form}",
+            "see what each pass takes and gives: mct compress --passes",
+        )
+    chosen = [row for row in following if step.gives in {"", row.gives}]
+    if len(chosen) != 1:
+        forms = ", ".join(row.gives for row in following)
+        raise MctError(f"{place}: {step.name} gives {forms}: say which one", f'add: gives = "{following[0].gives}"')
+    return chosen[0]
+
+
 def supported(task: str) -> dict[str, list[str]]:
     """Precisions by format that some chain of passes reaches for a task, in table order."""
     found: dict[str, list[str]] = {}
-    for step in PASSES:
-        if task in step.tasks and _chain(step.gives, task):
+    for step in passes():
+        if task in step.tasks and step.gives != START and _chain(step.gives, task):
             kind, _, precision = step.gives.partition("-")
             found.setdefault(kind, []).append(precision)
     return found
 
 
-def _in_words_of(kind: str, precision: str) -> str:
-    return PRECISION_ALIASES.get(kind, {}).get(precision, precision)
+def _in_words_of(kind: str, precision: str) -> tuple[str, str]:
+    """Format and precision as the table has them; a checkpoint stays in the precision that it has."""
+    return (kind, "") if kind == START else (kind, PRECISION_ALIASES.get(kind, {}).get(precision, precision))
 
 
 def numbers_of(format_name: str, precision: str, task: str) -> Numbers:
     """What an artifact computes in, where that depends on the machine."""
-    passes = _chain(f"{format_name}-{precision}", task)
-    return passes[-1].numbers if passes else ""
+    chain = _chain(f"{format_name}-{precision}", task)
+    return chain[-1].numbers if chain else ""
 
 
-def _route(kind: str, precision: str, task: str, machine: Machine) -> Route:
+def _way(kind: str, precision: str, task: str, first: Sequence[Resolved] = ()) -> tuple[Resolved, ...]:
+    """The steps that lead from a checkpoint, which `first` left, to a format and precision."""
+    if kind == START and first:
+        return ()
     possible = supported(task)
     if kind not in possible:
         raise unknown("format", kind, possible)
     if precision not in possible[kind]:
         raise _no_way(kind, precision, task, possible[kind])
-    passes = _chain(f"{kind}-{precision}", task)
-    warning = no_gain(kind, passes[-1].numbers, machine)
-    return Route(kind, precision, passes, (f"{kind}-{precision}: {warning}",) if warning else ())
+    return tuple(Resolved(row) for row in _chain(f"{kind}-{precision}", task))
+
+
+def _route(kind: str, precision: str, steps: tuple[Resolved, ...], machine: Machine) -> Route:
+    warning = no_gain(kind, steps[-1].row.numbers, machine) if precision else ""
+    return Route(kind, precision, steps, (f"{kind}-{precision}: {warning}",) if warning else ())
+
+
+def _arrows(rows: Sequence[Pass]) -> str:
+    return " -> ".join(row.name for row in rows)
 
 
 def _obstacle(route: Route, checkpoint: Checkpoint, machine: Machine) -> str:
     """Why this route cannot be gone with this checkpoint for this machine; "" where it can."""
-    asked = (load(step.why_not, step.extra)(checkpoint) for step in route.passes if step.why_not)
+    asked = (
+        load(step.row.why_not, step.row.extra)(checkpoint, step.settings) for step in route.steps if step.row.why_not
+    )
     reason: str = next(filter(None, asked), "")
     return reason or why_not(route.passes[-1].numbers, machine)
 
@@ -125,7 +218,8 @@ def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:
     open_ways: dict[str, list[str]] = {}
     for kind, precisions in supported(checkpoint.task).items():
         for precision in sorted(precisions, key=lambda name: abs(_bits(name) - _bits(refused.precision))):
-            if not _obstacle(_route(kind, precision, checkpoint.task, machine), checkpoint, machine):
+            route = _route(kind, precision, _way(kind, precision, checkpoint.task), machine)
+            if not _obstacle(route, checkpoint, machine):
                 open_ways.setdefault(kind, []).append(precision)
     if refused.format in open_ways:
         return f"the nearest that works is {open_ways[refused.format][0]}"
@@ -152,7 +246,7 @@ def _bits(precision: str) -> int:
 
 def _chain(form: str, task: str) -> tuple[Pass, ...]:
     """The passes from the checkpoint to `form`, walking the table backwards; empty where there is no way."""
-    for step in PASSES:
+    for step in passes():
         if step.gives != form or task not in step.tasks:
             continue
         if step.takes == START:

@@ -7,9 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mct.compress.run.artifact import Artifact
-from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.compress.plan.passes import REQUIRED
+from mct.compress.plan.table import passes
+from mct.compress.run.artifact import Artifact, is_artifact, read_artifact
+from mct.compress.run.lineage import LINEAGE
+from mct.models.checkpoints.checkpoint import Checkpoint, inspect
 from mct.models.checkpoints.hub import origin_of
+from mct.models.data.declared import read_json
 from mct.models.tasks.table import Head
 from mct.models.writing.folders import size_mb
 
@@ -55,15 +59,54 @@ def artifact_json(artifact: Artifact, folder: Path) -> dict[str, Any]:
     return asdict(artifact) | {"path": str(folder), "size_mb": round(size_mb(folder), 3)}
 
 
+def describe_made(folder: Path) -> str:
+    """What came out in a folder, in one line: an artifact's parity, or what a checkpoint kept of its ancestors."""
+    if is_artifact(folder):
+        return parity_line(read_artifact(folder, verify=False).parity)
+    return _kept_line(read_json(folder / LINEAGE, list[dict[str, Any]])[-1])
+
+
+def made_json(folder: Path) -> dict[str, Any]:
+    """The same as plain values."""
+    if is_artifact(folder):
+        return artifact_json(read_artifact(folder), folder)
+    return inspect(folder).as_json() | {"lineage": read_json(folder / LINEAGE, list[dict[str, Any]])}
+
+
+def describe_passes() -> str:
+    """Every pass that a recipe may name: what it takes and gives, for which tasks, and its options."""
+    lines = []
+    for row in passes():
+        texts = {"none": "", "used": ", uses --data", "needed": ", needs --data"}[row.texts]
+        lines.append(f"{row.name}: {row.takes} -> {row.gives}{texts}")
+        lines += [f"    {row.about}"] if row.about else []
+        lines += [f"    for {', '.join(row.tasks)}"]
+        for option in row.options:
+            default = "needed" if option.default is REQUIRED else f"default {option.default!r}"
+            lines.append(f"    {option.name}: {option.about} ({default})")
+    return "\n".join(lines) + "\n"
+
+
+def _kept_line(entry: Mapping[str, Any]) -> str:
+    """What a checkpoint pass kept of the answers of what it started from."""
+    kept = [f"{_same(parity)} as its {whose}" for whose, parity in entry.get("parity", {}).items() if parity]
+    return "; ".join(kept) or "nothing to compare"
+
+
+def _same(parity: Mapping[str, Any]) -> str:
+    share = parity["agreement"]
+    return "nothing to decide between" if share is None else f"{share:.2%} same answers"
+
+
 def parity_line(parity: Mapping[str, Any]) -> str:
     """How far an artifact is from its checkpoint, and on which texts that was seen, in one line."""
     if not parity:
         return "not recorded"
-    share, source = parity["agreement"], parity.get("texts", {})
-    same = "nothing to decide between" if share is None else f"{share:.2%} same answers"
+    source, same = parity.get("texts", {}), _same(parity)
     texts = f"{parity['inputs']} text{'s' * (parity['inputs'] > 1)}" + (f" of {source['name']}" if source else "")
     left_out = f" ({source['left_out']} calibration rows left out)" if source.get("left_out") else ""
-    return f"{same} on {texts}{left_out}, max |difference| {parity['max_abs_delta']:.2g}"
+    root = f"; {_same(parity['root'])} as the first checkpoint" if parity.get("root") else ""
+    return f"{same} on {texts}{left_out}, max |difference| {parity['max_abs_delta']:.2g}{root}"
 
 
 def _source(artifact: Artifact) -> str:

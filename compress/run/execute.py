@@ -1,6 +1,9 @@
-"""Carry out a plan: run each pass once, check every export against the checkpoint, and only then let a folder appear.
+"""Carry out a plan: run each step once, check what comes out against what it was made of, and only then let a folder
+appear.
 
-Work happens in a hidden folder beside the result, which goes whatever happens: Ctrl-C leaves nothing half-written.
+Every step starts from what the one before it left. A checkpoint is inspected anew and asked the same texts; an export
+is held against the checkpoint that it was made of, never against the one that the user brought. Finished steps are kept
+beside the result until everything is there, so that a kill loses one step.
 """
 
 from __future__ import annotations
@@ -9,27 +12,25 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mct
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import START, Material, Product
 from mct.compress.run.artifact import Artifact, executable, seal
-from mct.models.checkpoints.checkpoint import weight_files
-from mct.models.checkpoints.hub import origin_of
+from mct.compress.run.lineage import LINEAGE, Entry, begun_with, content_digest, entry_of, versions
+from mct.compress.run.steps import Steps, kept_steps, step_key
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import Report, silent
 from mct.models.tables import load
-from mct.models.writing.drafts import draft_folder
-from mct.models.writing.folders import digest, sha256
+from mct.models.writing.folders import write_json
 from mct.models.writing.ownership import require_replaceable
 from mct.models.writing.replacing import appearing
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import runtime_for
 
 if TYPE_CHECKING:
-    from mct.compress.plan.plan import Plan, Route
-    from mct.compress.run.material import ParityTexts, Source
+    from mct.compress.plan.plan import Plan, Resolved, Route
+    from mct.compress.run.material import ParityTexts
     from mct.compress.run.parity import Parity, Reference
     from mct.models.checkpoints.checkpoint import Checkpoint
 
@@ -43,19 +44,29 @@ COMPANIONS = (
 OF_EMBEDDERS = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
 STEPS = "[0-9]*_*"
 
-LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama-cpp-python", "gguf")
+
+@dataclass(frozen=True)
+class Origin:
+    """A checkpoint that steps start from: its own answers to the texts, its key, and the history that led to it."""
+
+    checkpoint: Checkpoint
+    reference: Reference
+    key: str
+    history: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """One execution under way: where drafts lie, what was made already, and the checkpoint's own answers to texts."""
+class Execution:
+    """One execution under way. `origins` are the checkpoints reached so far by key, the user's own among them."""
 
     plan: Plan
     material: Material
-    source: Source
-    reference: Reference
-    drafts: Path
-    made: dict[tuple[str, ...], Product] = field(default_factory=dict)
+    texts: ParityTexts
+    steps: Steps
+    root: Origin
+    advance: Callable[[str], None]
+    origins: dict[str, Origin] = field(default_factory=dict)
+    checked: set[str] = field(default_factory=set)
 
     @property
     def threads(self) -> int:
@@ -71,9 +82,9 @@ def execute(plan: Plan, material: Material, texts: ParityTexts, out: Path, repor
     """
     for route in plan.routes:
         require_replaceable(out / route.name, [plan.checkpoint.path])
-    functions = {step.run: load(step.run, step.extra) for route in plan.routes for step in route.passes}
-    run_original = load("mct.compress.run.parity:run_original", "compress")
-    stages = sum(len(route.passes) + 1 for route in plan.routes) + 1
+        for row in route.passes:
+            load(row.run, row.extra)  # a library that is missing is said before any work
+    stages = sum(len(route.steps) + 1 for route in plan.routes) + 1
     done = 0
 
     def advance(stage: str) -> None:
@@ -82,60 +93,122 @@ def execute(plan: Plan, material: Material, texts: ParityTexts, out: Path, repor
         done += 1
 
     advance("running the original")
-    reference = run_original(plan.checkpoint, texts.requests, material.machine.usable_threads)
-    folders = []
-    with draft_folder(out, "passes") as drafts:
-        workshop = Workshop(plan, material, texts.source, reference, drafts)
-        for route in plan.routes:
-            product = _run_passes(workshop, route, functions, advance)
-            advance(f"checking {route.name}")
-            folders.append(_finish(workshop, route, product, out))
+    key = content_digest(plan.checkpoint.path)
+    reference = _answers(plan.checkpoint, texts, material)
+    root = Origin(plan.checkpoint, reference, key, (begun_with(plan.checkpoint),))
+    with kept_steps(out) as steps:
+        execution = Execution(plan, material, texts, steps, root, advance)
+        folders = [_make(execution, route, out) for route in plan.routes]
     report("done", 1.0)
     return folders
 
 
-def _run_passes(
-    workshop: Workshop, route: Route, functions: dict[str, Callable[..., Product]], advance: Callable[[str], None]
-) -> Product:
-    """The route's product; passes that an earlier route ran already are not run again."""
-    product = Product(workshop.plan.checkpoint.path, "")
-    for count, step in enumerate(route.passes, start=1):
-        advance(f"{route.name}: {step.name}")
-        chain = tuple(before.gives for before in route.passes[:count])
-        if chain not in workshop.made:
-            draft = workshop.drafts / "+".join(chain)
-            draft.mkdir()
-            workshop.made[chain] = functions[step.run](product, draft, step.settings, workshop.material)
-            if count < len(route.passes):
-                _check_full_precision(workshop, step.gives, workshop.made[chain])
-        product = workshop.made[chain]
-    return product
+def _answers(checkpoint: Checkpoint, texts: ParityTexts, material: Material) -> Reference:
+    run_original = load("mct.compress.run.parity:run_original", "compress")
+    reference: Reference = run_original(checkpoint, texts.requests, material.machine.usable_threads)
+    return reference
 
 
-def _check_full_precision(workshop: Workshop, form: str, product: Product) -> None:
+def _make(execution: Execution, route: Route, out: Path) -> Path:
+    """Follow the route from the user's checkpoint to its end."""
+    origin, product, key = execution.root, Product(execution.root.checkpoint.path, ""), execution.root.key
+    history = origin.history
+    for count, step in enumerate(route.steps, start=1):
+        key = step_key(key, step, execution.material, versions())
+        product = _run(execution, route, step, key, product, origin)
+        if step.row.gives == START:
+            origin = _new_origin(execution, step, key, product, origin)
+            history = origin.history
+            continue
+        history = (*history, entry_of(step, product, execution.material))
+        if count < len(route.steps) and key not in execution.checked:
+            _check_full_precision(execution, step.row.gives, product, origin)
+            execution.checked.add(key)
+    execution.advance(f"checking {route.name}")
+    if not route.precision:
+        return _finish_checkpoint(execution, origin, product, out / route.name)
+    return _finish(execution, route, origin, product, history, out / route.name)
+
+
+def _run(execution: Execution, route: Route, step: Resolved, key: str, before: Product, origin: Origin) -> Product:
+    """What a step makes of what was before it; not again where that was finished, in this run or in one cut off."""
+    if found := execution.steps.find(key):
+        execution.advance(f"{route.name}: {step.row.name} (finished before)")
+        return found
+    execution.advance(f"{route.name}: {step.row.name}")
+    material = replace(execution.material, checkpoint=origin.checkpoint)
+    run = load(step.row.run, step.row.extra)
+    return execution.steps.make(key, step.row.gives, lambda draft: run(before, draft, step.settings, material))
+
+
+def _new_origin(execution: Execution, step: Resolved, key: str, product: Product, parent: Origin) -> Origin:
+    """The checkpoint that a step left, inspected anew, with what it kept of its parent's answers and of the first's."""
+    from mct.compress.run.ancestors import kept_of, require_same_answers
+
+    if key in execution.origins:
+        return execution.origins[key]
+    checkpoint = inspect(product.folder)
+    reference = _answers(checkpoint, execution.texts, execution.material)
+    if step.row.exact:
+        require_same_answers(parent.reference, reference, step.row.name)
+    kept = {"parent": kept_of(parent.reference, reference)}
+    if parent is not execution.root:
+        kept["root"] = kept_of(execution.root.reference, reference)
+    said = {whose: parity.as_json() if parity else None for whose, parity in kept.items()}
+    entry = entry_of(step, product, execution.material) | {"parity": said}
+    found = Origin(checkpoint, reference, key, (*parent.history, entry))
+    execution.origins[key] = found
+    return found
+
+
+def _check_full_precision(execution: Execution, form: str, product: Product, origin: Origin) -> None:
     """An export is checked before anything is built on it, so that a quantiser's losses are its own."""
     from mct.compress.run.parity import FULL_PRECISIONS, measure_parity, require_parity
 
     if form.partition("-")[2] not in FULL_PRECISIONS:
         return
-    artifact = _describe(workshop, form, product, ())
-    parity = measure_parity(workshop.reference, form, executable(artifact, product.folder), workshop.threads)
-    require_parity(parity, form, workshop.plan.checkpoint.path)
+    artifact = _describe(execution, form, origin.checkpoint, product, ())
+    parity = measure_parity(origin.reference, form, executable(artifact, product.folder), execution.threads)
+    require_parity(parity, form, origin.checkpoint.path)
 
 
-def _finish(workshop: Workshop, route: Route, product: Product, out: Path) -> Path:
-    from mct.compress.run.parity import FULL_PRECISIONS, measure_parity, require_parity
+def _finish(
+    execution: Execution, route: Route, origin: Origin, product: Product, history: tuple[Entry, ...], final: Path
+) -> Path:
+    """The artifact: the product with its companions, checked once more as it will be opened, then sealed."""
+    from mct.compress.run.ancestors import kept_of
+    from mct.compress.run.parity import FULL_PRECISIONS, TOLERANCE, at, compare, fitting, require_parity, run_exported
 
-    final = out / route.name
-    with appearing(final, [workshop.plan.checkpoint.path]) as draft:
+    checkpoint = origin.checkpoint
+    with appearing(final, [execution.plan.checkpoint.path]) as draft:
         shutil.copytree(product.folder, draft, copy_function=_share, dirs_exist_ok=True)
-        _copy_companions(workshop.plan.checkpoint, draft)
-        artifact = _describe(workshop, route.name, product, _lineage(workshop, route))
-        parity = measure_parity(workshop.reference, route.name, executable(artifact, draft), workshop.threads)
+        _copy_companions(checkpoint, draft)
+        artifact = _describe(execution, route.name, checkpoint, product, history)
+        before, after = run_exported(origin.reference, route.name, executable(artifact, draft), execution.threads)
+        parity = compare(before, after, TOLERANCE[route.format])
         if route.precision in FULL_PRECISIONS:
-            require_parity(parity, route.name, workshop.plan.checkpoint.path)
-        seal(_with_parity(artifact, parity, workshop.source), draft)
+            require_parity(parity, route.name, checkpoint.path)
+        root = None
+        if origin is not execution.root:
+            root = kept_of(
+                at(execution.root.reference, fitting(origin.reference.asked, artifact.max_tokens)),
+                replace(after, folder=checkpoint.path),
+            )
+        seal(replace(artifact, parity=_evidence(execution, parity, root)), draft)
     return final
+
+
+def _finish_checkpoint(execution: Execution, origin: Origin, product: Product, final: Path) -> Path:
+    """What a recipe left as a checkpoint, under a name of its own, with how it was made."""
+    with appearing(final, [execution.plan.checkpoint.path]) as draft:
+        shutil.copytree(product.folder, draft, copy_function=_share, dirs_exist_ok=True)
+        write_json(draft / LINEAGE, list(origin.history))
+    return final
+
+
+def _evidence(execution: Execution, parity: Parity, root: Parity | None) -> dict[str, Any]:
+    of_root = {"root": root.as_json()} if root else {}
+    return parity.as_json() | of_root | {"texts": execution.texts.source.as_json()}
 
 
 def _share(product: str, artifact: str) -> None:
@@ -146,9 +219,10 @@ def _share(product: str, artifact: str) -> None:
         shutil.copyfile(product, artifact)
 
 
-def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[dict[str, Any], ...]) -> Artifact:
+def _describe(
+    execution: Execution, form: str, checkpoint: Checkpoint, product: Product, history: tuple[Entry, ...]
+) -> Artifact:
     format_name, _, precision = form.partition("-")
-    checkpoint = workshop.plan.checkpoint
     return Artifact(
         format=format_name,
         precision=precision,
@@ -160,9 +234,9 @@ def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[di
         max_tokens=min(checkpoint.max_tokens, int(product.settings.get("context", checkpoint.max_tokens))),
         model=product.model,
         settings=product.settings,
-        lineage=lineage,
+        lineage=history,
         parity={},
-        made_for=_described(workshop.material.machine),
+        made_for=_described(execution.material.machine),
         checked_on=_described(probe_machine()),
     )
 
@@ -170,51 +244,6 @@ def _describe(workshop: Workshop, form: str, product: Product, lineage: tuple[di
 def _described(machine: Machine) -> dict[str, Any]:
     sets = list(machine.instruction_sets)
     return {"cpu": machine.cpu, "architecture": machine.architecture, "instruction_sets": sets}
-
-
-def _with_parity(artifact: Artifact, parity: Parity, source: Source) -> Artifact:
-    return replace(artifact, parity=parity.as_json() | {"texts": source.as_json()})
-
-
-def _lineage(workshop: Workshop, route: Route) -> tuple[dict[str, Any], ...]:
-    """What was done, in order: the checkpoint, then each pass with its settings, seed, data and library versions."""
-    checkpoint, material = workshop.plan.checkpoint, workshop.material
-    steps: list[dict[str, Any]] = [
-        {
-            "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
-            "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path), **_named_on_hub(checkpoint),
-            "mct": mct.__version__, "libraries": _versions(),
-        }
-    ]  # fmt: skip
-    for count, step in enumerate(route.passes, start=1):
-        product = workshop.made[tuple(before.gives for before in route.passes[:count])]
-        entry: dict[str, Any] = {"step": step.name, "gives": step.gives}
-        entry |= {"settings": dict(step.settings), "notes": dict(product.notes)}
-        if step.texts != "none" and material.calibration is not None:
-            data = material.calibration
-            entry |= {"seed": material.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
-        steps.append(entry)
-    return tuple(steps)
-
-
-def _named_on_hub(checkpoint: Checkpoint) -> dict[str, str]:
-    origin = origin_of(checkpoint.path)
-    return {"hub": origin.name, "revision": origin.commit} if origin else {}
-
-
-def weights_digest(checkpoint: Path) -> str:
-    """One SHA-256 over a checkpoint's weight files: what an artifact's lineage names as its origin."""
-    return digest({file.relative_to(checkpoint).as_posix(): sha256(file) for file in weight_files(checkpoint)})
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _copy_companions(checkpoint: Checkpoint, draft: Path) -> None:

@@ -31,8 +31,8 @@ FULL_PRECISIONS = {"fp32", "f32"}
 
 # Largest |difference| of an output at full precision, in spreads of that output. Rounding alone makes 2e-5. llama.cpp
 # takes GELU by its tanh approximation from a table in half precision: that makes up to 7e-3. A tensor in the wrong
-# place makes a tenth and more.
-TOLERANCE = {"onnx": 1e-3, "openvino": 1e-3, "gguf": 2e-2}
+# place makes a tenth and more. A checkpoint that another was made of runs by the same library.
+TOLERANCE = {"onnx": 1e-3, "openvino": 1e-3, "gguf": 2e-2, "checkpoint": 1e-4}
 LEAST_COSINE = 1 - 1e-4
 
 PROMPTS = 4
@@ -51,11 +51,12 @@ class Continuation:
 
 @dataclass(frozen=True)
 class Reference:
-    """The checkpoint's own `outputs` on what it was asked, one entry an input, arrays of shape (1, ...).
+    """What the checkpoint in `folder` gives to what it was asked: `outputs`, one entry an input, arrays of (1, ...).
 
     Of a language model's input the logits of its last tokens are kept. `continued` is empty for other tasks.
     """
 
+    folder: Path
     asked: Asked
     outputs: tuple[Outputs, ...]
     continued: tuple[Continuation, ...]
@@ -103,14 +104,17 @@ def run_original(checkpoint: Checkpoint, requests: Sequence[Request], threads: i
     if not _finite(outputs):
         raise MctError(f"{checkpoint.path} itself gives NaN or infinite outputs", "is it trained, and saved whole?")
     prompts = _prompts(asked.inputs, checkpoint.max_tokens) if asked.task == "causal-lm" else []
-    return Reference(asked, outputs, tuple(_continued(session, prompt) for prompt in prompts))
+    return Reference(checkpoint.path, asked, outputs, tuple(_continued(session, prompt) for prompt in prompts))
 
 
 def measure_parity(reference: Reference, form: str, executable: Executable, threads: int) -> Parity:
-    """Run an exported model on the reference's inputs and compare. `form` is "<format>-<precision>".
+    """Run an exported model on the reference's inputs and compare. `form` is "<format>-<precision>"."""
+    before, after = run_exported(reference, form, executable, threads)
+    return compare(before, after, TOLERANCE[form.partition("-")[0]])
 
-    Inputs that are longer than the artifact takes are left out.
-    """
+
+def run_exported(reference: Reference, form: str, executable: Executable, threads: int) -> tuple[Reference, Reference]:
+    """The reference, and what an exported model gives to the same: without inputs longer than the model takes."""
     format_name, _, _ = form.partition("-")
     session = open_session(runtime_for(format_name), executable, threads)
     reference = _that_fit(reference, executable.max_tokens)
@@ -118,8 +122,9 @@ def measure_parity(reference: Reference, form: str, executable: Executable, thre
     if not _finite(outputs):
         raise MctError("the exported model gives NaN or infinite outputs", "try another precision")
     generator = cast(Generator, session)
-    continued = [tuple(generator.generate(each.prompt, NEW_TOKENS)) for each in reference.continued]
-    return _compare(reference, outputs, continued, TOLERANCE[format_name])
+    written = [(each.prompt, tuple(generator.generate(each.prompt, NEW_TOKENS))) for each in reference.continued]
+    continued = tuple(Continuation(prompt, tokens, ()) for prompt, tokens in written)
+    return reference, Reference(executable.folder, reference.asked, outputs, continued)
 
 
 def require_parity(parity: Parity, form: str, folder: Path) -> None:
@@ -174,21 +179,31 @@ def _continued(session: Session, prompt: Tokens) -> Continuation:
     return Continuation(prompt, tokens, tuple((two[:, 1] - two[:, 0]).tolist()))
 
 
+def fitting(asked: Asked, most: int) -> list[int]:
+    """Places of the inputs of at most `most` tokens."""
+    return [place for place, tokens in enumerate(asked.inputs) if len(tokens.ids) <= most]
+
+
+def at(reference: Reference, places: Sequence[int]) -> Reference:
+    """The reference at these inputs alone."""
+    asked = reference.asked
+    inputs, groups = tuple(asked.inputs[place] for place in places), tuple(asked.groups[place] for place in places)
+    outputs = tuple(reference.outputs[place] for place in places)
+    return replace(reference, asked=replace(asked, inputs=inputs, groups=groups), outputs=outputs)
+
+
 def _that_fit(reference: Reference, most: int) -> Reference:
     """The reference without inputs of more than `most` tokens."""
-    asked = reference.asked
-    kept = [place for place, tokens in enumerate(asked.inputs) if len(tokens.ids) <= most]
-    if not kept:
+    places = fitting(reference.asked, most)
+    if not places:
         raise MctError(f"no input is as short as the {most} tokens that this artifact takes", "give shorter texts too")
-    inputs, groups = tuple(asked.inputs[place] for place in kept), tuple(asked.groups[place] for place in kept)
-    outputs = tuple(reference.outputs[place] for place in kept)
     continued = tuple(each for each in reference.continued if len(each.prompt.ids) + NEW_TOKENS <= most)
-    return Reference(replace(asked, inputs=inputs, groups=groups), outputs, continued)
+    return replace(at(reference, places), continued=continued)
 
 
-def _compare(
-    reference: Reference, outputs: Sequence[Outputs], continued: Sequence[tuple[int, ...]], tolerance: float
-) -> Parity:
+def compare(reference: Reference, other: Reference, tolerance: float) -> Parity:
+    """How far another model's answers to the same inputs are from the reference's."""
+    outputs = other.outputs
     deltas: dict[str, list[Any]] = {name: [] for name in reference.outputs[0]}
     for before, after in zip(reference.outputs, outputs, strict=True):
         for name in before:
@@ -206,22 +221,21 @@ def _compare(
         decisions=found.decisions,
         near_ties=found.near_ties,
         tolerance=tolerance,
-        more=_more(reference, outputs, continued, tolerance),
+        more=_more(reference, other, tolerance),
     )
 
 
-def _more(
-    reference: Reference, outputs: Sequence[Outputs], continued: Sequence[tuple[int, ...]], tolerance: float
-) -> dict[str, float]:
+def _more(reference: Reference, other: Reference, tolerance: float) -> dict[str, float]:
     more = {}
     if reference.asked.task == "sentence-embedding":
-        more["min_cosine"] = min_cosine(reference.outputs, outputs)
+        more["min_cosine"] = min_cosine(reference.outputs, other.outputs)
     if reference.asked.task in DECODERS:
         more["longest_input"] = float(max(len(tokens.ids) for tokens in reference.asked.inputs))
         more["reach"] = float(reference.asked.reach)
+    if reference.asked.task == "causal-lm":
+        more["mean_kl"] = mean_divergence(reference.outputs, other.outputs)
     if reference.continued:
-        more["mean_kl"] = mean_divergence(reference.outputs, outputs)
-        more |= _continued_alike(reference, continued, tolerance)
+        more |= _continued_alike(reference, [each.tokens for each in other.continued], tolerance)
     return more
 
 

@@ -153,7 +153,8 @@ FAMILIES = (
     Family("deberta", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
     Family("deberta-v2", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
     Family(
-        "gpt2", "h", "wte.weight", "transformer.", keys=ConfigKeys("n_embd", "n_layer", "n_head", "n_inner"),
+        "gpt2", "h", "wte.weight", "transformer.",
+        keys=ConfigKeys("n_embd", "n_layer", "n_head", "n_inner", "activation_function"),
         word_rows=("lm_head.weight",), decoder=True,
         graphs={"onnx": "gpt2", "gguf": "gpt2", "openvino": "causal-lm reward", "genai": "llama"},
     ),

@@ -1,0 +1,136 @@
+"""The commands of this room: `mct compress`, and what it adds to `mct models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mct import MctError
+from mct.models.command_line import FILE, FOLDER, REVISION, print_json, renames_of
+from mct.models.commands import models
+
+
+@models.command("inspect")
+@click.argument("folder", type=FOLDER)
+@click.option("--revision", help=REVISION)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def models_inspect(folder: Path, revision: str | None, as_json: bool) -> None:
+    """Say what FOLDER is, or a name on the hub: a checkpoint or an artifact, its technique, task, labels and size."""
+    from mct.compress.run.artifact import is_artifact, read_artifact
+    from mct.compress.run.describe import artifact_json, describe_artifact, describe_checkpoint
+    from mct.models.checkpoints.checkpoint import inspect
+    from mct.models.checkpoints.hub import find_folder
+
+    found = find_folder(folder, revision)
+    if is_artifact(found):
+        artifact = read_artifact(found)
+        facts, values = describe_artifact(artifact, found), artifact_json(artifact, found)
+    else:
+        checkpoint = inspect(found)
+        facts, values = describe_checkpoint(checkpoint), checkpoint.as_json()
+    if as_json:
+        print_json(values)
+        return
+    for name, fact in facts.items():
+        click.echo(f"{name:<15} {fact}")
+
+
+@models.command("formats")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def models_formats(as_json: bool) -> None:
+    """Say which formats and precisions each task kind can be compressed to."""
+    from mct.compress.plan.plan import supported
+    from mct.compress.plan.support import support_markdown
+    from mct.models.tasks.table import TASKS
+
+    if as_json:
+        print_json({task.name: supported(task.name) for task in TASKS})
+    else:
+        click.echo(support_markdown(), nl=False)
+
+
+def _show_passes(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
+    """Print the table of passes, and stop."""
+    from mct.compress.run.describe import describe_passes
+
+    if asked:
+        click.echo(describe_passes(), nl=False)
+        ctx.exit()
+
+
+@click.command()
+@click.argument("checkpoint", type=FOLDER)
+@click.option("-o", "--out", type=FOLDER, required=True, help="Folder for the artifacts, one folder each.")
+@click.option("--revision", help=REVISION)
+@click.option("--format", "formats", help="Comma-separated formats.  [default: onnx,openvino,gguf]")
+@click.option("--precision", "precisions", help="Comma-separated precisions.  [default: int8]")
+@click.option(
+    "--recipe",
+    "recipe_file",
+    type=FILE,
+    help="Steps to take, a TOML file; or an artifact's folder, to make the same again.",
+)
+@click.option(
+    "--data", type=FILE, help="Texts to calibrate on and to keep the words of.  [default: CHECKPOINT/data/train.jsonl]"
+)
+@click.option(
+    "--eval",
+    "eval_file",
+    type=FILE,
+    help="Texts to check parity on.  [default: CHECKPOINT/data/test.jsonl, or a fifth of --data]",
+)
+@click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
+@click.option("--target", default="cpu", show_default=True, help="Make it for this target's instruction sets.")
+@click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
+@click.option("--seed", type=int, help="Of all that is drawn by chance.  [default: the recipe's, or 0]")
+@click.option("--plan", "plan_only", is_flag=True, help="Print what would be done as recipes, and stop.")
+@click.option(
+    "--passes",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_passes,
+    help="Print every pass that a recipe may name, with its options, and stop.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the artifacts as JSON.")
+def compress(
+    checkpoint: Path, out: Path, revision: str | None, formats: str | None, precisions: str | None,
+    recipe_file: Path | None, data: Path | None, eval_file: Path | None, fields: tuple[str, ...], target: str,
+    targets_file: Path | None, seed: int | None, plan_only: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Turn CHECKPOINT, a folder or a name on the hub, into artifacts, each checked against it on real texts.
+
+    A recipe that ends in a checkpoint goes before each format; --format checkpoint keeps that checkpoint itself.
+    """
+    from mct.compress.plan.plan import make_plan
+    from mct.compress.plan.recipe import read_recipe
+    from mct.compress.run.describe import describe_made, made_json
+    from mct.compress.run.execute import execute
+    from mct.compress.run.material import gather
+    from mct.models.checkpoints.checkpoint import inspect
+    from mct.models.checkpoints.hub import find_folder
+    from mct.models.progress import shown
+    from mct.targets.target import find_target, machine_of
+
+    machine = machine_of(find_target(target, targets_file))
+    recipe = read_recipe(recipe_file) if recipe_file else None
+    if recipe is not None and seed is not None and seed != recipe.seed:
+        raise MctError(f"the recipe's seed is {recipe.seed}, and --seed says {seed}", "leave one of them out")
+    kinds, numbers = (names.split(",") if names else [] for names in (formats, precisions))
+    plan = make_plan(inspect(find_folder(checkpoint, revision)), kinds, numbers, machine, recipe)
+    for warning in (warning for route in plan.routes for warning in route.warnings):
+        click.echo(f"warning: {warning}", err=True)
+    drawn = recipe.seed if recipe else seed or 0
+    if plan_only:
+        print_json(plan.as_json(drawn)) if as_json else click.echo(plan.describe(drawn), nl=False)
+        return
+    material, texts = gather(plan, data, eval_file, renames_of(fields), drawn, machine)
+    with shown() as report:
+        folders = execute(plan, material, texts, out, report)
+    if as_json:
+        made = zip(folders, plan.routes, strict=True)
+        print_json([made_json(folder) | {"warnings": list(route.warnings)} for folder, route in made])
+        return
+    for folder in folders:
+        click.echo(f"{folder}  {describe_made(folder)}")

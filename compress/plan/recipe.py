@@ -1,0 +1,117 @@
+"""A recipe: the ordered steps to apply, with their options and one seed, as a TOML file a person can read and write.
+
+    seed = 0
+
+    [[steps]]
+    pass = "drop-layers"
+    keep = [0, 2, 4]
+
+    [[steps]]
+    pass = "export-onnx"
+
+A step is a pass of the table by its name; where several rows share a name, `gives` says which form is wanted. All else
+in a step is an option of the pass. A recipe that ends in a checkpoint is the beginning of others: each format and
+precision that is asked for beside it is made of that checkpoint.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mct import MctError
+from mct.models.data.declared import Index, Name, read_json, read_toml
+
+MANIFEST = "mct.json"
+HINT = 'a recipe is: seed = 0, then [[steps]] with pass = "export-onnx" for each step, in order'
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. `gives` is "" where the pass's name alone says what it gives."""
+
+    name: str
+    gives: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps in order, and the seed of all that is drawn by chance in them."""
+
+    steps: tuple[Step, ...]
+    seed: int = 0
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it says, however its file is written."""
+        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as the TOML file has them."""
+        return {"seed": self.seed, "steps": [_plain(step) for step in self.steps]}
+
+    def as_toml(self) -> str:
+        """The recipe as its file."""
+        lines = [f"seed = {self.seed}"]
+        for step in self.steps:
+            lines += ["", "[[steps]]", *(f"{key} = {json.dumps(value)}" for key, value in _plain(step).items())]
+        return "\n".join(lines) + "\n"
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    steps: list[dict[str, Any]]
+    seed: Index = 0
+
+
+class _Wanted(Struct, frozen=True):
+    name: Name = msgspec.field(name="pass")
+    gives: str = ""
+
+
+class _Done(Struct, frozen=True):
+    step: Name
+    gives: str = ""
+    options: dict[str, Any] = {}
+    seed: Index | None = None
+
+
+class _Manifest(Struct, frozen=True):
+    lineage: list[_Done]
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe file; or that by which an artifact was made, where `path` is its folder. MctError for anything else."""
+    if path.is_dir():
+        return _of_lineage(path)
+    found = read_toml(path, _File, HINT)
+    if not found.steps:
+        raise MctError(f"{path} has no [[steps]]", HINT)
+    return Recipe(tuple(_step(path, number, said) for number, said in enumerate(found.steps)), found.seed)
+
+
+def _step(path: Path, number: int, said: Mapping[str, Any]) -> Step:
+    try:
+        wanted = msgspec.convert(said, _Wanted)
+    except msgspec.ValidationError as error:
+        raise MctError(f"{path}: steps[{number}]: {error}", HINT) from error
+    return Step(wanted.name, wanted.gives, {key: value for key, value in said.items() if key not in {"pass", "gives"}})
+
+
+def _of_lineage(folder: Path) -> Recipe:
+    """The steps that an artifact says it was made by, after the checkpoint that it began with."""
+    manifest = read_json(folder / MANIFEST, _Manifest, "give a recipe file, or an artifact's folder")
+    done = manifest.lineage[1:]
+    if not done:
+        raise MctError(f"{folder / MANIFEST} does not say how it was made", "give a recipe file")
+    seed = next((entry.seed for entry in done if entry.seed is not None), 0)
+    return Recipe(tuple(Step(entry.step, entry.gives, entry.options) for entry in done), seed)
+
+
+def _plain(step: Step) -> dict[str, Any]:
+    return {"pass": step.name} | ({"gives": step.gives} if step.gives else {}) | dict(step.options)

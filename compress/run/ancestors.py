@@ -1,0 +1,100 @@
+"""How much of an ancestor's answers a checkpoint, or what was made of it, has kept.
+
+A pass from checkpoint to checkpoint may change the vocabulary, and with it the ids of a text's tokens, or how the text
+is cut. Answers are held against each other request by request; where there is an answer for every token (tags, next
+tokens), for those texts alone that are still cut as before. A piece that is the same text is the same piece, whatever
+its id is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mct import MctError
+from mct.compress.run.agreement import Outputs
+from mct.compress.run.asked import Asked
+from mct.compress.run.parity import TOLERANCE, Continuation, Parity, Reference, at, compare, require_parity
+from mct.models.tasks.tokens import open_tokenizer
+
+ANY_LENGTH = 2**31 - 1
+
+
+def kept_of(ancestor: Reference, child: Reference) -> Parity | None:
+    """The child's answers against the ancestor's; None where there is no text that both can be asked.
+
+    `more["same_tokens"]` is the share of the ancestor's inputs that are still cut into the same pieces.
+    """
+    number = _ancestor_ids(ancestor.folder, child.folder)
+    same = _cut_as_before(ancestor.asked, child.asked, number)
+    groups = list(zip(ancestor.asked.groups, child.asked.groups, strict=False))
+    both = [place for place, (before, after) in enumerate(groups) if before == after]
+    places = same if _has_token_answers(child.asked) else both
+    if not places:
+        return None
+    before, after = _in_terms_of(ancestor, child, number, places)
+    found = compare(before, after, TOLERANCE["checkpoint"])
+    return replace(found, more={**found.more, "same_tokens": len(same) / len(groups)})
+
+
+def require_same_answers(parent: Reference, child: Reference, step: str) -> None:
+    """MctError where a pass that should change no answer did, to a text that is still cut into the same pieces."""
+    number = _ancestor_ids(parent.folder, child.folder)
+    places = _cut_as_before(parent.asked, child.asked, number)
+    if not places:
+        raise MctError(
+            f"after {step} none of the texts that answers are compared on is cut into the same pieces as before",
+            "give more texts to keep the pieces of (--data), or others to compare on (--eval)",
+        )
+    require_parity(compare(*_in_terms_of(parent, child, number, places), TOLERANCE["checkpoint"]), step, parent.folder)
+
+
+def _ancestor_ids(ancestor: Path, child: Path) -> Mapping[int, int]:
+    """The child's piece ids to the ancestor's; ids without a piece, which only padded tables have, to themselves."""
+    pieces, before = (open_tokenizer(folder, ANY_LENGTH).tokenizer.get_vocab() for folder in (child, ancestor))
+    return {number: before[piece] for piece, number in pieces.items() if piece in before}
+
+
+def _cut_as_before(ancestor: Asked, child: Asked, number: Mapping[int, int]) -> list[int]:
+    """Places of the inputs whose tokens are the same in both."""
+    both = zip(ancestor.inputs, child.inputs, strict=False)
+    return [
+        place
+        for place, (before, after) in enumerate(both)
+        if list(before.ids) == [number.get(token, -1) for token in after.ids]
+    ]
+
+
+def _has_token_answers(asked: Asked) -> bool:
+    return asked.task == "causal-lm" or any(head.kind == "tags" for head in asked.heads)
+
+
+def _in_terms_of(
+    ancestor: Reference, child: Reference, number: Mapping[int, int], places: Sequence[int]
+) -> tuple[Reference, Reference]:
+    """Both at these places, the ancestor's next tokens among the child's pieces alone, the child's under old ids."""
+    before = [ancestor.outputs[place] for place in places]
+    after = [child.outputs[place] for place in places]
+    if child.asked.task == "causal-lm":
+        before = _columns(before, after, number)
+    asked = at(child, places).asked
+    continued = [
+        (old, Continuation(old.prompt, tuple(number[token] for token in new.tokens), ()))
+        for old, new in zip(ancestor.continued, child.continued, strict=False)
+        if list(old.prompt.ids) == [number.get(token, -1) for token in new.prompt.ids]
+        and set(old.tokens) <= set(number.values())
+    ]
+    return (
+        Reference(ancestor.folder, asked, tuple(before), tuple(old for old, _ in continued)),
+        Reference(child.folder, asked, tuple(after), tuple(new for _, new in continued)),
+    )
+
+
+def _columns(before: Sequence[Outputs], after: Sequence[Outputs], number: Mapping[int, int]) -> list[Outputs]:
+    """The ancestor's logits of the child's pieces, in the child's order."""
+    width = after[0]["logits"].shape[-1]
+    if before[0]["logits"].shape[-1] == width:
+        return list(before)
+    kept = np.array([number.get(piece, 0) for piece in range(width)])
+    return [{"logits": each["logits"][..., kept]} for each in before]

@@ -1,0 +1,68 @@
+"""What an artifact says of its making: the checkpoint it began with, then each step with all that decided it."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mct
+from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.plan import Resolved
+from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
+from mct.models.checkpoints.hub import origin_of
+from mct.models.data.inside import list_files
+from mct.models.writing.folders import digest, sha256
+
+LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama-cpp-python", "gguf")
+
+# Evaluation and training data lie there, which no pass reads by itself.
+DATA = "data/"
+
+# How a checkpoint that a recipe leaves was made; artifacts say it in their manifest.
+LINEAGE = "lineage.json"
+
+Entry = dict[str, Any]
+
+
+def begun_with(checkpoint: Checkpoint) -> Entry:
+    """The first entry: which checkpoint, by which versions."""
+    origin = origin_of(checkpoint.path)
+    return {
+        "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
+        "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path),
+        **({"hub": origin.name, "revision": origin.commit} if origin else {}),
+        "mct": mct.__version__, "libraries": versions(),
+    }  # fmt: skip
+
+
+def entry_of(step: Resolved, product: Product, material: Material) -> Entry:
+    """One step: what it was told, what it reports, and the texts and seed it had."""
+    entry: Entry = {"step": step.row.name, "gives": step.row.gives}
+    if step.options:
+        entry["options"] = dict(step.options)
+    entry |= {"settings": dict(step.row.settings), "notes": dict(product.notes)}
+    if step.row.texts != "none" and material.calibration is not None:
+        data = material.calibration
+        entry |= {"seed": material.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
+    return entry
+
+
+def weights_digest(checkpoint: Path) -> str:
+    """One SHA-256 over a checkpoint's weight files: what an artifact's lineage names as its origin."""
+    return digest({file.relative_to(checkpoint).as_posix(): sha256(file) for file in weight_files(checkpoint)})
+
+
+def content_digest(checkpoint: Path) -> str:
+    """One SHA-256 over everything in a checkpoint's folder that a pass may read."""
+    names = [name for name in list_files(checkpoint) if not name.startswith((DATA, "."))]
+    return digest({name: sha256(checkpoint / name) for name in names})
+
+
+def versions() -> dict[str, str]:
+    """The libraries that decide what a pass makes, where they are installed."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

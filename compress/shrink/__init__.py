@@ -1,0 +1,1 @@
+"""Checkpoint to a smaller checkpoint: fewer layers, fewer pieces of the vocabulary."""

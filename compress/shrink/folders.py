@@ -1,0 +1,56 @@
+"""A checkpoint's folder written anew with some of its weights changed: what every shrinking pass ends with.
+
+Works on the tensors' names and rows, so that it serves every task kind: the encoder inside an embedder, a SetFit model
+or several heads is changed, and what stands on it is copied as it is. Weights keep the type they were saved in.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from mct.models.checkpoints.checkpoint import SETFIT_HEAD
+
+MODEL = "model.safetensors"
+SHARDS = "model*.safetensors"
+INDEX = "model.safetensors.index.json"
+
+# Of a checkpoint mct built: the list of its files, which are others now.
+LISTS = ("mct-files.json", "lineage.json")
+
+# What a checkpoint's folder holds beside its weights; nothing that could run is carried along.
+COPIED = frozenset({".json", ".txt", ".model", ".jinja", ".safetensors"})
+
+Change = Callable[[str, torch.Tensor], tuple[str, torch.Tensor] | None]
+
+
+def rewrite_weights(source: Path, draft: Path, change: Change) -> None:
+    """Write the model's tensors as one file, each as `change` gives it: under a name, or not at all (None)."""
+    changed = (change(name, tensor) for name, tensor in _tensors(source))
+    save_file(dict(found for found in changed if found is not None), draft / MODEL, metadata={"format": "pt"})
+
+
+def copy_rest(source: Path, draft: Path) -> None:
+    """Copy what `draft` lacks of `source`: all but the model's own weights, its list of files, and other folders.
+
+    Folders come along where sentence-transformers numbers them ("1_Pooling").
+    """
+    for path in sorted(source.iterdir()):
+        target = draft / path.name
+        if target.exists() or path.name == INDEX or path.name in LISTS or path.match(SHARDS):
+            continue
+        if path.is_file() and (path.suffix in COPIED or path.name == SETFIT_HEAD):
+            shutil.copyfile(path, target)
+        elif path.is_dir() and path.name.split("_")[0].isdigit():
+            shutil.copytree(path, target)
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor of the model's own files by name, one at a time."""
+    for file in sorted(folder.glob(SHARDS)):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
+                yield name, tensors.get_tensor(name)

@@ -1,0 +1,41 @@
+"""Which checkpoints cannot be made smaller, told from their small files: what the plan asks beforehand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.data.declared import read_object
+from mct.models.families.table import find_family
+
+TRIMMED = ("WordPiece", "BPE", "Unigram")
+
+
+def why_not_drop_layers(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+    """Why these layers of this checkpoint cannot be kept; "" where they can."""
+    family = find_family(checkpoint.model_type)
+    if family is None or not family.layers:
+        return f"where a {checkpoint.model_type} model keeps its layers is not known"
+    config = read_object(checkpoint.path / "config.json")
+    count, kept = config.get(family.keys.layers), settings["keep"]
+    if not isinstance(count, int):
+        return f"config.json does not say {family.keys.layers}"
+    if not kept or list(kept) != sorted(set(kept)) or not all(0 <= layer < count for layer in kept):
+        return f"`keep` names layers in rising order, of 0 to {count - 1}; it is {list(kept)}"
+    if config.get("decoder_sparse_step", 1) != 1:
+        return f"every {config['decoder_sparse_step']}th layer has experts, by its number, which would change"
+    return ""
+
+
+def why_not_trim_vocabulary(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+    """Why this checkpoint's vocabulary cannot be trimmed; "" where it can."""
+    family = find_family(checkpoint.model_type)
+    if family is None or not family.words:
+        return f"where a {checkpoint.model_type} model keeps its word embeddings is not known"
+    if not (checkpoint.path / "tokenizer.json").is_file():
+        return "it has no tokenizer.json"
+    kind = read_object(checkpoint.path / "tokenizer.json").get("model", {}).get("type")
+    return (
+        ""
+        if kind in TRIMMED
+        else f"its tokenizer is of the kind {kind}, and these can be trimmed: {', '.join(TRIMMED)}"
+    )

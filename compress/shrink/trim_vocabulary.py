@@ -1,0 +1,121 @@
+"""Leave out the pieces that the user's texts never need: their rows of the embeddings, and of the output matrix.
+
+A small encoder's word embeddings are half of its bytes or more, and one shop's texts meet a third of them. Texts whose
+pieces are all kept get the same ids but for their numbering, so the same answers to the last bit; other texts are cut
+into shorter pieces, and what that changes is measured. Ids keep their order, so the padding and the special tokens that
+come first stay where they are.
+
+The idea: Abdaoui et al. 2020, arXiv:2010.05609, who trimmed multilingual models to the languages they were used in.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mct import MctError
+from mct.compress.plan.passes import Material, Product
+from mct.compress.run.inputs import encode_requests
+from mct.compress.shrink.folders import copy_rest, rewrite_weights
+from mct.compress.shrink.tokenizer import Ids, pieces_needed, pieces_of, trimmed
+from mct.models.data.declared import read_object, read_text
+from mct.models.families.table import find_family
+from mct.models.writing.folders import write_atomically, write_json
+
+# What says again what tokenizer.json says: written anew where it is easy, left out where it is not.
+_LEFT_OUT = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "added_tokens.json")
+
+
+def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+    """Write the checkpoint with the pieces that the calibration texts need, and every single character."""
+    folder = source.folder
+    tokenizer = read_object(folder / "tokenizer.json")
+    texts = material.calibration_requests()
+    used = {number for tokens in encode_requests(material.checkpoint, texts) for number in tokens.ids}
+    config = read_object(folder / "config.json")
+    special = {number for each in (config, _generation(folder)) for number in _ids_in(each)}
+    known = set(pieces_of(tokenizer).values())
+    kept = sorted(pieces_needed(tokenizer, used | (special & known)))
+    new = {old: number for number, old in enumerate(kept)}
+    _require_padding_in_place(config, new)
+    _rewrite_words(folder, draft, config, kept)
+    write_json(draft / "tokenizer.json", trimmed(tokenizer, new))
+    _rewrite_companions(folder, draft, new)
+    write_json(draft / "config.json", _renumbered(config, new) | {"vocab_size": len(kept)})
+    copy_rest(folder, draft)
+    for name in _LEFT_OUT:
+        (draft / name).unlink(missing_ok=True)
+    return Product(draft, "", notes={"pieces": len(kept), "of": len(known), "texts": len(texts)})
+
+
+def _generation(folder: Path) -> dict[str, Any]:
+    path = folder / "generation_config.json"
+    return dict(read_object(path)) if path.is_file() else {}
+
+
+def _ids_in(config: Mapping[str, Any]) -> set[int]:
+    """Every token id that a configuration names: "eos_token_id" may be one or a list."""
+    found: set[int] = set()
+    for key, value in config.items():
+        if key.endswith("_token_id") and value is not None:
+            found |= set(value) if isinstance(value, list) else {value}
+    return found
+
+
+def _renumbered(config: Mapping[str, Any], new: Ids) -> dict[str, Any]:
+    """The configuration with its token ids in the new numbering; an id that names no piece is left out."""
+
+    def renumber(value: Any) -> Any:
+        if isinstance(value, list):
+            return [new[number] for number in value if number in new]
+        return new.get(value)
+
+    return {
+        key: renumber(value) if key.endswith("_token_id") and value is not None else value
+        for key, value in config.items()
+    }
+
+
+def _require_padding_in_place(config: Mapping[str, Any], new: Ids) -> None:
+    """MctError where positions are counted from the padding's id, and that would change."""
+    family, padding = find_family(config["model_type"]), config.get("pad_token_id", -1)
+    if family is not None and family.positions_follow_padding and new.get(padding) != padding:
+        raise MctError(
+            f"a {config['model_type']} model counts positions from its padding id {padding}, which would change",
+            "its padding has to be among the first pieces of the vocabulary",
+        )
+
+
+def _rewrite_words(folder: Path, draft: Path, config: Mapping[str, Any], kept: list[int]) -> None:
+    """Write the weights with the rows of the pieces that stay, of every table that has one row a piece."""
+    family = find_family(config["model_type"])
+    assert family is not None
+    rows = torch.tensor(kept)
+    tables = (family.words, *family.word_rows)
+
+    def change(name: str, tensor: torch.Tensor) -> tuple[str, torch.Tensor]:
+        is_table = any(name == table or name.endswith(f".{table}") for table in tables)
+        return name, tensor[rows].contiguous() if is_table else tensor
+
+    rewrite_weights(folder, draft, change)
+
+
+def _rewrite_companions(folder: Path, draft: Path, new: Ids) -> None:
+    """What names pieces or their ids beside tokenizer.json, where the folder has it."""
+    if (folder / "vocab.txt").is_file():
+        pieces = read_text(folder / "vocab.txt").split("\n")
+        write_atomically(draft / "vocab.txt", "".join(f"{pieces[old]}\n" for old in new))
+    trimmed_model = read_object(draft / "tokenizer.json")["model"]
+    if (folder / "vocab.json").is_file():
+        write_json(draft / "vocab.json", trimmed_model["vocab"])
+    if (folder / "merges.txt").is_file():
+        write_atomically(draft / "merges.txt", "".join(f"{left} {right}\n" for left, right in trimmed_model["merges"]))
+    if (folder / "generation_config.json").is_file():
+        write_json(draft / "generation_config.json", _renumbered(_generation(folder), new))
+    if (folder / "tokenizer_config.json").is_file():
+        found = dict(read_object(folder / "tokenizer_config.json"))
+        if "added_tokens_decoder" in found:
+            added = found["added_tokens_decoder"].items()
+            found["added_tokens_decoder"] = {str(new[int(old)]): token for old, token in added}
+        write_json(draft / "tokenizer_config.json", found)

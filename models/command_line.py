@@ -1,0 +1,58 @@
+"""What all commands share: types of arguments, a group that lists them whole, and how values are printed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mct import MctError
+
+LONGEST_SENTENCE = 300
+
+FOLDER = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path)
+EVALUATION_SET = (
+    "Evaluation set: .jsonl, .jsonl.gz or .csv.  [default: data/test.jsonl of the baseline or a checkpoint]"
+)
+REVISION = "Branch, tag or commit of what is named on the hub.  [default: main]"
+
+# By a budget's verdict, or whatever else is as good as one.
+EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+
+class Commands(click.Group):
+    """A group that lists its commands in the order they are used, each with a whole sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added, which is that of the work."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Click would cut each sentence off at the end of its line."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(limit=LONGEST_SENTENCE)) for name, command in found if command]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+Commands.group_class = type  # a group in a group is one as well
+
+
+def print_json(value: Any) -> None:
+    """A value on stdout, for programs."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def renames_of(fields: tuple[str, ...]) -> Mapping[str, str]:
+    """What `--field text=utterance` says: our name of a column, and the file's."""
+    for field in fields:
+        if "=" not in field:
+            raise MctError(f"--field {field} names no column", "write it as --field text=utterance")
+    return dict(field.split("=", 1) for field in fields)
+
+
+def given(*paths: Path | None) -> list[Path]:
+    """The paths of those options that were given."""
+    return [path for path in paths if path is not None]

@@ -1,0 +1,55 @@
+"""The commands of this room: `mct models list` and `build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mct import MctError
+from mct.models.command_line import FOLDER, Commands, print_json
+
+
+@click.group(cls=Commands)
+def models() -> None:
+    """Scenarios, and the checkpoints they stand for."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def models_list(as_json: bool) -> None:
+    """List the MangaAssist scenarios."""
+    from dataclasses import asdict
+
+    from mct.models.scenarios.table import SCENARIOS
+
+    if as_json:
+        print_json([asdict(scenario) for scenario in SCENARIOS])
+        return
+    for scenario in SCENARIOS:
+        built = f"  (build: {', '.join(scenario.sizes)})" if scenario.build else ""
+        click.echo(f"{scenario.number}  {scenario.name:<18} {scenario.technique:<36} {scenario.task}{built}")
+
+
+@models.command("build")
+@click.argument("scenario")
+@click.option("-o", "--out", type=FOLDER, help="Folder for the checkpoint.  [default: SCENARIO-SIZE]")
+@click.option("--size", default="small", show_default=True, help="tiny, small or full.")
+@click.option("--base", help="Start from this model instead: a folder or a hub name.")
+@click.option("--seed", default=0, show_default=True)
+def models_build(scenario: str, out: Path | None, size: str, base: str | None, seed: int) -> None:
+    """Build a scenario's checkpoint with its real technique."""
+    from mct.models.progress import shown
+    from mct.models.scenarios.table import SCENARIOS, find_scenario
+    from mct.models.tables import load
+    from mct.models.writing.ownership import require_replaceable
+
+    row = find_scenario(scenario)
+    if not row.build:
+        buildable = ", ".join(other.name for other in SCENARIOS if other.build)
+        raise MctError(f"scenario {scenario} has no recipe yet", f"these have one: {buildable}")
+    folder = out or Path(f"{scenario}-{size}")
+    require_replaceable(folder, [Path(base)] if base else [])  # here too, since the libraries take seconds to load
+    with shown() as report:
+        load(row.build, "compress")(size, folder, seed, report, base=base)
+    click.echo(folder)

@@ -1,0 +1,70 @@
+"""The commands of this room: `mct targets list`, `probe` and `check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mct.models.command_line import EXIT_CODES, FILE, Commands, print_json
+
+
+@click.group(cls=Commands)
+def targets() -> None:
+    """Known targets, and what this machine can do."""
+
+
+@targets.command("list")
+@click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def targets_list(targets_file: Path | None, as_json: bool) -> None:
+    """List the known targets."""
+    from mct.targets.target import load_targets
+
+    found = load_targets(targets_file).values()
+    if as_json:
+        print_json([target.as_json() for target in found])
+        return
+    for target in found:
+        click.echo(f"{target.name:<10} {target.device:<6} {target.about}")
+
+
+@targets.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def targets_check(as_json: bool) -> int:
+    """Say whether this machine is fit to measure on, and what to type to make it so.
+
+    A line each for clock, shared cores, others' load, quota and memory. Exits with 0 when nothing speaks against it,
+    with 3 when something does; what the machine does not show is unknown and counts for neither.
+    """
+    from mct.targets.fitness import check_fitness
+
+    found = check_fitness()
+    if as_json:
+        print_json(found.as_json())
+    else:
+        click.echo(found.describe())
+    return EXIT_CODES["pass" if found.fit else "inconclusive"]
+
+
+@targets.command("probe")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def targets_probe(as_json: bool) -> None:
+    """Say what this machine is, what it lets this process use, and which runtimes are installed."""
+    from dataclasses import asdict
+
+    from mct.targets.arithmetic import arithmetic_of
+    from mct.targets.machine import probe_machine
+    from mct.targets.runtimes.table import RUNTIMES, installed_version
+
+    machine = probe_machine()
+    found = asdict(machine) | {
+        "usable_threads": machine.usable_threads,
+        "int8_saturates": arithmetic_of(machine).saturates,
+        "runtimes": {runtime.name: installed_version(runtime) for runtime in RUNTIMES},
+    }
+    if as_json:
+        print_json(found)
+        return
+    for key, value in found.items():
+        click.echo(f"{key:<18}{value}")
