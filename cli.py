@@ -1,6 +1,7 @@
 """The command line's frame: which commands there are, and how an error ends.
 
-Each room has its commands in one light file; they are named here and loaded when asked for. Data goes to stdout,
+Each room has its commands in one light file; they import what
+they need when they are called. Data goes to stdout,
 progress and messages to stderr. Nothing heavy is imported: `mct --help` must answer at once.
 """
 
@@ -15,27 +16,17 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from mct import MctError, __version__
+from mct.bench.commands import bench, compare, demo, gate, report, run_artifact
+from mct.compress.commands import compress
 from mct.models.command_line import Commands
-from mct.models.tables import load
+from mct.models.commands import models
+from mct.targets.commands import targets
 
 if TYPE_CHECKING:
     from types import FrameType
 
 BAD_INPUT = 2
 AGAIN_S = 0.05
-
-# In the order of the work.
-COMMANDS = {
-    "demo": "mct.bench.commands:demo",
-    "models": "mct.compress.commands:models",
-    "compress": "mct.compress.commands:compress",
-    "bench": "mct.bench.commands:bench",
-    "run": "mct.bench.commands:run_artifact",
-    "compare": "mct.bench.commands:compare",
-    "report": "mct.bench.commands:report",
-    "gate": "mct.bench.commands:gate",
-    "targets": "mct.bench.commands:targets",
-}
 
 
 def main() -> NoReturn:
@@ -120,26 +111,15 @@ def _stop_interrupted() -> NoReturn:
         os._exit(BAD_INPUT)
 
 
-class Named(Commands):
-    """The commands of the table, each loaded when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the table."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, None where there is none."""
-        if cmd_name not in COMMANDS:
-            return None
-        command = load(COMMANDS[cmd_name])
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=Named, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mct")
 def commands() -> None:
     """Take any fine-tuned checkpoint to the fastest artifact that provably meets its budget."""
+
+
+# In the order of the work.
+for command in (demo, models, compress, bench, run_artifact, compare, report, gate, targets):
+    commands.add_command(command)
 
 
 if __name__ == "__main__":

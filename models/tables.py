@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from mct import MctError
@@ -54,6 +53,8 @@ def added_by_others(group: str, kind: type[Row]) -> tuple[Row, ...]:
 
     MctError naming the package whose entry point cannot be loaded, or gives something else than rows.
     """
+    from importlib.metadata import entry_points  # a third of the time that `mct --help` may take
+
     rows: list[Row] = []
     for point in sorted(entry_points(group=group)):
         owner = f"the entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"

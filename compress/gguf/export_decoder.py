@@ -19,11 +19,11 @@ from safetensors.numpy import save
 from transformers import AutoConfig
 
 from mct import MctError
-from mct.compress.gguf.decoders import Array, Config, Decoder, Weight, describe
-from mct.compress.gguf.encoders import Tensor
+from mct.compress.gguf.graphs.decoders import Array, Config, Decoder, Weight, describe
+from mct.compress.gguf.graphs.encoders import Tensor
+from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
 from mct.compress.gguf.obstacles import NO_REWARD, OUTPUT_NEEDED
 from mct.compress.gguf.tokenizer import Vocabulary, add_vocabulary, read_vocabulary
-from mct.compress.gguf.weights import Read, open_weights, stored_names
 from mct.compress.plan.passes import Material, Product
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.load import REFUSALS, cannot_load

@@ -13,10 +13,10 @@ from typing import Any
 from gguf import GGUFWriter, LlamaFileType
 from safetensors.numpy import save
 
-from mct.compress.gguf.encoders import GRAPH, Sizes, backbone, find_encoder, plan_tensors, read_sizes
-from mct.compress.gguf.heads import Top, read_top
+from mct.compress.gguf.graphs.encoders import GRAPH, Sizes, backbone, find_encoder, plan_tensors, read_sizes
+from mct.compress.gguf.graphs.heads import Top, read_top
+from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
 from mct.compress.gguf.tokenizer import add_vocabulary, read_vocabulary
-from mct.compress.gguf.weights import Read, open_weights, stored_names
 from mct.compress.plan.passes import SCORERS, Material, Product
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from mct.compress.gguf import export_decoder as export_gguf_lm
-from mct.compress.gguf.decoders import Weight
-from mct.compress.gguf.encoders import backbone, find_encoder, plan_tensors, read_sizes
-from mct.compress.gguf.heads import classifier_inside
+from mct.compress.gguf.graphs.decoders import Weight
+from mct.compress.gguf.graphs.encoders import backbone, find_encoder, plan_tensors, read_sizes
+from mct.compress.gguf.graphs.heads import classifier_inside
 from mct.compress.plan.passes import ENCODERS, Material
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files

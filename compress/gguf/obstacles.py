@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mct import MctError
-from mct.compress.gguf.decoders import check
-from mct.compress.gguf.encoders import find_encoder, read_sizes
+from mct.compress.gguf.graphs.decoders import check
+from mct.compress.gguf.graphs.encoders import find_encoder, read_sizes
 from mct.compress.gguf.tokenizer import read_vocabulary
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object

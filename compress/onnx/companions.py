@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 
 from mct import MctError
-from mct.compress.onnx.graph import EXTERNAL_SUFFIX
+from mct.compress.onnx.graphs.graph import EXTERNAL_SUFFIX
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
 from mct.models.families.table import graph_of

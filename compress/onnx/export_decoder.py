@@ -1,8 +1,8 @@
 """A decoder checkpoint to ONNX fp32: language models with their cache, reward models with their score.
 
-There is one way, the graph written from the weights (mct.compress.onnx.decoder): a family it does not know is refused
-rather than traced, since a traced decoder spells attention, cache and rotation out in hundreds of nodes and no runtime
-puts them together again.
+There is one way, the graph written from the weights (mct.compress.onnx.graphs.decoder): a family it does not know is
+refused rather than traced, since a traced decoder spells attention, cache and rotation out in hundreds of nodes and no
+runtime puts them together again.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from typing import Any
 
 from mct import MctError
 from mct.compress.onnx.companions import describe
-from mct.compress.onnx.decoder import build_lm, build_reward
-from mct.compress.onnx.graph import save
-from mct.compress.onnx.obstacles import obstacle
+from mct.compress.onnx.graphs.decoder import build_lm, build_reward
+from mct.compress.onnx.graphs.graph import save
+from mct.compress.onnx.graphs.obstacles import obstacle
 from mct.compress.plan.passes import Material, Product
 from mct.models.checkpoints.files import pad_id
 from mct.models.checkpoints.load import load_model

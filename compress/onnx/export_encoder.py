@@ -1,8 +1,8 @@
 """Checkpoint to ONNX fp32, in one file that ONNX Runtime opens here, in browsers and on phones.
 
 Two ways lead there: the graph written from the weights with fused operators where the architecture is known
-(mct.compress.onnx.fused: faster), else the graph that torch traces (any architecture). A fused graph must give the
-model's own answers here, or the traced one is taken.
+(mct.compress.onnx.graphs.fused: faster), else the graph that torch traces (any architecture). A fused graph must give
+the model's own answers here, or the traced one is taken.
 
 The file depends on the checkpoint alone. torch's exporter writes stack traces with the paths of the machine into it,
 and shapes that its later rewrites make wrong; both are taken out, so that two exports are equal byte by byte.
@@ -18,9 +18,9 @@ import onnxruntime as ort
 import torch
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.fused import build, obstacle
-from mct.compress.onnx.graph import save
-from mct.compress.onnx.heads import BATCH, EMBEDDING, HIDDEN, SEQUENCE
+from mct.compress.onnx.graphs.fused import build, obstacle
+from mct.compress.onnx.graphs.graph import save
+from mct.compress.onnx.graphs.heads import BATCH, EMBEDDING, HIDDEN, SEQUENCE
 from mct.compress.plan.passes import Material, Product
 from mct.compress.run.agreement import spread
 from mct.compress.run.quiet import quiet

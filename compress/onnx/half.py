@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from mct.compress.onnx.companions import describe
-from mct.compress.onnx.graph import save
+from mct.compress.onnx.graphs.graph import save
 from mct.compress.plan.passes import Material, Product
 
 MODEL = "onnx/model_fp16.onnx"

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from mct.compress.onnx.graph import DISTANCE_BIAS
+from mct.compress.onnx.graphs.graph import DISTANCE_BIAS
 from mct.compress.plan.passes import TAGGERS, Material, Product
 from mct.compress.run.quiet import quiet
 from mct.targets.arithmetic import arithmetic_of

@@ -20,9 +20,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from mct.compress.onnx.blocks import Blocks, pack, quantise_blocks
 from mct.compress.onnx.companions import describe
-from mct.compress.onnx.graph import MICROSOFT, save
+from mct.compress.onnx.graphs.blocks import Blocks, pack, quantise_blocks
+from mct.compress.onnx.graphs.graph import MICROSOFT, save
 from mct.compress.plan.passes import Material, Product
 
 MODELS = {8: "onnx/model_quantized.onnx", 4: "onnx/model_q4.onnx"}

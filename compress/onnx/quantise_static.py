@@ -17,7 +17,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from mct.compress.onnx.graph import MICROSOFT
+from mct.compress.onnx.graphs.graph import MICROSOFT
 from mct.compress.onnx.quantise import quantise_tables, token_heads
 from mct.compress.plan.passes import Material, Product
 from mct.compress.run.calibration import calibration_inputs, calibration_notes

@@ -14,7 +14,7 @@ ONNX_PASSES = (
     ),
     Pass(
         "export-onnx-lm", "checkpoint", "onnx-fp32", "mct.compress.onnx.export_decoder:run", DECODERS,
-        why_not="mct.compress.onnx.obstacles:why_not",
+        why_not="mct.compress.onnx.graphs.obstacles:why_not",
     ),
     Pass("halve-onnx", "onnx-fp32", "onnx-fp16", "mct.compress.onnx.half:run", DECODERS),
     Pass(

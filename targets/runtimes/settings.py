@@ -48,3 +48,4 @@ class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     head: Name | None = None
     second_segment: Literal["added", "ignored"] | None = None
     cache: Literal["f32", "f16"] = "f16"
+    context: Count | None = None

@@ -129,7 +129,7 @@ def test_an_export_that_is_another_model_is_refused(tiny_bert: Path, tmp_path: P
 
 
 def _load_broken(reference: str, extra: str = "") -> Any:
-    return broken if reference.endswith("export_onnx:run") else load(reference, extra)
+    return broken if reference.endswith("onnx.export_encoder:run") else load(reference, extra)
 
 
 def wrapped(monkeypatch: pytest.MonkeyPatch, around: Callable[..., Callable[..., Product]]) -> None:
@@ -265,7 +265,7 @@ def test_shared_passes_run_once(tiny_bert: Path, tmp_path: Path, monkeypatch: py
         @functools.wraps(function)
         def counted(*words: Any) -> Any:
             if words and isinstance(words[0], Product):
-                ran.append(reference.rpartition(".")[2])
+                ran.append(reference.removeprefix("mct.compress."))
             return function(*words)
 
         return counted
@@ -273,7 +273,9 @@ def test_shared_passes_run_once(tiny_bert: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("mct.compress.run.execute.load", loaded)
     folders = make(tiny_bert, tmp_path, ["onnx", "openvino"], ["fp32", "int8"])
     assert [folder.name for folder in folders] == ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-int8"]
-    assert ran == ["export_onnx:run", "quantise_onnx:run", "export_openvino:run", "quantise_openvino:run"]
+    assert ran == [
+        "onnx.export_encoder:run", "onnx.quantise:run", "openvino.export:run", "openvino.quantise:run",
+    ]  # fmt: skip
 
 
 def test_an_artifact_says_what_it_was_checked_on(artifacts: Mapping[str, Path]) -> None:

@@ -25,7 +25,7 @@ from transformers import (
 from mct import MctError
 from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.gguf import quantise as quantise_gguf
-from mct.compress.gguf.encoders import GRAPH
+from mct.compress.gguf.graphs.encoders import GRAPH
 from mct.compress.gguf.tokenizer import read_vocabulary
 from mct.compress.plan.passes import Material, Product
 from mct.compress.run.parity import measure_parity, require_parity, run_original

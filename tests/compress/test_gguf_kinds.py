@@ -30,7 +30,7 @@ from transformers import (
 from mct import MctError
 from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.gguf import quantise as quantise_gguf
-from mct.compress.gguf.encoders import find_encoder
+from mct.compress.gguf.graphs.encoders import find_encoder
 from mct.compress.gguf.importance import measure
 from mct.compress.plan.passes import Material, Product
 from mct.compress.plan.plan import supported

@@ -17,7 +17,7 @@ from mct import MctError
 from mct.compress.gguf import export_decoder as export_gguf_lm
 from mct.compress.gguf import quantise as quantise_gguf
 from mct.compress.gguf.byte_level import LLAMA_3, QWEN_2
-from mct.compress.gguf.decoders import GRAPHS
+from mct.compress.gguf.graphs.decoders import GRAPHS
 from mct.compress.gguf.importance import Importance, mean_squares, measure
 from mct.compress.gguf.tokenizer import read_vocabulary
 from mct.compress.plan.passes import Material, Product

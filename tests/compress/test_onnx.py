@@ -16,7 +16,7 @@ from onnx import TensorProto, numpy_helper
 
 from mct.compress.onnx import export_encoder as export_onnx
 from mct.compress.onnx import quantise as quantise_onnx
-from mct.compress.onnx.graph import DISTANCE_BIAS
+from mct.compress.onnx.graphs.graph import DISTANCE_BIAS
 from mct.compress.plan.passes import Material, Product
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.tokens import Tokens, open_tokenizer

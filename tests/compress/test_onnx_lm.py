@@ -16,10 +16,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from mct import MctError
 from mct.compress.onnx import export_decoder as export_onnx_lm
-from mct.compress.onnx import graph as onnx_draft
 from mct.compress.onnx import half as onnx_half
 from mct.compress.onnx import quantise_decoder as quantise_onnx_lm
-from mct.compress.onnx.blocks import pack, quantise_blocks, restore
+from mct.compress.onnx.graphs import graph as onnx_draft
+from mct.compress.onnx.graphs.blocks import pack, quantise_blocks, restore
 from mct.compress.plan.passes import Material, Product
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.execute import execute

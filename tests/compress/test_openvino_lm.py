@@ -205,9 +205,8 @@ def test_an_unknown_family_is_refused_with_those_that_are_known(checkpoint: Path
 
 def test_the_plan_knows_the_precisions_of_language_models(checkpoint: Path) -> None:
     assert {"fp32", "fp16", "int8", "int4"} <= set(supported("causal-lm")["openvino"])
-    assert make_plan(inspect(checkpoint), ["openvino"], ["int4"]).describe() == (
-        "openvino-int4: export-openvino -> quantise-openvino"
-    )
+    described = make_plan(inspect(checkpoint), ["openvino"], ["int4"]).describe()
+    assert described.startswith("# openvino-int4: export-openvino -> quantise-openvino\n")
 
 
 # -- opened by others -----------------------------------------------------------------------------------------------

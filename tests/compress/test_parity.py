@@ -17,7 +17,7 @@ from mct import MctError
 from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.onnx import export_decoder as export_onnx_lm
 from mct.compress.onnx import export_encoder as export_onnx
-from mct.compress.onnx.fused import build
+from mct.compress.onnx.graphs.fused import build
 from mct.compress.plan.passes import Material, Product
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.artifact import read_artifact

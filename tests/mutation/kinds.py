@@ -204,7 +204,7 @@ _INTRUDERS: dict[str, Callable[[Path, Path], None]] = {
 JSON = (spoil.spoil_value, spoil.spoil_value, spoil.spoil_value, spoil.spoil_text, spoil.spoil_bytes)
 LINES = (spoil.spoil_lines, spoil.spoil_lines, spoil.spoil_bytes)
 SAME = (spoil.reformat,)
-SCHEMA = json.loads((ROOT / "bench" / "result.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((ROOT / "bench" / "store" / "result.schema.json").read_text(encoding="utf-8"))
 
 
 def _of(folder: str, name: str, schema: dict[str, Any], more: Any = None, **changes: Any) -> Kind:

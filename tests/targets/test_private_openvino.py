@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = """
 import sys
-import mct.compress.{0}
+import mct.compress.openvino.{0}
 import nncf
 from openvino.tools.ovc import telemetry_utils
 from openvino_tokenizers import convert_tokenizer
@@ -18,7 +18,7 @@ assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
 
 
 def test_nothing_that_reports_is_loaded_with_our_files() -> None:
-    code = EVERYTHING.format("export_openvino_lm")
+    code = EVERYTHING.format("export_lm")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 

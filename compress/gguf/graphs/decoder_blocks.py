@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 
 from mct import MctError
-from mct.compress.gguf.decoders import Arrange, Array, Config, Weight, only
-from mct.compress.gguf.encoders import Tensor
+from mct.compress.gguf.graphs.decoders import Arrange, Array, Config, Weight, only
+from mct.compress.gguf.graphs.encoders import Tensor
 
 
 @dataclass(frozen=True)

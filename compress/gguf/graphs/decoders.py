@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct import MctError
-from mct.compress.gguf.encoders import Tensor
+from mct.compress.gguf.graphs.encoders import Tensor
 from mct.models.families.table import graph_of, with_graph
 from mct.models.tables import load, unknown
 
@@ -64,12 +64,12 @@ class Decoder:
 # does not compute and can be asked of a configuration as it stands in a file, and `describe(config)`, for one with its
 # family's defaults filled in.
 GRAPHS = {
-    "llama": "mct.compress.gguf.decoder_llama",
-    "qwen2": "mct.compress.gguf.decoder_qwen",
-    "qwen2moe": "mct.compress.gguf.decoder_qwen",
-    "qwen3": "mct.compress.gguf.decoder_qwen",
-    "qwen3moe": "mct.compress.gguf.decoder_qwen",
-    "gpt2": "mct.compress.gguf.decoder_gpt2",
+    "llama": "mct.compress.gguf.graphs.decoder_llama",
+    "qwen2": "mct.compress.gguf.graphs.decoder_qwen",
+    "qwen2moe": "mct.compress.gguf.graphs.decoder_qwen",
+    "qwen3": "mct.compress.gguf.graphs.decoder_qwen",
+    "qwen3moe": "mct.compress.gguf.graphs.decoder_qwen",
+    "gpt2": "mct.compress.gguf.graphs.decoder_gpt2",
 }
 
 

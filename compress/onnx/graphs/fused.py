@@ -18,8 +18,8 @@ import torch
 from onnx import TensorProto, helper
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.graph import DISTANCE_BIAS, Draft, assemble
-from mct.compress.onnx.heads import BATCH, SEQUENCE, arrays, first_token, top_of
+from mct.compress.onnx.graphs.graph import DISTANCE_BIAS, Draft, assemble
+from mct.compress.onnx.graphs.heads import BATCH, SEQUENCE, arrays, first_token, top_of
 from mct.models.families.table import Family, find_family, graph_of
 
 GRAPH = "encoder"

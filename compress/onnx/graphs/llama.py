@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.experts import add_experts
-from mct.compress.onnx.family import Family, Sizes, add_attention, linear, side_by_side
-from mct.compress.onnx.graph import Draft
-from mct.compress.onnx.obstacles import head_width
+from mct.compress.onnx.graphs.experts import add_experts
+from mct.compress.onnx.graphs.family import Family, Sizes, add_attention, linear, side_by_side
+from mct.compress.onnx.graphs.graph import Draft
+from mct.compress.onnx.graphs.obstacles import head_width
 
 _LAYER = "model.layers.{}"
 TABLE = "model.embed_tokens.weight"

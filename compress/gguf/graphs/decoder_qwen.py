@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import chain
 
 from mct import MctError
-from mct.compress.gguf import decoder_blocks as blocks
-from mct.compress.gguf.decoders import Config, Decoder, Weight, require
-from mct.compress.gguf.encoders import Tensor
+from mct.compress.gguf.graphs import decoder_blocks as blocks
+from mct.compress.gguf.graphs.decoders import Config, Decoder, Weight, require
+from mct.compress.gguf.graphs.encoders import Tensor
 from mct.models.families.table import graph_of
 
 EXPERT_NAMES = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}

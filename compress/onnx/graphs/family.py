@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.graph import Draft
+from mct.compress.onnx.graphs.graph import Draft
 
 BIAS = "attention_bias"
 LAST = "last_positions"

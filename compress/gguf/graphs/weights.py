@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from mct import MctError
-from mct.compress.gguf.encoders import Tensor
+from mct.compress.gguf.graphs.encoders import Tensor
 
 Read = Callable[[Tensor], NDArray[np.float32]]
 

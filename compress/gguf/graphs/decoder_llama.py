@@ -7,8 +7,8 @@ before a token: a sliding window is exact only up to its own length, which becom
 from collections.abc import Iterator
 from itertools import chain
 
-from mct.compress.gguf import decoder_blocks as blocks
-from mct.compress.gguf.decoders import Config, Decoder, Weight, require
+from mct.compress.gguf.graphs import decoder_blocks as blocks
+from mct.compress.gguf.graphs.decoders import Config, Decoder, Weight, require
 
 EXPERT_NAMES = {"gate": "w1", "up": "w3", "down": "w2"}
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.family import Family, Sizes, add_attention
-from mct.compress.onnx.graph import Draft
-from mct.compress.onnx.obstacles import GPT_2_ACTIVATIONS
+from mct.compress.onnx.graphs.family import Family, Sizes, add_attention
+from mct.compress.onnx.graphs.graph import Draft
+from mct.compress.onnx.graphs.obstacles import GPT_2_ACTIVATIONS
 
 _LAYER = "transformer.h.{}"
 TABLE = "transformer.wte.weight"

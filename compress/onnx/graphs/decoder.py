@@ -2,8 +2,8 @@
 and norm, written straight from the weights.
 
 Every family is the same walk (embed, then attend and feed in turn, each behind a norm) and differs in the steps, which
-stand in mct.compress.onnx.llama and mct.compress.onnx.gpt2. Inputs and outputs bear the names that optimum,
-transformers.js and onnxruntime-genai look for. Padding may stand left or right: `attention_mask` hides it.
+stand in mct.compress.onnx.graphs.llama and mct.compress.onnx.graphs.gpt2. Inputs and outputs bear the names that
+optimum, transformers.js and onnxruntime-genai look for. Padding may stand left or right: `attention_mask` hides it.
 
 Source of the names: transformers.js and onnxruntime-genai, as they open a model.
 """
@@ -15,10 +15,10 @@ import onnx
 from onnx import TensorProto, helper
 from transformers import PreTrainedModel
 
-from mct.compress.onnx import gpt2 as onnx_gpt2
-from mct.compress.onnx import llama as onnx_llama
-from mct.compress.onnx.family import Family, Sizes, add_masks, cache_names
-from mct.compress.onnx.graph import Draft, assemble
+from mct.compress.onnx.graphs import gpt2 as onnx_gpt2
+from mct.compress.onnx.graphs import llama as onnx_llama
+from mct.compress.onnx.graphs.family import Family, Sizes, add_masks, cache_names
+from mct.compress.onnx.graphs.graph import Draft, assemble
 from mct.models.families.table import graph_of
 
 # By the graph that a family's row names (mct.models.families.table).
@@ -39,7 +39,7 @@ class Stream(NamedTuple):
 
 
 def build_lm(model: PreTrainedModel) -> onnx.ModelProto:
-    """A causal language model with its cache. Only for one that mct.compress.onnx.obstacles sees no obstacle to.
+    """A causal language model with its cache. Only for one that mct.compress.onnx.graphs.obstacles sees no obstacle to.
 
     int64 `input_ids` (batch, new tokens), `attention_mask` (batch, all tokens), and past_key_values.N.key and .value,
     float32 (batch, heads, earlier tokens, width of a head), to `logits`, float32 (batch, new tokens, vocabulary), and

@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, helper
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.graph import Draft, Weights
+from mct.compress.onnx.graphs.graph import Draft, Weights
 from mct.models.checkpoints.load_embedder import Dense, Embedder, EmbedderWithHead, Normalize
 from mct.models.checkpoints.load_heads import Heads
 from mct.models.families.table import find_family

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mct import MctError
-from mct.compress.gguf.encoders import Sizes, Tensor
-from mct.compress.gguf.weights import Read
+from mct.compress.gguf.graphs.encoders import Sizes, Tensor
+from mct.compress.gguf.graphs.weights import Read
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.load_embedder import Dense, Embedder, load_embedder, load_with_head
 from mct.models.families.table import Family

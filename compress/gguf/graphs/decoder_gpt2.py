@@ -9,8 +9,8 @@ from itertools import chain
 
 import numpy as np
 
-from mct.compress.gguf.decoders import Array, Config, Decoder, Weight, only, require
-from mct.compress.gguf.encoders import Tensor
+from mct.compress.gguf.graphs.decoders import Array, Config, Decoder, Weight, only, require
+from mct.compress.gguf.graphs.encoders import Tensor
 
 
 def check(config: Config) -> None:

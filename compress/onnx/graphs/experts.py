@@ -9,8 +9,8 @@ are not made to sum to 1. A node behind it that names the input too, and takes n
 
 import numpy as np
 
-from mct.compress.onnx.family import Sizes
-from mct.compress.onnx.graph import Draft
+from mct.compress.onnx.graphs.family import Sizes
+from mct.compress.onnx.graphs.graph import Draft
 
 
 def add_experts(draft: Draft, sizes: Sizes, prefix: str, value: str) -> str:
