@@ -25,10 +25,12 @@ from mct.compress.plan.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
 from mct.compress.run.parity import Reference, measure_parity, require_parity, run_original
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.load import load_model
+from mct.models.data.declared import declared
 from mct.models.families.table import with_graph
 from mct.models.tasks.datasets import Dataset
 from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
+from mct.targets.runtimes.settings import LlamaSettings
 from mct.targets.runtimes.table import Executable, open_session, runtime_for
 
 TEXTS = (
@@ -161,6 +163,12 @@ def test_f32_is_the_original_and_goes_on_like_it(
     logits = np.concatenate([each["logits"][0] for each in references[name].outputs])
     assert logits.std(axis=0).mean() > 0.1, "a model that says the same of every text proves nothing"
     assert len({ids for each in references[name].continued for ids in each.tokens}) > 5
+
+
+def test_what_a_file_tells_its_runtime_is_what_a_manifest_may_say(exported: dict[str, Product]) -> None:
+    for name, product in exported.items():
+        told = declared(dict(product.settings), LlamaSettings, name)
+        assert told.context == product.settings["context"] > 0
 
 
 def test_every_family_of_the_table_is_tested(checkpoints: dict[str, Path]) -> None:
