@@ -42,10 +42,10 @@ def models_formats(as_json: bool) -> None:
     """Say which formats and precisions each task kind can be compressed to."""
     from mct.compress.plan.plan import supported
     from mct.compress.plan.support import support_markdown
-    from mct.models.tasks.table import TASKS
+    from mct.models.tasks.table import tasks
 
     if as_json:
-        print_json({task.name: supported(task.name) for task in TASKS})
+        print_json({task.name: supported(task.name) for task in tasks()})
     else:
         click.echo(support_markdown(), nl=False)
 

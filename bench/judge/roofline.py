@@ -104,9 +104,9 @@ def read_encoder(subject: Subject) -> Encoder | None:
     hidden, layers, intermediate = (getattr(config, key) for key in keys)
     if not (family.layers and hidden and layers and intermediate) or subject.precision not in BYTES_PER_WEIGHT:
         return None
-    if subject.task in ONE_ANSWER:
+    if subject.executable.network in ONE_ANSWER:
         return Encoder(hidden, layers, intermediate, len(subject.labels))
-    if subject.task == ANSWER_PER_TOKEN:
+    if subject.executable.network == ANSWER_PER_TOKEN:
         return Encoder(hidden, layers, intermediate, labels=0, tags=len(subject.labels))
     return None
 

@@ -11,7 +11,6 @@ from msgspec import Meta, Struct
 
 from mct.bench.judge.line import Outcome
 from mct.bench.judge.roofline import Encoder
-from mct.bench.measure.sampling import BenchPlan
 from mct.bench.store.result import Data, RunId
 from mct.models.data.declared import Amount, Count, Digest, Index, Name, Positive, Share
 from mct.targets.budget import Budget
@@ -255,6 +254,20 @@ class Rates(Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[Name, Encoder | None]
 
 
+class Plan(Struct, frozen=True, forbid_unknown_fields=True):
+    """How it was measured (`BenchPlan`), all of it: a default of this version need not be that of the one that ran."""
+
+    threads: Count
+    affinity: list[Index]
+    seed: int
+    limit_ms: Positive | None
+    rounds: Count
+    block_s: Positive
+    max_seconds: Positive
+    rigorous: bool
+    new_tokens: Count
+
+
 class Result(Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run."""
 
@@ -264,7 +277,7 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
     created: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
     mct_version: Name
     data: Data
-    plan: BenchPlan
+    plan: Plan
     target: TargetRow | None
     budget: Budget | None
     baseline: Name | None

@@ -81,7 +81,7 @@ def open_predictor(
     kind, open_tokenizer = find_kind(executable.task), load("mct.models.tasks.tokens:open_tokenizer")
     tokenize = open_tokenizer(executable.folder, executable.max_tokens)
     session = open_session(runtime, executable, threads)
-    writes = executable.task == "causal-lm"
+    writes = executable.network == "causal-lm"
     at_once = 1 if writes else runtime.answers_at_once
     scored = Predictor(
         encode=partial(kind.encode, tokenize),

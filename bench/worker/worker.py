@@ -145,7 +145,7 @@ def _open(job: Mapping[str, Any]) -> Bench:
         scorer=opened.scored,
         scored=requests if job["scored"] is None else job["scored"],
         answers_at_once=opened.at_once,
-        writes=executable.task == "causal-lm",
+        writes=executable.network == "causal-lm",
     )
 
 

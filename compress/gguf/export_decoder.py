@@ -54,21 +54,21 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     stored = stored_names(source.folder)
     decoder = _as_stored(plan(checkpoint, config), stored, config["tie_word_embeddings"])
     vocabulary = read_vocabulary(source.folder, config["vocab_size"])
-    _check_names(source.folder, decoder, config, stored - ({HEAD_SOURCE} if checkpoint.task == "reward" else set()))
+    _check_names(source.folder, decoder, config, stored - ({HEAD_SOURCE} if checkpoint.network == "reward" else set()))
     writer = GGUFWriter(draft / MODEL, decoder.graph)
     try:
         _describe(writer, checkpoint, decoder)
         add_vocabulary(writer, vocabulary)
         with open_weights(source.folder) as read:
             _add_tensors(writer, decoder, read)
-            if checkpoint.task == "reward":
+            if checkpoint.network == "reward":
                 _keep_head(read, draft / HEAD, len(checkpoint.labels) or 1, config["hidden_size"])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
     finally:
         writer.close()
-    kept = _SCORED if checkpoint.task == "reward" else {}
+    kept = _SCORED if checkpoint.network == "reward" else {}
     return Product(draft, MODEL, {"cache": "f32", "context": decoder.context, **kept}, _notes(decoder, vocabulary))
 
 
@@ -86,7 +86,7 @@ def read_config(folder: Path) -> Config:
 def plan(checkpoint: Checkpoint, config: Config) -> Decoder:
     """The decoder's plan; a reward model has no output matrix."""
     decoder = describe(config)
-    if checkpoint.task != "reward":
+    if checkpoint.network != "reward":
         return decoder
     if checkpoint.model_type == OUTPUT_NEEDED:
         raise MctError(NO_REWARD, "choose another format")
@@ -151,7 +151,7 @@ def _describe(writer: GGUFWriter, checkpoint: Checkpoint, decoder: Decoder) -> N
             writer.add_float32(name, value)
         else:
             writer.add_uint32(name, value)
-    if checkpoint.task == "reward":
+    if checkpoint.network == "reward":
         writer.add_pooling_type(PoolingType.LAST)
 
 

@@ -34,7 +34,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     """
     checkpoint = material.checkpoint
     family = find_encoder(checkpoint.model_type)
-    outputs = 1 if checkpoint.task in SCORERS else len(checkpoint.labels)
+    outputs = 1 if checkpoint.network in SCORERS else len(checkpoint.labels)
     sizes = read_sizes(family, read_object(source.folder / "config.json"), outputs)
     vocabulary = read_vocabulary(source.folder, sizes.vocabulary)
     prefix = _prefix(source.folder, family)
@@ -62,7 +62,7 @@ def _prefix(folder: Path, family: Family) -> str:
 def _settings(checkpoint: Checkpoint, sizes: Sizes, top: Top) -> dict[str, Any]:
     """What mct.targets.runtimes.run_llama has to know that the file does not say."""
     settings: dict[str, Any] = {"pooling": top.pooling.name.lower()}
-    if checkpoint.task in SCORERS:
+    if checkpoint.network in SCORERS:
         settings["second_segment"] = "added" if sizes.token_types > 1 else "ignored"
     if top.outside:
         settings["head"] = HEAD

@@ -70,7 +70,7 @@ def _measure(
 ) -> dict[str, NDArray[np.float32]]:
     """By GGUF's names. Kept for the next type of the same command, as long as the folder's `content` is the same."""
     model = load_model(checkpoint)
-    readings = _of_encoder(checkpoint, model) if checkpoint.task in ENCODERS else _of_decoder(checkpoint)
+    readings = _of_encoder(checkpoint, model) if checkpoint.network in ENCODERS else _of_decoder(checkpoint)
     tokens = [Tokens(list(ids), list(type_ids)) for ids, type_ids in inputs]
     means = mean_squares(model, set(readings.values()), tokens)
     return {name: means[reading] for name, reading in readings.items()}

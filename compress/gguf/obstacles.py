@@ -35,7 +35,7 @@ def why_not_decoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     What config.json leaves to its family's defaults is looked at by the export, once transformers has filled it in.
     """
     config = read_object(checkpoint.path / "config.json")
-    if checkpoint.task == "reward" and checkpoint.model_type == OUTPUT_NEEDED:
+    if checkpoint.network == "reward" and checkpoint.model_type == OUTPUT_NEEDED:
         return NO_REWARD
     try:
         check(config)

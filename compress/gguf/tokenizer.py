@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
-from mct.models.data.declared import read_object, read_text
+from mct.models.data.declared import declared, read_object, read_text
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -223,7 +223,7 @@ def _wordpiece(tokenizer: Json, pieces: Pieces) -> Vocabulary:
         else "▁" + text
         for text, kind in zip(pieces.tokens, pieces.types, strict=True)
     )
-    normalizer = tokenizer.get("normalizer") or {}
+    normalizer: Json = declared(tokenizer.get("normalizer") or {}, dict[str, Any], "tokenizer.json: normalizer")
     lowercase = bool(normalizer.get("lowercase", normalizer.get("type") == "Lowercase"))
     strip = normalizer.get("strip_accents")
     strip = lowercase if strip is None else bool(strip)

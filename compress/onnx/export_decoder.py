@@ -30,7 +30,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     model = load_model(checkpoint)
     if reason := obstacle(model.config.to_dict()):
         raise MctError(f"ONNX cannot hold this {checkpoint.architecture}: {reason}", "gguf and openvino may hold it")
-    graph = build_reward(model) if checkpoint.task == "reward" else build_lm(model)
+    graph = build_reward(model) if checkpoint.network == "reward" else build_lm(model)
     save(graph, draft / MODEL)
     describe(checkpoint, graph, MODEL, draft)
     return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.path)}, {"graph": "fused"})

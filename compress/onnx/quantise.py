@@ -39,7 +39,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
             model,
             draft / MODEL,
             op_types_to_quantize=OPERATORS,
-            nodes_to_exclude=token_heads(model, material.checkpoint.task),
+            nodes_to_exclude=token_heads(model, material.checkpoint.network),
             per_channel=True,
             reduce_range=saturates,
             weight_type=QuantType.QInt8,

@@ -59,7 +59,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
             _Reader(inputs, names, int(source.settings.get("pad_id", 0))),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=token_heads(model, material.checkpoint.task),
+            nodes_to_exclude=token_heads(model, material.checkpoint.network),
             per_channel=True,
             reduce_range=arithmetic.saturates,
             activation_type=QuantType.QInt8 if arithmetic.signed_activations else QuantType.QUInt8,

@@ -17,6 +17,7 @@ from mct.compress.plan.recipe import Recipe, Step
 from mct.compress.plan.table import PRECISION_ALIASES, passes
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tables import load, unknown
+from mct.models.tasks.table import network_of
 from mct.targets.arithmetic import Numbers, no_gain, why_not
 from mct.targets.machine import Machine, probe_machine
 
@@ -108,7 +109,7 @@ def make_plan(
     nearest combination that works.
     """
     meant = machine or probe_machine()
-    first = resolve(recipe, checkpoint.task) if recipe else ()
+    first = resolve(recipe, checkpoint.network) if recipe else ()
     if first and first[-1].row.gives != START:
         if formats or precisions:
             raise MctError(
@@ -122,7 +123,7 @@ def make_plan(
             _in_words_of(kind, precision) for kind in formats or FORMATS for precision in precisions or PRECISIONS
         )
         routes = tuple(
-            _route(kind, precision, (*first, *_way(kind, precision, checkpoint.task, first)), meant)
+            _route(kind, precision, (*first, *_way(kind, precision, checkpoint.network, first)), meant)
             for kind, precision in wanted
         )
     for route in routes:
@@ -165,8 +166,9 @@ def _row_of(step: Step, form: str, task: str, place: str) -> Pass:
 def supported(task: str) -> dict[str, list[str]]:
     """Precisions by format that some chain of passes reaches for a task, in table order."""
     found: dict[str, list[str]] = {}
+    network = network_of(task)
     for step in passes():
-        if task in step.tasks and step.gives != START and _chain(step.gives, task):
+        if network in step.tasks and step.gives != START and _chain(step.gives, network):
             kind, _, precision = step.gives.partition("-")
             found.setdefault(kind, []).append(precision)
     return found
@@ -179,7 +181,7 @@ def _in_words_of(kind: str, precision: str) -> tuple[str, str]:
 
 def numbers_of(format_name: str, precision: str, task: str) -> Numbers:
     """What an artifact computes in, where that depends on the machine."""
-    chain = _chain(f"{format_name}-{precision}", task)
+    chain = _chain(f"{format_name}-{precision}", network_of(task))
     return chain[-1].numbers if chain else ""
 
 
@@ -216,9 +218,9 @@ def _obstacle(route: Route, checkpoint: Checkpoint, machine: Machine) -> str:
 def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:
     """A hint: the precision of the same format, else the formats, that are nearest to what was refused and work."""
     open_ways: dict[str, list[str]] = {}
-    for kind, precisions in supported(checkpoint.task).items():
+    for kind, precisions in supported(checkpoint.network).items():
         for precision in sorted(precisions, key=lambda name: abs(_bits(name) - _bits(refused.precision))):
-            route = _route(kind, precision, _way(kind, precision, checkpoint.task), machine)
+            route = _route(kind, precision, _way(kind, precision, checkpoint.network), machine)
             if not _obstacle(route, checkpoint, machine):
                 open_ways.setdefault(kind, []).append(precision)
     if refused.format in open_ways:

@@ -1,7 +1,7 @@
 """What can be made of what, as the table of passes has it: the README's support table is this, printed."""
 
 from mct.compress.plan.plan import supported
-from mct.models.tasks.table import TASKS
+from mct.models.tasks.table import tasks
 
 FORMATS = {"onnx": "ONNX", "openvino": "OpenVINO", "gguf": "GGUF"}
 
@@ -9,7 +9,7 @@ FORMATS = {"onnx": "ONNX", "openvino": "OpenVINO", "gguf": "GGUF"}
 def support_markdown() -> str:
     """One row a task kind, one column a format: the precisions that a chain of passes reaches."""
     lines = ["| task | " + " | ".join(FORMATS.values()) + " |", "|--|" + "--|" * len(FORMATS)]
-    for task in TASKS:
+    for task in tasks():
         found = supported(task.name)
         lines.append(f"| {task.name} | " + " | ".join(_cell(found.get(kind, [])) for kind in FORMATS) + " |")
     return "\n".join(lines) + "\n"

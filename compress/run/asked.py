@@ -51,7 +51,7 @@ class Asked:
 def ask(checkpoint: Checkpoint, requests: Sequence[Request], most: int = MOST_INPUTS) -> Asked:
     """The first `most` inputs that `requests` make (a request's documents or answers are an input each)."""
     groups, inputs = zip(*islice(_encoded(checkpoint, requests), most), strict=True)
-    return Asked(checkpoint.task, checkpoint.heads, inputs, groups)
+    return Asked(checkpoint.network, checkpoint.heads, inputs, groups)
 
 
 def ask_decoder(checkpoint: Checkpoint, requests: Sequence[Request]) -> Asked:
@@ -59,7 +59,7 @@ def ask_decoder(checkpoint: Checkpoint, requests: Sequence[Request]) -> Asked:
     found, reach = ask(checkpoint, requests), _reach(read_object(checkpoint.path / "config.json"))
     inputs, groups = found.inputs, found.groups
     long = _joined(inputs, _long(reach, checkpoint.max_tokens))
-    if checkpoint.task == "causal-lm":
+    if checkpoint.network == "causal-lm":
         inputs, groups = tuple(cut(tokens, LM_TOKENS) for tokens in inputs[:LM_INPUTS]), groups[:LM_INPUTS]
     return replace(found, inputs=(*inputs, long), groups=(*groups, len(requests)), reach=reach)
 

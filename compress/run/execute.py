@@ -248,7 +248,7 @@ def _described(machine: Machine) -> dict[str, Any]:
 
 def _copy_companions(checkpoint: Checkpoint, draft: Path) -> None:
     names = list(COMPANIONS)
-    if checkpoint.task == "sentence-embedding":
+    if checkpoint.network == "sentence-embedding":
         steps = (f"{STEPS}/config.json", f"{STEPS}/model.safetensors")
         found = sorted(file for step in steps for file in checkpoint.path.glob(step))
         names += [*OF_EMBEDDERS, *(file.relative_to(checkpoint.path).as_posix() for file in found)]

@@ -98,7 +98,7 @@ class Parity:
 
 def run_original(checkpoint: Checkpoint, requests: Sequence[Request], threads: int) -> Reference:
     """Outputs of the checkpoint, run by torch at fp32, on `requests`. MctError where it gives no numbers itself."""
-    asked = (ask_decoder if checkpoint.task in DECODERS else ask)(checkpoint, requests)
+    asked = (ask_decoder if checkpoint.network in DECODERS else ask)(checkpoint, requests)
     session = open_session(runtime_for("checkpoint"), original(checkpoint), threads)
     outputs = _outputs(session, asked)
     if not _finite(outputs):

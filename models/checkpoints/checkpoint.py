@@ -34,7 +34,7 @@ from mct.models.data.declared import read_json
 from mct.models.data.inside import list_files
 from mct.models.families.table import find_family
 from mct.models.tables import load
-from mct.models.tasks.table import Head, find_task
+from mct.models.tasks.table import Head, find_task, network_of, recognised
 from mct.models.writing.folders import size_mb
 
 PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
@@ -62,6 +62,11 @@ class Checkpoint:
     def labels(self) -> tuple[str, ...]:
         """The labels of its one head; empty where it has none or several."""
         return self.heads[0].labels if len(self.heads) == 1 else ()
+
+    @property
+    def network(self) -> str:
+        """The task whose network it has: what exports and runtimes go by."""
+        return network_of(self.task)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for --json."""
@@ -113,20 +118,21 @@ def inspect(path: Path) -> Checkpoint:
         raise MctError(f"{path} was quantised already (by {method})", "give the checkpoint that it was made of")
     read_if_there(path / GENERATION, Generation)
     architecture = (config.architectures or ["?"])[0]
-    task, technique = _what(path, config, architecture)
+    network, technique = _what(path, config, architecture)
     by_file = _read_shapes(path)
     shapes = {name: shape for found in by_file.values() for name, shape in found.items()}
     _check_sizes(path, config, shapes)
     max_tokens = _max_tokens(path, config)
     if "tokenizer.json" in files:
         load("mct.models.tasks.tokens:check_tokenizer")(path, max_tokens, config.vocab_size)
+    heads = _heads(path, network, config, by_file.get(HEADS_WEIGHTS, {}))
     return Checkpoint(
         path=path,
         architecture=architecture,
         model_type=config.model_type,
-        task=task,
+        task=recognised(network, architecture, heads[0].labels if len(heads) == 1 else ()),
         technique=technique,
-        heads=_heads(path, task, config, by_file.get(HEADS_WEIGHTS, {})),
+        heads=heads,
         max_tokens=max_tokens,
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         size_mb=round(size_mb(path), 3),
@@ -134,7 +140,7 @@ def inspect(path: Path) -> Checkpoint:
 
 
 def _what(path: Path, config: Config, architecture: str) -> tuple[str, str]:
-    """Task and technique, from what lies in the folder."""
+    """The task whose network it has, and the technique, from what lies in the folder."""
     if (path / SETFIT_HEAD).is_file():
         return "embedding-head", "SetFit few-shot"
     if (path / HEADS).is_file():

@@ -85,7 +85,7 @@ def cannot_load(path: Path, error: Exception) -> MctError:
 def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
     """The checkpoint's model in fp32 on the CPU, in evaluation mode; the bare trunk where mct knows more than it."""
     try:
-        model, found = _AUTO[checkpoint.task].from_pretrained(
+        model, found = _AUTO[checkpoint.network].from_pretrained(
             checkpoint.path,
             dtype=torch.float32,
             use_safetensors=True,
@@ -108,7 +108,7 @@ def _check_complete(checkpoint: Checkpoint, missing: Iterable[str]) -> None:
 
     A bare trunk may lack its pooler, which nothing here reads.
     """
-    bare = checkpoint.task in _BUILT
+    bare = checkpoint.network in _BUILT
     if lost := sorted(name for name in missing if not (bare and name.startswith("pooler."))):
         some = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
         raise MctError(
@@ -122,8 +122,8 @@ def load_module(checkpoint: Checkpoint) -> torch.nn.Module:
 
     Its attribute `model` is the transformers model at its heart.
     """
-    if checkpoint.task in _BUILT:
-        build: Callable[[Checkpoint], torch.nn.Module] = load(_BUILT[checkpoint.task], "compress")
+    if checkpoint.network in _BUILT:
+        build: Callable[[Checkpoint], torch.nn.Module] = load(_BUILT[checkpoint.network], "compress")
         return build(checkpoint).train(False)
     return _Logits(load_model(checkpoint)).train(False)
 

@@ -1,13 +1,13 @@
 """Task kinds: what a model computes, which fields its data has, and how its answers are scored.
 
 A new task kind is one row here and one file whose `KIND` turns rows into examples, examples into tokens and outputs
-into answers (see mct.models.tasks.examples).
+into answers (see mct.models.tasks.examples). Another package adds a row by its entry point of the group `mct.tasks`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from mct.models.tables import unknown
+from mct.models.tables import added_by_others, load, unknown
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class Task:
     `inputs` are the columns that ask, `fields` those and the ones that say what is right, `optional` those that a row
     may have as well. `head` is the kind of its one head, "" where it has none or several; `kind` names the file that
     knows the rest.
+
+    A task may ask otherwise of a network that another task has: `network` names that task, by whose passes and runtimes
+    it goes, and `recognise`, "module:function" of an architecture and its labels, says which of its checkpoints do.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Task:
     kind: str
     head: Literal["", "label", "labels", "tags"] = ""
     optional: tuple[str, ...] = ()
+    network: str = ""
+    recognise: str = ""
 
 
 _TEXT = ("text",)
@@ -68,9 +73,29 @@ TASKS = (
 )
 
 
+def tasks() -> tuple[Task, ...]:
+    """Every row, those that other packages add among them."""
+    return (*TASKS, *added_by_others("mct.tasks", Task))
+
+
 def find_task(name: str) -> Task:
     """The row of that name; MctError with the nearest names otherwise."""
-    for task in TASKS:
+    for task in TASKS:  # most are ours, and then nobody else need be asked
         if task.name == name:
             return task
-    raise unknown("task", name, (task.name for task in TASKS))
+    for task in tasks():
+        if task.name == name:
+            return task
+    raise unknown("task", name, (task.name for task in tasks()))
+
+
+def network_of(name: str) -> str:
+    """The task whose network a task has: its own, or that of another."""
+    return find_task(name).network or name
+
+
+def recognised(network: str, architecture: str, labels: tuple[str, ...]) -> str:
+    """The task that a checkpoint with this network is for: another package's where that knows it for its own."""
+    theirs: tuple[Task, ...] = added_by_others("mct.tasks", Task)
+    found = (task for task in theirs if task.network == network and load(task.recognise)(architecture, labels))
+    return next((task.name for task in found), network)

@@ -76,6 +76,12 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
 def check_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None) -> None:
     """MctError where the folder's tokenizer cannot be read, or gives ids that a model of `vocabulary` does not have."""
     tokenize = open_tokenizer(folder, max_tokens)
+    unknown = getattr(tokenize.tokenizer.model, "unk_token", None)
+    if unknown is not None and tokenize.tokenizer.token_to_id(unknown) is None:
+        raise MctError(
+            f"{folder / FILE} has no {unknown!r}, its piece for what it does not know",
+            "save it again: tokenizer.save_pretrained",
+        )
     in_template = (number for tokens in (tokenize("a"), tokenize.pair("a", "b")) for number in tokens.ids)
     highest = max(*tokenize.tokenizer.get_vocab().values(), *in_template, 0)
     if vocabulary is not None and highest >= vocabulary:

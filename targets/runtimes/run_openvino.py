@@ -45,7 +45,7 @@ def open_session(executable: Executable, threads: int) -> Session:
     precision = str(executable.settings.get("inference_precision", "f32"))
     core = open_core(threads, {"INFERENCE_PRECISION_HINT": precision})
     model = read_model(core, executable)
-    outputs = wanted_outputs(model, executable.task)
+    outputs = wanted_outputs(model, executable.network)
     _drop_others(model, outputs)
     pad_id = int(executable.settings.get("pad_id", 0))
     ladder = sorted(int(length) for length in executable.settings.get("buckets", ()))

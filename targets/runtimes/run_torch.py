@@ -33,7 +33,7 @@ def open_session(executable: Executable, threads: int) -> Session:
         answers = [infer([tokens]) for tokens in batch]
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
-    return infer_one_by_one if executable.task == "reward" and not _says_padding(heart) else infer
+    return infer_one_by_one if executable.network == "reward" and not _says_padding(heart) else infer
 
 
 def _says_padding(model: PreTrainedModel) -> bool:

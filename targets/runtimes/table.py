@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mct.models.tables import load, unknown
+from mct.models.tasks.table import network_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +56,11 @@ class Executable:
     outputs: int
     max_tokens: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> str:
+        """The task whose network it has: how it is opened."""
+        return network_of(self.task)
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def original(checkpoint: Checkpoint) -> Executable:
 
 def open_session(runtime: Runtime, executable: Executable, threads: int) -> Session:
     """Open a model on `threads` threads. MctError with the pip line when the runtime is not installed."""
-    session: Session = load(runtime.opener(executable.task), runtime.extra)(executable, threads)
+    session: Session = load(runtime.opener(executable.network), runtime.extra)(executable, threads)
     return session
 
 

@@ -226,6 +226,9 @@ def tensors_in(content: bytes) -> dict[str, tuple[int, ...]]:
     if not isinstance(header, dict):
         raise ValueError("its header is no object")
     header.pop("__metadata__", None)
+    for name, entry in header.items():
+        if isinstance(entry, list):  # the library reads the three values in this order as well
+            header[name] = dict(zip(("dtype", "shape", "data_offsets"), entry, strict=True))
     end = 0
     for entry in sorted(header.values(), key=lambda entry: entry["data_offsets"] if isinstance(entry, dict) else []):
         if fault_of(entry, _ENTRY):

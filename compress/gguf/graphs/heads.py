@@ -51,7 +51,7 @@ class Top:
 
 def read_top(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
     """What the checkpoint has on its trunk. MctError for a head or pooling that neither llama.cpp nor mct computes."""
-    return _TOPS[checkpoint.task](checkpoint, family, sizes, read)
+    return _TOPS[checkpoint.network](checkpoint, family, sizes, read)
 
 
 def _classifier(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
@@ -69,7 +69,7 @@ def _classifier(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read
 def classifier_inside(checkpoint: Checkpoint, family: Family) -> dict[str, str]:
     """The modules of a classifier's head that llama.cpp's graph has, by GGUF's names; empty where they stay outside."""
     head = family.classifier
-    if _TOPS[checkpoint.task] is not _classifier or head is None or head.activation != "tanh":
+    if _TOPS[checkpoint.network] is not _classifier or head is None or head.activation != "tanh":
         return {}
     return {"cls": head.dense, "cls.output": head.output}
 
