@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
+from tokenizers.models import WordPiece
 
 from mct import MctError
 
@@ -76,10 +77,10 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
 def check_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None) -> None:
     """MctError where the folder's tokenizer cannot be read, or gives ids that a model of `vocabulary` does not have."""
     tokenize = open_tokenizer(folder, max_tokens)
-    unknown = getattr(tokenize.tokenizer.model, "unk_token", None)
-    if unknown is not None and tokenize.tokenizer.token_to_id(unknown) is None:
+    model = tokenize.tokenizer.model
+    if isinstance(model, WordPiece) and model.unk_token not in tokenize.tokenizer.get_vocab(with_added_tokens=False):
         raise MctError(
-            f"{folder / FILE} has no {unknown!r}, its piece for what it does not know",
+            f"{folder / FILE} has no {model.unk_token!r}, its piece for what it does not know",
             "save it again: tokenizer.save_pretrained",
         )
     in_template = (number for tokens in (tokenize("a"), tokenize.pair("a", "b")) for number in tokens.ids)
