@@ -107,7 +107,7 @@ def compress(
     from mct.compress.plan.recipe import read_recipe
     from mct.compress.run.describe import describe_made, made_json
     from mct.compress.run.execute import execute
-    from mct.compress.run.material import gather
+    from mct.compress.run.resources import gather
     from mct.models.checkpoints.checkpoint import inspect
     from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
@@ -125,9 +125,9 @@ def compress(
     if plan_only:
         print_json(plan.as_json(drawn)) if as_json else click.echo(plan.describe(drawn), nl=False)
         return
-    material, texts = gather(plan, data, eval_file, renames_of(fields), drawn, machine)
+    resources, texts = gather(plan, data, eval_file, renames_of(fields), drawn, machine)
     with shown() as report:
-        folders = execute(plan, material, texts, out, report)
+        folders = execute(plan, resources, texts, out, report)
     if as_json:
         made = zip(folders, plan.routes, strict=True)
         print_json([made_json(folder) | {"warnings": list(route.warnings)} for folder, route in made])

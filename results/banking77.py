@@ -22,7 +22,7 @@ from mct import MctError
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.artifact import executable, read_artifact
 from mct.compress.run.execute import execute
-from mct.compress.run.material import gather
+from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import shown
 from mct.models.tasks.tokens import Tokens, open_tokenizer
@@ -62,9 +62,9 @@ def parity_rows(name: str) -> list[dict[str, Any]]:
     rows = []
     for kind, precisions in FORMS.items():
         plan = make_plan(checkpoint, [kind], precisions)
-        material, texts = gather(plan, DATA / "train.jsonl", DATA / "test.jsonl", {}, seed=0)
+        resources, texts = gather(plan, DATA / "train.jsonl", DATA / "test.jsonl", {}, seed=0)
         with shown() as report:
-            folders = execute(plan, material, texts, out, report)
+            folders = execute(plan, resources, texts, out, report)
         rows += [_parity_row(name, folder) for folder in folders]
     return rows
 

@@ -1,6 +1,6 @@
 """One fine-tuned checkpoint of every kind of encoder, on data that nobody here wrote.
 
-The evidence in kinds.md needs what users bring: several heads on a trunk (SNIPS), a cross-encoder and an embedder
+The evidence in kinds.md needs what users bring: several heads on a backbone (SNIPS), a cross-encoder and an embedder
 (Chorus product search), a few-shot head on an embedder (Banking77), and any number of labels (GoEmotions). All start
 from the packaged MiniLM-L6, so no model hub is needed. Run from the repository root:
 
@@ -104,19 +104,19 @@ def _fields(row: Row, *names: str) -> dict[str, Any]:
 
 
 def build_snips(rows: list[Row], folder: Path) -> Course:
-    """One trunk with two heads: the intent from the first token, a tag from the first token of each word."""
+    """One backbone with two heads: the intent from the first token, a tag from the first token of each word."""
     course = Course(epochs=3)
     heads = (
         Head("label", "label", tuple(sorted({row["label"] for row in rows}))),
         Head("slots", "tags", tuple(sorted({tag for row in rows for tag in row["slots"]}))),
     )
     torch.manual_seed(course.seed)
-    trunk = AutoModel.from_pretrained(packaged_minilm(), dtype=torch.float32)
-    layers = [torch.nn.Linear(trunk.config.hidden_size, len(head.labels)) for head in heads]
-    model, tokenize = Heads(trunk, heads, layers), tokenizer_for(course)
+    backbone = AutoModel.from_pretrained(packaged_minilm(), dtype=torch.float32)
+    layers = [torch.nn.Linear(backbone.config.hidden_size, len(head.labels)) for head in heads]
+    model, tokenize = Heads(backbone, heads, layers), tokenizer_for(course)
     lessons = [_tagged(tokenize.with_words(row["text"]), row, *heads) for row in rows]
     learn(model, model, lessons, loss_of_heads, course)
-    save(Classifier(trunk, AutoTokenizer.from_pretrained(packaged_minilm()), ()), folder)
+    save(Classifier(backbone, AutoTokenizer.from_pretrained(packaged_minilm()), ()), folder)
     save_heads(folder, heads, {head.name: layer for head, layer in zip(heads, layers, strict=True)})
     return course
 

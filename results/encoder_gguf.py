@@ -15,7 +15,7 @@ from forms import ROOT, line
 
 from mct.bench.samples.subject import identify
 from mct.compress.gguf import quantise as quantise_gguf
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.passes_gguf import WEIGHED_TYPES
 from mct.compress.run.parity import Reference, measure_parity, run_original
 from mct.models.checkpoints.checkpoint import inspect
@@ -40,25 +40,25 @@ def main() -> int:
     """Write every type twice, and what both lose."""
     checkpoint, task = inspect(CHECKPOINT), find_task("sequence-classification")
     train, test = (read_dataset(DATA / f"{part}.jsonl", task) for part in ("train", "test"))
-    bare = Material(checkpoint, None, probe_machine(), seed=0)
+    bare = Resources(checkpoint, None, probe_machine(), seed=0)
     reference = run_original(checkpoint, test.column("text")[:TEXTS], bare.machine.usable_threads)
     weighed = replace(bare, calibration=train)
-    found = [row(kind, material, reference) for kind in WEIGHED_TYPES for material in (bare, weighed)]
+    found = [row(kind, resources, reference) for kind in WEIGHED_TYPES for resources in (bare, weighed)]
     write_json(HERE / "encoder_gguf.json", found)
     write_atomically(HERE / "encoder_gguf.md", markdown(found))
     return 0
 
 
-def row(kind: str, material: Material, reference: Reference) -> dict[str, Any]:
+def row(kind: str, resources: Resources, reference: Reference) -> dict[str, Any]:
     """One type, weighed or not."""
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder)
-        product = quantise_gguf.run(Product(F32, quantise_gguf.MODEL), draft, {"type": kind}, material)
+        product = quantise_gguf.run(Product(F32, quantise_gguf.MODEL), draft, {"type": kind}, resources)
         executable = replace(identify(F32).executable, folder=draft)
-        parity = measure_parity(reference, f"gguf-{kind.lower()}", executable, material.machine.usable_threads)
+        parity = measure_parity(reference, f"gguf-{kind.lower()}", executable, resources.machine.usable_threads)
         return {
             "type": kind,
-            "importance": material.calibration is not None,
+            "importance": resources.calibration is not None,
             "bytes": (draft / product.model).stat().st_size,
             "same_answer": parity.agreement,
             "mean_abs_delta": parity.mean_abs_delta,

@@ -18,7 +18,7 @@ from mct.bench.statistics.ratio import Ratio
 from mct.compress.plan.plan import Plan, Route, make_plan
 from mct.compress.run.artifact import read_artifact
 from mct.compress.run.execute import execute
-from mct.compress.run.material import gather
+from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.machine import probe_machine
@@ -48,8 +48,8 @@ def made(graph: str) -> Path:
     """The INT8 artifact that starts from that graph."""
     plan = make_plan(inspect(CHECKPOINT), ["onnx"], ["int8"])
     plan = Plan(plan.checkpoint, tuple(_starting_from(graph, route) for route in plan.routes))
-    material, requests = gather(plan, DATA / "train.jsonl", DATA / "test.jsonl", {}, seed=0)
-    (folder,) = execute(plan, material, requests, WORK / graph)
+    resources, requests = gather(plan, DATA / "train.jsonl", DATA / "test.jsonl", {}, seed=0)
+    (folder,) = execute(plan, resources, requests, WORK / graph)
     return folder
 
 

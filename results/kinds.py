@@ -48,7 +48,7 @@ class Case:
 
 
 CASES = (
-    Case("snips", "multi-task", "SNIPS: intent and slots, two heads on one trunk"),
+    Case("snips", "multi-task", "SNIPS: intent and slots, two heads on one backbone"),
     Case("chorus-embed", "embedding-adapter", "Chorus product search: the packaged MiniLM as embedder"),
     Case("chorus-cross", "reranker", "Chorus product search: cross-encoder, a query with all its judged products", 400),
     Case("setfit-banking", "fewshot-intents", "Banking77 from ten examples an intent: embedder with a linear head"),

@@ -24,7 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mct.compress.gguf import export_decoder as export_gguf_lm
 from mct.compress.gguf import quantise as quantise_gguf
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.passes_gguf import EXACT_TYPES, WEIGHED_TYPES
 from mct.compress.run.agreement import divergence
 from mct.models.checkpoints.checkpoint import Checkpoint, inspect
@@ -106,7 +106,7 @@ def compare(checkpoint: Checkpoint, rows: Dataset) -> dict[str, Any]:
     session = open_session(runtime_for("checkpoint"), original(checkpoint), 1)
     logits = [session([tokens])["logits"][0] for tokens in inputs]
     calibration = replace(rows, rows=rows.rows[CALIBRATED_ON])
-    plain = Material(checkpoint, None, probe_machine(), 0)
+    plain = Resources(checkpoint, None, probe_machine(), 0)
     with tempfile.TemporaryDirectory() as scratch:
         exported = export_gguf_lm.run(Product(checkpoint.path, ""), _new(scratch, "f32"), {}, plain)
         found = [_entry("F32", exported, _losses(_session(exported, checkpoint), inputs, logits))]
@@ -122,7 +122,7 @@ def compare(checkpoint: Checkpoint, rows: Dataset) -> dict[str, Any]:
 
 
 def _with_and_without(
-    kind: str, exported: Product, plain: Material, calibration: Dataset, scratch: str, inputs: Sequence[Tokens],
+    kind: str, exported: Product, plain: Resources, calibration: Dataset, scratch: str, inputs: Sequence[Tokens],
     logits: Sequence[np.ndarray],
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """One type without an importance matrix, and with one where it makes a difference."""
@@ -130,8 +130,8 @@ def _with_and_without(
     without = _losses(_session(bare, plain.checkpoint), inputs, logits)
     yield _entry(kind, bare, without)
     if kind in WEIGHED_TYPES:
-        material = replace(plain, calibration=calibration)
-        weighed = quantise_gguf.run(exported, _new(scratch, f"{kind}-weighed"), {"type": kind}, material)
+        resources = replace(plain, calibration=calibration)
+        weighed = quantise_gguf.run(exported, _new(scratch, f"{kind}-weighed"), {"type": kind}, resources)
         with_it = _losses(_session(weighed, plain.checkpoint), inputs, logits)
         yield _entry(kind, weighed, with_it) | {"kl_ratio": _ratio(with_it, without)}
     shutil.rmtree(Path(scratch) / kind)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.compress.gguf import export_encoder as export_gguf
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.parity import Reference, run_original
 from mct.models.checkpoints.checkpoint import Checkpoint, inspect
 from mct.models.checkpoints.load import load_model
@@ -94,7 +94,7 @@ def compare(name: str, source: Path) -> list[dict[str, Any]]:
         theirs, said = convert(source, checkpoint, Path(folder) / "theirs.gguf")
         (Path(folder) / "ours").mkdir()
         made = export_gguf.run(
-            Product(checkpoint.path, ""), Path(folder) / "ours", {}, Material(checkpoint, None, probe_machine(), 0)
+            Product(checkpoint.path, ""), Path(folder) / "ours", {}, Resources(checkpoint, None, probe_machine(), 0)
         )
         by_them = run_rank(theirs, reference, len(checkpoint.labels)) if theirs else None
         by_us = run_made(made, checkpoint, reference)

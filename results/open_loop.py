@@ -22,7 +22,7 @@ from mct.bench.judge.max_load import MaxLoad
 from mct.bench.report.load_table import load_table, max_load_table
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.execute import execute
-from mct.compress.run.material import gather
+from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import Report, part, shown
 from mct.models.writing.folders import write_atomically, write_json
@@ -61,8 +61,8 @@ def artifact(report: Report) -> Path:
     path = ARTIFACTS / "onnx-int8"
     if not path.is_dir():
         plan = make_plan(inspect(CHECKPOINT), ["onnx"], ["int8"])
-        material, texts = gather(plan, DATA / "train.jsonl", DATA / "test.jsonl", {}, seed=0)
-        execute(plan, material, texts, ARTIFACTS, report)
+        resources, texts = gather(plan, DATA / "train.jsonl", DATA / "test.jsonl", {}, seed=0)
+        execute(plan, resources, texts, ARTIFACTS, report)
     return path
 
 

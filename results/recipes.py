@@ -30,7 +30,7 @@ from mct.compress.plan.recipe import Recipe, Step, read_recipe
 from mct.compress.run.artifact import read_artifact
 from mct.compress.run.execute import execute
 from mct.compress.run.lineage import LINEAGE
-from mct.compress.run.material import gather
+from mct.compress.run.resources import gather
 from mct.compress.run.steps import STEPS
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.writing.folders import sha256, size_mb, write_atomically, write_json
@@ -101,8 +101,8 @@ def smaller(
     trim = Step("trim-vocabulary")
     for recipe in (Recipe((trim,)), Recipe((Step("drop-layers", options={"keep": keep}), trim))):
         plan = make_plan(inspect(folder), ["checkpoint", "onnx", "openvino", "gguf"], ["fp32", "int8"], None, recipe)
-        material, texts = gather(plan, data, evaluation, {}, 0)
-        made = {path.name: path for path in execute(plan, material, texts, out / str(len(recipe.steps)))}
+        resources, texts = gather(plan, data, evaluation, {}, 0)
+        made = {path.name: path for path in execute(plan, resources, texts, out / str(len(recipe.steps)))}
         checkpoint, *_ = made.values()
         history = json.loads((checkpoint / LINEAGE).read_text(encoding="utf-8"))
         artifacts = {form: read_artifact(path).parity for form, path in made.items() if form != "checkpoint"}

@@ -160,7 +160,7 @@ def tags_bert(folder: Path) -> None:
 
 
 def heads_bert(folder: Path) -> None:
-    """Two heads on one trunk."""
+    """Two heads on one backbone."""
     tokens = word_pieces()
     _save(transformers.BertModel(_bert(len(tokens)), add_pooling_layer=False), tokens, folder)
     heads = (Head("label", "label", LABELS), Head("slots", "tags", TAGS))

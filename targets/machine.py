@@ -73,7 +73,7 @@ class Machine:
 
 
 def described_machine(architecture: str, instruction_sets: Sequence[str], cpu: str = "described") -> Machine:
-    """A machine that is not this one, as far as an export depends on it: `Material.machine` for another target.
+    """A machine that is not this one, as far as an export depends on it: `Resources.machine` for another target.
 
     Threads and memory are this machine's, since the work is done here.
     """

@@ -123,14 +123,14 @@ def tiny_onnx(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The folder with the tiny BERT's artifacts "onnx-fp32" and "onnx-int8": to read or to copy, not to change."""
     from mct.compress.plan.plan import make_plan
     from mct.compress.run.execute import execute
-    from mct.compress.run.material import gather
+    from mct.compress.run.resources import gather
     from mct.models.checkpoints.checkpoint import inspect
 
     folder = tmp_path_factory.mktemp("onnx")
     (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
     plan = make_plan(inspect(tiny_bert), ["onnx"], ["fp32", "int8"])
-    material, requests = gather(plan, None, folder / "texts.jsonl", {}, seed=0)
-    execute(plan, material, requests, folder)
+    resources, requests = gather(plan, None, folder / "texts.jsonl", {}, seed=0)
+    execute(plan, resources, requests, folder)
     return folder
 
 

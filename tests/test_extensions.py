@@ -71,7 +71,7 @@ def texts(rows):
 KIND = Kind(read, encode, decode, score, labels, texts, str, str, recall)
 
 
-def round_weights(source, draft, settings, material):
+def round_weights(source, draft, settings, resources):
     from safetensors.torch import load_file, save_file
 
     from mct.compress.plan.passes import Product

@@ -133,7 +133,7 @@ def loaded_after(code: str) -> set[str]:
     [
         "import mct.cli",
         "from click.testing import CliRunner; from mct.cli import commands; CliRunner().invoke(commands, ['--help'])",
-        "import mct.compress.plan.plan, mct.compress.run.artifact, mct.compress.run.material",
+        "import mct.compress.plan.plan, mct.compress.run.artifact, mct.compress.run.resources",
         "import mct.models.checkpoints.checkpoint, mct.models.tasks.datasets, mct.targets.runtimes.table",
         "import mct.targets.machine",
     ],

@@ -14,7 +14,7 @@ from mct.compress.plan.plan import Plan, make_plan
 from mct.compress.run.artifact import is_artifact, read_artifact
 from mct.compress.run.execute import execute
 from mct.compress.run.lineage import weights_digest
-from mct.compress.run.material import gather
+from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import Checkpoint, inspect
 from mct.models.progress import Report, part, silent
 from mct.models.scenarios.table import find_scenario
@@ -72,8 +72,8 @@ def _plan(checkpoint: Checkpoint) -> Plan:
 
 
 def _compress(plan: Plan, out: Path, report: Report) -> list[Path]:
-    material, texts = gather(plan, None, None, {}, seed=0)
-    return execute(plan, material, texts, out, report)
+    resources, texts = gather(plan, None, None, {}, seed=0)
+    return execute(plan, resources, texts, out, report)
 
 
 def _are_made_from(checkpoint: Checkpoint, folders: list[Path]) -> bool:

@@ -19,12 +19,8 @@ from mct.bench.samples.subject import Subject
 from mct.models.checkpoints.files import read_config
 from mct.models.data.declared import Count, Index
 from mct.models.families.table import find_family
+from mct.models.tasks.table import find_task
 from mct.targets.limit import MachineLimit
-
-ONE_ANSWER = ("sequence-classification", "multi-label-classification")
-"""Tasks with one dense layer and a classifier on the first token."""
-ANSWER_PER_TOKEN = "token-classification"
-"""The task with a classifier on every token. Others (several inputs a request, several heads) are not worked out."""
 
 BYTES_PER_WEIGHT = {
     "fp32": 4.0, "f32": 4.0, "fp16": 2.0, "f16": 2.0, "bf16": 2.0, "int8": 1.0, "q8_0": 34 / 32, "int4": 0.5,
@@ -104,11 +100,12 @@ def read_encoder(subject: Subject) -> Encoder | None:
     hidden, layers, intermediate = (getattr(config, key) for key in keys)
     if not (family.layers and hidden and layers and intermediate) or subject.precision not in BYTES_PER_WEIGHT:
         return None
-    if subject.executable.network in ONE_ANSWER:
-        return Encoder(hidden, layers, intermediate, len(subject.labels))
-    if subject.executable.network == ANSWER_PER_TOKEN:
+    network = find_task(subject.executable.network)
+    if not network.head or network.built:  # several inputs a request, several heads: not worked out
+        return None
+    if network.head == "tags":
         return Encoder(hidden, layers, intermediate, labels=0, tags=len(subject.labels))
-    return None
+    return Encoder(hidden, layers, intermediate, len(subject.labels))
 
 
 def limit_of(encoder: Encoder, precision: str, tokens: float, machine: MachineLimit) -> Limit:

@@ -19,12 +19,12 @@ from safetensors.numpy import save
 from transformers import AutoConfig
 
 from mct import MctError
-from mct.compress.gguf.graphs.decoders import Array, Config, Decoder, Weight, describe
+from mct.compress.gguf.graphs.decoders import Array, Config, Decoder, Weight, read_decoder
 from mct.compress.gguf.graphs.encoders import Tensor
 from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
 from mct.compress.gguf.obstacles import NO_REWARD, OUTPUT_NEEDED
 from mct.compress.gguf.tokenizer import Vocabulary, add_vocabulary, read_vocabulary
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.load import REFUSALS, cannot_load
 from mct.models.writing.folders import write_bytes_atomically
@@ -44,12 +44,12 @@ _SCORED = {
 _BUFFERS = (".rotary_emb.inv_freq", ".attn.masked_bias", ".attn.bias")
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `model.gguf`, and `head.safetensors` for a reward model. MctError for what llama.cpp cannot hold.
 
     The F32 model is run with an F32 cache: what it continues is then what the original continues, token by token.
     """
-    checkpoint = material.checkpoint
+    checkpoint = resources.checkpoint
     config = read_config(source.folder)
     stored = stored_names(source.folder)
     decoder = _as_stored(plan(checkpoint, config), stored, config["tie_word_embeddings"])
@@ -57,7 +57,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     _check_names(source.folder, decoder, config, stored - ({HEAD_SOURCE} if checkpoint.network == "reward" else set()))
     writer = GGUFWriter(draft / MODEL, decoder.graph)
     try:
-        _describe(writer, checkpoint, decoder)
+        _write_header(writer, checkpoint, decoder)
         add_vocabulary(writer, vocabulary)
         with open_weights(source.folder) as read:
             _add_tensors(writer, decoder, read)
@@ -85,7 +85,7 @@ def read_config(folder: Path) -> Config:
 
 def plan(checkpoint: Checkpoint, config: Config) -> Decoder:
     """The decoder's plan; a reward model has no output matrix."""
-    decoder = describe(config)
+    decoder = read_decoder(config)
     if checkpoint.network != "reward":
         return decoder
     if checkpoint.model_type == OUTPUT_NEEDED:
@@ -140,7 +140,7 @@ def _require_tied(folder: Path, decoder: Decoder) -> None:
         )
 
 
-def _describe(writer: GGUFWriter, checkpoint: Checkpoint, decoder: Decoder) -> None:
+def _write_header(writer: GGUFWriter, checkpoint: Checkpoint, decoder: Decoder) -> None:
     writer.add_name(checkpoint.architecture)
     writer.add_file_type(LlamaFileType.ALL_F32)
     for key, value in decoder.keys.items():

@@ -14,10 +14,10 @@ from gguf import GGUFWriter, LlamaFileType
 from safetensors.numpy import save
 
 from mct.compress.gguf.graphs.encoders import GRAPH, Sizes, backbone, find_encoder, plan_tensors, read_sizes
-from mct.compress.gguf.graphs.heads import Top, read_top
+from mct.compress.gguf.graphs.heads import TaskHead, read_head
 from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
 from mct.compress.gguf.tokenizer import add_vocabulary, read_vocabulary
-from mct.compress.plan.passes import SCORERS, Material, Product
+from mct.compress.plan.passes import SCORERS, Product, Resources
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
 from mct.models.families.table import Family
@@ -27,51 +27,51 @@ MODEL = "model.gguf"
 HEAD = "head.safetensors"
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `model.gguf` and, where llama.cpp's graph lacks the model's last layers, `head.safetensors`.
 
     MctError for an architecture, tokenizer or variant that llama.cpp does not compute, and for weights that do not fit.
     """
-    checkpoint = material.checkpoint
+    checkpoint = resources.checkpoint
     family = find_encoder(checkpoint.model_type)
     outputs = 1 if checkpoint.network in SCORERS else len(checkpoint.labels)
     sizes = read_sizes(family, read_object(source.folder / "config.json"), outputs)
     vocabulary = read_vocabulary(source.folder, sizes.vocabulary)
     prefix = _prefix(source.folder, family)
-    trunk = backbone(family, prefix)
+    modules = backbone(family, prefix)
     with open_weights(source.folder) as read, closing(GGUFWriter(draft / MODEL, GRAPH)) as writer:
-        _add_tensors(writer, read, trunk, sizes)
-        top = read_top(checkpoint, family, sizes, read)
-        _add_tensors(writer, read, top.inside, sizes)
-        _describe(writer, checkpoint, sizes, top)
+        _add_tensors(writer, read, modules, sizes)
+        head = read_head(checkpoint, family, sizes, read)
+        _add_tensors(writer, read, head.inside, sizes)
+        _write_header(writer, checkpoint, sizes, head)
         add_vocabulary(writer, vocabulary)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-    if top.outside:
-        write_bytes_atomically(draft / HEAD, save(dict(top.outside)))
+    if head.outside:
+        write_bytes_atomically(draft / HEAD, save(dict(head.outside)))
     notes = {"tokenizer": vocabulary.model, "tokenizer_differences": list(vocabulary.differences)}
-    return Product(draft, MODEL, _settings(checkpoint, sizes, top), notes)
+    return Product(draft, MODEL, _settings(checkpoint, sizes, head), notes)
 
 
 def _prefix(folder: Path, family: Family) -> str:
-    """What stands before the trunk's names: something where it was saved with a head, nothing where alone."""
+    """What stands before the backbone's names: something where it was saved with a head, nothing where alone."""
     return family.prefix if any(name.startswith(family.prefix) for name in stored_names(folder)) else ""
 
 
-def _settings(checkpoint: Checkpoint, sizes: Sizes, top: Top) -> dict[str, Any]:
+def _settings(checkpoint: Checkpoint, sizes: Sizes, head: TaskHead) -> dict[str, Any]:
     """What mct.targets.runtimes.run_llama has to know that the file does not say."""
-    settings: dict[str, Any] = {"pooling": top.pooling.name.lower()}
+    settings: dict[str, Any] = {"pooling": head.pooling.name.lower()}
     if checkpoint.network in SCORERS:
         settings["second_segment"] = "added" if sizes.token_types > 1 else "ignored"
-    if top.outside:
+    if head.outside:
         settings["head"] = HEAD
-    if top.outputs:
-        settings["outputs"] = {name: dict(output) for name, output in top.outputs.items()}
+    if head.outputs:
+        settings["outputs"] = {name: dict(output) for name, output in head.outputs.items()}
     return settings
 
 
-def _describe(writer: GGUFWriter, checkpoint: Checkpoint, sizes: Sizes, top: Top) -> None:
+def _write_header(writer: GGUFWriter, checkpoint: Checkpoint, sizes: Sizes, head: TaskHead) -> None:
     """The graph's dimensions. The number of labels is nowhere else: llama.cpp counts their names, one without any."""
     writer.add_name(checkpoint.architecture)
     writer.add_file_type(LlamaFileType.ALL_F32)
@@ -82,7 +82,7 @@ def _describe(writer: GGUFWriter, checkpoint: Checkpoint, sizes: Sizes, top: Top
     writer.add_head_count(sizes.heads)
     writer.add_layer_norm_eps(sizes.layer_norm_eps)
     writer.add_causal_attention(False)
-    writer.add_pooling_type(top.pooling)
+    writer.add_pooling_type(head.pooling)
     if checkpoint.labels:
         writer.add_classifier_output_labels(checkpoint.labels)
     writer.add_token_type_count(sizes.token_types)

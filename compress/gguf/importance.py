@@ -21,7 +21,7 @@ from mct.compress.gguf import export_decoder as export_gguf_lm
 from mct.compress.gguf.graphs.decoders import Weight
 from mct.compress.gguf.graphs.encoders import backbone, find_encoder, plan_tensors, read_sizes
 from mct.compress.gguf.graphs.heads import classifier_inside
-from mct.compress.plan.passes import ENCODERS, Material
+from mct.compress.plan.passes import ENCODERS, Resources
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.files import CONFIG
@@ -47,15 +47,15 @@ class Importance:
     notes: Mapping[str, Any]
 
 
-def measure(material: Material) -> Importance:
+def measure(resources: Resources) -> Importance:
     """The importance matrix of any model, from at most 256 calibration texts, of each its first 128 tokens.
 
     Which texts is what every calibrated pass takes (mct.compress.run.calibration), so that one file gives one matrix.
     """
-    inputs = calibration_inputs(material, TEXTS)
+    inputs = calibration_inputs(resources, TEXTS)
     cut = tuple((tuple(tokens.ids[:TOKENS]), tuple(tokens.type_ids[:TOKENS])) for tokens in inputs)
-    tensors = _measure(material.checkpoint, _content(material.checkpoint), cut)
-    return Importance(tensors, {"tensors": len(tensors)} | calibration_notes(material, inputs))
+    tensors = _measure(resources.checkpoint, _content(resources.checkpoint), cut)
+    return Importance(tensors, {"tensors": len(tensors)} | calibration_notes(resources, inputs))
 
 
 def _content(checkpoint: Checkpoint) -> str:

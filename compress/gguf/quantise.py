@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.compress.gguf.importance import Importance, measure
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.targets.runtimes.run_llama import reason, start_backend
 
 MODEL = "model.gguf"
@@ -33,15 +33,15 @@ BLOCK = 256
 _INDIFFERENT = frozenset({"F16", "BF16", "Q8_0"})
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `model.gguf` in `settings["type"]`, a name of llama.cpp's file types ("Q8_0"); a head outside is copied.
 
     Errors are weighed by an importance matrix where there are calibration texts. MctError where llama.cpp refuses the
     model.
     """
     kind = settings["type"]
-    importance = measure(material) if material.calibration and kind not in _INDIFFERENT else None
-    quantise(source.folder / source.model, draft / MODEL, kind, material.machine.usable_threads, importance)
+    importance = measure(resources) if resources.calibration and kind not in _INDIFFERENT else None
+    quantise(source.folder / source.model, draft / MODEL, kind, resources.machine.usable_threads, importance)
     if "head" in source.settings:
         copy2(source.folder / source.settings["head"], draft / source.settings["head"])
     kept = {key: value for key, value in source.settings.items() if key != "cache"}

@@ -27,16 +27,16 @@ _GREEDY = {
 }  # fmt: skip
 
 
-def describe(checkpoint: Checkpoint, model: onnx.ModelProto, file: str, draft: Path) -> None:
+def write_companions(checkpoint: Checkpoint, model: onnx.ModelProto, file: str, draft: Path) -> None:
     """Write what the model in `draft / file` needs: `genai_config.json` if it has a cache, `config.json` if need be."""
     config = read_object(checkpoint.path / "config.json")
     if (draft / f"{file}{EXTERNAL_SUFFIX}").is_file():
         write_json(draft / "config.json", config | {"transformers.js_config": {"use_external_data_format": True}})
     if caches := [value for value in model.graph.input if value.name.startswith("past_key_values.")]:
-        _describe_for_genai(checkpoint, caches, file, draft)
+        _write_genai_config(checkpoint, caches, file, draft)
 
 
-def _describe_for_genai(checkpoint: Checkpoint, caches: list[onnx.ValueInfoProto], file: str, draft: Path) -> None:
+def _write_genai_config(checkpoint: Checkpoint, caches: list[onnx.ValueInfoProto], file: str, draft: Path) -> None:
     config = read_object(checkpoint.path / "config.json")
     if (checkpoint.path / GENERATION).is_file():  # instruction-tuned models name more ends of a text there
         config |= read_object(checkpoint.path / GENERATION)

@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.compress.onnx.companions import describe
+from mct.compress.onnx.companions import write_companions
 from mct.compress.onnx.graphs.decoder import build_lm, build_reward
 from mct.compress.onnx.graphs.graph import save
 from mct.compress.onnx.graphs.obstacles import obstacle
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.models.checkpoints.files import pad_id
 from mct.models.checkpoints.load import load_model
 
 MODEL = "onnx/model.onnx"
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model.onnx` (beyond 2 GB its weights stand in `onnx/model.onnx_data`) and `genai_config.json`.
 
     MctError for a family, or a variant of one, whose graph is not known.
     """
-    checkpoint = material.checkpoint
+    checkpoint = resources.checkpoint
     model = load_model(checkpoint)
     if reason := obstacle(model.config.to_dict()):
         raise MctError(f"ONNX cannot hold this {checkpoint.architecture}: {reason}", "gguf and openvino may hold it")
     graph = build_reward(model) if checkpoint.network == "reward" else build_lm(model)
     save(graph, draft / MODEL)
-    describe(checkpoint, graph, MODEL, draft)
+    write_companions(checkpoint, graph, MODEL, draft)
     return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.path)}, {"graph": "fused"})

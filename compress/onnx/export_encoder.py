@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from mct.compress.onnx.graphs.fused import build, obstacle
 from mct.compress.onnx.graphs.graph import save
 from mct.compress.onnx.graphs.heads import BATCH, EMBEDDING, HIDDEN, SEQUENCE
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.agreement import spread
 from mct.compress.run.quiet import quiet
 from mct.models.checkpoints.files import pad_id
@@ -59,15 +59,15 @@ class _Written(torch.nn.Module):
         return {HIDDEN: hidden, EMBEDDING: self.module.embed(hidden, attention_mask)}
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model.onnx`: int64 inputs of shape (batch, sequence), the task's outputs by the runtimes' names.
 
     An embedder has "last_hidden_state" beside its "sentence_embedding". `settings["graph"]` = "exported" takes the
     traced graph whatever the architecture.
     """
-    graph, notes = _graph(load_module(material.checkpoint), settings.get("graph", "fused"))
+    graph, notes = _graph(load_module(resources.checkpoint), settings.get("graph", "fused"))
     save(graph, draft / MODEL)
-    return Product(draft, MODEL, {"pad_id": pad_id(material.checkpoint.path)}, notes)
+    return Product(draft, MODEL, {"pad_id": pad_id(resources.checkpoint.path)}, notes)
 
 
 def _graph(module: torch.nn.Module, wanted: str) -> tuple[onnx.ModelProto, dict[str, Any]]:

@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from mct.compress.onnx.companions import describe
+from mct.compress.onnx.companions import write_companions
 from mct.compress.onnx.graphs.graph import save
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 
 MODEL = "onnx/model_fp16.onnx"
 
@@ -27,12 +27,12 @@ KEPT = {"cos_cache", "sin_cache"}
 LARGEST = float(np.finfo(np.float16).max)
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_fp16.onnx`, whose inputs and outputs are those of the fp32 graph."""
     model = onnx.load(source.folder / source.model)
     halved = halve(model)
     save(model, draft / MODEL)
-    describe(material.checkpoint, model, MODEL, draft)
+    write_companions(resources.checkpoint, model, MODEL, draft)
     return Product(draft, MODEL, source.settings, {"weights": "fp16", "computed_in": "fp32", "halved": halved})
 
 

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from mct.compress.onnx.graphs.graph import DISTANCE_BIAS
-from mct.compress.plan.passes import TAGGERS, Material, Product
+from mct.compress.plan.passes import TAGGERS, Product, Resources
 from mct.compress.run.quiet import quiet
 from mct.targets.arithmetic import arithmetic_of
 
@@ -28,18 +28,18 @@ OPERATORS = ["MatMul", "Attention"]
 LEAST_TABLE_ROWS = 1024
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_quantized.onnx`, whose inputs and outputs are those of the fp32 graph."""
     model = onnx.load(source.folder / source.model)
     tables = quantise_tables(model)
-    saturates = arithmetic_of(material.machine).saturates
+    saturates = arithmetic_of(resources.machine).saturates
     (draft / MODEL).parent.mkdir(parents=True, exist_ok=True)
     with quiet():
         quantize_dynamic(
             model,
             draft / MODEL,
             op_types_to_quantize=OPERATORS,
-            nodes_to_exclude=token_heads(model, material.checkpoint.network),
+            nodes_to_exclude=token_heads(model, resources.checkpoint.network),
             per_channel=True,
             reduce_range=saturates,
             weight_type=QuantType.QInt8,

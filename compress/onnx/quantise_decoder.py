@@ -20,10 +20,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from mct.compress.onnx.companions import describe
+from mct.compress.onnx.companions import write_companions
 from mct.compress.onnx.graphs.blocks import Blocks, pack, quantise_blocks
 from mct.compress.onnx.graphs.graph import MICROSOFT, save
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 
 MODELS = {8: "onnx/model_quantized.onnx", 4: "onnx/model_q4.onnx"}
 OUTPUT = "logits"
@@ -39,13 +39,13 @@ INT8_ACTIVATIONS = 4
 KEPT = (".gate.weight", ".shared_expert_gate.weight", "score.weight", ".wpe.weight")
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_quantized.onnx` (`settings["bits"]` = 8) or `onnx/model_q4.onnx` (4)."""
     bits = int(settings["bits"])
     model = onnx.load(source.folder / source.model)
     kept = quantise(model, bits)
     save(model, draft / MODELS[bits])
-    describe(material.checkpoint, model, MODELS[bits], draft)
+    write_companions(resources.checkpoint, model, MODELS[bits], draft)
     notes = {"weights": f"int{bits}", "embeddings_and_output": "int8", "block": BLOCK, "fp32": kept}
     return Product(draft, MODELS[bits], source.settings, notes)
 

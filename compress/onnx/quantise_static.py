@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from mct.compress.onnx.graphs.graph import MICROSOFT
 from mct.compress.onnx.quantise import quantise_tables, token_heads
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
 from mct.compress.run.quiet import quiet
 from mct.models.tasks.tokens import Tokens
@@ -41,15 +41,15 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self.left, None)
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_static.onnx`. MctError where there are no texts to calibrate on."""
-    inputs = calibration_inputs(material)
+    inputs = calibration_inputs(resources)
     model = onnx.load(source.folder / source.model)
     tables = quantise_tables(model)
     split_attention(model)
     _declare_floats(model)
     names = [value.name for value in model.graph.input]
-    arithmetic = arithmetic_of(material.machine)
+    arithmetic = arithmetic_of(resources.machine)
     (draft / MODEL).parent.mkdir(parents=True, exist_ok=True)
     ort.set_default_logger_severity(ERRORS)  # the calibrator's own graph has constants too many, and says so
     with quiet():
@@ -59,7 +59,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
             _Reader(inputs, names, int(source.settings.get("pad_id", 0))),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=token_heads(model, material.checkpoint.network),
+            nodes_to_exclude=token_heads(model, resources.checkpoint.network),
             per_channel=True,
             reduce_range=arithmetic.saturates,
             activation_type=QuantType.QInt8 if arithmetic.signed_activations else QuantType.QUInt8,
@@ -72,7 +72,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
         "activations": f"static {'int8' if arithmetic.signed_activations else 'uint8'}",
         "reduce_range": arithmetic.saturates,
         "tables": tables,
-        **calibration_notes(material, inputs),
+        **calibration_notes(resources, inputs),
     }
     return Product(draft, MODEL, source.settings, notes)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mct.compress.openvino.length_buckets import buckets_for
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.targets.runtimes.private_openvino import ov
 
 MODEL = "openvino_model.xml"
@@ -19,14 +19,14 @@ ENDS = frozenset({"Parameter", "Result"})
 COUNTED = re.compile(r"(Parameter|Result)_\d+")
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in fp32, free batch and sequence axes, names as in the ONNX graph.
 
     The settings hold the input lengths to prepare for, taken from the calibration texts where there are any.
     """
     model = ov.Core().read_model(source.folder / source.model)
     save(model, draft / MODEL)
-    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))})
+    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(resources))})
 
 
 def save(model: ov.Model, path: Path) -> None:

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 from mct import MctError
 from mct.compress.openvino.export import MODEL, name_by_place, save
 from mct.compress.openvino.obstacles import why_not_language_model
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.quiet import quiet
 from mct.models.checkpoints.load import load_model
 from mct.targets.runtimes.private_openvino import ov
@@ -31,13 +31,13 @@ OPTIONS = "runtime_options"
 CACHE = "KV_CACHE_PRECISION"
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in fp32, tokenizer, detokenizer and the checkpoint's configurations.
 
     Inputs are input_ids, attention_mask, position_ids (batch, tokens) and beam_idx (batch); the output is `logits`,
     float32 (batch, tokens, vocabulary). MctError for a family that mct.compress.openvino.obstacles does not know.
     """
-    checkpoint = material.checkpoint
+    checkpoint = resources.checkpoint
     if reason := why_not_language_model(checkpoint, settings):
         raise MctError(f"openvino cannot hold this {checkpoint.architecture}: {reason}", "try --format onnx or gguf")
     graph = export(load_model(checkpoint), draft, TASK)

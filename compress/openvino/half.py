@@ -11,7 +11,7 @@ from typing import Any
 
 from mct import MctError
 from mct.compress.openvino.export import MODEL, name_by_place
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.targets.arithmetic import why_not
 from mct.targets.machine import Machine
 from mct.targets.runtimes.private_openvino import ov
@@ -20,7 +20,7 @@ from mct.targets.runtimes.private_openvino import ov
 CACHE = {"kv_cache_precision": "f16"}
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write the model with its weights in fp16; whatever else lies beside it goes with it."""
     model = ov.Core().read_model(source.folder / source.model)
     copy_beside(source, draft)
@@ -29,9 +29,9 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Mat
     return Product(draft, MODEL, _with_cache(source.settings))
 
 
-def run_bfloat16(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run_bfloat16(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """The fp32 files, to be computed in bfloat16. MctError where the CPU they are meant for does not have it."""
-    require_bfloat16(material.machine)
+    require_bfloat16(resources.machine)
     shutil.copytree(source.folder, draft, dirs_exist_ok=True)
     return Product(draft, source.model, {**_with_cache(source.settings), "inference_precision": "bf16"})
 

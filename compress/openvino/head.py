@@ -15,10 +15,10 @@ NORMALISATIONS = frozenset({"MVN"})
 
 
 def head_products(model: ov.Model) -> list[str]:
-    """Names of the products behind the trunk that make one vector of a whole text, or a text's or its tokens' logits.
+    """Names of the products behind the backbone that make one vector of a whole text, or a text's or tokens' logits.
 
     The first are poolers, classifiers and an embedder's dense layers; the second taggers and reward heads, which run
-    over every token. The trunk ends with its last normalisation: what comes before stays, even where only the first
+    over every token. The backbone ends with its last normalisation: what comes before stays, even where only the first
     token of the last layer is computed. Shapes are read off a copy that takes one text of 8 tokens.
     """
     copy = model.clone()

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from mct.compress.plan.passes import Material
+from mct.compress.plan.passes import Resources
 
 # Without texts to learn from.
 DEFAULT = (16, 32, 64, 128)
@@ -57,12 +57,12 @@ def _walk_back(ends: list[list[int]], sizes: list[int]) -> tuple[int, ...]:
     return tuple(reversed(buckets))
 
 
-def buckets_for(material: Material) -> tuple[int, ...]:
+def buckets_for(resources: Resources) -> tuple[int, ...]:
     """The lengths to prepare for, from the calibration texts where there are any; none longer than the model takes."""
-    longest = material.checkpoint.max_tokens
-    if material.calibration is None:
+    longest = resources.checkpoint.max_tokens
+    if resources.calibration is None:
         return tuple(bucket for bucket in DEFAULT if bucket < longest)
     from mct.compress.run.inputs import encode_requests
 
-    inputs = encode_requests(material.checkpoint, material.calibration_requests())
+    inputs = encode_requests(resources.checkpoint, resources.calibration_requests())
     return choose_buckets([len(tokens.ids) for tokens in inputs], MOST_BUCKETS)

@@ -15,7 +15,7 @@ from typing import Any
 from mct.compress.openvino.export import MODEL, save
 from mct.compress.openvino.head import head_products
 from mct.compress.openvino.length_buckets import buckets_for
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
 from mct.compress.run.quiet import quiet
 from mct.models.tasks.tokens import Tokens
@@ -24,15 +24,15 @@ from mct.targets.runtimes.batches import Arrays, padded
 from mct.targets.runtimes.private_openvino import ov
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in INT8. MctError where there are no texts to calibrate on."""
-    inputs = calibration_inputs(material)
+    inputs = calibration_inputs(resources)
     model = ov.Core().read_model(source.folder / source.model)
-    arithmetic = arithmetic_of(material.machine)
+    arithmetic = arithmetic_of(resources.machine)
     quantised = quantise(model, inputs, int(source.settings["pad_id"]), head_products(model), arithmetic)
     save(quantised, draft / MODEL)
-    notes = {"reduce_range": arithmetic.saturates} | calibration_notes(material, inputs)
-    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))}, notes)
+    notes = {"reduce_range": arithmetic.saturates} | calibration_notes(resources, inputs)
+    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(resources))}, notes)
 
 
 def arrays_for(model: ov.Model, inputs: Sequence[Tokens], pad_id: int) -> list[Arrays]:

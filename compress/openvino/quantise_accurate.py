@@ -31,7 +31,7 @@ from mct.compress.openvino.export import MODEL, save
 from mct.compress.openvino.head import PRODUCT, head_products
 from mct.compress.openvino.length_buckets import buckets_for
 from mct.compress.openvino.quantise import arrays_for, quantise
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.agreement import Outputs, kept_answers
 from mct.compress.run.asked import Asked, ask
 from mct.compress.run.calibration import MOST_TEXTS, calibration_inputs, calibration_notes, hold_out
@@ -50,7 +50,7 @@ MOST_HELD_OUT = 2000
 MAX_DROP = 0.01
 ALPHA = 0.05
 
-# A trunk is cut into so many runs of products at most: a layer each, where there are six.
+# A backbone is cut into so many runs of products at most: a layer each, where there are six.
 MOST_BLOCKS = 6
 
 # Texts to rank blocks with: the order needs fewer than the ranges.
@@ -95,25 +95,25 @@ class _Source:
         return quantise(graph, texts, self.pad_id, sorted({*head_products(graph), *kept}), self.arithmetic)
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in INT8 but for what had to stay.
 
     `settings["max_drop"]` is the largest share of answers that may differ (0.01). MctError for too few texts to show
     it, and where nothing could stay in INT8.
     """
     drop = float(settings.get("max_drop", MAX_DROP))
-    learning, requests = hold_out(material, _for_ranges(material))
-    arithmetic, pad_id = arithmetic_of(material.machine), int(source.settings["pad_id"])
+    learning, requests = hold_out(resources, _for_ranges(resources))
+    arithmetic, pad_id = arithmetic_of(resources.machine), int(source.settings["pad_id"])
     ranges = calibration_inputs(learning)
     fp32 = _Source(source.folder / source.model, ranges, pad_id, arithmetic)
     graph = ov.Core().read_model(fp32.path)
     blocks = _blocks(graph)
-    held_out = _compared(graph, _ask(material, requests), pad_id)
+    held_out = _compared(graph, _ask(resources, requests), pad_id)
     _require_enough(held_out, drop, len(blocks))
     quantised, notes = _accurate(fp32, held_out, blocks, drop)
     save(quantised, draft / MODEL)
     notes |= calibration_notes(learning, ranges) | {"max_drop": drop, "reduce_range": arithmetic.saturates}
-    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(material))}, notes)
+    return Product(draft, MODEL, {**source.settings, "buckets": list(buckets_for(resources))}, notes)
 
 
 def changed_at_most(changed: int, answers: int, attempts: int) -> float:
@@ -126,15 +126,15 @@ def fewest_answers(drop: float, attempts: int) -> int:
     return math.ceil(math.log(ALPHA / attempts) / math.log1p(-drop)) if drop < 1 else 1
 
 
-def _for_ranges(material: Material) -> int:
-    requests = len({str(request) for request in material.calibration_requests()})
+def _for_ranges(resources: Resources) -> int:
+    requests = len({str(request) for request in resources.calibration_requests()})
     return max(1, min(MOST_TEXTS, requests // FOR_RANGES))
 
 
-def _ask(material: Material, requests: Sequence[Request]) -> Asked:
+def _ask(resources: Resources, requests: Sequence[Request]) -> Asked:
     if not requests:
         raise MctError("int8-accurate holds rows out, and there is one only", "give more rows, or take int8")
-    return ask(material.checkpoint, requests, MOST_HELD_OUT)
+    return ask(resources.checkpoint, requests, MOST_HELD_OUT)
 
 
 def _require_enough(held_out: _Compared, drop: float, attempts: int) -> None:
@@ -161,7 +161,7 @@ def _answers(graph: ov.Model, arrays: Sequence[Arrays], names: Sequence[str]) ->
 
 
 def _blocks(graph: ov.Model) -> list[list[str]]:
-    """The trunk's products in the order of the graph, cut into at most `MOST_BLOCKS` runs of one length."""
+    """The backbone's products in the order of the graph, cut into at most `MOST_BLOCKS` runs of one length."""
     head = set(head_products(graph))
     names = [node.get_friendly_name() for node in graph.get_ordered_ops() if node.get_type_name() == PRODUCT]
     names = [name for name in names if name not in head]

@@ -16,7 +16,7 @@ import numpy as np
 from mct.compress.openvino.export import MODEL, save
 from mct.compress.openvino.export_lm import set_cache_precision
 from mct.compress.openvino.half import CACHE, copy_beside
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.agreement import divergence
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
 from mct.compress.run.quiet import quiet
@@ -42,25 +42,25 @@ LONGEST = 256
 GROUPS = (32, 64, 16)
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write the model with its weights in `settings["bits"]` (8 or 4) bits, and what lies beside it."""
     copy_beside(source, draft)
-    graph, notes = _compress(source.folder / source.model, int(settings["bits"]), material)
+    graph, notes = _compress(source.folder / source.model, int(settings["bits"]), resources)
     set_cache_precision(graph, CACHE["kv_cache_precision"])
     save(graph, draft / MODEL)
     return Product(draft, MODEL, {**source.settings, **CACHE}, {**source.notes, **notes})
 
 
-def _compress(path: Path, bits: int, material: Material) -> tuple[ov.Model, dict[str, Any]]:
+def _compress(path: Path, bits: int, resources: Resources) -> tuple[ov.Model, dict[str, Any]]:
     if bits == 8:
         return rounded(path, "INT8_ASYM"), {}
     size = _group_size(ov.Core().read_model(path))
-    texts = _texts(material)
+    texts = _texts(resources)
     if len(texts) < FEWEST:
         return rounded(path, "INT4_ASYM", group_size=size), {"group_size": size, "method": "rounding"}
     learnt_from = [tokens for place, tokens in enumerate(texts) if place % HELD_OUT]
     graph, notes = _nearest(path, size, learnt_from, texts[::HELD_OUT])
-    return graph, notes | calibration_notes(material, texts)
+    return graph, notes | calibration_notes(resources, texts)
 
 
 def _nearest(
@@ -108,14 +108,14 @@ def _inputs_of(node: ov.Node) -> int:
     return int(node.input_value(1).get_shape()[axis])
 
 
-def _texts(material: Material) -> list[Tokens]:
+def _texts(resources: Resources) -> list[Tokens]:
     """At most 128 calibration texts, cut to 256 tokens; none where none were given.
 
     Label by label, the shortest first: every fourth of them is like the others.
     """
-    if material.calibration is None:
+    if resources.calibration is None:
         return []
-    inputs = calibration_inputs(material, TEXTS)
+    inputs = calibration_inputs(resources, TEXTS)
     return [Tokens(tokens.ids[:LONGEST], tokens.type_ids[:LONGEST]) for tokens in inputs if len(tokens.ids) > 1]
 
 

@@ -2,7 +2,7 @@
 
 A form is "checkpoint", or "<format>-<precision>". A pass from checkpoint to checkpoint leaves an ordinary Hugging Face
 folder, which is inspected anew; whatever comes after it reads that folder, never the one that the user brought. A new
-pass is one row there and one file with `run(source, draft, settings, material) -> Product`.
+pass is one row there and one file with `run(source, draft, settings, resources) -> Product`.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ LANGUAGE_MODELS = ("causal-lm",)
 
 
 @dataclass(frozen=True)
-class Material:
+class Resources:
     """What every pass may use: the checkpoint, rows to calibrate on, the machine it will run on, a seed.
 
     `checkpoint` is the one that a pass starts from, or that the form it takes was exported from: the product of the

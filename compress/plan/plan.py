@@ -116,15 +116,17 @@ def make_plan(
                 f"the recipe itself makes {first[-1].row.gives}, and formats or precisions are asked for beside it",
                 "leave them out, or end the recipe in a checkpoint",
             )
-        kind, _, precision = first[-1].row.gives.partition("-")
-        routes: tuple[Route, ...] = (_route(kind, precision, first, meant),)
+        format_name, _, precision = first[-1].row.gives.partition("-")
+        routes: tuple[Route, ...] = (_route(format_name, precision, first, meant),)
     else:
         wanted = dict.fromkeys(
-            _in_words_of(kind, precision) for kind in formats or FORMATS for precision in precisions or PRECISIONS
+            _in_words_of(format_name, precision)
+            for format_name in formats or FORMATS
+            for precision in precisions or PRECISIONS
         )
         routes = tuple(
-            _route(kind, precision, (*first, *_way(kind, precision, checkpoint.network, first)), meant)
-            for kind, precision in wanted
+            _route(format_name, precision, (*first, *_way(format_name, precision, checkpoint.network, first)), meant)
+            for format_name, precision in wanted
         )
     for route in routes:
         if reason := _obstacle(route, checkpoint, meant):
@@ -169,14 +171,18 @@ def supported(task: str) -> dict[str, list[str]]:
     network = network_of(task)
     for step in passes():
         if network in step.tasks and step.gives != START and _chain(step.gives, network):
-            kind, _, precision = step.gives.partition("-")
-            found.setdefault(kind, []).append(precision)
+            format_name, _, precision = step.gives.partition("-")
+            found.setdefault(format_name, []).append(precision)
     return found
 
 
-def _in_words_of(kind: str, precision: str) -> tuple[str, str]:
+def _in_words_of(format_name: str, precision: str) -> tuple[str, str]:
     """Format and precision as the table has them; a checkpoint stays in the precision that it has."""
-    return (kind, "") if kind == START else (kind, PRECISION_ALIASES.get(kind, {}).get(precision, precision))
+    return (
+        (format_name, "")
+        if format_name == START
+        else (format_name, PRECISION_ALIASES.get(format_name, {}).get(precision, precision))
+    )
 
 
 def numbers_of(format_name: str, precision: str, task: str) -> Numbers:
@@ -185,21 +191,21 @@ def numbers_of(format_name: str, precision: str, task: str) -> Numbers:
     return chain[-1].numbers if chain else ""
 
 
-def _way(kind: str, precision: str, task: str, first: Sequence[Resolved] = ()) -> tuple[Resolved, ...]:
+def _way(format_name: str, precision: str, task: str, first: Sequence[Resolved] = ()) -> tuple[Resolved, ...]:
     """The steps that lead from a checkpoint, which `first` left, to a format and precision."""
-    if kind == START and first:
+    if format_name == START and first:
         return ()
     possible = supported(task)
-    if kind not in possible:
-        raise unknown("format", kind, possible)
-    if precision not in possible[kind]:
-        raise _no_way(kind, precision, task, possible[kind])
-    return tuple(Resolved(row) for row in _chain(f"{kind}-{precision}", task))
+    if format_name not in possible:
+        raise unknown("format", format_name, possible)
+    if precision not in possible[format_name]:
+        raise _no_way(format_name, precision, task, possible[format_name])
+    return tuple(Resolved(row) for row in _chain(f"{format_name}-{precision}", task))
 
 
-def _route(kind: str, precision: str, steps: tuple[Resolved, ...], machine: Machine) -> Route:
-    warning = no_gain(kind, steps[-1].row.numbers, machine) if precision else ""
-    return Route(kind, precision, steps, (f"{kind}-{precision}: {warning}",) if warning else ())
+def _route(format_name: str, precision: str, steps: tuple[Resolved, ...], machine: Machine) -> Route:
+    warning = no_gain(format_name, steps[-1].row.numbers, machine) if precision else ""
+    return Route(format_name, precision, steps, (f"{format_name}-{precision}: {warning}",) if warning else ())
 
 
 def _arrows(rows: Sequence[Pass]) -> str:
@@ -218,11 +224,11 @@ def _obstacle(route: Route, checkpoint: Checkpoint, machine: Machine) -> str:
 def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:
     """A hint: the precision of the same format, else the formats, that are nearest to what was refused and work."""
     open_ways: dict[str, list[str]] = {}
-    for kind, precisions in supported(checkpoint.network).items():
+    for format_name, precisions in supported(checkpoint.network).items():
         for precision in sorted(precisions, key=lambda name: abs(_bits(name) - _bits(refused.precision))):
-            route = _route(kind, precision, _way(kind, precision, checkpoint.network), machine)
+            route = _route(format_name, precision, _way(format_name, precision, checkpoint.network), machine)
             if not _obstacle(route, checkpoint, machine):
-                open_ways.setdefault(kind, []).append(precision)
+                open_ways.setdefault(format_name, []).append(precision)
     if refused.format in open_ways:
         return f"the nearest that works is {open_ways[refused.format][0]}"
     if open_ways:
@@ -230,13 +236,13 @@ def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:
     return "no format can hold it yet"
 
 
-def _no_way(kind: str, precision: str, task: str, possible: Sequence[str]) -> MctError:
+def _no_way(format_name: str, precision: str, task: str, possible: Sequence[str]) -> MctError:
     """The error for a precision that no pass gives: why, where that is known, and the nearest in bits that works."""
     nearest = min(possible, key=lambda name: abs(_bits(name) - _bits(precision)))
     reason = f": {FEW_BITS}" if task in ENCODERS and _bits(precision) < LEAST_ENCODER_BITS else ""
     return MctError(
-        f"{kind} cannot hold {precision} for {task}{reason}",
-        f"the nearest that works is {nearest}; {kind} takes: {', '.join(possible)}",
+        f"{format_name} cannot hold {precision} for {task}{reason}",
+        f"the nearest that works is {nearest}; {format_name} takes: {', '.join(possible)}",
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct.compress.run.asked import Asked
+from mct.models.tasks.table import find_task
 
 Floats = NDArray[np.float32]
 Outputs = Mapping[str, Floats]
@@ -48,7 +49,7 @@ class Decisions(NamedTuple):
 
 def agreement(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs], tolerance: float) -> Agreement:
     """How far two models agree. Both have one entry an input, arrays of shape (1, ...); `tolerance` is in spreads."""
-    found = list(_DECIDE[asked.task](asked, before, after))
+    found = list(_DECIDE[find_task(asked.task).decides](asked, before, after))
     margins = np.concatenate([np.zeros(0), *(each.margins for each in found)])
     same = np.concatenate([np.zeros(0, np.bool_), *(each.same for each in found)])
     tied = int((~same & (margins <= 2 * tolerance)).sum())
@@ -60,7 +61,7 @@ def kept_answers(asked: Asked, before: Sequence[Outputs], after: Sequence[Output
 
     A request's answer is all of a text's tags, all heads together, the whole order of a query's documents.
     """
-    decided = list(_DECIDE[asked.task](asked, before, after))
+    decided = list(_DECIDE[find_task(asked.task).decides](asked, before, after))
     if asked.task == "sentence-embedding":
         return np.concatenate([np.zeros(0, np.bool_), *(each.same for each in decided)])
     alike = [bool(each.same.all()) for each in decided if asked.heads or len(each.same)]
@@ -182,14 +183,10 @@ def _unit(side: Sequence[Outputs]) -> Floats:
     return unit
 
 
-_DECIDE: dict[str, Callable[[Asked, Sequence[Outputs], Sequence[Outputs]], Iterable[Decisions]]] = {
-    "sequence-classification": _of_one_head,
-    "multi-label-classification": _of_one_head,
-    "token-classification": _of_one_head,
-    "embedding-head": _of_one_head,
-    "multi-head": _of_every_head,
-    "pair-scoring": _order,
-    "reward": _order,
-    "sentence-embedding": _neighbours,
-    "causal-lm": _next_tokens,
+_DECIDE: Mapping[str, Callable[[Asked, Sequence[Outputs], Sequence[Outputs]], Iterable[Decisions]]] = {
+    "head": _of_one_head,
+    "heads": _of_every_head,
+    "order": _order,
+    "neighbour": _neighbours,
+    "next token": _next_tokens,
 }

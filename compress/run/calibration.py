@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from mct import MctError
-from mct.compress.plan.passes import Material
+from mct.compress.plan.passes import Resources
 from mct.models.tasks.examples import Request, Row, find_kind
 from mct.models.tasks.table import find_task
 from mct.models.tasks.tokens import Tokens, open_tokenizer
@@ -22,12 +22,12 @@ from mct.models.tasks.tokens import Tokens, open_tokenizer
 MOST_TEXTS = 300
 
 
-def calibration_inputs(material: Material, most: int = MOST_TEXTS) -> list[Tokens]:
+def calibration_inputs(resources: Resources, most: int = MOST_TEXTS) -> list[Tokens]:
     """At most `most` encoded texts of those to calibrate on, in the same order on every run. MctError without any."""
-    if material.calibration is None:
+    if resources.calibration is None:
         raise _no_texts()
-    groups = _by_label(material)
-    shuffled = random.Random(material.seed)
+    groups = _by_label(resources)
+    shuffled = random.Random(resources.seed)
     for inputs in groups.values():
         shuffled.shuffle(inputs)  # which of many texts of one length are taken is chance, not file order
         inputs.sort(key=lambda tokens: len(tokens.ids))
@@ -37,45 +37,45 @@ def calibration_inputs(material: Material, most: int = MOST_TEXTS) -> list[Token
     return [tokens for inputs, share in zip(groups.values(), shares, strict=True) for tokens in spread(inputs, share)]
 
 
-def calibration_notes(material: Material, inputs: Sequence[Tokens]) -> dict[str, Any]:
+def calibration_notes(resources: Resources, inputs: Sequence[Tokens]) -> dict[str, Any]:
     """For the lineage: which file the ranges come from, how many texts of it, and how many tokens these have."""
-    assert material.calibration is not None
+    assert resources.calibration is not None
     lengths = sorted(len(tokens.ids) for tokens in inputs)
     quantiles = {f"p{q}": lengths[round(q / 100 * (len(lengths) - 1))] for q in (0, 25, 50, 75, 95, 100)}
     return {
         "calibration_texts": len(inputs),
-        "calibration_sha256": material.calibration.sha256,
+        "calibration_sha256": resources.calibration.sha256,
         "calibration_tokens": quantiles,
-        "seed": material.seed,
+        "seed": resources.seed,
     }
 
 
-def hold_out(material: Material, kept: int) -> tuple[Material, list[Request]]:
-    """The material with about `kept` of its requests, and all the others as requests, each once, in random order.
+def hold_out(resources: Resources, kept: int) -> tuple[Resources, list[Request]]:
+    """The resources with about `kept` of its requests, and all the others as requests, each once, in random order.
 
     Drawn by the seed and in proportion to the labels, so that either part is like the whole. Rows that ask the same,
     and documents for the same query, stay together. MctError without any rows.
     """
-    if material.calibration is None:
+    if resources.calibration is None:
         raise _no_texts()
-    drawn, left, out = random.Random(material.seed), list[Row](), list[list[Row]]()
-    strata = _strata(material, kept)
+    drawn, left, out = random.Random(resources.seed), list[Row](), list[list[Row]]()
+    strata = _strata(resources, kept)
     for rows, share in zip(strata, share_out([len(rows) for rows in strata], kept), strict=True):
         drawn.shuffle(rows)
         left += [row for same in rows[:share] for row in same]
         out += rows[share:]
     drawn.shuffle(out)
-    requests = find_kind(material.checkpoint.task).texts([row for same in out for row in same])
+    requests = find_kind(resources.checkpoint.task).texts([row for same in out for row in same])
     once = {str(request): request for request in requests}
-    return replace(material, calibration=replace(material.calibration, rows=tuple(left))), list(once.values())
+    return replace(resources, calibration=replace(resources.calibration, rows=tuple(left))), list(once.values())
 
 
-def _strata(material: Material, most: int) -> list[list[list[Row]]]:
+def _strata(resources: Resources, most: int) -> list[list[list[Row]]]:
     """Rows that belong together, label by label; all in one where there are more labels than `most`."""
-    assert material.calibration is not None
-    asks = find_task(material.checkpoint.task).inputs[0]
+    assert resources.calibration is not None
+    asks = find_task(resources.checkpoint.task).inputs[0]
     together: dict[str, list[Row]] = defaultdict(list)
-    for row in material.calibration.rows:
+    for row in resources.calibration.rows:
         together[str(row[asks])].append(row)
     labelled: dict[str, list[list[Row]]] = defaultdict(list)
     for rows in together.values():
@@ -112,12 +112,12 @@ def spread(ordered: Sequence[Tokens], count: int) -> list[Tokens]:
     return [ordered[round(place * (len(ordered) - 1) / (count - 1))] for place in range(count)]
 
 
-def _by_label(material: Material) -> dict[str, list[Tokens]]:
+def _by_label(resources: Resources) -> dict[str, list[Tokens]]:
     """The encoded inputs of every calibration row under its label, each request once."""
-    assert material.calibration is not None
-    kind = find_kind(material.checkpoint.task)
-    tokenize = open_tokenizer(material.checkpoint.path, material.checkpoint.max_tokens)
-    labelled = {str(request): (request, row) for row in material.calibration.rows for request in kind.texts([row])}
+    assert resources.calibration is not None
+    kind = find_kind(resources.checkpoint.task)
+    tokenize = open_tokenizer(resources.checkpoint.path, resources.checkpoint.max_tokens)
+    labelled = {str(request): (request, row) for row in resources.calibration.rows for request in kind.texts([row])}
     groups: dict[str, list[Tokens]] = defaultdict(list)
     for request, row in labelled.values():
         groups[str(row.get("label", ""))] += kind.encode(tokenize, request)

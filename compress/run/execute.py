@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mct.compress.plan.passes import START, Material, Product
+from mct.compress.plan.passes import START, Product, Resources
 from mct.compress.run.artifact import Artifact, executable, seal
 from mct.compress.run.lineage import LINEAGE, Entry, begun_with, content_digest, entry_of, versions
 from mct.compress.run.steps import Steps, kept_steps, step_key
@@ -30,8 +30,8 @@ from mct.targets.runtimes.table import runtime_for
 
 if TYPE_CHECKING:
     from mct.compress.plan.plan import Plan, Resolved, Route
-    from mct.compress.run.material import ParityTexts
     from mct.compress.run.parity import Parity, Reference
+    from mct.compress.run.resources import ParityTexts
     from mct.models.checkpoints.checkpoint import Checkpoint
 
 # What the ecosystem's own programs look for beside a model.
@@ -60,7 +60,7 @@ class Execution:
     """One execution under way. `origins` are the checkpoints reached so far by key, the user's own among them."""
 
     plan: Plan
-    material: Material
+    resources: Resources
     texts: ParityTexts
     steps: Steps
     root: Origin
@@ -71,10 +71,10 @@ class Execution:
     @property
     def threads(self) -> int:
         """Threads for every run inside compress."""
-        return self.material.machine.usable_threads
+        return self.resources.machine.usable_threads
 
 
-def execute(plan: Plan, material: Material, texts: ParityTexts, out: Path, report: Report = silent) -> list[Path]:
+def execute(plan: Plan, resources: Resources, texts: ParityTexts, out: Path, report: Report = silent) -> list[Path]:
     """Make every artifact of the plan below `out`; `texts` are the real ones that parity is checked on.
 
     Returns the artifact folders in plan order. MctError where an export is not the same model any more, and before
@@ -94,18 +94,18 @@ def execute(plan: Plan, material: Material, texts: ParityTexts, out: Path, repor
 
     advance("running the original")
     key = content_digest(plan.checkpoint.path)
-    reference = _answers(plan.checkpoint, texts, material)
+    reference = _answers(plan.checkpoint, texts, resources)
     root = Origin(plan.checkpoint, reference, key, (begun_with(plan.checkpoint),))
     with kept_steps(out) as steps:
-        execution = Execution(plan, material, texts, steps, root, advance)
+        execution = Execution(plan, resources, texts, steps, root, advance)
         folders = [_make(execution, route, out) for route in plan.routes]
     report("done", 1.0)
     return folders
 
 
-def _answers(checkpoint: Checkpoint, texts: ParityTexts, material: Material) -> Reference:
+def _answers(checkpoint: Checkpoint, texts: ParityTexts, resources: Resources) -> Reference:
     run_original = load("mct.compress.run.parity:run_original", "compress")
-    reference: Reference = run_original(checkpoint, texts.requests, material.machine.usable_threads)
+    reference: Reference = run_original(checkpoint, texts.requests, resources.machine.usable_threads)
     return reference
 
 
@@ -114,13 +114,13 @@ def _make(execution: Execution, route: Route, out: Path) -> Path:
     origin, product, key = execution.root, Product(execution.root.checkpoint.path, ""), execution.root.key
     history = origin.history
     for count, step in enumerate(route.steps, start=1):
-        key = step_key(key, step, execution.material, versions())
+        key = step_key(key, step, execution.resources, versions())
         product = _run(execution, route, step, key, product, origin)
         if step.row.gives == START:
             origin = _new_origin(execution, step, key, product, origin)
             history = origin.history
             continue
-        history = (*history, entry_of(step, product, execution.material))
+        history = (*history, entry_of(step, product, execution.resources))
         if count < len(route.steps) and key not in execution.checked:
             _check_full_precision(execution, step.row.gives, product, origin)
             execution.checked.add(key)
@@ -136,9 +136,9 @@ def _run(execution: Execution, route: Route, step: Resolved, key: str, before: P
         execution.advance(f"{route.name}: {step.row.name} (finished before)")
         return found
     execution.advance(f"{route.name}: {step.row.name}")
-    material = replace(execution.material, checkpoint=origin.checkpoint)
+    resources = replace(execution.resources, checkpoint=origin.checkpoint)
     run = load(step.row.run, step.row.extra)
-    return execution.steps.make(key, step.row.gives, lambda draft: run(before, draft, step.settings, material))
+    return execution.steps.make(key, step.row.gives, lambda draft: run(before, draft, step.settings, resources))
 
 
 def _new_origin(execution: Execution, step: Resolved, key: str, product: Product, parent: Origin) -> Origin:
@@ -148,14 +148,14 @@ def _new_origin(execution: Execution, step: Resolved, key: str, product: Product
     if key in execution.origins:
         return execution.origins[key]
     checkpoint = inspect(product.folder)
-    reference = _answers(checkpoint, execution.texts, execution.material)
+    reference = _answers(checkpoint, execution.texts, execution.resources)
     if step.row.exact:
         require_same_answers(parent.reference, reference, step.row.name)
     kept = {"parent": kept_of(parent.reference, reference)}
     if parent is not execution.root:
         kept["root"] = kept_of(execution.root.reference, reference)
     said = {whose: parity.as_json() if parity else None for whose, parity in kept.items()}
-    entry = entry_of(step, product, execution.material) | {"parity": said}
+    entry = entry_of(step, product, execution.resources) | {"parity": said}
     found = Origin(checkpoint, reference, key, (*parent.history, entry))
     execution.origins[key] = found
     return found
@@ -167,7 +167,7 @@ def _check_full_precision(execution: Execution, form: str, product: Product, ori
 
     if form.partition("-")[2] not in FULL_PRECISIONS:
         return
-    artifact = _describe(execution, form, origin.checkpoint, product, ())
+    artifact = _artifact_of(execution, form, origin.checkpoint, product, ())
     parity = measure_parity(origin.reference, form, executable(artifact, product.folder), execution.threads)
     require_parity(parity, form, origin.checkpoint.path)
 
@@ -183,7 +183,7 @@ def _finish(
     with appearing(final, [execution.plan.checkpoint.path]) as draft:
         shutil.copytree(product.folder, draft, copy_function=_share, dirs_exist_ok=True)
         _copy_companions(checkpoint, draft)
-        artifact = _describe(execution, route.name, checkpoint, product, history)
+        artifact = _artifact_of(execution, route.name, checkpoint, product, history)
         before, after = run_exported(origin.reference, route.name, executable(artifact, draft), execution.threads)
         parity = compare(before, after, TOLERANCE[route.format])
         if route.precision in FULL_PRECISIONS:
@@ -219,7 +219,7 @@ def _share(product: str, artifact: str) -> None:
         shutil.copyfile(product, artifact)
 
 
-def _describe(
+def _artifact_of(
     execution: Execution, form: str, checkpoint: Checkpoint, product: Product, history: tuple[Entry, ...]
 ) -> Artifact:
     format_name, _, precision = form.partition("-")
@@ -236,12 +236,12 @@ def _describe(
         settings=product.settings,
         lineage=history,
         parity={},
-        made_for=_described(execution.material.machine),
-        checked_on=_described(probe_machine()),
+        made_for=_machine_json(execution.resources.machine),
+        checked_on=_machine_json(probe_machine()),
     )
 
 
-def _described(machine: Machine) -> dict[str, Any]:
+def _machine_json(machine: Machine) -> dict[str, Any]:
     sets = list(machine.instruction_sets)
     return {"cpu": machine.cpu, "architecture": machine.architecture, "instruction_sets": sets}
 

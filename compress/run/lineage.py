@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import mct
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import Resolved
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.hub import origin_of
@@ -34,15 +34,15 @@ def begun_with(checkpoint: Checkpoint) -> Entry:
     }  # fmt: skip
 
 
-def entry_of(step: Resolved, product: Product, material: Material) -> Entry:
+def entry_of(step: Resolved, product: Product, resources: Resources) -> Entry:
     """One step: what it was told, what it reports, and the texts and seed it had."""
     entry: Entry = {"step": step.row.name, "gives": step.row.gives}
     if step.options:
         entry["options"] = dict(step.options)
     entry |= {"settings": dict(step.row.settings), "notes": dict(product.notes)}
-    if step.row.texts != "none" and material.calibration is not None:
-        data = material.calibration
-        entry |= {"seed": material.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
+    if step.row.texts != "none" and resources.calibration is not None:
+        data = resources.calibration
+        entry |= {"seed": resources.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
     return entry
 
 

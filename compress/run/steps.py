@@ -21,7 +21,7 @@ from typing import Any
 from msgspec import Struct
 
 from mct import MctError
-from mct.compress.plan.passes import START, Material, Product
+from mct.compress.plan.passes import START, Product, Resources
 from mct.compress.plan.plan import Resolved
 from mct.models.data.declared import read_json
 from mct.models.writing.drafts import draft_folder, make_folder
@@ -66,12 +66,12 @@ class Steps:
         return found
 
 
-def step_key(before: str, step: Resolved, material: Material, versions: Mapping[str, str]) -> str:
+def step_key(before: str, step: Resolved, resources: Resources, versions: Mapping[str, str]) -> str:
     """The key of a step that follows on what has the key `before` (a checkpoint's digest, to begin with)."""
-    rows = material.calibration.rows if material.calibration and step.row.texts != "none" else ()
-    machine = material.machine
+    rows = resources.calibration.rows if resources.calibration and step.row.texts != "none" else ()
+    machine = resources.machine
     decides = [
-        before, step.row.name, step.row.gives, step.row.run, step.settings, list(map(dict, rows)), material.seed,
+        before, step.row.name, step.row.gives, step.row.run, step.settings, list(map(dict, rows)), resources.seed,
         [machine.cpu, machine.architecture, sorted(machine.instruction_sets)], dict(versions),
     ]  # fmt: skip
     return sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()

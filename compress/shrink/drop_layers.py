@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.shrink.folders import copy_rest, rewrite_weights
 from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 from mct.models.writing.folders import write_json
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write the checkpoint with the layers `settings["keep"]` alone, numbered anew."""
     folder, kept = source.folder, list(settings["keep"])
     config = read_object(folder / "config.json")

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from mct import MctError
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.inputs import encode_requests
 from mct.compress.shrink.folders import copy_rest, rewrite_weights
 from mct.compress.shrink.tokenizer import Ids, pieces_needed, pieces_of, trimmed
@@ -27,12 +27,12 @@ from mct.models.writing.folders import write_atomically, write_json
 _LEFT_OUT = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "added_tokens.json")
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], material: Material) -> Product:
+def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write the checkpoint with the pieces that the calibration texts need, and every single character."""
     folder = source.folder
     tokenizer = read_object(folder / "tokenizer.json")
-    texts = material.calibration_requests()
-    used = {number for tokens in encode_requests(material.checkpoint, texts) for number in tokens.ids}
+    texts = resources.calibration_requests()
+    used = {number for tokens in encode_requests(resources.checkpoint, texts) for number in tokens.ids}
     config = read_object(folder / "config.json")
     special = {number for each in (config, _generation(folder)) for number in _ids_in(each)}
     known = set(pieces_of(tokenizer).values())

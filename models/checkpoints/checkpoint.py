@@ -34,7 +34,7 @@ from mct.models.data.declared import read_json
 from mct.models.data.inside import list_files
 from mct.models.families.table import find_family
 from mct.models.tables import load
-from mct.models.tasks.table import Head, find_task, network_of, recognised
+from mct.models.tasks.table import TASKS, Head, find_task, network_of, recognised
 from mct.models.writing.folders import size_mb
 
 PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
@@ -73,12 +73,6 @@ class Checkpoint:
         return asdict(self) | {"path": str(self.path), "labels": list(self.labels)}
 
 
-# architecture suffix -> task kind, where the suffix alone decides
-TASK_BY_SUFFIX = {
-    "ForTokenClassification": "token-classification",
-    "ForCausalLM": "causal-lm",
-    "LMHeadModel": "causal-lm",
-}
 CLASSIFIER = "ForSequenceClassification"
 
 # A text has at least a token of its own beside those that mark its begin and end.
@@ -147,14 +141,15 @@ def _what(path: Path, config: Config, architecture: str) -> tuple[str, str]:
         return "multi-head", "multi-task fine-tuning"
     if _pools(path):
         return "sentence-embedding", "contrastive fine-tuning"
-    for suffix, task in TASK_BY_SUFFIX.items():
-        if architecture.endswith(suffix):
-            return task, "full fine-tuning"
+    for task in TASKS:
+        if task.suffixes and architecture.endswith(task.suffixes):
+            return task.name, "full fine-tuning"
     if architecture.endswith(CLASSIFIER):
         return _kind_of_classifier(path, config), "full fine-tuning"
+    known = (CLASSIFIER, *(suffix for task in TASKS for suffix in task.suffixes))
     raise MctError(
         f"{path} holds a {architecture}, which mct cannot compress yet",
-        f"supported: {', '.join(f'*{suffix}' for suffix in (CLASSIFIER, *TASK_BY_SUFFIX))}, sentence-transformers, "
+        f"supported: {', '.join(f'*{suffix}' for suffix in known)}, sentence-transformers, "
         f"SetFit, and several heads named in {HEADS}",
     )
 

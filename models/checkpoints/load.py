@@ -9,20 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
+import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import (
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    PreTrainedModel,
-)
+from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from mct import MctError
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tables import load
+from mct.models.tasks.table import find_task
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
@@ -30,25 +26,6 @@ logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 MOST_REASON = 200
-
-_AUTO = {
-    "sequence-classification": AutoModelForSequenceClassification,
-    "multi-label-classification": AutoModelForSequenceClassification,
-    "pair-scoring": AutoModelForSequenceClassification,
-    "reward": AutoModelForSequenceClassification,
-    "token-classification": AutoModelForTokenClassification,
-    "causal-lm": AutoModelForCausalLM,
-    "sentence-embedding": AutoModel,
-    "embedding-head": AutoModel,
-    "multi-head": AutoModel,
-}
-
-# Tasks whose folder is more than a transformers model: the function that loads it, as a module like `_Logits`.
-_BUILT = {
-    "sentence-embedding": "mct.models.checkpoints.load_embedder:load_embedder",
-    "embedding-head": "mct.models.checkpoints.load_embedder:load_with_head",
-    "multi-head": "mct.models.checkpoints.load_heads:load_heads",
-}
 
 
 class _Logits(torch.nn.Module):
@@ -83,9 +60,9 @@ def cannot_load(path: Path, error: Exception) -> MctError:
 
 
 def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The checkpoint's model in fp32 on the CPU, in evaluation mode; the bare trunk where mct knows more than it."""
+    """The checkpoint's model in fp32 on the CPU, in evaluation mode; the bare backbone where mct knows more than it."""
     try:
-        model, found = _AUTO[checkpoint.network].from_pretrained(
+        model, found = getattr(transformers, find_task(checkpoint.network).auto).from_pretrained(
             checkpoint.path,
             dtype=torch.float32,
             use_safetensors=True,
@@ -106,9 +83,9 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
 def _check_complete(checkpoint: Checkpoint, missing: Iterable[str]) -> None:
     """MctError where weights that answer are not in the files: transformers would draw them at random.
 
-    A bare trunk may lack its pooler, which nothing here reads.
+    A bare backbone may lack its pooler, which nothing here reads.
     """
-    bare = checkpoint.network in _BUILT
+    bare = bool(find_task(checkpoint.network).built)
     if lost := sorted(name for name in missing if not (bare and name.startswith("pooler."))):
         some = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
         raise MctError(
@@ -122,8 +99,8 @@ def load_module(checkpoint: Checkpoint) -> torch.nn.Module:
 
     Its attribute `model` is the transformers model at its heart.
     """
-    if checkpoint.network in _BUILT:
-        build: Callable[[Checkpoint], torch.nn.Module] = load(_BUILT[checkpoint.network], "compress")
+    if built := find_task(checkpoint.network).built:
+        build: Callable[[Checkpoint], torch.nn.Module] = load(built, "compress")
         return build(checkpoint).train(False)
     return _Logits(load_model(checkpoint)).train(False)
 

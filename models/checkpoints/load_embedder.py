@@ -126,7 +126,7 @@ class Normalize(torch.nn.Module):
 
 
 class Embedder(torch.nn.Module):
-    """Token ids to "sentence_embedding", (batch, width): the trunk `model`, its `pooling`, the `steps` behind it."""
+    """Token ids to "sentence_embedding", (batch, width): the backbone `model`, its `pooling`, the `steps` behind it."""
 
     def __init__(self, model: PreTrainedModel, pooling: Pooling, steps: list[torch.nn.Module]) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Embedder(torch.nn.Module):
         return {"sentence_embedding": self.embed(self.model(**inputs).last_hidden_state, inputs["attention_mask"])}
 
     def embed(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
-        """The trunk's token vectors to one vector a text."""
+        """The backbone's token vectors to one vector a text."""
         vector: Tensor = self.pooling(hidden, attention_mask)
         for step in self.steps:
             vector = step(vector)
@@ -153,7 +153,7 @@ class EmbedderWithHead(torch.nn.Module):
 
     @property
     def model(self) -> PreTrainedModel:
-        """The trunk."""
+        """The backbone."""
         return self.embedder.model
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
@@ -165,7 +165,7 @@ def load_embedder(checkpoint: Checkpoint) -> Embedder:
     """The folder as a module in evaluation mode. MctError for a step that is not known here."""
     folder = checkpoint.path
     _check_text(folder)
-    steps = [_load_step(folder, module) for module in _modules_behind_the_trunk(folder)]
+    steps = [_load_step(folder, module) for module in _modules_behind_the_backbone(folder)]
     if not steps or not isinstance(steps[0], Pooling) or any(isinstance(step, Pooling) for step in steps[1:]):
         raise _refused(folder, "it does not pool its tokens once, right after the transformer")
     embedder = Embedder(load_model(checkpoint), steps[0], steps[1:])
@@ -187,7 +187,7 @@ def _linear(head: LinearHead) -> torch.nn.Linear:
     return layer
 
 
-def _modules_behind_the_trunk(folder: Path) -> list[Module]:
+def _modules_behind_the_backbone(folder: Path) -> list[Module]:
     """The rows of modules.json after the transformer, which must be first and in the folder itself."""
     modules = read_json(folder / MODULES, list[Module])
     if not modules or _kind(modules[0]) != "Transformer" or modules[0].path:

@@ -1,6 +1,6 @@
-"""Several heads on one trunk, as a folder: written by those who train them, read by those who compress them.
+"""Several heads on one backbone, as a folder: written by those who train them, read by those who compress them.
 
-The trunk is what AutoModel saves. `heads.json` says what each head answers ({"label": {"kind": "label", "labels":
+The backbone is what AutoModel saves. `heads.json` says what each head answers ({"label": {"kind": "label", "labels":
 [...]}}), `heads.safetensors` has its linear layer ("label.weight" of shape (labels, width), "label.bias"). A head for
 the whole text reads the first token's vector as it is, without a pooler; a head for tags reads every token's. A leaf.
 """
@@ -24,7 +24,7 @@ from mct.models.writing.folders import write_bytes_atomically, write_json
 
 
 class Heads(torch.nn.Module):
-    """The trunk `model` and a linear layer for each of `heads`, in their order."""
+    """The backbone `model` and a linear layer for each of `heads`, in their order."""
 
     def __init__(self, model: PreTrainedModel, heads: Sequence[Head], layers: Sequence[torch.nn.Linear]) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def load_heads(checkpoint: Checkpoint) -> Heads:
 
 
 def save_heads(folder: Path, heads: Sequence[Head], layers: Mapping[str, torch.nn.Linear]) -> None:
-    """Write heads.json and heads.safetensors beside the trunk, which the caller saves; `layers` by head name."""
+    """Write heads.json and heads.safetensors beside the backbone, which the caller saves; `layers` by head name."""
     write_json(folder / HEADS, {head.name: {"kind": head.kind, "labels": list(head.labels)} for head in heads})
     weights = {
         f"{head.name}.{part}": getattr(layers[head.name], part).detach().cpu().contiguous()

@@ -70,7 +70,7 @@ SCENARIOS = (
         "11", "prompt-style", "prompt, prefix and P-tuning", "causal-lm", "exact parity of baked-in virtual tokens"
     ),
     Scenario("12", "qat", "quantization-aware training", "sequence-classification", "share of the PTQ gap recovered"),
-    Scenario("13", "multi-task", "shared trunk, several heads", "multi-head", "each head's own metric and budget"),
+    Scenario("13", "multi-task", "shared backbone, several heads", "multi-head", "each head's own metric and budget"),
     Scenario(
         "14", "raft", "retrieval-augmented fine-tuning", "causal-lm", "groundedness and answer F1 with distractors"
     ),

@@ -1,4 +1,4 @@
-"""Several heads on one trunk: each answers in its own way, from one pass over the text.
+"""Several heads on one backbone: each answers in its own way, from one pass over the text.
 
 A head is named like the field of the data that it predicts ("label", "slots", "sentiment"); its output in every format
 is "<name>_logits".

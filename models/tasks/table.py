@@ -30,6 +30,11 @@ class Task:
     may have as well. `head` is the kind of its one head, "" where it has none or several; `kind` names the file that
     knows the rest.
 
+    `auto` is the class of transformers that loads its network, "AutoModel" where the folder holds more than that, which
+    `built`, "module:function", then puts together. `suffixes` end the names of architectures that are for this task
+    alone. `decides` is what two models can agree in: the answer of one head or of all, the order of a request's
+    candidates, the nearest neighbour, the next token.
+
     A task may ask otherwise of a network that another task has: `network` names that task, by whose passes and runtimes
     it goes, and `recognise`, "module:function" of an architecture and its labels, says which of its checkpoints do.
     """
@@ -41,6 +46,10 @@ class Task:
     kind: str
     head: Literal["", "label", "labels", "tags"] = ""
     optional: tuple[str, ...] = ()
+    auto: str = "AutoModel"
+    built: str = ""
+    suffixes: tuple[str, ...] = ()
+    decides: Literal["head", "heads", "order", "neighbour", "next token"] = "head"
     network: str = ""
     recognise: str = ""
 
@@ -49,28 +58,46 @@ _TEXT = ("text",)
 _PAIR = ("query", "doc")
 _PREFERENCE = ("prompt", "chosen", "rejected")
 
+_CLASSIFIER = "AutoModelForSequenceClassification"
+
 TASKS = (
     Task(
-        "sequence-classification", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.tasks.single_label:KIND", "label"
+        "sequence-classification", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.tasks.single_label:KIND", "label",
+        auto=_CLASSIFIER,
     ),
     Task(
-        "multi-label-classification",
-        _TEXT,
-        (*_TEXT, "labels"),
-        "f1_micro",
-        "mct.models.tasks.multi_label:KIND",
-        "labels",
+        "multi-label-classification", _TEXT, (*_TEXT, "labels"), "f1_micro", "mct.models.tasks.multi_label:KIND",
+        "labels", auto=_CLASSIFIER,
     ),
-    Task("token-classification", _TEXT, (*_TEXT, "slots"), "f1_entities", "mct.models.tasks.tagging:KIND", "tags"),
-    Task("multi-head", _TEXT, _TEXT, "all_heads_right", "mct.models.tasks.multi_head:KIND"),
-    Task("sentence-embedding", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.embedding:KIND"),
-    Task("embedding-head", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.tasks.single_label:KIND", "label"),
-    Task("pair-scoring", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.pair_scoring:KIND"),
-    Task("reward", _PREFERENCE, _PREFERENCE, "preference_accuracy", "mct.models.tasks.reward:KIND"),
     Task(
-        "causal-lm", _TEXT, _TEXT, "next_token_accuracy", "mct.models.tasks.language_model:KIND", optional=("prompt",)
+        "token-classification", _TEXT, (*_TEXT, "slots"), "f1_entities", "mct.models.tasks.tagging:KIND", "tags",
+        auto="AutoModelForTokenClassification", suffixes=("ForTokenClassification",),
     ),
-)
+    Task(
+        "multi-head", _TEXT, _TEXT, "all_heads_right", "mct.models.tasks.multi_head:KIND", decides="heads",
+        built="mct.models.checkpoints.load_heads:load_heads",
+    ),
+    Task(
+        "sentence-embedding", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.embedding:KIND",
+        built="mct.models.checkpoints.load_embedder:load_embedder", decides="neighbour",
+    ),
+    Task(
+        "embedding-head", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.tasks.single_label:KIND", "label",
+        built="mct.models.checkpoints.load_embedder:load_with_head",
+    ),
+    Task(
+        "pair-scoring", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.pair_scoring:KIND", auto=_CLASSIFIER,
+        decides="order",
+    ),
+    Task(
+        "reward", _PREFERENCE, _PREFERENCE, "preference_accuracy", "mct.models.tasks.reward:KIND", auto=_CLASSIFIER,
+        decides="order",
+    ),
+    Task(
+        "causal-lm", _TEXT, _TEXT, "next_token_accuracy", "mct.models.tasks.language_model:KIND", optional=("prompt",),
+        auto="AutoModelForCausalLM", suffixes=("ForCausalLM", "LMHeadModel"), decides="next token",
+    ),
+)  # fmt: skip
 
 
 def tasks() -> tuple[Task, ...]:

@@ -20,10 +20,10 @@ from mct.bench.measure.launch import Setting, WorkerDied
 from mct.bench.samples.measurement import Answers, Failure
 from mct.bench.samples.subject import Subject, identify
 from mct.bench.worker.predict import open_predictor
-from mct.compress.plan.passes import Material
+from mct.compress.plan.passes import Resources
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.execute import execute
-from mct.compress.run.material import ParityTexts, Source
+from mct.compress.run.resources import ParityTexts, Source
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.models.tasks.examples import Example
@@ -219,7 +219,7 @@ def forms(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
         rows = Dataset("texts", tuple({"text": text} for text in TEXTS), "0" * 64)
         plan = make_plan(checkpoint, [format_name], [precision])
         checked_on = ParityTexts(tuple(TEXTS[:8]), Source("texts", "0" * 64, 8))
-        return execute(plan, Material(checkpoint, rows, probe_machine(), 0), checked_on, out)[0]
+        return execute(plan, Resources(checkpoint, rows, probe_machine(), 0), checked_on, out)[0]
 
     return make
 

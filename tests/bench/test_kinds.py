@@ -97,8 +97,8 @@ def write_embedder(bert: Path, folder: Path) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    trunk = Transformer(str(bert))
-    SentenceTransformer(modules=[trunk, Pooling(64, "mean")], device="cpu").save(str(folder))
+    backbone = Transformer(str(bert))
+    SentenceTransformer(modules=[backbone, Pooling(64, "mean")], device="cpu").save(str(folder))
 
 
 def write_setfit(bert: Path, folder: Path) -> None:

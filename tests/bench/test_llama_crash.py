@@ -10,7 +10,7 @@ import pytest
 from mct.bench.measure.launch import Setting, WorkerDied, start_worker
 from mct.bench.samples.subject import identify
 from mct.compress.gguf import export_encoder as export_gguf
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.artifact import Artifact, seal
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.datasets import Dataset, read_examples
@@ -29,7 +29,7 @@ def _gguf_artifact(checkpoint: Path, folder: Path, damage: tuple[bytes, bytes]) 
     """A sealed artifact of the checkpoint, once `damage` was done to its model file."""
     folder.mkdir()
     found = inspect(checkpoint)
-    product = export_gguf.run(Product(checkpoint, ""), folder, {}, Material(found, None, probe_machine(), 0))
+    product = export_gguf.run(Product(checkpoint, ""), folder, {}, Resources(found, None, probe_machine(), 0))
     model = (folder / product.model).read_bytes()
     assert model.count(damage[0]) == 1
     (folder / product.model).write_bytes(model.replace(*damage))

@@ -32,7 +32,7 @@ from mct.compress.openvino import export_lm as export_openvino_lm
 from mct.compress.openvino import quantise as quantise_openvino
 from mct.compress.openvino import quantise_accurate as quantise_openvino_accurate
 from mct.compress.openvino import quantise_lm as quantise_openvino_lm
-from mct.compress.plan.passes import Material, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.calibration import calibration_inputs
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.datasets import Dataset
@@ -56,10 +56,10 @@ Run = Callable[..., Product]
 Make = Callable[[str], Product]
 
 
-def material(folder: Path, machine: str = "", rows: int = 12) -> Material:
+def resources(folder: Path, machine: str = "", rows: int = 12) -> Resources:
     data = Dataset("texts.jsonl", tuple({"text": text} for text in TEXTS[:rows]), "0" * 64)
     meant = described_machine(*MACHINES[machine]) if machine else probe_machine()
-    return Material(inspect(folder), data, meant, seed=0)
+    return Resources(inspect(folder), data, meant, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +88,11 @@ def exported(tiny_bert: Path, llama: Path, tmp_path_factory: pytest.TempPathFact
     def product(form: str) -> Product:
         draft, start = tmp_path_factory.mktemp(form), Product(tiny_bert, "")
         if form == "openvino":
-            return export_openvino.run(product("onnx"), draft, {}, material(tiny_bert))
+            return export_openvino.run(product("onnx"), draft, {}, resources(tiny_bert))
         if form.endswith("-lm"):
             exporter = {"onnx-lm": export_onnx_lm, "openvino-lm": export_openvino_lm}[form]
-            return exporter.run(Product(llama, ""), draft, {}, material(llama))
-        return {"onnx": export_onnx, "gguf": export_gguf}[form].run(start, draft, {}, material(tiny_bert))
+            return exporter.run(Product(llama, ""), draft, {}, resources(llama))
+        return {"onnx": export_onnx, "gguf": export_gguf}[form].run(start, draft, {}, resources(tiny_bert))
 
     return product
 
@@ -134,7 +134,7 @@ def test_weights_that_are_multiplied_as_bytes_have_the_bits_that_the_machine_add
     form: str, machine: str, exported: Make, tiny_bert: Path, tmp_path: Path
 ) -> None:
     source, run, weights = BYTES[form]
-    product = run(exported(source), tmp_path, {}, material(tiny_bert, machine))
+    product = run(exported(source), tmp_path, {}, resources(tiny_bert, machine))
     found = weights(product)
     assert len(found) >= 8, "two layers of at least four products"
     largest = max(int(np.abs(each.astype(int)).max()) for each in found)
@@ -144,7 +144,7 @@ def test_weights_that_are_multiplied_as_bytes_have_the_bits_that_the_machine_add
 
 @pytest.mark.parametrize("machine", ["AVX2", "VNNI"])
 def test_accurate_int8_has_the_same_bits(machine: str, exported: Make, tiny_bert: Path, tmp_path: Path) -> None:
-    given = material(tiny_bert, machine, rows=len(TEXTS))
+    given = resources(tiny_bert, machine, rows=len(TEXTS))
     product = quantise_openvino_accurate.run(exported("openvino"), tmp_path, {"max_drop": 0.5}, given)
     largest = max(int(np.abs(each.astype(int)).max()) for each in openvino_weights(product))
     assert largest <= 64 if machine in SEVEN_BITS else 120 <= largest <= 128
@@ -155,7 +155,7 @@ def test_accurate_int8_has_the_same_bits(machine: str, exported: Make, tiny_bert
 def test_static_activations_have_the_signs_that_the_machine_multiplies_fastest(
     machine: str, exported: Make, tiny_bert: Path, tmp_path: Path
 ) -> None:
-    product = quantise_onnx_static.run(exported("onnx"), tmp_path, {}, material(tiny_bert, machine))
+    product = quantise_onnx_static.run(exported("onnx"), tmp_path, {}, resources(tiny_bert, machine))
     graph = onnx.load(product.folder / product.model).graph
     kinds = {value.name: value.data_type for value in graph.initializer}
     signs = {kinds[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"}
@@ -180,7 +180,7 @@ def test_blocks_and_compressed_weights_are_one_file_for_every_machine(
     folder, files = llama if source.endswith("-lm") else tiny_bert, []
     for machine in MACHINES:
         (draft := tmp_path / machine).mkdir()
-        product = run(exported(source), draft, settings, material(folder, machine))
+        product = run(exported(source), draft, settings, resources(folder, machine))
         files.append({file.name: file.read_bytes() for file in sorted(draft.rglob("*")) if file.is_file()})
         assert product.model
     assert all(each == files[0] for each in files[1:])
@@ -224,8 +224,8 @@ def test_openvino_int8_made_for_a_machine_without_vnni_is_right_on_one(
     folders = {name: tmp_path / name for name in ("AVX2", "VNNI")}
     for name, folder in folders.items():
         folder.mkdir()
-        quantise_openvino.run(exported("openvino"), folder, {}, material(tiny_bert, name, rows=40))
-    inputs = calibration_inputs(material(tiny_bert, rows=40))
+        quantise_openvino.run(exported("openvino"), folder, {}, resources(tiny_bert, name, rows=40))
+    inputs = calibration_inputs(resources(tiny_bert, rows=40))
     torch = open_session(runtime_for("checkpoint"), original(inspect(tiny_bert)), 1)
     truth = np.concatenate([torch([tokens])["logits"] for tokens in inputs])
     there = asked(inputs, list(folders.values()), "AVX2")

@@ -125,8 +125,8 @@ def write_checkpoints(folder: Path) -> None:
         tokenizer.save_pretrained(folder / name)
     GenerationConfig(eos_token_id=3, pad_token_id=0).save_pretrained(folder / "classifier")
     _write_heads(folder / "heads", BertModel(config, add_pooling_layer=False), tokenizer)
-    BertModel(config).save_pretrained(folder / "trunk")
-    tokenizer.save_pretrained(folder / "trunk")
+    BertModel(config).save_pretrained(folder / "backbone")
+    tokenizer.save_pretrained(folder / "backbone")
     _write_embedders(folder)
     shutil.copytree(folder / "classifier", folder / "adapter")
     adapter = {"peft_type": "LORA", "task_type": "SEQ_CLS", "base_model_name_or_path": "shop/base", "r": 4}
@@ -134,13 +134,13 @@ def write_checkpoints(folder: Path) -> None:
     (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
 
 
-def _write_heads(folder: Path, trunk: object, tokenizer: object) -> None:
+def _write_heads(folder: Path, backbone: object, tokenizer: object) -> None:
     import torch
 
     from mct.models.checkpoints.load_heads import save_heads
     from mct.models.tasks.table import Head
 
-    trunk.save_pretrained(folder)  # type: ignore[attr-defined]
+    backbone.save_pretrained(folder)  # type: ignore[attr-defined]
     tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
     heads = (Head("label", "label", LABELS), Head("slots", "tags", ("O", "B-order")))
     save_heads(folder, heads, {head.name: torch.nn.Linear(16, len(head.labels)) for head in heads})
@@ -153,7 +153,7 @@ def _write_embedders(folder: Path) -> None:
     from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
     from sklearn.linear_model import LogisticRegression
 
-    transformer = Transformer(str(folder / "trunk"), max_seq_length=24)
+    transformer = Transformer(str(folder / "backbone"), max_seq_length=24)
     steps = [transformer, Pooling(16), Dense(16, 8), Normalize()]
     SentenceTransformer(modules=steps, device="cpu").save(str(folder / "embedder"))
     shutil.copytree(folder / "embedder", folder / "setfit")

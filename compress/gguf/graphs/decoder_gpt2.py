@@ -21,7 +21,7 @@ def check(config: Config) -> None:
     require(config, "add_cross_attention", False)
 
 
-def describe(config: Config) -> Decoder:
+def read_decoder(config: Config) -> Decoder:
     """The plan of a GPT-2 file."""
     hidden, vocabulary, positions = config["n_embd"], config["vocab_size"], config["n_positions"]
     inner = config.get("n_inner") or 4 * hidden

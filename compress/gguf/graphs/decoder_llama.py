@@ -19,7 +19,7 @@ def check(config: Config) -> None:
     blocks.require_rope(config, "default", "linear", "llama3")
 
 
-def describe(config: Config) -> Decoder:
+def read_decoder(config: Config) -> Decoder:
     """The plan of a Llama, Mistral or Mixtral file."""
     sizes = blocks.read_sizes(config)
     context = min(sizes.positions, config.get("sliding_window") or sizes.positions)

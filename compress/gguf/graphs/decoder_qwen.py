@@ -30,7 +30,7 @@ def check(config: Config) -> None:
         require(config, "norm_topk_prob", config["model_type"] == "qwen3_moe")
 
 
-def describe(config: Config) -> Decoder:
+def read_decoder(config: Config) -> Decoder:
     """The plan of a Qwen file."""
     graph = graph_of(config["model_type"], "gguf")
     sizes = blocks.read_sizes(config)

@@ -61,8 +61,8 @@ class Decoder:
 
 
 # By the graph that a family's row names. Each file has two functions: `check(config)`, which refuses what the graph
-# does not compute and can be asked of a configuration as it stands in a file, and `describe(config)`, for one with its
-# family's defaults filled in.
+# does not compute and can be asked of a configuration as it stands in a file, and `read_decoder(config)`, for one with
+# its family's defaults filled in.
 GRAPHS = {
     "llama": "mct.compress.gguf.graphs.decoder_llama",
     "qwen2": "mct.compress.gguf.graphs.decoder_qwen",
@@ -73,14 +73,14 @@ GRAPHS = {
 }
 
 
-def describe(config: Config) -> Decoder:
+def read_decoder(config: Config) -> Decoder:
     """The plan of a language model's file, from its whole configuration (defaults filled in).
 
     MctError for a family that has no row, and for a variant that llama.cpp does not compute.
     """
     check(config)
     try:
-        decoder: Decoder = load(f"{_file(config)}:describe")(config)
+        decoder: Decoder = load(f"{_file(config)}:read_decoder")(config)
     except KeyError as error:
         raise MctError(
             f"config.json does not say {error}", "save it again with: model.save_pretrained(folder)"

@@ -1,9 +1,9 @@
-"""What stands on an encoder's trunk, for each kind of model: how llama.cpp pools, and what is left to the session.
+"""What stands on an encoder's backbone, for each kind of model: how llama.cpp pools, and what is left to the session.
 
 llama.cpp's graph ends in one vector an input (first token, mean or last token), in a row for every token, or in the
 head that BERT's and RoBERTa's classifiers have. Where a model goes on from there, its last layers are kept in a
 safetensors file beside the GGUF file and applied by the session, in float32 whatever the type of the file: they are a
-thousandth of the model. Other programs that open the file then get the trunk's answer, not the model's.
+thousandth of the model. Other programs that open the file then get the backbone's answer, not the model's.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,8 +36,8 @@ _ACTIVATIONS: Mapping[type[nn.Module], tuple[Step, ...]] = {
 
 
 @dataclass(frozen=True)
-class Top:
-    """A model above its trunk.
+class TaskHead:
+    """A model above its backbone.
 
     `inside` maps GGUF's names of the head's modules to the checkpoint's. `outside` are arrays for the session and
     `outputs` what it makes with them, as mct.targets.runtimes.run_llama documents; both empty where llama.cpp does all.
@@ -49,62 +49,62 @@ class Top:
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def read_top(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
-    """What the checkpoint has on its trunk. MctError for a head or pooling that neither llama.cpp nor mct computes."""
-    return _TOPS[checkpoint.network](checkpoint, family, sizes, read)
+def read_head(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:
+    """What stands on the backbone. MctError for a head or pooling that neither llama.cpp nor mct computes."""
+    return _HEADS[checkpoint.network](checkpoint, family, sizes, read)
 
 
-def _classifier(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
+def _classifier(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:
     """Labels, or one score, from the first token through two layers."""
     if inside := classifier_inside(checkpoint, family):
-        return Top(PoolingType.RANK, inside)
+        return TaskHead(PoolingType.RANK, inside)
     head = family.classifier
     assert head is not None, f"llama.cpp's graph was given to {family.model_type}, which has no head for labels"
     outside = _linear(read, "dense", head.dense, (sizes.hidden, sizes.hidden))
     outside |= _linear(read, "output", head.output, (sizes.labels, sizes.hidden))
     steps = [{"linear": "dense"}, head.activation, {"linear": "output"}]
-    return Top(PoolingType.CLS, outside=outside, outputs={"logits": {"per": "text", "steps": steps}})
+    return TaskHead(PoolingType.CLS, outside=outside, outputs={"logits": {"per": "text", "steps": steps}})
 
 
 def classifier_inside(checkpoint: Checkpoint, family: Family) -> dict[str, str]:
     """The modules of a classifier's head that llama.cpp's graph has, by GGUF's names; empty where they stay outside."""
     head = family.classifier
-    if _TOPS[checkpoint.network] is not _classifier or head is None or head.activation != "tanh":
+    if _HEADS[checkpoint.network] is not _classifier or head is None or head.activation != "tanh":
         return {}
     return {"cls": head.dense, "cls.output": head.output}
 
 
-def _tagger(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
+def _tagger(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:
     """One layer on every token. All three families call it "classifier"."""
     outside = _linear(read, "output", "classifier", (sizes.labels, sizes.hidden))
-    return Top(PoolingType.NONE, outside=outside, outputs={"logits": _one_layer("token", "output")})
+    return TaskHead(PoolingType.NONE, outside=outside, outputs={"logits": _one_layer("token", "output")})
 
 
-def _several_heads(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
+def _several_heads(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:
     """One layer a head, on the first token or on all of them."""
     outside: dict[str, Array] = {}
     outputs: dict[str, Mapping[str, Any]] = {}
     for head in checkpoint.heads:
         outside |= _linear(read, head.name, head.name, (len(head.labels), sizes.hidden))
         outputs[head.name + SUFFIX] = _one_layer("token" if head.kind == "tags" else "text", head.name)
-    return Top(PoolingType.NONE, outside=outside, outputs=outputs)
+    return TaskHead(PoolingType.NONE, outside=outside, outputs=outputs)
 
 
-def _embedder(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
+def _embedder(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:
     """A pooled vector through the folder's own steps."""
     embedder = load_embedder(checkpoint)
     outside, steps = _steps(embedder)
     outputs = {"sentence_embedding": {"per": "text", "steps": steps}}
-    return Top(_pooling(checkpoint, embedder), outside=outside, outputs=outputs)
+    return TaskHead(_pooling(checkpoint, embedder), outside=outside, outputs=outputs)
 
 
-def _embedder_with_head(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> Top:
+def _embedder_with_head(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:
     """An embedder with a linear head on its vector."""
     module = load_with_head(checkpoint)
     outside, steps = _steps(module.embedder)
     outside |= _arrays("head", module.head)
     outputs = {"logits": {"per": "text", "steps": [*steps, {"linear": "head"}]}}
-    return Top(_pooling(checkpoint, module.embedder), outside=outside, outputs=outputs)
+    return TaskHead(_pooling(checkpoint, module.embedder), outside=outside, outputs=outputs)
 
 
 def _one_layer(per: str, name: str) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _arrays(name: str, layer: nn.Linear) -> dict[str, Array]:
     return {f"{name}.weight": weight, f"{name}.bias": bias}
 
 
-_TOPS: Mapping[str, Callable[[Checkpoint, Family, Sizes, Read], Top]] = {
+_HEADS: Mapping[str, Callable[[Checkpoint, Family, Sizes, Read], TaskHead]] = {
     "sequence-classification": _classifier,
     "multi-label-classification": _classifier,
     "pair-scoring": _classifier,

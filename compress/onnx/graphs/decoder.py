@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from mct.compress.onnx.graphs import gpt2 as onnx_gpt2
 from mct.compress.onnx.graphs import llama as onnx_llama
 from mct.compress.onnx.graphs.family import Family, Sizes, add_masks, cache_names
-from mct.compress.onnx.graphs.graph import Draft, assemble
+from mct.compress.onnx.graphs.graph import GraphBuilder, assemble
 from mct.models.families.table import graph_of
 
 # By the graph that a family's row names (mct.models.families.table).
@@ -45,14 +45,14 @@ def build_lm(model: PreTrainedModel) -> onnx.ModelProto:
     float32 (batch, heads, earlier tokens, width of a head), to `logits`, float32 (batch, new tokens, vocabulary), and
     present.N.key and .value.
     """
-    family, draft = GRAPHS[graph_of(model.config.model_type, "onnx")], _start(model)
+    family, builder = GRAPHS[graph_of(model.config.model_type, "onnx")], _start(model)
     sizes = family.sizes(model, True)
-    stream = _embed(draft, family, sizes)
+    stream = _embed(builder, family, sizes)
     for layer in range(sizes.layers):
-        stream = _attend(draft, family, sizes, layer, stream)
-        stream = _feed(draft, family, sizes, layer, stream)
-    _add_logits(draft, _last_tokens(draft, stream.normed), family.table)
-    vocabulary = draft.weights[family.table].shape[0]
+        stream = _attend(builder, family, sizes, layer, stream)
+        stream = _feed(builder, family, sizes, layer, stream)
+    _add_logits(builder, _last_tokens(builder, stream.normed), family.table)
+    vocabulary = builder.weights[family.table].shape[0]
     caches = [_cache(sizes, layer, "past_key_values", "past_sequence_length") for layer in range(sizes.layers)]
     presents = [_cache(sizes, layer, "present", "total_sequence_length") for layer in range(sizes.layers)]
     keep = helper.make_tensor_value_info(KEEP, TensorProto.INT64, [])
@@ -60,7 +60,7 @@ def build_lm(model: PreTrainedModel) -> onnx.ModelProto:
         "logits", TensorProto.FLOAT, ["batch_size", "logits_sequence_length", vocabulary]
     )
     inputs = [*_inputs("total_sequence_length"), *(value for pair in caches for value in pair), keep]
-    return assemble(draft, "decoder", inputs, [logits, *(value for pair in presents for value in pair)])
+    return assemble(builder, "decoder", inputs, [logits, *(value for pair in presents for value in pair)])
 
 
 def build_reward(model: PreTrainedModel) -> onnx.ModelProto:
@@ -69,87 +69,87 @@ def build_reward(model: PreTrainedModel) -> onnx.ModelProto:
     The score is read at the last token that is not the padding token, as transformers has it. Nothing else reaches it:
     behind the last attention only that token is computed.
     """
-    family, draft = GRAPHS[graph_of(model.config.model_type, "onnx")], _start(model)
+    family, builder = GRAPHS[graph_of(model.config.model_type, "onnx")], _start(model)
     sizes = family.sizes(model, False)
-    stream, final = _embed(draft, family, sizes), sizes.layers - 1
+    stream, final = _embed(builder, family, sizes), sizes.layers - 1
     for layer in range(sizes.layers):
-        stream = _attend(draft, family, sizes, layer, stream, _last_row(draft, model) if layer == final else "")
-        stream = _feed(draft, family, sizes, layer, stream)
-    score = draft.constant("score.weight", draft.weights["score.weight"].T)
-    draft.add("MatMul", [stream.normed, score], "logits")
-    labels = len(draft.weights["score.weight"])
+        stream = _attend(builder, family, sizes, layer, stream, _last_row(builder, model) if layer == final else "")
+        stream = _feed(builder, family, sizes, layer, stream)
+    score = builder.constant("score.weight", builder.weights["score.weight"].T)
+    builder.add("MatMul", [stream.normed, score], "logits")
+    labels = len(builder.weights["score.weight"])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch_size", labels])
-    return assemble(draft, "reward", _inputs("sequence_length"), [logits])
+    return assemble(builder, "reward", _inputs("sequence_length"), [logits])
 
 
-def _start(model: PreTrainedModel) -> Draft:
-    draft = Draft({name: tensor.detach().numpy() for name, tensor in model.state_dict().items()})
-    add_masks(draft)
-    return draft
+def _start(model: PreTrainedModel) -> GraphBuilder:
+    builder = GraphBuilder({name: tensor.detach().numpy() for name, tensor in model.state_dict().items()})
+    add_masks(builder)
+    return builder
 
 
-def _embed(draft: Draft, family: Family, sizes: Sizes) -> Stream:
-    residual = family.embed(draft, sizes)
-    inputs = [residual, *_norm_weights(draft, family.norms[0].format(0))]
-    return Stream(residual, draft.add(family.norm, inputs, axis=-1, epsilon=sizes.epsilon))
+def _embed(builder: GraphBuilder, family: Family, sizes: Sizes) -> Stream:
+    residual = family.embed(builder, sizes)
+    inputs = [residual, *_norm_weights(builder, family.norms[0].format(0))]
+    return Stream(residual, builder.add(family.norm, inputs, axis=-1, epsilon=sizes.epsilon))
 
 
-def _attend(draft: Draft, family: Family, sizes: Sizes, layer: int, stream: Stream, row: str = "") -> Stream:
+def _attend(builder: GraphBuilder, family: Family, sizes: Sizes, layer: int, stream: Stream, row: str = "") -> Stream:
     """`row` names the one token of each input that is gone on with, where that is enough."""
-    mixed = family.attend(draft, sizes, layer, stream.normed)
+    mixed = family.attend(builder, sizes, layer, stream.normed)
     residual = stream.residual
     if row:
-        mixed, residual = (draft.add("GatherND", [value, row], batch_dims=1) for value in (mixed, residual))
-    return _add_and_norm(draft, family, sizes, family.norms[1].format(layer), Stream(residual, mixed))
+        mixed, residual = (builder.add("GatherND", [value, row], batch_dims=1) for value in (mixed, residual))
+    return _add_and_norm(builder, family, sizes, family.norms[1].format(layer), Stream(residual, mixed))
 
 
-def _feed(draft: Draft, family: Family, sizes: Sizes, layer: int, stream: Stream) -> Stream:
+def _feed(builder: GraphBuilder, family: Family, sizes: Sizes, layer: int, stream: Stream) -> Stream:
     """The norm behind it is that of the next layer's attention, or the last of all."""
-    fed = family.feed(draft, sizes, layer, stream.normed)
+    fed = family.feed(builder, sizes, layer, stream.normed)
     norm = family.norms[0].format(layer + 1) if layer + 1 < sizes.layers else family.norms[2]
-    return _add_and_norm(draft, family, sizes, norm, Stream(stream.residual, fed))
+    return _add_and_norm(builder, family, sizes, norm, Stream(stream.residual, fed))
 
 
-def _add_and_norm(draft: Draft, family: Family, sizes: Sizes, norm: str, stream: Stream) -> Stream:
+def _add_and_norm(builder: GraphBuilder, family: Family, sizes: Sizes, norm: str, stream: Stream) -> Stream:
     """The sum of both, and the same normalised: one node."""
     total, normed = f"{norm}.sum", f"{norm}.normed"
-    inputs = [stream.normed, stream.residual, *_norm_weights(draft, norm)]
-    draft.fused(f"Skip{family.norm}", inputs, normed, "", "", total, epsilon=sizes.epsilon)
+    inputs = [stream.normed, stream.residual, *_norm_weights(builder, norm)]
+    builder.fused(f"Skip{family.norm}", inputs, normed, "", "", total, epsilon=sizes.epsilon)
     return Stream(total, normed)
 
 
-def _norm_weights(draft: Draft, norm: str) -> list[str]:
-    return [draft.weight(name) for name in (f"{norm}.weight", f"{norm}.bias") if name in draft.weights]
+def _norm_weights(builder: GraphBuilder, norm: str) -> list[str]:
+    return [builder.weight(name) for name in (f"{norm}.weight", f"{norm}.bias") if name in builder.weights]
 
 
-def _last_tokens(draft: Draft, hidden: str) -> str:
+def _last_tokens(builder: GraphBuilder, hidden: str) -> str:
     """The tokens that logits are asked for: from -n to the end, where -0 is the beginning."""
-    keep = draft.constant(KEEP, np.array(0, np.int64))
-    first = draft.add("Neg", [draft.add("Reshape", [keep, draft.integer(1)])])
-    return draft.add("Slice", [hidden, first, draft.integer(_END), draft.integer(1)])
+    keep = builder.constant(KEEP, np.array(0, np.int64))
+    first = builder.add("Neg", [builder.add("Reshape", [keep, builder.integer(1)])])
+    return builder.add("Slice", [hidden, first, builder.integer(_END), builder.integer(1)])
 
 
-def _add_logits(draft: Draft, hidden: str, table: str) -> None:
+def _add_logits(builder: GraphBuilder, hidden: str, table: str) -> None:
     """The product with the output matrix; where that is the word embeddings, their one table serves both."""
-    head = draft.weights["lm_head.weight"]
-    if np.may_share_memory(head, draft.weights[table]):
-        draft.fused("FusedMatMul", [hidden, draft.weight(table)], "logits", transB=1)
+    head = builder.weights["lm_head.weight"]
+    if np.may_share_memory(head, builder.weights[table]):
+        builder.fused("FusedMatMul", [hidden, builder.weight(table)], "logits", transB=1)
     else:
-        draft.add("MatMul", [hidden, draft.constant("lm_head.weight", head.T)], "logits")
+        builder.add("MatMul", [hidden, builder.constant("lm_head.weight", head.T)], "logits")
 
 
-def _last_row(draft: Draft, model: PreTrainedModel) -> str:
+def _last_row(builder: GraphBuilder, model: PreTrainedModel) -> str:
     """(batch, 1): the place of the last token that is not padding."""
-    length = draft.add("Shape", ["input_ids"], start=1, end=2)
-    zero, one = draft.integer(0, scalar=True), draft.integer(1, scalar=True)
-    places = draft.add("Range", [zero, draft.add("Squeeze", [length]), one])
+    length = builder.add("Shape", ["input_ids"], start=1, end=2)
+    zero, one = builder.integer(0, scalar=True), builder.integer(1, scalar=True)
+    places = builder.add("Range", [zero, builder.add("Squeeze", [length]), one])
     pad_id = model.config.pad_token_id
     if pad_id is None or pad_id < 0:
         real = "attention_mask"
     else:
-        padding = draft.add("Equal", ["input_ids", draft.integer(pad_id)])
-        real = draft.add("Cast", [draft.add("Not", [padding])], to=TensorProto.INT64)
-    return draft.add("ReduceMax", [draft.add("Mul", [places, real]), draft.integer(1)], keepdims=1)
+        padding = builder.add("Equal", ["input_ids", builder.integer(pad_id)])
+        real = builder.add("Cast", [builder.add("Not", [padding])], to=TensorProto.INT64)
+    return builder.add("ReduceMax", [builder.add("Mul", [places, real]), builder.integer(1)], keepdims=1)
 
 
 def _inputs(seen: str) -> list[onnx.ValueInfoProto]:

@@ -10,28 +10,28 @@ are not made to sum to 1. A node behind it that names the input too, and takes n
 import numpy as np
 
 from mct.compress.onnx.graphs.family import Sizes
-from mct.compress.onnx.graphs.graph import Draft
+from mct.compress.onnx.graphs.graph import GraphBuilder
 
 
-def add_experts(draft: Draft, sizes: Sizes, prefix: str, value: str) -> str:
+def add_experts(builder: GraphBuilder, sizes: Sizes, prefix: str, value: str) -> str:
     """(..., width) to the same, through the experts of one layer.
 
     The checkpoint's weights are (experts, 2 * inner, width), gates before values, and (experts, width, inner). ONNX
     Runtime on the CPU takes gate and value of each inner unit in turn.
     """
-    router = draft.weights[f"{prefix}.gate.weight"]
-    flat = draft.add("Reshape", [value, draft.constant("rows", np.array([-1, router.shape[1]], np.int64))])
-    scores = draft.add("MatMul", [flat, draft.constant(f"{prefix}.gate.weight", router.T)])
-    gate, up = np.split(draft.weights[f"{prefix}.experts.gate_up_proj"], 2, axis=1)
+    router = builder.weights[f"{prefix}.gate.weight"]
+    flat = builder.add("Reshape", [value, builder.constant("rows", np.array([-1, router.shape[1]], np.int64))])
+    scores = builder.add("MatMul", [flat, builder.constant(f"{prefix}.gate.weight", router.T)])
+    gate, up = np.split(builder.weights[f"{prefix}.experts.gate_up_proj"], 2, axis=1)
     in_turn = np.stack([gate, up], axis=2).reshape(len(gate), -1, gate.shape[2])
-    mixed = draft.fused(
+    mixed = builder.fused(
         "MoE",
         [
             value,
             scores,
-            draft.constant(f"{prefix}.experts.gate_up_proj", in_turn),
+            builder.constant(f"{prefix}.experts.gate_up_proj", in_turn),
             "",
-            draft.weight(f"{prefix}.experts.down_proj"),
+            builder.weight(f"{prefix}.experts.down_proj"),
         ],
         k=sizes.experts_used,
         normalize_routing_weights=int(sizes.experts_sum_to_1),
@@ -40,4 +40,4 @@ def add_experts(draft: Draft, sizes: Sizes, prefix: str, value: str) -> str:
         activation_alpha=1.0,
         activation_beta=0.0,
     )
-    return draft.add("Where", [draft.constant("never", np.array(False)), value, mixed])
+    return builder.add("Where", [builder.constant("never", np.array(False)), value, mixed])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.graphs.graph import Draft
+from mct.compress.onnx.graphs.graph import GraphBuilder
 
 BIAS = "attention_bias"
 LAST = "last_positions"
@@ -60,9 +60,9 @@ class Family:
     norms: tuple[str, str, str]
     norm: str
     sizes: Callable[[PreTrainedModel, bool], Sizes]
-    embed: Callable[[Draft, Sizes], str]
-    attend: Callable[[Draft, Sizes, int, str], str]
-    feed: Callable[[Draft, Sizes, int, str], str]
+    embed: Callable[[GraphBuilder, Sizes], str]
+    attend: Callable[[GraphBuilder, Sizes, int, str], str]
+    feed: Callable[[GraphBuilder, Sizes, int, str], str]
 
 
 def cache_names(layer: int, direction: str) -> tuple[str, str]:
@@ -70,34 +70,34 @@ def cache_names(layer: int, direction: str) -> tuple[str, str]:
     return f"{direction}.{layer}.key", f"{direction}.{layer}.value"
 
 
-def add_masks(draft: Draft) -> None:
+def add_masks(builder: GraphBuilder) -> None:
     """What every layer's attention reads: the bias that hides padding, and how long the sequences are by now."""
-    whole = draft.add("Shape", ["attention_mask"], start=1, end=2)
-    draft.add("Squeeze", [draft.add("Cast", [whole], to=TensorProto.INT32)], TOTAL)
-    batch = draft.add("Shape", ["input_ids"], start=0, end=1)
-    last = draft.add("Cast", [draft.add("Sub", [whole, draft.integer(1)])], to=TensorProto.INT32)
-    draft.add("Expand", [last, batch], LAST)
-    one, lowest = (draft.constant(name, np.array(value, np.float32)) for name, value in _MASK_CONSTANTS.items())
-    seen = draft.add("Cast", ["attention_mask"], to=TensorProto.FLOAT)
-    hidden = draft.add("Mul", [draft.add("Sub", [one, seen]), lowest])
-    axes = draft.constant("axes_1_2", np.array([1, 2], np.int64))
-    length = draft.add("Shape", ["input_ids"], start=1, end=2)
-    shape = draft.add("Concat", [draft.integer(1), draft.integer(1), length, draft.integer(1)], axis=0)
-    draft.add("Expand", [draft.add("Unsqueeze", [hidden, axes]), shape], BIAS)
+    whole = builder.add("Shape", ["attention_mask"], start=1, end=2)
+    builder.add("Squeeze", [builder.add("Cast", [whole], to=TensorProto.INT32)], TOTAL)
+    batch = builder.add("Shape", ["input_ids"], start=0, end=1)
+    last = builder.add("Cast", [builder.add("Sub", [whole, builder.integer(1)])], to=TensorProto.INT32)
+    builder.add("Expand", [last, batch], LAST)
+    one, lowest = (builder.constant(name, np.array(value, np.float32)) for name, value in _MASK_CONSTANTS.items())
+    seen = builder.add("Cast", ["attention_mask"], to=TensorProto.FLOAT)
+    hidden = builder.add("Mul", [builder.add("Sub", [one, seen]), lowest])
+    axes = builder.constant("axes_1_2", np.array([1, 2], np.int64))
+    length = builder.add("Shape", ["input_ids"], start=1, end=2)
+    shape = builder.add("Concat", [builder.integer(1), builder.integer(1), length, builder.integer(1)], axis=0)
+    builder.add("Expand", [builder.add("Unsqueeze", [hidden, axes]), shape], BIAS)
 
 
 # Finite, so that a padded token that may look at nothing gets a mean of the values rather than NaN.
 _MASK_CONSTANTS = {"one": 1.0, "lowest": float(np.finfo(np.float32).min)}
 
 
-def add_attention(draft: Draft, sizes: Sizes, layer: int, query: str, key: str = "", value: str = "") -> str:
+def add_attention(builder: GraphBuilder, sizes: Sizes, layer: int, query: str, key: str = "", value: str = "") -> str:
     """(batch, sequence, heads * width) of a layer's attention; `query` alone holds all three side by side."""
     past = cache_names(layer, "past_key_values") if sizes.cached else ("", "")
     present = cache_names(layer, "present") if sizes.cached else ()
     rotation = ("", "")
     if sizes.rotation:
-        rotation = draft.constant(COSINES, sizes.rotation[0]), draft.constant(SINES, sizes.rotation[1])
-    return draft.fused(
+        rotation = builder.constant(COSINES, sizes.rotation[0]), builder.constant(SINES, sizes.rotation[1])
+    return builder.fused(
         "GroupQueryAttention",
         [query, key, value, *past, LAST, TOTAL, *rotation, "", BIAS],
         f"attention.{layer}",
@@ -110,19 +110,19 @@ def add_attention(draft: Draft, sizes: Sizes, layer: int, query: str, key: str =
     )
 
 
-def side_by_side(draft: Draft, value: str, names: list[str], name: str) -> str:
+def side_by_side(builder: GraphBuilder, value: str, names: list[str], name: str) -> str:
     """`value` times the transposed weights of several linear layers in one product, and their biases if they have any.
 
     torch keeps a linear layer as (out, in); a product of row vectors wants (in, out).
     """
-    packed = np.concatenate([draft.weights[f"{each}.weight"] for each in names]).T
-    product = draft.add("MatMul", [value, draft.constant(f"{name}.weight", packed)])
-    if f"{names[0]}.bias" not in draft.weights:
+    packed = np.concatenate([builder.weights[f"{each}.weight"] for each in names]).T
+    product = builder.add("MatMul", [value, builder.constant(f"{name}.weight", packed)])
+    if f"{names[0]}.bias" not in builder.weights:
         return product
-    bias = np.concatenate([draft.weights[f"{each}.bias"] for each in names])
-    return draft.add("Add", [product, draft.constant(f"{name}.bias", bias)])
+    bias = np.concatenate([builder.weights[f"{each}.bias"] for each in names])
+    return builder.add("Add", [product, builder.constant(f"{name}.bias", bias)])
 
 
-def linear(draft: Draft, value: str, name: str) -> str:
+def linear(builder: GraphBuilder, value: str, name: str) -> str:
     """One linear layer of torch."""
-    return side_by_side(draft, value, [name], name)
+    return side_by_side(builder, value, [name], name)

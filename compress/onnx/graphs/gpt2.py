@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from mct.compress.onnx.graphs.family import Family, Sizes, add_attention
-from mct.compress.onnx.graphs.graph import Draft
+from mct.compress.onnx.graphs.graph import GraphBuilder
 from mct.compress.onnx.graphs.obstacles import GPT_2_ACTIVATIONS
 
 _LAYER = "transformer.h.{}"
@@ -38,37 +38,37 @@ def _scale(config: Any, layer: int) -> float:
     return float(scale / (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale)
 
 
-def embed(draft: Draft, sizes: Sizes) -> str:
+def embed(builder: GraphBuilder, sizes: Sizes) -> str:
     """Words + positions."""
-    words = draft.add("Gather", [draft.weight(TABLE), "input_ids"])
-    counted = draft.add("CumSum", ["attention_mask", draft.integer(1, scalar=True)])
-    places = draft.add("Max", [draft.add("Sub", [counted, draft.integer(1)]), draft.integer(0)])
-    length = draft.add("Shape", ["input_ids"], start=1, end=2)
-    new = draft.add(
-        "Slice", [places, draft.add("Neg", [length]), draft.integer(np.iinfo(np.int64).max), draft.integer(1)]
+    words = builder.add("Gather", [builder.weight(TABLE), "input_ids"])
+    counted = builder.add("CumSum", ["attention_mask", builder.integer(1, scalar=True)])
+    places = builder.add("Max", [builder.add("Sub", [counted, builder.integer(1)]), builder.integer(0)])
+    length = builder.add("Shape", ["input_ids"], start=1, end=2)
+    new = builder.add(
+        "Slice", [places, builder.add("Neg", [length]), builder.integer(np.iinfo(np.int64).max), builder.integer(1)]
     )
-    return draft.add("Add", [words, draft.add("Gather", [draft.weight("transformer.wpe.weight"), new])])
+    return builder.add("Add", [words, builder.add("Gather", [builder.weight("transformer.wpe.weight"), new])])
 
 
-def attend(draft: Draft, sizes: Sizes, layer: int, value: str) -> str:
+def attend(builder: GraphBuilder, sizes: Sizes, layer: int, value: str) -> str:
     """Self-attention with its output projection; query, key and value are one matrix in the checkpoint already."""
     prefix = f"{_LAYER.format(layer)}.attn"
     return _linear(
-        draft, add_attention(draft, sizes, layer, _linear(draft, value, f"{prefix}.c_attn")), f"{prefix}.c_proj"
+        builder, add_attention(builder, sizes, layer, _linear(builder, value, f"{prefix}.c_attn")), f"{prefix}.c_proj"
     )
 
 
-def feed(draft: Draft, sizes: Sizes, layer: int, value: str) -> str:
+def feed(builder: GraphBuilder, sizes: Sizes, layer: int, value: str) -> str:
     """Widen, GELU, narrow."""
     prefix = f"{_LAYER.format(layer)}.mlp"
-    wide = _linear(draft, value, f"{prefix}.c_fc")
-    activated = draft.fused(sizes.activation, [wide])
-    return _linear(draft, activated, f"{prefix}.c_proj")
+    wide = _linear(builder, value, f"{prefix}.c_fc")
+    activated = builder.fused(sizes.activation, [wide])
+    return _linear(builder, activated, f"{prefix}.c_proj")
 
 
-def _linear(draft: Draft, value: str, name: str) -> str:
-    product = draft.add("MatMul", [value, draft.weight(f"{name}.weight")])
-    return draft.add("Add", [product, draft.weight(f"{name}.bias")])
+def _linear(builder: GraphBuilder, value: str, name: str) -> str:
+    product = builder.add("MatMul", [value, builder.weight(f"{name}.weight")])
+    return builder.add("Add", [product, builder.weight(f"{name}.bias")])
 
 
 FAMILY = Family(

@@ -29,7 +29,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Draft:
+class GraphBuilder:
     """Grows call by call; `weights` are the model's own, by the names of its checkpoint."""
 
     weights: Weights
@@ -63,10 +63,10 @@ class Draft:
 
 
 def assemble(
-    draft: Draft, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+    builder: GraphBuilder, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
 ) -> onnx.ModelProto:
     """The finished graph."""
-    graph = helper.make_graph(draft.nodes, name, inputs, outputs, list(draft.constants.values()))
+    graph = helper.make_graph(builder.nodes, name, inputs, outputs, list(builder.constants.values()))
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="mct")
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from mct.compress.onnx.graphs.experts import add_experts
 from mct.compress.onnx.graphs.family import Family, Sizes, add_attention, linear, side_by_side
-from mct.compress.onnx.graphs.graph import Draft
+from mct.compress.onnx.graphs.graph import GraphBuilder
 from mct.compress.onnx.graphs.obstacles import head_width
 
 _LAYER = "model.layers.{}"
@@ -58,54 +58,54 @@ def _rotation(model: PreTrainedModel) -> tuple[NDArray[np.float32], NDArray[np.f
     return cosines.numpy(), sines.numpy()
 
 
-def embed(draft: Draft, sizes: Sizes) -> str:
+def embed(builder: GraphBuilder, sizes: Sizes) -> str:
     """The words alone: positions come in by rotation."""
-    return draft.add("Gather", [draft.weight(TABLE), "input_ids"])
+    return builder.add("Gather", [builder.weight(TABLE), "input_ids"])
 
 
-def attend(draft: Draft, sizes: Sizes, layer: int, value: str) -> str:
+def attend(builder: GraphBuilder, sizes: Sizes, layer: int, value: str) -> str:
     """Self-attention with its output projection."""
     prefix = f"{_LAYER.format(layer)}.self_attn"
     parts = [f"{prefix}.{part}_proj" for part in "qkv"]
-    if f"{prefix}.q_norm.weight" in draft.weights:
-        query, key, last = (linear(draft, value, part) for part in parts)
-        query = _norm_heads(draft, sizes, f"{prefix}.q_norm", query, sizes.heads)
-        key = _norm_heads(draft, sizes, f"{prefix}.k_norm", key, sizes.kv_heads)
-        mixed = add_attention(draft, sizes, layer, query, key, last)
+    if f"{prefix}.q_norm.weight" in builder.weights:
+        query, key, last = (linear(builder, value, part) for part in parts)
+        query = _norm_heads(builder, sizes, f"{prefix}.q_norm", query, sizes.heads)
+        key = _norm_heads(builder, sizes, f"{prefix}.k_norm", key, sizes.kv_heads)
+        mixed = add_attention(builder, sizes, layer, query, key, last)
     else:
-        mixed = add_attention(draft, sizes, layer, side_by_side(draft, value, parts, f"{prefix}.qkv_proj"))
-    return linear(draft, mixed, f"{prefix}.o_proj")
+        mixed = add_attention(builder, sizes, layer, side_by_side(builder, value, parts, f"{prefix}.qkv_proj"))
+    return linear(builder, mixed, f"{prefix}.o_proj")
 
 
-def _norm_heads(draft: Draft, sizes: Sizes, name: str, value: str, heads: int) -> str:
+def _norm_heads(builder: GraphBuilder, sizes: Sizes, name: str, value: str, heads: int) -> str:
     """Every head's vector normalised by itself."""
-    apart = draft.constant(f"apart_{heads}", np.array([0, -1, heads, sizes.head_width], np.int64))
-    together = draft.constant(f"together_{heads}", np.array([0, -1, heads * sizes.head_width], np.int64))
-    split = draft.add("Reshape", [value, apart])
-    normed = draft.add(
-        "SimplifiedLayerNormalization", [split, draft.weight(f"{name}.weight")], axis=-1, epsilon=sizes.epsilon
+    apart = builder.constant(f"apart_{heads}", np.array([0, -1, heads, sizes.head_width], np.int64))
+    together = builder.constant(f"together_{heads}", np.array([0, -1, heads * sizes.head_width], np.int64))
+    split = builder.add("Reshape", [value, apart])
+    normed = builder.add(
+        "SimplifiedLayerNormalization", [split, builder.weight(f"{name}.weight")], axis=-1, epsilon=sizes.epsilon
     )
-    return draft.add("Reshape", [normed, together])
+    return builder.add("Reshape", [normed, together])
 
 
-def feed(draft: Draft, sizes: Sizes, layer: int, value: str) -> str:
+def feed(builder: GraphBuilder, sizes: Sizes, layer: int, value: str) -> str:
     """The gated feed-forward step, dense or by experts; a model may have both kinds of layer."""
     prefix = f"{_LAYER.format(layer)}.mlp"
-    if f"{prefix}.experts.gate_up_proj" not in draft.weights:
-        return _feed_gated(draft, sizes, value, prefix)
-    mixed = add_experts(draft, sizes, prefix, value)
+    if f"{prefix}.experts.gate_up_proj" not in builder.weights:
+        return _feed_gated(builder, sizes, value, prefix)
+    mixed = add_experts(builder, sizes, prefix, value)
     shared = f"{prefix}.shared_expert"
-    if f"{shared}_gate.weight" not in draft.weights:
+    if f"{shared}_gate.weight" not in builder.weights:
         return mixed
-    share = draft.add("Sigmoid", [linear(draft, value, f"{shared}_gate")])
-    return draft.add("Add", [mixed, draft.add("Mul", [share, _feed_gated(draft, sizes, value, shared)])])
+    share = builder.add("Sigmoid", [linear(builder, value, f"{shared}_gate")])
+    return builder.add("Add", [mixed, builder.add("Mul", [share, _feed_gated(builder, sizes, value, shared)])])
 
 
-def _feed_gated(draft: Draft, sizes: Sizes, value: str, prefix: str) -> str:
+def _feed_gated(builder: GraphBuilder, sizes: Sizes, value: str, prefix: str) -> str:
     """silu(gate) * up, then down. QuickGelu with alpha 1 is x * sigmoid(x): silu in one node."""
-    gate = draft.fused(sizes.activation, [linear(draft, value, f"{prefix}.gate_proj")], alpha=1.0)
-    product = draft.add("Mul", [gate, linear(draft, value, f"{prefix}.up_proj")])
-    return linear(draft, product, f"{prefix}.down_proj")
+    gate = builder.fused(sizes.activation, [linear(builder, value, f"{prefix}.gate_proj")], alpha=1.0)
+    product = builder.add("Mul", [gate, linear(builder, value, f"{prefix}.up_proj")])
+    return linear(builder, product, f"{prefix}.down_proj")
 
 
 FAMILY = Family(

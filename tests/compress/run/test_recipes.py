@@ -1,0 +1,359 @@
+"""Recipes: steps from checkpoint to checkpoint and on to every format, each from what the one before it left."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from click.testing import CliRunner
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from mct import MctError
+from mct.cli import commands
+from mct.compress.plan.plan import make_plan
+from mct.compress.plan.recipe import Recipe, Step, read_recipe
+from mct.compress.run.artifact import read_artifact
+from mct.compress.run.execute import execute
+from mct.compress.run.resources import gather
+from mct.compress.run.steps import STEPS
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.load import load_module, outputs_of
+from mct.models.tasks.tokens import open_tokenizer
+
+KEPT = [
+    "where is my order 12345", "i want to return volume 3", "it arrived damaged", "do you ship to brazil",
+    "recommend me something like berserk", "my card was declined at checkout", "let me talk to a human",
+    "is this suitable for a child", "which volumes are in stock", "cancel my order please",
+]  # fmt: skip
+OTHERS = ["naïve façade??", "ＦＵＬＬ width", "進撃の巨人 34巻", "unheard of words whatever they say"]
+LONGEST = 128
+QUARTER = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 96}
+LABELS = {"id2label": {0: "order", 1: "return", 2: "other"}, "label2id": {"order": 0, "return": 1, "other": 2}}
+LLAMA_3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
+    r"\s+(?!\S)|\s+"
+)
+TWO = Recipe((Step("drop-layers", options={"keep": [0, 2]}), Step("trim-vocabulary")))
+
+
+def word_pieces() -> Tokenizer:
+    """Words of the kept texts, and words that none of them has."""
+    words = sorted({word for text in [*KEPT, "unheard of words whatever"] for word in text.split()})
+    letters = sorted({letter for text in [*KEPT, *OTHERS] for letter in text if not letter.isspace()})
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = dict.fromkeys([*specials, *letters, *words, *(f"##{letter}" for letter in letters), "##ed", "##ing"])
+    tokenizer = Tokenizer(models.WordPiece({piece: place for place, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer
+
+
+def byte_pairs(specials: list[str], pattern: str = "") -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    split = [pre_tokenizers.Split(Regex(pattern), "isolated")] if pattern else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [*split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not pattern)]
+    )
+    if not pattern:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=420, special_tokens=specials, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator([*KEPT, "unheard of words whatever they say"] * 2, trainer)
+    return tokenizer
+
+
+def _bert() -> tuple[Any, Any]:
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=word_pieces(), model_max_length=LONGEST, pad_token="[PAD]", unk_token="[UNK]",
+        cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+    )  # fmt: skip
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=LONGEST, initializer_range=0.2, **QUARTER, **LABELS
+    )
+    return tokenizer, transformers.BertForSequenceClassification(config)
+
+
+def _distilbert() -> tuple[Any, Any]:
+    tokenizer, _ = _bert()
+    config = transformers.DistilBertConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=LONGEST, initializer_range=0.2, dim=64, n_layers=4,
+        n_heads=4, hidden_dim=96, **LABELS,
+    )  # fmt: skip
+    return tokenizer, transformers.DistilBertForSequenceClassification(config)
+
+
+def _roberta() -> tuple[Any, Any]:
+    inner = byte_pairs(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    inner.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, model_max_length=LONGEST, pad_token="<pad>", unk_token="<unk>", cls_token="<s>",
+        sep_token="</s>", mask_token="<mask>",
+    )  # fmt: skip
+    config = transformers.RobertaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=LONGEST + 2, initializer_range=0.2, pad_token_id=1,
+        type_vocab_size=1, **QUARTER, **LABELS,
+    )  # fmt: skip
+    return tokenizer, transformers.RobertaForSequenceClassification(config)
+
+
+def _llama() -> tuple[Any, Any]:
+    inner = byte_pairs(["<s>", "</s>"], LLAMA_3)
+    inner.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", model_max_length=LONGEST
+    )
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=LONGEST, initializer_range=0.15, num_key_value_heads=2,
+        bos_token_id=0, eos_token_id=1, pad_token_id=1, **QUARTER,
+    )  # fmt: skip
+    return tokenizer, transformers.LlamaForCausalLM(config)
+
+
+MAKERS: Mapping[str, Callable[[], tuple[Any, Any]]] = {
+    "bert": _bert, "distilbert": _distilbert, "roberta": _roberta, "llama": _llama,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model of four layers of each family, with random weights, saved by its own library."""
+    found = {}
+    for name, make in MAKERS.items():
+        found[name] = tmp_path_factory.mktemp(name) / "checkpoint"
+        torch.manual_seed(4)
+        tokenizer, model = make()
+        model.save_pretrained(found[name])
+        tokenizer.save_pretrained(found[name])
+    return found
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Texts to keep the pieces of, and others to compare on: cut into pieces of the first, but for three."""
+    folder = tmp_path_factory.mktemp("texts")
+    asked = [" ".join(reversed(text.split())) for text in KEPT]
+    for name, rows in (("data", KEPT), ("eval", [*asked, *OTHERS])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in rows))
+    return folder / "data.jsonl", folder / "eval.jsonl"
+
+
+def make(
+    checkpoint: Path,
+    texts: tuple[Path, Path],
+    out: Path,
+    recipe: Recipe,
+    formats: str = "",
+    stages: list[str] | None = None,
+) -> list[Path]:
+    plan = make_plan(
+        inspect(checkpoint), formats.split(",") if formats else [], ["fp32"] if formats else [], None, recipe
+    )
+    resources, asked = gather(plan, texts[0], texts[1], {}, recipe.seed)
+    told = [] if stages is None else stages
+    return execute(plan, resources, asked, out, lambda stage, share: told.append(stage))
+
+
+def logits(folder: Path, text: str) -> np.ndarray:
+    """What the checkpoint's own library says of a text."""
+    found = inspect(folder)
+    tokens = open_tokenizer(folder, found.max_tokens)(text)
+    module = load_module(found)
+    with torch.no_grad():
+        outputs = outputs_of(
+            module,
+            {
+                "input_ids": torch.tensor([tokens.ids]),
+                "attention_mask": torch.ones(1, len(tokens.ids), dtype=torch.int64),
+            },
+        )
+    return outputs["logits"].numpy()
+
+
+@pytest.fixture(scope="module")
+def made(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Path]]:
+    """Of each family the checkpoint that two steps leave, and what each format makes of it."""
+    found = {}
+    for name, folder in checkpoints.items():
+        out = tmp_path_factory.mktemp(f"made-{name}")
+        folders = make(folder, texts, out, TWO, "checkpoint,onnx,openvino,gguf")
+        found[name] = {path.name.partition("-")[0]: path for path in folders}
+    return found
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_the_checkpoint_has_the_layers_and_words_that_were_kept(
+    family: str, checkpoints: dict[str, Path], made: dict[str, dict[str, Path]]
+) -> None:
+    model, first = (
+        transformers.AutoModel.from_pretrained(folder) for folder in (made[family]["checkpoint"], checkpoints[family])
+    )
+    assert model.config.num_hidden_layers == 2
+    layers, before = (
+        [p for n, p in m.named_parameters() if ".2." in f".{n}" or ".1." in f".{n}"] for m in (model, first)
+    )
+    assert model.config.vocab_size < first.config.vocab_size
+    assert all(torch.equal(now, then) for now, then in zip(layers, before[len(before) // 2 :], strict=True))
+    kept = inspect(made[family]["checkpoint"])
+    assert kept.task == inspect(checkpoints[family]).task and kept.max_tokens == LONGEST
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_every_format_is_made_of_the_new_checkpoint_and_not_of_the_user_s(
+    family: str, checkpoints: dict[str, Path], made: dict[str, dict[str, Path]]
+) -> None:
+    child = logits(made[family]["checkpoint"], KEPT[0])
+    assert np.abs(child - logits(checkpoints[family], KEPT[0])[..., : child.shape[-1]]).max() > 0.1
+    for kind in ("onnx", "openvino", "gguf"):
+        artifact = read_artifact(made[family][kind])
+        assert artifact.parity["agreement"] == 1.0
+        assert artifact.parity["root"]["agreement"] < 1.0
+        assert [step["step"] for step in artifact.lineage[1:3]] == ["drop-layers", "trim-vocabulary"]
+        assert artifact.lineage[2]["parity"]["parent"]["agreement"] == 1.0
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_trimming_alone_changes_no_answer_to_what_is_cut_as_before(
+    family: str, checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (trimmed,) = make(checkpoints[family], texts, tmp_path, Recipe((Step("trim-vocabulary"),)), "checkpoint")
+    (entry,) = json.loads((trimmed / "lineage.json").read_text())[1:]
+    assert entry["notes"]["pieces"] < entry["notes"]["of"]
+    assert 0.5 < entry["parity"]["parent"]["more"]["same_tokens"] < 1
+    before, after = (open_tokenizer(folder, LONGEST).tokenizer for folder in (checkpoints[family], trimmed))
+    for text in KEPT:
+        assert before.encode(text).tokens == after.encode(text).tokens
+        if family != "llama":
+            np.testing.assert_allclose(logits(checkpoints[family], text), logits(trimmed, text), atol=1e-5)
+    for text in OTHERS:
+        assert before.encode(text).tokens.count("[UNK]") == after.encode(text).tokens.count("[UNK]")
+
+
+def test_a_pass_that_says_it_is_exact_and_is_not_is_refused(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mct.compress.shrink import trim_vocabulary
+
+    monkeypatch.setattr(trim_vocabulary, "trimmed", lambda tokenizer, new: trimmed_wrongly(tokenizer, new))
+    with pytest.raises(MctError, match=r"trim-vocabulary of .* is not the same model"):
+        make(checkpoints["bert"], texts, tmp_path, Recipe((Step("trim-vocabulary"),)), "onnx")
+    assert not any(tmp_path.glob("onnx*"))
+
+
+def trimmed_wrongly(tokenizer: dict[str, Any], new: Mapping[int, int]) -> dict[str, Any]:
+    """Two words take each other's row."""
+    from mct.compress.shrink.tokenizer import trimmed
+
+    found = trimmed(tokenizer, new)
+    vocabulary = found["model"]["vocab"]
+    vocabulary["order"], vocabulary["return"] = vocabulary["return"], vocabulary["order"]
+    return found
+
+
+def test_a_recipe_run_twice_and_the_lineage_run_as_a_recipe_give_the_same_bytes(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    by_hand = tmp_path / "recipe.toml"
+    by_hand.write_text(
+        'seed = 3\n[[steps]]\npass = "drop-layers"\nkeep = [1, 3]\n[[steps]]\npass = "trim-vocabulary"\n'
+        '[[steps]]\npass = "export-onnx"\n[[steps]]\npass = "quantise-onnx-static"\n'
+    )
+    (first,) = make(checkpoints["bert"], texts, tmp_path / "a", read_recipe(by_hand))
+    (second,) = make(checkpoints["bert"], texts, tmp_path / "b", read_recipe(by_hand))
+    assert read_recipe(first).seed == 3
+    (third,) = make(checkpoints["bert"], texts, tmp_path / "c", read_recipe(first))
+    contents = [
+        {path.name: path.read_bytes() for path in sorted(f.rglob("*")) if path.is_file()}
+        for f in (first, second, third)
+    ]
+    assert contents[0] == contents[1] == contents[2]
+    assert not list(tmp_path.glob("*/.steps"))
+
+
+def test_the_plan_prints_a_recipe_that_makes_what_was_planned(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    asked = ["compress", str(checkpoints["bert"]), "-o", str(tmp_path / "out"), "--format", "onnx", "--plan"]
+    printed = CliRunner().invoke(commands, asked)
+    assert printed.exit_code == 0, printed.output
+    (tmp_path / "printed.toml").write_text(printed.output)
+    recipe = read_recipe(tmp_path / "printed.toml")
+    assert [step.name for step in recipe.steps] == ["export-onnx", "quantise-onnx"]
+    (folder,) = make(checkpoints["bert"], texts, tmp_path / "out", recipe)
+    assert folder.name == "onnx-int8"
+
+
+def step(*lines: str) -> str:
+    return "\n".join(["[[steps]]", *lines, ""])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "missing required field `steps`"), ("steps = []", r"no \[\[steps\]\]"), ("steps = 1", "a list"),
+        ("seed = -1\n[[steps]]\npass = 'x'", "seed"),
+        (step("keep = [0]"), "pass"), (step("pass = 7"), "pass"), (step("pass = 'drop-layer'"), "unknown pass"),
+        (step("pass = 'drop-layers'"), "needs the option 'keep'"),
+        (step("pass = 'drop-layers'", "keep = 'all'"), "keep"),
+        (step("pass = 'drop-layers'", "keeep = [0]"), "keeep"),
+        (step("pass = 'drop-layers'", "keep = [3, 1]"), "rising"),
+        (step("pass = 'drop-layers'", "keep = [9]"), "0 to 3"),
+        (step("pass = 'quantise-onnx'"), "takes onnx-fp32, here it gets checkpoint"),
+        (step("pass = 'export-onnx-lm'"), "takes no sequence-classification"),
+        (step("pass = 'export-onnx'", "keep = [0]"), "no options"),
+        (step("pass = 'export-onnx'") + step("pass = 'export-openvino'") + step("pass = 'quantise-openvino'"), "which"),
+    ],
+)  # fmt: skip
+def test_a_recipe_that_cannot_be_is_one_line(
+    content: str, reason: str, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.toml").write_text(content)
+    asked = [
+        "compress",
+        str(checkpoints["bert"]),
+        "-o",
+        str(tmp_path / "out"),
+        "--recipe",
+        str(tmp_path / "recipe.toml"),
+    ]
+    with pytest.raises(MctError, match=reason) as refused:
+        CliRunner().invoke(commands, [*asked, "--plan"], catch_exceptions=False)
+    assert refused.value.hint and not (tmp_path / "out").exists()
+
+
+def test_a_kill_loses_one_step(checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path) -> None:
+    """Killed as soon as the second step is done; the same command then takes it and the first from where they lie."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(read_text(TWO))
+    command = [
+        sys.executable, "-m", "mct.cli", "compress", str(checkpoints["bert"]), "-o", str(tmp_path / "out"), "--recipe",
+        str(recipe), "--format", "onnx", "--data", str(texts[0]), "--eval", str(texts[1]),
+    ]  # fmt: skip
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).resolve().parents[3])
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "export-onnx" in line:
+            running.send_signal(signal.SIGKILL)
+            break
+    running.communicate()
+    assert len(list((tmp_path / "out" / STEPS).iterdir())) >= 2
+    again = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parents[3])
+    assert again.returncode == 0, again.stderr
+    assert "drop-layers (finished before)" in again.stderr and "trim-vocabulary (finished before)" in again.stderr
+    assert not (tmp_path / "out" / STEPS).exists()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["onnx-int8"]
+
+
+def read_text(recipe: Recipe) -> str:
+    return recipe.as_toml()
