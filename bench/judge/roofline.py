@@ -101,7 +101,7 @@ def read_encoder(subject: Subject) -> Encoder | None:
     if not (family.layers and hidden and layers and intermediate) or subject.precision not in BYTES_PER_WEIGHT:
         return None
     network = find_task(subject.executable.network)
-    if not network.head or network.built:  # several inputs a request, several heads: not worked out
+    if not network.head or network.auto == "AutoModel":  # several inputs a request, several heads: not worked out
         return None
     if network.head == "tags":
         return Encoder(hidden, layers, intermediate, labels=0, tags=len(subject.labels))

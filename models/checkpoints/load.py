@@ -28,6 +28,14 @@ logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 MOST_REASON = 200
 
 
+# Tasks whose folder is more than a transformers model: the function that loads it, as a module like `_Logits`.
+_BUILT = {
+    "sentence-embedding": "mct.models.checkpoints.load_embedder:load_embedder",
+    "embedding-head": "mct.models.checkpoints.load_embedder:load_with_head",
+    "multi-head": "mct.models.checkpoints.load_heads:load_heads",
+}
+
+
 class _Logits(torch.nn.Module):
     """A transformers model with one output, under the name that runtimes give it."""
 
@@ -85,7 +93,7 @@ def _check_complete(checkpoint: Checkpoint, missing: Iterable[str]) -> None:
 
     A bare backbone may lack its pooler, which nothing here reads.
     """
-    bare = bool(find_task(checkpoint.network).built)
+    bare = checkpoint.network in _BUILT
     if lost := sorted(name for name in missing if not (bare and name.startswith("pooler."))):
         some = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
         raise MctError(
@@ -99,8 +107,8 @@ def load_module(checkpoint: Checkpoint) -> torch.nn.Module:
 
     Its attribute `model` is the transformers model at its heart.
     """
-    if built := find_task(checkpoint.network).built:
-        build: Callable[[Checkpoint], torch.nn.Module] = load(built, "compress")
+    if checkpoint.network in _BUILT:
+        build: Callable[[Checkpoint], torch.nn.Module] = load(_BUILT[checkpoint.network], "compress")
         return build(checkpoint).train(False)
     return _Logits(load_model(checkpoint)).train(False)
 

@@ -30,8 +30,8 @@ class Task:
     may have as well. `head` is the kind of its one head, "" where it has none or several; `kind` names the file that
     knows the rest.
 
-    `auto` is the class of transformers that loads its network, "AutoModel" where the folder holds more than that, which
-    `built`, "module:function", then puts together. `suffixes` end the names of architectures that are for this task
+    `auto` is the class of transformers that loads its network, "AutoModel" where the folder holds more than that (see
+    mct.models.checkpoints.load). `suffixes` end the names of architectures that are for this task
     alone. `decides` is what two models can agree in: the answer of one head or of all, the order of a request's
     candidates, the nearest neighbour, the next token.
 
@@ -47,7 +47,6 @@ class Task:
     head: Literal["", "label", "labels", "tags"] = ""
     optional: tuple[str, ...] = ()
     auto: str = "AutoModel"
-    built: str = ""
     suffixes: tuple[str, ...] = ()
     decides: Literal["head", "heads", "order", "neighbour", "next token"] = "head"
     network: str = ""
@@ -75,15 +74,12 @@ TASKS = (
     ),
     Task(
         "multi-head", _TEXT, _TEXT, "all_heads_right", "mct.models.tasks.multi_head:KIND", decides="heads",
-        built="mct.models.checkpoints.load_heads:load_heads",
     ),
     Task(
-        "sentence-embedding", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.embedding:KIND",
-        built="mct.models.checkpoints.load_embedder:load_embedder", decides="neighbour",
+        "sentence-embedding", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.embedding:KIND", decides="neighbour",
     ),
     Task(
         "embedding-head", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.tasks.single_label:KIND", "label",
-        built="mct.models.checkpoints.load_embedder:load_with_head",
     ),
     Task(
         "pair-scoring", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.pair_scoring:KIND", auto=_CLASSIFIER,
