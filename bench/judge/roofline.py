@@ -19,7 +19,7 @@ from mct.bench.samples.subject import Subject
 from mct.models.checkpoints.files import read_config
 from mct.models.data.declared import Count, Index
 from mct.models.families.table import find_family
-from mct.models.tasks.table import find_task
+from mct.models.tasks.table import find_task, network_of
 from mct.targets.limit import MachineLimit
 
 BYTES_PER_WEIGHT = {
@@ -100,7 +100,7 @@ def read_encoder(subject: Subject) -> Encoder | None:
     hidden, layers, intermediate = (getattr(config, key) for key in keys)
     if not (family.layers and hidden and layers and intermediate) or subject.precision not in BYTES_PER_WEIGHT:
         return None
-    network = find_task(subject.executable.network)
+    network = find_task(network_of(subject.task))
     if not network.head or network.auto == "AutoModel":  # several inputs a request, several heads: not worked out
         return None
     if network.head == "tags":

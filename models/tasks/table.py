@@ -72,15 +72,12 @@ TASKS = (
         "token-classification", _TEXT, (*_TEXT, "slots"), "f1_entities", "mct.models.tasks.tagging:KIND", "tags",
         auto="AutoModelForTokenClassification", suffixes=("ForTokenClassification",),
     ),
+    Task("multi-head", _TEXT, _TEXT, "all_heads_right", "mct.models.tasks.multi_head:KIND", decides="heads"),
     Task(
-        "multi-head", _TEXT, _TEXT, "all_heads_right", "mct.models.tasks.multi_head:KIND", decides="heads",
+        "sentence-embedding", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.embedding:KIND",
+        decides="neighbour",
     ),
-    Task(
-        "sentence-embedding", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.embedding:KIND", decides="neighbour",
-    ),
-    Task(
-        "embedding-head", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.tasks.single_label:KIND", "label",
-    ),
+    Task("embedding-head", _TEXT, (*_TEXT, "label"), "accuracy", "mct.models.tasks.single_label:KIND", "label"),
     Task(
         "pair-scoring", _PAIR, (*_PAIR, "grade"), "ndcg_at_10", "mct.models.tasks.pair_scoring:KIND", auto=_CLASSIFIER,
         decides="order",
