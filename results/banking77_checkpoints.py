@@ -13,6 +13,7 @@ written to `.cache/banking77/<name>`. What each can be built from without a mode
 """
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -143,13 +144,14 @@ def progress(stage: str, share: float) -> None:
     print(f"\r{stage} {share:4.0%}", end="\n" if share == 1 else "", file=sys.stderr, flush=True)
 
 
-def write_checkpoint(name: str) -> None:
-    """Build one checkpoint, say how it scores, and write its folder."""
+def write_checkpoint(name: str, texts: int | None = None) -> None:
+    """Build one checkpoint, say how it scores, and write its folder. It learns from `texts` of the texts, or from all."""
     task = find_task("sequence-classification")
     train, test = (list(read_dataset(DATA / f"{part}.jsonl", task).rows) for part in ("train", "test"))
     labels = tuple(sorted({row["label"] for row in train}))
     started = time.monotonic()
-    classifier = CHECKPOINTS[name](train, labels)
+    learned = random.Random(0).sample(train, texts) if texts else train
+    classifier = CHECKPOINTS[name](learned, labels)
     score = accuracy(classifier, test)
     with appearing(OUT / name) as folder:
         save(classifier, folder)
@@ -161,12 +163,13 @@ def main() -> int:
     """Write the checkpoints asked for."""
     parser = argparse.ArgumentParser(description="Fine-tune Banking77 checkpoints of three architectures.")
     parser.add_argument("--only", choices=list(CHECKPOINTS), help="write just this one")
-    only = parser.parse_args().only
+    parser.add_argument("--texts", type=int, help="learn from so many texts: enough where accuracy is not the question")
+    asked = parser.parse_args()
     try:
         if not DATA.is_dir():
             raise MctError(f"{DATA} is not there", "put Banking77 there as train.jsonl and test.jsonl (text, label)")
-        for name in [only] if only else CHECKPOINTS:
-            write_checkpoint(name)
+        for name in [asked.only] if asked.only else CHECKPOINTS:
+            write_checkpoint(name, asked.texts)
     except MctError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 2

@@ -1,6 +1,6 @@
 """Recipes on real checkpoints: what two checkpoint passes leave, in three formats, again and again, and through kills.
 
-Run from the repository root after `python results/banking77_checkpoints.py`: `python results/recipes.py [--kills 20]`.
+Run from the repository root after `python results/banking77_checkpoints.py --texts 2000`: `python results/recipes.py`.
 
 1. Banking77's MiniLM (BERT), DistilBERT and RoBERTa and a small Llama lose a third of their layers or half of them
    (`drop-layers`) and the pieces that the training texts never need (`trim-vocabulary`), then go to ONNX, OpenVINO and
