@@ -50,6 +50,9 @@ def models_formats(as_json: bool) -> None:
         click.echo(support_markdown(), nl=False)
 
 
+MOST_SEED = 2**31 - 1
+
+
 def _show_passes(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
     """Print the table of passes, and stop."""
     from mct.compress.run.describe import describe_passes
@@ -83,7 +86,9 @@ def _show_passes(ctx: click.Context, option: click.Parameter, asked: bool) -> No
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 @click.option("--target", default="cpu", show_default=True, help="Make it for this target's instruction sets.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
-@click.option("--seed", type=int, help="Of all that is drawn by chance.  [default: the recipe's, or 0]")
+@click.option(
+    "--seed", type=click.IntRange(0, MOST_SEED), help="Of all that is drawn by chance.  [default: the recipe's, or 0]"
+)
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done as recipes, and stop.")
 @click.option(
     "--passes",

@@ -145,7 +145,7 @@ def progress(stage: str, share: float) -> None:
 
 
 def write_checkpoint(name: str, texts: int | None = None) -> None:
-    """Build one checkpoint, say how it scores, and write its folder. It learns from `texts` of the texts, or from all."""
+    """Build one checkpoint from `texts` of the texts, all if None, say how it scores, and write its folder."""
     task = find_task("sequence-classification")
     train, test = (list(read_dataset(DATA / f"{part}.jsonl", task).rows) for part in ("train", "test"))
     labels = tuple(sorted({row["label"] for row in train}))

@@ -26,10 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from mct.compress.plan.plan import make_plan
-from mct.compress.plan.recipe import Recipe, Step, read_recipe
+from mct.compress.plan.recipe import LINEAGE, Recipe, Step, read_recipe
 from mct.compress.run.artifact import read_artifact
 from mct.compress.run.execute import execute
-from mct.compress.run.lineage import LINEAGE
 from mct.compress.run.resources import gather
 from mct.compress.run.steps import STEPS
 from mct.models.checkpoints.checkpoint import inspect

@@ -1,13 +1,13 @@
 """A stored result as declared types: what `read_result` checks before a report, a gate or a comparison believes it.
 
-The same shape as bench/result.schema.json, which tells it to other programs, and what a schema cannot say besides: that
-an interval lies around its value, that a verdict is the worst of its lines. Reports read the plain values.
+The same shape as result.schema.json beside it, which tells it to other programs, and what a schema cannot say besides:
+that an interval lies around its value, that a verdict is the worst of its lines. Reports read the plain values.
 """
 
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mct.bench.judge.line import Outcome
 from mct.bench.judge.roofline import Encoder
@@ -186,6 +186,14 @@ class Failure(Struct, frozen=True, forbid_unknown_fields=True):
     stderr: list[str]
 
 
+class Described(Struct, frozen=True):
+    """The machine that an artifact was made for."""
+
+    cpu: str
+    architecture: str
+    instruction_sets: list[str]
+
+
 class Environment(Struct, frozen=True):
     """Where an artifact was measured; what is not named here is only shown."""
 
@@ -205,6 +213,7 @@ class Environment(Struct, frozen=True):
     artifact_digest: Digest
     data_sha256: Digest
     seed: int
+    made_for: Described | UnsetType = UNSET
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
+from mct.models.checkpoints.files import read_tokenizer
 from mct.models.data.declared import declared, read_object, read_text
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
         raise MctError(
             f"{folder} has no tokenizer.json", "save the fast tokenizer beside the model (tokenizer.save_pretrained)"
         )
-    tokenizer = read_object(folder / "tokenizer.json")
+    tokenizer = read_tokenizer(folder)
     config = read_object(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
     read = _reader(folder, tokenizer)
     tokens, types = _tokens(folder, tokenizer, size)

@@ -128,6 +128,9 @@ def make_plan(
             _route(format_name, precision, (*first, *_way(format_name, precision, checkpoint.network, first)), meant)
             for format_name, precision in wanted
         )
+    for step in first:
+        if step.row.why_not and (reason := load(step.row.why_not, step.row.extra)(checkpoint, step.settings)):
+            raise MctError(f"{step.row.name}: {reason}", "see what it may be told: mct compress --passes")
     for route in routes:
         if reason := _obstacle(route, checkpoint, meant):
             raise MctError(f"{route.name}: {reason}", _nearest(route, checkpoint, meant))

@@ -19,15 +19,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from mct import MctError
 from mct.models.data.declared import Index, Name, read_json, read_toml
 
-MANIFEST = "mct.json"
+MANIFEST, LINEAGE = "mct.json", "lineage.json"
 HINT = 'a recipe is: seed = 0, then [[steps]] with pass = "export-onnx" for each step, in order'
 
 
@@ -78,11 +78,14 @@ class _Done(Struct, frozen=True):
     step: Name
     gives: str = ""
     options: dict[str, Any] = {}
-    seed: Index | None = None
+    seed: Index = 0
+
+
+_Lineage = Annotated[list[_Done], Meta(min_length=1)]
 
 
 class _Manifest(Struct, frozen=True):
-    lineage: list[_Done]
+    lineage: _Lineage
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -104,13 +107,18 @@ def _step(path: Path, number: int, said: Mapping[str, Any]) -> Step:
 
 
 def _of_lineage(folder: Path) -> Recipe:
-    """The steps that an artifact says it was made by, after the checkpoint that it began with."""
-    manifest = read_json(folder / MANIFEST, _Manifest, "give a recipe file, or an artifact's folder")
-    done = manifest.lineage[1:]
+    """The steps by which an artifact, or a checkpoint that a recipe left, says that it was made."""
+    hint = "give a recipe file, or an artifact's folder"
+    if (folder / LINEAGE).is_file():
+        begun, *done = read_json(folder / LINEAGE, _Lineage, hint)
+    else:
+        begun, *done = read_json(folder / MANIFEST, _Manifest, hint).lineage
     if not done:
-        raise MctError(f"{folder / MANIFEST} does not say how it was made", "give a recipe file")
-    seed = next((entry.seed for entry in done if entry.seed is not None), 0)
-    return Recipe(tuple(Step(entry.step, entry.gives, entry.options) for entry in done), seed)
+        raise MctError(f"{folder} does not say how it was made", hint)
+    return Recipe(
+        tuple(Step(entry.step, entry.gives, entry.options) for entry in done),
+        begun.seed or max(entry.seed for entry in done),
+    )
 
 
 def _plain(step: Step) -> dict[str, Any]:

@@ -16,9 +16,7 @@ from mct import MctError
 from mct.compress.run.agreement import Outputs
 from mct.compress.run.asked import Asked
 from mct.compress.run.parity import TOLERANCE, Continuation, Parity, Reference, at, compare, require_parity
-from mct.models.tasks.tokens import open_tokenizer
-
-ANY_LENGTH = 2**31 - 1
+from mct.models.tasks.tokens import ANY_LENGTH, open_tokenizer
 
 
 def kept_of(ancestor: Reference, child: Reference) -> Parity | None:
@@ -80,7 +78,7 @@ def _in_terms_of(
         before = _columns(before, after, number)
     asked = at(child, places).asked
     continued = [
-        (old, Continuation(old.prompt, tuple(number[token] for token in new.tokens), ()))
+        (old, Continuation(old.prompt, tuple(number.get(token, token) for token in new.tokens), ()))
         for old, new in zip(ancestor.continued, child.continued, strict=False)
         if list(old.prompt.ids) == [number.get(token, -1) for token in new.prompt.ids]
         and set(old.tokens) <= set(number.values())

@@ -86,6 +86,7 @@ class _Parity(Struct, frozen=True):
 
 class _Machine(Struct, frozen=True):
     cpu: str
+    architecture: str
     instruction_sets: list[Name]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mct.compress.plan.passes import REQUIRED
+from mct.compress.plan.recipe import LINEAGE
 from mct.compress.plan.table import passes
 from mct.compress.run.artifact import Artifact, is_artifact, read_artifact
-from mct.compress.run.lineage import LINEAGE
 from mct.models.checkpoints.checkpoint import Checkpoint, inspect
 from mct.models.checkpoints.hub import origin_of
 from mct.models.data.declared import read_json

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mct import MctError
 from mct.compress.plan.passes import START, Product, Resources
+from mct.compress.plan.recipe import LINEAGE
 from mct.compress.run.artifact import Artifact, executable, seal
-from mct.compress.run.lineage import LINEAGE, Entry, begun_with, content_digest, entry_of, versions
+from mct.compress.run.lineage import Entry, begun_with, content_digest, entry_of, versions
 from mct.compress.run.steps import Steps, kept_steps, step_key
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import Report, silent
@@ -95,7 +97,7 @@ def execute(plan: Plan, resources: Resources, texts: ParityTexts, out: Path, rep
     advance("running the original")
     key = content_digest(plan.checkpoint.path)
     reference = _answers(plan.checkpoint, texts, resources)
-    root = Origin(plan.checkpoint, reference, key, (begun_with(plan.checkpoint),))
+    root = Origin(plan.checkpoint, reference, key, (begun_with(plan.checkpoint, resources.seed),))
     with kept_steps(out) as steps:
         execution = Execution(plan, resources, texts, steps, root, advance)
         folders = [_make(execution, route, out) for route in plan.routes]
@@ -136,6 +138,9 @@ def _run(execution: Execution, route: Route, step: Resolved, key: str, before: P
         execution.advance(f"{route.name}: {step.row.name} (finished before)")
         return found
     execution.advance(f"{route.name}: {step.row.name}")
+    asked = load(step.row.why_not, step.row.extra) if step.row.why_not else None
+    if asked and (reason := asked(origin.checkpoint, step.settings)):  # the plan asked of the first checkpoint alone
+        raise MctError(f"{step.row.name}: {reason}", "see what it may be told: mct compress --passes")
     resources = replace(execution.resources, checkpoint=origin.checkpoint)
     run = load(step.row.run, step.row.extra)
     return execution.steps.make(key, step.row.gives, lambda draft: run(before, draft, step.settings, resources))
@@ -201,7 +206,7 @@ def _finish(
 def _finish_checkpoint(execution: Execution, origin: Origin, product: Product, final: Path) -> Path:
     """What a recipe left as a checkpoint, under a name of its own, with how it was made."""
     with appearing(final, [execution.plan.checkpoint.path]) as draft:
-        shutil.copytree(product.folder, draft, copy_function=_share, dirs_exist_ok=True)
+        shutil.copytree(product.folder, draft, dirs_exist_ok=True)
         write_json(draft / LINEAGE, list(origin.history))
     return final
 

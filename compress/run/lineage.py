@@ -7,29 +7,33 @@ from typing import Any
 import mct
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import Resolved
+from mct.compress.plan.recipe import LINEAGE
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.hub import origin_of
+from mct.models.data.declared import read_json
 from mct.models.data.inside import list_files
 from mct.models.writing.folders import digest, sha256
 
-LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama-cpp-python", "gguf")
+LIBRARIES = (
+    "torch", "transformers", "tokenizers", "safetensors", "onnx", "onnxruntime", "openvino", "nncf", "optimum-intel",
+    "llama-cpp-python", "gguf",
+)  # fmt: skip
 
 # Evaluation and training data lie there, which no pass reads by itself.
 DATA = "data/"
 
-# How a checkpoint that a recipe leaves was made; artifacts say it in their manifest.
-LINEAGE = "lineage.json"
-
 Entry = dict[str, Any]
 
 
-def begun_with(checkpoint: Checkpoint) -> Entry:
-    """The first entry: which checkpoint, by which versions."""
+def begun_with(checkpoint: Checkpoint, seed: int) -> Entry:
+    """The first entry: which checkpoint, how that was made where a recipe left it, by which versions and seed."""
     origin = origin_of(checkpoint.path)
+    made = checkpoint.path / LINEAGE
+    before = {"made_by": read_json(made, list[dict[str, Any]])} if made.is_file() else {}
     return {
         "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
         "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path),
-        **({"hub": origin.name, "revision": origin.commit} if origin else {}),
+        **({"hub": origin.name, "revision": origin.commit} if origin else {}), **before, "seed": seed,
         "mct": mct.__version__, "libraries": versions(),
     }  # fmt: skip
 

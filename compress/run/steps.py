@@ -10,22 +10,24 @@ import fcntl
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+import mct
 from mct import MctError
 from mct.compress.plan.passes import START, Product, Resources
 from mct.compress.plan.plan import Resolved
-from mct.models.data.declared import read_json
-from mct.models.writing.drafts import draft_folder, make_folder
-from mct.models.writing.folders import write_json
+from mct.models.data.declared import Digest, read_json
+from mct.models.data.inside import list_files
+from mct.models.writing.drafts import DRAFT, draft_folder, make_folder, remove
+from mct.models.writing.folders import digest, write_json
+from mct.models.writing.folders import sha256 as file_sha256
 
 STEPS = ".steps"
 FILES, RECORD = "files", "product.json"
@@ -37,20 +39,24 @@ class _Record(Struct, frozen=True):
     model: str
     settings: dict[str, Any]
     notes: dict[str, Any]
+    sha256: Digest
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The folder of finished steps."""
+    """The folder of finished steps; `sound` are those that this run made, or looked into."""
 
     folder: Path
+    sound: set[str] = field(default_factory=set)
 
     def find(self, key: str) -> Product | None:
-        """What the step of that key made; None where it was not finished."""
-        if not (self.folder / key / RECORD).is_file():
+        """What the step of that key made; None where it was not finished, or its files are no longer what it made."""
+        record = _record_of(self.folder / key)
+        files = self.folder / key / FILES
+        if record is None or (key not in self.sound and _digest_of(files) != record.sha256):
             return None
-        found = read_json(self.folder / key / RECORD, _Record, f"remove {self.folder}")
-        return Product(self.folder / key / FILES, found.model, found.settings, found.notes)
+        self.sound.add(key)
+        return Product(files, record.model, record.settings, record.notes)
 
     def make(self, key: str, gives: str, run: Callable[[Path], Product]) -> Product:
         """Let `run` fill an empty folder, and keep that; gives what `find` will."""
@@ -58,12 +64,39 @@ class Steps:
             (draft / FILES).mkdir()
             product = run(draft / FILES)
             record = {"gives": gives, "model": product.model, "settings": product.settings, "notes": product.notes}
-            write_json(draft / RECORD, record)
-            with suppress(FileExistsError, NotADirectoryError):
-                os.rename(draft, self.folder / key)
+            write_json(draft / RECORD, record | {"sha256": _digest_of(draft / FILES)})
+            _forget(self.folder / key)
+            os.rename(draft, self.folder / key)
+        self.sound.add(key)
         found = self.find(key)
         assert found is not None
         return found
+
+
+def _record_of(entry: Path) -> _Record | None:
+    """What an entry says of itself; None for what is no finished step of ours."""
+    if entry.is_symlink() or not (entry / RECORD).is_file():
+        return None
+    try:
+        return read_json(entry / RECORD, _Record)
+    except MctError:
+        return None
+
+
+def _digest_of(files: Path) -> str:
+    """One SHA-256 over all files of a step, "" where there are none that can be read."""
+    try:
+        return digest({name: file_sha256(files / name) for name in list_files(files)})
+    except (MctError, OSError):
+        return ""
+
+
+def _forget(entry: Path) -> None:
+    """Take an entry away in one step: what a kill leaves of it then is a draft, which the next run clears."""
+    if os.path.lexists(entry):
+        gone = entry.with_name(f".{entry.name[:12]}.{os.urandom(4).hex()}{DRAFT}")
+        os.rename(entry, gone)
+        remove(gone)
 
 
 def step_key(before: str, step: Resolved, resources: Resources, versions: Mapping[str, str]) -> str:
@@ -72,7 +105,7 @@ def step_key(before: str, step: Resolved, resources: Resources, versions: Mappin
     machine = resources.machine
     decides = [
         before, step.row.name, step.row.gives, step.row.run, step.settings, list(map(dict, rows)), resources.seed,
-        [machine.cpu, machine.architecture, sorted(machine.instruction_sets)], dict(versions),
+        mct.__version__, [machine.cpu, machine.architecture, sorted(machine.instruction_sets)], dict(versions),
     ]  # fmt: skip
     return sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -102,7 +135,12 @@ def kept_steps(out: Path) -> Iterator[Steps]:
 @contextmanager
 def _held(folder: Path) -> Iterator[bool]:
     """Whether this process alone may use the folder, as long as this lasts."""
-    handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+    except OSError as error:
+        raise MctError(
+            f"{folder} is no folder of ours: {error.strerror}", "move it away, or give another -o"
+        ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         is_ours = True
@@ -126,14 +164,8 @@ def _cleared_up(folder: Path) -> Iterator[Steps]:
 def _clear(folder: Path, keep: Sequence[str]) -> None:
     """Remove finished steps but those that gave a form to keep, and the folder where nothing is left in it."""
     for entry in folder.iterdir():
-        if KEY.fullmatch(entry.name) and _gives(entry) not in keep:
-            shutil.rmtree(entry)
+        record = _record_of(entry) if KEY.fullmatch(entry.name) else None
+        if record is not None and record.gives not in keep:
+            _forget(entry)
     with suppress(OSError):
         folder.rmdir()
-
-
-def _gives(entry: Path) -> str:
-    try:
-        return read_json(entry / RECORD, _Record).gives
-    except MctError:
-        return ""

@@ -42,14 +42,12 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Re
 
 
 def shortened(config: Mapping[str, Any], layer_count: str, kept: Sequence[int]) -> dict[str, Any]:
-    """The configuration of a model with these layers alone: lists with an entry a layer keep those of its layers."""
-    count = config[layer_count]
-    found = {
-        key: [value[layer] for layer in kept] if isinstance(value, list) and len(value) == count else value
-        for key, value in config.items()
-    }
-    if "mlp_only_layers" in config:
+    """The configuration of a model with these layers alone; what it says layer by layer follows."""
+    found = dict(config)
+    if config.get("layer_types"):
+        found["layer_types"] = [config["layer_types"][layer] for layer in kept]
+    if config.get("mlp_only_layers"):
         found["mlp_only_layers"] = [place for place, layer in enumerate(kept) if layer in config["mlp_only_layers"]]
-    if "max_window_layers" in config:
+    if config.get("max_window_layers"):
         found["max_window_layers"] = sum(layer < config["max_window_layers"] for layer in kept)
     return found | {layer_count: len(kept)}

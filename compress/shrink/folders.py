@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mct.models.checkpoints.checkpoint import SETFIT_HEAD
+from mct.models.data.declared import read_object
 
 MODEL = "model.safetensors"
 SHARDS = "model*.safetensors"
@@ -45,12 +46,16 @@ def copy_rest(source: Path, draft: Path) -> None:
         if path.is_file() and (path.suffix in COPIED or path.name == SETFIT_HEAD):
             shutil.copyfile(path, target)
         elif path.is_dir() and path.name.split("_")[0].isdigit():
-            shutil.copytree(path, target)
+            target.mkdir()
+            for file in sorted(path.iterdir()):
+                if file.is_file() and file.suffix in COPIED:
+                    shutil.copyfile(file, target / file.name)
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor of the model's own files by name, one at a time."""
-    for file in sorted(folder.glob(SHARDS)):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
-                yield name, tensors.get_tensor(name)
+    """Every tensor of the files that transformers reads, by name, one at a time; others may lie beside them."""
+    shards = () if (folder / MODEL).is_file() else set(read_object(folder / INDEX)["weight_map"].values())
+    for name in sorted(shards or (MODEL,)):
+        with safe_open(folder / name, framework="pt") as tensors:
+            for tensor in tensors.keys():  # noqa: SIM118 (not a mapping)
+                yield tensor, tensors.get_tensor(tensor)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.files import read_tokenizer
 from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 
+SHOWN = 60
 TRIMMED = ("WordPiece", "BPE", "Unigram")
 
 
@@ -20,7 +22,9 @@ def why_not_drop_layers(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> 
     if not isinstance(count, int):
         return f"config.json does not say {family.keys.layers}"
     if not kept or list(kept) != sorted(set(kept)) or not all(0 <= layer < count for layer in kept):
-        return f"`keep` names layers in rising order, of 0 to {count - 1}; it is {list(kept)}"
+        return f"`keep` names layers in rising order, of 0 to {count - 1}; it is {str(list(kept))[:SHOWN]}"
+    if config.get("scale_attn_by_inverse_layer_idx"):
+        return "it scales attention by the number of the layer, which would change"
     if config.get("decoder_sparse_step", 1) != 1:
         return f"every {config['decoder_sparse_step']}th layer has experts, by its number, which would change"
     return ""
@@ -33,9 +37,9 @@ def why_not_trim_vocabulary(checkpoint: Checkpoint, settings: Mapping[str, Any])
         return f"where a {checkpoint.model_type} model keeps its word embeddings is not known"
     if not (checkpoint.path / "tokenizer.json").is_file():
         return "it has no tokenizer.json"
-    kind = read_object(checkpoint.path / "tokenizer.json").get("model", {}).get("type")
-    return (
-        ""
-        if kind in TRIMMED
-        else f"its tokenizer is of the kind {kind}, and these can be trimmed: {', '.join(TRIMMED)}"
-    )
+    model = read_tokenizer(checkpoint.path).get("model", {})
+    if model.get("type") not in TRIMMED:
+        return f"its tokenizer is a {model.get('type')}, and these can be trimmed: {', '.join(TRIMMED)}"
+    if model["type"] == "BPE" and (model.get("end_of_word_suffix") or model.get("continuing_subword_prefix")):
+        return "its tokenizer marks the pieces at the end or inside of a word, and merges of such are not followed"
+    return ""

@@ -39,10 +39,21 @@ def pieces_needed(tokenizer: Json, used: Iterable[int]) -> set[int]:
     if model["type"] not in _NEEDED:
         raise MctError(f"a {model['type']} tokenizer cannot be trimmed", f"these can: {', '.join(sorted(_NEEDED))}")
     needed = set(used) | {added["id"] for added in tokenizer.get("added_tokens", ())}
+    needed |= _named_around(tokenizer) & set(ids.values())
     needed |= {ids[name] for name in (model.get("unk_token"),) if name in ids}
     prefix = model.get("continuing_subword_prefix") or ""
     needed |= {number for piece, number in ids.items() if len(piece.removeprefix(prefix)) == 1}
     return _NEEDED[model["type"]](model, ids, needed)
+
+
+def _named_around(tokenizer: Json) -> set[int]:
+    """The ids that templates and padding name, whether or not a text of the user's has them."""
+    found = {padding["pad_id"]} if (padding := tokenizer.get("padding")) else set()
+    processor = tokenizer.get("post_processor") or {}
+    for each in processor.get("processors", [processor]):
+        found |= {number for token in each.get("special_tokens", {}).values() for number in token["ids"]}
+        found |= {each[key][1] for key in ("sep", "cls") if key in each}
+    return found
 
 
 def _as_they_are(model: Json, ids: Mapping[str, int], needed: set[int]) -> set[int]:

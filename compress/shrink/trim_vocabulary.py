@@ -19,9 +19,13 @@ from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.inputs import encode_requests
 from mct.compress.shrink.folders import copy_rest, rewrite_weights
 from mct.compress.shrink.tokenizer import Ids, pieces_needed, pieces_of, trimmed
-from mct.models.data.declared import read_object, read_text
+from mct.models.checkpoints.files import read_tokenizer
+from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 from mct.models.writing.folders import write_atomically, write_json
+
+# Where positions are counted from it and config.json does not say it: RoBERTa's, which the library takes.
+PADDING = 1
 
 # What says again what tokenizer.json says: written anew where it is easy, left out where it is not.
 _LEFT_OUT = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "added_tokens.json")
@@ -30,7 +34,7 @@ _LEFT_OUT = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "adde
 def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
     """Write the checkpoint with the pieces that the calibration texts need, and every single character."""
     folder = source.folder
-    tokenizer = read_object(folder / "tokenizer.json")
+    tokenizer = read_tokenizer(folder)
     texts = resources.calibration_requests()
     used = {number for tokens in encode_requests(resources.checkpoint, texts) for number in tokens.ids}
     config = read_object(folder / "config.json")
@@ -56,30 +60,30 @@ def _generation(folder: Path) -> dict[str, Any]:
 
 def _ids_in(config: Mapping[str, Any]) -> set[int]:
     """Every token id that a configuration names: "eos_token_id" may be one or a list."""
-    found: set[int] = set()
-    for key, value in config.items():
-        if key.endswith("_token_id") and value is not None:
-            found |= set(value) if isinstance(value, list) else {value}
-    return found
+    named = [value for key, value in config.items() if key.endswith("_token_id")]
+    return {number for value in named for number in (value if isinstance(value, list) else [value]) if _is_id(number)}
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _renumbered(config: Mapping[str, Any], new: Ids) -> dict[str, Any]:
-    """The configuration with its token ids in the new numbering; an id that names no piece is left out."""
-
-    def renumber(value: Any) -> Any:
-        if isinstance(value, list):
-            return [new[number] for number in value if number in new]
-        return new.get(value)
-
-    return {
-        key: renumber(value) if key.endswith("_token_id") and value is not None else value
-        for key, value in config.items()
-    }
+    """The configuration with its token ids in the new numbering; what names pieces that went is left out."""
+    found = dict(config)
+    for key, value in config.items():
+        if key.endswith("_token_id") and _is_id(value):
+            found[key] = new.get(value)
+        elif key.endswith(("_token_id", "suppress_tokens")) and isinstance(value, list):
+            found[key] = [new[number] for number in value if _is_id(number) and number in new]
+        elif key == "bad_words_ids" and isinstance(value, list):
+            found[key] = [[new[number] for number in word] for word in value if set(word) <= set(new)] or None
+    return found
 
 
 def _require_padding_in_place(config: Mapping[str, Any], new: Ids) -> None:
     """MctError where positions are counted from the padding's id, and that would change."""
-    family, padding = find_family(config["model_type"]), config.get("pad_token_id", -1)
+    family, padding = find_family(config["model_type"]), config.get("pad_token_id", PADDING)
     if family is not None and family.positions_follow_padding and new.get(padding) != padding:
         raise MctError(
             f"a {config['model_type']} model counts positions from its padding id {padding}, which would change",
@@ -103,19 +107,27 @@ def _rewrite_words(folder: Path, draft: Path, config: Mapping[str, Any], kept: l
 
 def _rewrite_companions(folder: Path, draft: Path, new: Ids) -> None:
     """What names pieces or their ids beside tokenizer.json, where the folder has it."""
+    tokenizer = read_object(draft / "tokenizer.json")
+    model = tokenizer["model"]
     if (folder / "vocab.txt").is_file():
-        pieces = read_text(folder / "vocab.txt").split("\n")
-        write_atomically(draft / "vocab.txt", "".join(f"{pieces[old]}\n" for old in new))
-    trimmed_model = read_object(draft / "tokenizer.json")["model"]
+        pieces = sorted(pieces_of(tokenizer).items(), key=lambda entry: entry[1])
+        write_atomically(draft / "vocab.txt", "".join(f"{piece}\n" for piece, _ in pieces))
     if (folder / "vocab.json").is_file():
-        write_json(draft / "vocab.json", trimmed_model["vocab"])
+        write_json(draft / "vocab.json", model["vocab"])
     if (folder / "merges.txt").is_file():
-        write_atomically(draft / "merges.txt", "".join(f"{left} {right}\n" for left, right in trimmed_model["merges"]))
+        merges = "".join(f"{left} {right}\n" for left, right in model["merges"])
+        write_atomically(draft / "merges.txt", f"#version: 0.2\n{merges}")
     if (folder / "generation_config.json").is_file():
         write_json(draft / "generation_config.json", _renumbered(_generation(folder), new))
     if (folder / "tokenizer_config.json").is_file():
-        found = dict(read_object(folder / "tokenizer_config.json"))
-        if "added_tokens_decoder" in found:
-            added = found["added_tokens_decoder"].items()
-            found["added_tokens_decoder"] = {str(new[int(old)]): token for old, token in added}
-        write_json(draft / "tokenizer_config.json", found)
+        write_json(draft / "tokenizer_config.json", _renumbered_added(folder / "tokenizer_config.json", new))
+
+
+def _renumbered_added(path: Path, new: Ids) -> dict[str, Any]:
+    """A tokenizer's configuration, which may describe the pieces that were added to it by their ids."""
+    found = read_object(path)
+    added = found.get("added_tokens_decoder")
+    if isinstance(added, dict):
+        known = {old: token for old, token in added.items() if old.isdecimal() and int(old) in new}
+        found["added_tokens_decoder"] = {str(new[int(old)]): token for old, token in known.items()}
+    return found

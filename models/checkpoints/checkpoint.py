@@ -30,7 +30,7 @@ from mct.models.checkpoints.files import (
     read_heads,
     read_if_there,
 )
-from mct.models.data.declared import read_json
+from mct.models.data.declared import read_json, read_object
 from mct.models.data.inside import list_files
 from mct.models.families.table import find_family
 from mct.models.tables import load
@@ -233,6 +233,12 @@ def _max_tokens(path: Path, config: Config) -> int:
     positions = config.max_position_embeddings or config.n_positions or 512
     family = find_family(config.model_type)
     if family is not None and family.positions_follow_padding:
+        if "pad_token_id" in (said := read_object(path / CONFIG)) and said["pad_token_id"] is None:
+            raise MctError(
+                f"{path / CONFIG} says that there is no padding (pad_token_id is null), and this family counts its "
+                "positions from there",
+                "set it to the id of the tokenizer's padding token",
+            )
         positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
     tokenizer = read_if_there(path / TOKENIZER, TokenizerConfig)
     transformer = read_if_there(path / TRANSFORMER, Transformer)

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from mct import MctError
-from mct.models.data.declared import Amount, Count, Index, Name, Positive, Share, read_json
+from mct.models.data.declared import Amount, Count, Index, Name, Positive, Share, read_json, read_object
+from mct.models.tables import load
 from mct.models.tasks.table import Head
 
 T = TypeVar("T")
@@ -233,3 +234,13 @@ def distinct(labels: Sequence[str], place: str) -> tuple[str, ...]:
             f"{place} has the label {twice[0]!r} twice", "an answer could not be told from another: rename one"
         )
     return tuple(labels)
+
+
+def read_tokenizer(folder: Path) -> dict[str, Any]:
+    """What tokenizer.json says. One that leaves out the kind of its model, as old ones do, is read by its library."""
+    path = folder / "tokenizer.json"
+    found = read_object(path)
+    model = found.get("model")
+    if not isinstance(model, dict) or "type" not in model:
+        found = load("mct.models.tasks.tokens:read_whole")(folder)
+    return found

@@ -149,7 +149,8 @@ FAMILIES = (
         "albert", "", _BERT_PLACES[1], "albert.",
         refused={"gguf": "its layers share their weights, and its embeddings are projected"},
     ),
-    Family("modernbert", "layers", "embeddings.tok_embeddings.weight", "model.", refused={"gguf": ROTATED}),
+    # Its first layer has no norm, and what a layer sees hangs on its number: layers cannot be told to move.
+    Family("modernbert", "", "embeddings.tok_embeddings.weight", "model.", refused={"gguf": ROTATED}),
     Family("deberta", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
     Family("deberta-v2", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
     Family(

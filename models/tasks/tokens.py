@@ -3,15 +3,18 @@
 A leaf: imports tokenizers, never transformers, so that running an artifact stays light.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers.models import WordPiece
 
 from mct import MctError
+
+ANY_LENGTH = 2**31 - 1
 
 FILE = "tokenizer.json"
 WORD = re.compile(r"\S+")
@@ -72,6 +75,12 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
             raise
         raise MctError(f"tokenizers cannot read {path}: {error}", "save it again: tokenizer.save_pretrained") from error
     return Tokenize(tokenizer)
+
+
+def read_whole(folder: Path) -> dict[str, Any]:
+    """What tokenizer.json says, with all that it leaves to its library."""
+    found: dict[str, Any] = json.loads(open_tokenizer(folder, ANY_LENGTH).tokenizer.to_str())
+    return found | {"truncation": None, "padding": None}
 
 
 def check_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None) -> None:

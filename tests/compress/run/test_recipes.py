@@ -1,6 +1,7 @@
 """Recipes: steps from checkpoint to checkpoint and on to every format, each from what the one before it left."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -357,3 +358,188 @@ def test_a_kill_loses_one_step(checkpoints: dict[str, Path], texts: tuple[Path, 
 
 def read_text(recipe: Recipe) -> str:
     return recipe.as_toml()
+
+
+def cached(out: Path) -> list[Path]:
+    """The finished steps that a run cut off left in `out`, in the order in which they were made."""
+    return sorted(
+        (path for path in (out / STEPS).iterdir() if len(path.name) == 64), key=lambda p: p.stat().st_mtime_ns
+    )
+
+
+@pytest.fixture
+def cut_off(checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path, monkeypatch: Any) -> Path:
+    """A folder in which two checkpoint steps are finished: what followed failed."""
+    out = tmp_path / "out"
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("the machine went down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mct.compress.onnx.export_encoder.run", fails)
+        with pytest.raises(RuntimeError, match="went down"):
+            make(checkpoints["bert"], texts, out, TWO, "onnx")
+    assert len(cached(out)) == 2 and [path.name for path in out.iterdir()] == [STEPS]
+    return out
+
+
+@pytest.mark.parametrize("damage", ["changed", "shorter", "lost", "record lost", "record damaged"])
+def test_a_step_that_is_no_longer_what_it_was_is_made_again(
+    damage: str, cut_off: Path, checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A kill while steps are cleared away, a full disk, a person: the result is the same whatever happened to them."""
+    (wanted,) = make(checkpoints["bert"], texts, tmp_path / "whole", TWO, "onnx")
+    first, _ = cached(cut_off)
+    weights, record = first / "files" / "model.safetensors", first / "product.json"
+    if damage == "changed":
+        weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
+    elif damage == "shorter":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "lost":
+        (first / "files" / "tokenizer.json").unlink()
+    else:
+        record.unlink() if damage == "record lost" else record.write_text("{}")
+    stages: list[str] = []
+    (made,) = make(checkpoints["bert"], texts, cut_off, TWO, "onnx", stages)
+    assert "onnx-fp32: drop-layers" in stages and "onnx-fp32: trim-vocabulary (finished before)" in stages
+    assert files_of(made) == files_of(wanted)
+    assert [path.name for path in cut_off.iterdir()] == ["onnx-fp32"]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("what", ["link", "file"])
+def test_a_folder_of_steps_that_is_not_ours_is_refused(
+    what: str, checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "a").write_text("mine")
+    (tmp_path / "out").mkdir()
+    place = tmp_path / "out" / STEPS
+    place.symlink_to(tmp_path / "theirs") if what == "link" else place.write_text("mine")
+    with pytest.raises(MctError, match=r"\.steps"):
+        make(checkpoints["bert"], texts, tmp_path / "out", TWO, "onnx")
+    assert (tmp_path / "theirs" / "a").read_text() == "mine" and place.exists()
+
+
+def test_what_a_user_puts_beside_the_steps_stays(
+    cut_off: Path, checkpoints: dict[str, Path], texts: tuple[Path, Path]
+) -> None:
+    (cut_off / STEPS / "notes.txt").write_text("mine")
+    (cut_off / STEPS / ("a" * 64)).mkdir()
+    make(checkpoints["bert"], texts, cut_off, TWO, "onnx")
+    assert sorted(path.name for path in (cut_off / STEPS).iterdir()) == ["a" * 64, "notes.txt"]
+
+
+def test_other_inputs_are_other_steps(
+    cut_off: Path, checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Other texts make another vocabulary of the same layers; another checkpoint makes other layers."""
+    (tmp_path / "fewer.jsonl").write_text("".join(texts[0].read_text().splitlines(keepends=True)[:6]))
+    other = Path(shutil.copytree(checkpoints["bert"], tmp_path / "other"))
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"classifier_dropout": 0.5}))
+    asked = [(checkpoints["bert"], (tmp_path / "fewer.jsonl", texts[1])), (other, texts)]
+    for number, (checkpoint, files) in enumerate(asked):
+        out, stages = Path(shutil.copytree(cut_off, tmp_path / str(number))), list[str]()
+        make(checkpoint, files, out, TWO, "onnx", stages)
+        finished = [stage for stage in stages if stage.endswith("(finished before)")]
+        assert finished == (["onnx-fp32: drop-layers (finished before)"] if number == 0 else [])
+
+
+def test_weights_that_transformers_does_not_read_are_no_part_of_the_model(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(checkpoints["bert"], tmp_path / "checkpoint"))
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: torch.zeros_like(tensor) for name, tensor in weights.items()}, folder / "model_old.safetensors")
+    (student,) = make(folder, texts, tmp_path / "out", TWO, "checkpoint")
+    assert all(
+        tensor.abs().max() > 0
+        for name, tensor in load_file(student / "model.safetensors").items()
+        if "query.weight" in name
+    )
+
+
+def test_the_second_of_two_drops_is_asked_of_what_the_first_left(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    first, second = (Step("drop-layers", options={"keep": keep}) for keep in ([0, 2], [1, 3]))
+    with pytest.raises(MctError, match="drop-layers: `keep` names layers in rising order, of 0 to 1"):
+        make(checkpoints["bert"], texts, tmp_path / "a", Recipe((first, second)), "onnx")
+    (made,) = make(
+        checkpoints["bert"],
+        texts,
+        tmp_path / "b",
+        Recipe((first, Step("drop-layers", options={"keep": [1]}))),
+        "checkpoint",
+    )
+    assert read_recipe(made) == Recipe(
+        (Step("drop-layers", "checkpoint", {"keep": [0, 2]}), Step("drop-layers", "checkpoint", {"keep": [1]}))
+    )
+    kept, before = (transformers.AutoModel.from_pretrained(path).state_dict() for path in (made, checkpoints["bert"]))
+    name = "encoder.layer.{}.output.dense.weight"
+    assert torch.equal(kept[name.format(0)], before[name.format(2)])
+
+
+def test_a_seed_that_no_step_used_is_still_the_recipe_s(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    recipe = Recipe((Step("drop-layers", options={"keep": [0, 1]}), Step("export-onnx")), seed=5)
+    (first,) = make(checkpoints["bert"], texts, tmp_path / "a", recipe)
+    (again,) = make(checkpoints["bert"], texts, tmp_path / "b", read_recipe(first))
+    assert read_recipe(first).seed == 5 and files_of(first) == files_of(again)
+
+
+def test_added_pieces_and_a_vocabulary_of_lines_are_trimmed_together(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoints["bert"])
+    tokenizer.add_tokens(["volumes7", "onepiece"])
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(checkpoints["bert"])
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    pieces = sorted(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False).items(), key=lambda entry: entry[1])
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece, _ in pieces))
+    (student,) = make(folder, texts, tmp_path / "out", Recipe((Step("trim-vocabulary"),)), "checkpoint")
+    trimmed = transformers.AutoTokenizer.from_pretrained(student)
+    lines = (student / "vocab.txt").read_text().splitlines()
+    assert lines == [piece for piece, _ in sorted(trimmed.get_vocab().items(), key=lambda entry: entry[1])]
+    for text in [*KEPT, "where is onepiece volumes7"]:
+        assert trimmed.tokenize(text) == tokenizer.tokenize(text)
+
+
+def test_a_language_model_may_go_on_with_a_number_that_stands_for_no_piece(
+    texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Tables are often padded to a round number of rows."""
+    torch.manual_seed(1)
+    tokenizer, _ = _llama()
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer) + 500, max_position_embeddings=192, initializer_range=0.15, num_key_value_heads=2,
+        bos_token_id=0, eos_token_id=1, pad_token_id=1, **QUARTER,
+    )  # fmt: skip
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path / "lm")
+    tokenizer.model_max_length = 192
+    tokenizer.save_pretrained(tmp_path / "lm")
+    drop = Recipe((Step("drop-layers", options={"keep": [0, 1, 3]}),))
+    (student,) = make(tmp_path / "lm", texts, tmp_path / "out", drop, "checkpoint")
+    assert inspect(student).task == "causal-lm"
+
+
+@pytest.mark.parametrize(("name", "value"), [("end_of_word_suffix", "</w>"), ("continuing_subword_prefix", "##")])
+def test_merges_that_are_not_followed_are_refused_in_the_plan(
+    name: str, value: str, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["roberta"], tmp_path / "roberta"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"] |= {name: value, "merges": []}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(MctError, match="trim-vocabulary: its tokenizer marks the pieces"):
+        make_plan(inspect(folder), ["onnx"], ["fp32"], None, Recipe((Step("trim-vocabulary"),)))
