@@ -1,6 +1,7 @@
 """The decoders of results/onnx_graphs.py: our graph beside that of onnxruntime-genai's model builder.
 
-Both files are run by ONNX Runtime alone, on the same tokens, in one process, in turns A B B A: in a turn each prompt is
+Decoders that the builder does not know end in the reason why; for them there is nothing else to take. For the others
+both files are run by ONNX Runtime alone, on the same tokens, in one process, in turns A B B A: in a turn each prompt is
 read at once and continued token after token, with the cache handed on. The tokens to come are those of the next prompt,
 so that neither side's answers decide what it is asked. Both give logits for every token of a prompt: each could be made
 to give the last alone, ours by an input (`num_logits_to_keep`), the builder's by an option (`prune_lm_head`).
@@ -34,7 +35,7 @@ from mct.models.writing.drafts import draft_folder
 from mct.targets.machine import probe_machine
 
 BUILDER = "onnxruntime-genai's builder"
-PROMPTS, PROMPT_TOKENS, NEW_TOKENS = 4, 64, 16
+PROMPTS, PROMPT_TOKENS, NEW_TOKENS, PADDING = 4, 64, 16, 20
 FEWEST_ROUNDS = 8
 
 Ids = NDArray[np.int64]
@@ -50,11 +51,12 @@ class Decoder:
     session: ort.InferenceSession
     empty: Cache
 
-    def __call__(self, ids: Ids, past: Cache) -> tuple[Logits, Cache]:
+    def __call__(self, ids: Ids, past: Cache, mask: Ids | None = None) -> tuple[Logits, Cache]:
         """Logits of ids (1, new) that follow on what is in the cache, and the cache after them."""
-        seen = ids.shape[1] + next(iter(past.values())).shape[2]
+        if mask is None:
+            mask = np.ones((1, ids.shape[1] + next(iter(past.values())).shape[2]), np.int64)
         names = [value.name for value in self.session.get_outputs()]
-        found = self.session.run(names, {"input_ids": ids, "attention_mask": np.ones((1, seen), np.int64), **past})
+        found = self.session.run(names, {"input_ids": ids, "attention_mask": mask, **past})
         outputs = dict(zip(names, found, strict=True))
         return outputs.pop("logits"), {
             name.replace("present", "past_key_values"): value for name, value in outputs.items()
@@ -111,7 +113,8 @@ def built(checkpoint: Checkpoint, precision: str, out: Path) -> Path:
     options = ["-p", precision, "-e", "cpu", "-c", str(out / "cache")]
     done = subprocess.run([*command, *options], capture_output=True, text=True)
     if done.returncode:
-        raise MctError(f"the builder failed: {done.stderr.strip().splitlines()[-1]}", "try another version of it")
+        said = done.stderr.strip().splitlines()[-1].replace(str(checkpoint.path), checkpoint.path.name)
+        raise MctError(f"the builder refuses it: {said}", "another version may take it")
     return out / "model.onnx"
 
 
@@ -128,16 +131,25 @@ def opened(file: Path, threads: int, width: int) -> Decoder:
 
 
 def held_against(expected: Logits, decoder: Decoder, prompts: Ids) -> dict[str, Any]:
-    """Figures of the file, its logits held against torch's."""
+    """Figures of the file, its logits held against torch's, and against its own behind padding, in their spreads."""
     found = np.concatenate([decoder(prompt[None], decoder.empty)[0] for prompt in prompts])
-    delta = np.abs(found - expected)
+    delta, unit = np.abs(found - expected), spread([expected])
     largest = float(delta.max())
-    deltas = {
-        "max_abs_delta": largest,
-        "mean_abs_delta": float(delta.mean()),
-        "max_delta": largest / spread([expected]),
-    }
-    return figures(decoder.file, deltas)
+    deltas = {"max_abs_delta": largest, "mean_abs_delta": float(delta.mean()), "max_delta": largest / unit}
+    return figures(decoder.file, deltas) | {"padding_delta": behind_padding(found, decoder, prompts) / unit}
+
+
+def behind_padding(alone: Logits, decoder: Decoder, prompts: Ids) -> float:
+    """The file's largest |difference| from its own logits, for a prompt that stands behind padding in a batch.
+
+    So transformers pads a batch that is to be continued; the builder's graph wants padding at the end.
+    """
+    kept = PROMPT_TOKENS - PADDING
+    ids, mask = prompts[:2].copy(), np.ones((2, PROMPT_TOKENS), np.int64)
+    ids[1, :PADDING], ids[1, PADDING:], mask[1, :PADDING] = 0, prompts[1, :kept], 0
+    empty = {name: np.repeat(cache, 2, axis=0) for name, cache in decoder.empty.items()}
+    padded, _ = decoder(ids, empty, mask)
+    return float(np.abs(padded[1, PADDING:] - alone[1, :kept]).max())
 
 
 def in_turns(theirs: Decoder, ours: Decoder, prompts: Ids, seconds: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The checkpoints are real architectures that cost seconds to make: latency and ro
 - distilbert: the same layers under DistilBERT's names;
 - roberta: as wide and as deep, random weights;
 - llama: six layers of width 512, random weights;
+- mixtral, gpt2: small ones, random weights;
 - tinystories: the pretrained TinyStories-656K, where it lies in ../shared.
 
 Each is made once, below `.cache/onnx-graphs/checkpoints`.
@@ -78,6 +79,27 @@ def llama() -> Classifier:
     return Classifier(AutoModelForCausalLM.from_config(config), tokenizer, ())  # type: ignore[no-untyped-call]
 
 
+def mixtral() -> Classifier:
+    """Random weights, two experts of four at work."""
+    tokenizer = learned_tokenizer()
+    config = AutoConfig.for_model(
+        "mixtral", vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, num_local_experts=4, max_position_embeddings=512,
+        bos_token_id=0, eos_token_id=2, pad_token_id=1,
+    )  # fmt: skip
+    return Classifier(AutoModelForCausalLM.from_config(config), tokenizer, ())  # type: ignore[no-untyped-call]
+
+
+def gpt2() -> Classifier:
+    """Random weights."""
+    tokenizer = learned_tokenizer()
+    config = AutoConfig.for_model(
+        "gpt2", vocab_size=len(tokenizer), n_embd=128, n_layer=2, n_head=4, n_positions=512, bos_token_id=0,
+        eos_token_id=2, pad_token_id=1,
+    )  # fmt: skip
+    return Classifier(AutoModelForCausalLM.from_config(config), tokenizer, ())  # type: ignore[no-untyped-call]
+
+
 def learned_tokenizer() -> RobertaTokenizer:
     """A byte-level BPE learned from shop messages."""
     bpe = ByteLevelBPETokenizer()
@@ -90,7 +112,7 @@ def learned_tokenizer() -> RobertaTokenizer:
 
 
 MADE: dict[str, Callable[[], Classifier]] = {
-    "minilm": minilm, "distilbert": distilbert, "roberta": roberta, "llama": llama,
+    "minilm": minilm, "distilbert": distilbert, "roberta": roberta, "llama": llama, "mixtral": mixtral, "gpt2": gpt2,
 }  # fmt: skip
 
 
