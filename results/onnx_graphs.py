@@ -32,7 +32,7 @@ from mct.bench.judge.compare import Limits
 from mct.bench.statistics.ratio import FEWEST_ROUNDS
 from mct.compress.onnx.export_encoder import MODEL
 from mct.compress.onnx.graphs.graph import save
-from mct.compress.plan.passes import ENCODERS, START, Resources, Pass, Product
+from mct.compress.plan.passes import ENCODERS, START, Pass, Product, Resources
 from mct.compress.plan.plan import Plan, Resolved, Route, make_plan
 from mct.compress.run.artifact import read_artifact
 from mct.compress.run.execute import execute

@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 from mct import MctError
 from mct.bench.statistics.ratio import compare_percentile
 from mct.compress.onnx import export_decoder, quantise_decoder
-from mct.compress.plan.passes import Resources, Product
+from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.agreement import spread
 from mct.models.checkpoints.checkpoint import Checkpoint, inspect
 from mct.models.checkpoints.load import load_model
