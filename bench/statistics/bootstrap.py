@@ -14,7 +14,7 @@ examples that changed as much as examples differ. They move no estimate and cost
 
 The trade-off: on a small set with many small changes the intervals are wider than they need be (99 % instead of 95 %);
 where two in a hundred examples lose nearly all, which 135 examples show twice or not at all, a loss of just the margin
-is passed in up to 10 % of sets instead of 5 %. tests/bench/test_resample.py holds both.
+is passed in up to 10 % of sets instead of 5 %. tests/bench/statistics/test_bootstrap.py holds both.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from mct.bench.store.samples_file import read_samples
 from mct.models.tasks.datasets import Dataset
 from mct.targets.target import find_target
 
-CPU_CLOCK = Path(__file__).resolve().parents[1] / "cpu_clock"
+CPU_CLOCK = Path(__file__).resolve().parents[2] / "cpu_clock"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 

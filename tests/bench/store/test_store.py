@@ -51,7 +51,7 @@ def _validate(result: Any) -> None:
 
 
 def test_the_example_is_valid() -> None:
-    _validate(json.loads(Path(__file__).with_name("result_example.json").read_text(encoding="utf-8")))
+    _validate(json.loads((Path(__file__).parents[1] / "result_example.json").read_text(encoding="utf-8")))
 
 
 def test_a_stored_result_is_valid_and_says_what_was_measured(
@@ -119,7 +119,7 @@ def test_everything_is_recomputed_from_the_raw_samples(
 
 
 def test_a_score_that_was_stored_under_another_metrics_name_is_read_under_its_own(tmp_path: Path) -> None:
-    example = json.loads(Path(__file__).with_name("result_example.json").read_text(encoding="utf-8"))
+    example = json.loads((Path(__file__).parents[1] / "result_example.json").read_text(encoding="utf-8"))
     recall = {
         "name": "recall_at_10", "n": 135, "value": 0.5, "value_ci": [0.4, 0.6], "baseline": 0.5, "delta": 0.0,
         "delta_ci": [-0.1, 0.1], "worse": 0, "better": 0, "p_value": 1.0,

@@ -74,7 +74,7 @@ task = "sequence-classification"
 p95_ms = 1000
 quality_max_drop = 0.01
 """
-CPU_CLOCK = Path(__file__).resolve().parents[1] / "cpu_clock"
+CPU_CLOCK = Path(__file__).resolve().parents[2] / "cpu_clock"
 
 
 @pytest.fixture(scope="module")
@@ -312,5 +312,5 @@ def test_the_plugin_costs_other_projects_nothing(project: Path) -> None:
 
 def test_it_is_registered_with_pytest() -> None:
     config = configparser.ConfigParser()
-    config.read(Path(__file__).resolve().parents[2] / "setup.cfg")
+    config.read(Path(__file__).resolve().parents[3] / "setup.cfg")
     assert config["options.entry_points"]["pytest11"].split() == ["mct", "=", "mct.bench.jobs.pytest_plugin"]

@@ -96,7 +96,7 @@ def test_the_rate_of_the_m_m_1_queue_is_found(made_up: SimpleNamespace, tmp_path
 def test_the_rate_of_the_m_d_1_queue_is_found(
     made_up: SimpleNamespace, tmp_path: Path, utilisation: float, services: float
 ) -> None:
-    """P95 in services by Erlang's formula (tests/bench/test_queueing.py), taken as the limit."""
+    """P95 in services by Erlang's formula (tests/bench/statistics/test_queueing.py), taken as the limit."""
     found = find(made_up, tmp_path, constant, MEAN_MS * services)
     truth = 1e3 * utilisation / MEAN_MS
     assert found.misses_qps is not None
