@@ -188,7 +188,7 @@ def compare(
     Both are measured in turns, in fresh processes, until a slow-down of --margin would have been seen. Exits with 0
     when B is no worse, 1 when it is, 3 when this run cannot tell.
     """
-    from mct.bench.jobs.compare import Duel, run_duel
+    from mct.bench.jobs.compare import CompareJob, run_compare
     from mct.bench.judge.compare import EXIT_CODES as OUTCOMES
     from mct.bench.judge.compare import Limits, markdown
     from mct.bench.samples.subject import own_data
@@ -200,7 +200,7 @@ def compare(
 
     first, second = find_folder(a), find_folder(b)
     require_output(json_file, given(first, second, data))
-    duel = Duel(
+    job = CompareJob(
         a=first,
         b=second,
         data=data or own_data([first, second]),
@@ -214,7 +214,7 @@ def compare(
         seed=seed,
     )
     with shown() as report:
-        comparison, texts = run_duel(duel, report)
+        comparison, texts = run_compare(job, report)
     click.echo(markdown(comparison, texts), nl=False)
     if json_file is not None:
         flips = {row: texts[row] for row in (flip.row for flip in (*comparison.lost, *comparison.gained))}

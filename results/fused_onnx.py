@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mct.bench.jobs.compare import Duel, run_duel
+from mct.bench.jobs.compare import CompareJob, run_compare
 from mct.bench.judge.compare import Limits
 from mct.bench.statistics.ratio import Ratio
 from mct.compress.plan.plan import Plan, Route, make_plan
@@ -61,9 +61,9 @@ def _starting_from(graph: str, route: Route) -> Route:
 def compared(unfused: Path, fused: Path, threads: int) -> dict[str, Any]:
     """One comparison, the unfused graph as A."""
     target = replace(find_target("cpu"), threads=threads)
-    duel = Duel(unfused, fused, _few_rows(), (target, target), Limits(), results=WORK / "runs", max_seconds=SECONDS)
+    job = CompareJob(unfused, fused, _few_rows(), (target, target), Limits(), results=WORK / "runs", max_seconds=SECONDS)
     load = os.getloadavg()[0]
-    comparison, _ = run_duel(duel)
+    comparison, _ = run_compare(job)
     return {
         "threads": threads,
         "p50": _speed_up(comparison.p50),

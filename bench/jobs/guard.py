@@ -1,7 +1,7 @@
 """Measure an artifact for a test, against the base's artifact or a stored run, and say whether it is worse.
 
 What the pytest fixture calls. The base's artifact is measured in turns with the head, in fresh processes of one job.
-A stored run is found on a shelf: one folder of results per test, written by `mct.bench.store.store`, the newest counts.
+A stored run is found on a store: one folder of results per test, written by `mct.bench.store.store`, the newest counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mct.bench.judge.verdict import judge
 from mct.bench.report.change import differences
 from mct.bench.samples.measurement import Measurement
 from mct.bench.store.reading import read_own_samples
-from mct.bench.store.result import Asked
+from mct.bench.store.result import Question
 from mct.bench.store.store import list_results, read_result
 from mct.models.tasks.datasets import read_dataset, read_examples
 from mct.models.tasks.table import find_task
@@ -50,7 +50,7 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class BaselineStore:
     """Where runs are kept: `path` is a result, or a folder with a folder per test, this test's being `name`.
 
     `must_exist`: a path that was named and is not there is an error. `store`: keep this run, instead of comparing.
@@ -131,11 +131,11 @@ class Finding:
         return "\n".join([*lines, *(f"  lost: {example}" for example in self.lost)])
 
 
-def inspect(watch: Watch, shelf: Shelf) -> Finding:
+def inspect(watch: Watch, store: BaselineStore) -> Finding:
     """Measure and judge. MctError for what the caller can mend, among it an artifact that does not run."""
-    stored = None if watch.baseline or shelf.store else shelf.newest()
+    stored = None if watch.baseline or store.store else store.newest()
     with draft_folder(Path(tempfile.gettempdir()), "mct") as scratch:
-        results = shelf.folder if shelf.store else scratch
+        results = store.folder if store.store else scratch
         result = run_job(_job(watch, results))
         path = results / f"{result['id']}.json"
         now = read_own_samples(path, result)
@@ -147,10 +147,10 @@ def inspect(watch: Watch, shelf: Shelf) -> Finding:
         base = next((each for each in now.measurements if each is not head), None)
         lines = _lines(head, base, now.asked.budget)
     else:
-        earlier = _read(stored, shelf, head.subject.name)
+        earlier = _read(stored, store, head.subject.name)
         base = earlier.measurement if earlier.data_sha256 == now.asked.data.sha256 else None
         lines = _stored_lines(earlier, base, head, now.asked)
-    kept = path if shelf.store else None
+    kept = path if store.store else None
     return Finding(lines, head, entry, _lost(base, head, watch), kept)
 
 
@@ -178,12 +178,12 @@ def _job(watch: Watch, results: Path) -> Job:
     )
 
 
-def _read(path: Path, shelf: Shelf, name: str) -> Earlier:
+def _read(path: Path, store: BaselineStore, name: str) -> Earlier:
     """A stored run's measurement of that name, or its only one, or its head where it was stored for this very test."""
     samples = read_own_samples(path, read_result(path))
     heads = [each for each in samples.measurements if each.subject.name != samples.asked.baseline]
     found = [each for each in samples.measurements if each.subject.name == name]
-    if not found and (path.parent == shelf.folder or len(heads) == 1):
+    if not found and (path.parent == store.folder or len(heads) == 1):
         found = heads[:1]
     if not found:
         known = ", ".join(each.subject.name for each in samples.measurements)
@@ -207,7 +207,7 @@ def _lines(head: Measurement, base: Measurement | None, budget: Budget | None) -
     return tuple({line.limit: line for line in found}.values())
 
 
-def _stored_lines(earlier: Earlier, base: Measurement | None, head: Measurement, asked: Asked) -> tuple[Line, ...]:
+def _stored_lines(earlier: Earlier, base: Measurement | None, head: Measurement, asked: Question) -> tuple[Line, ...]:
     """The same against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
     different = differences(earlier.environment, asked.environments[head.subject.name])
     latency = other_conditions(different) if different else judge_stored(earlier.measurement, head)

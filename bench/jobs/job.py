@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.bench.judge.roofline import ask_limit
+from mct.bench.judge.roofline import limit_inputs
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
 from mct.bench.samples.subject import Subject, identify_all
@@ -127,7 +127,7 @@ def plan_for(job: Job) -> BenchPlan:
 
 def _limit(job: Job, subjects: Sequence[Subject], plan: BenchPlan) -> dict[str, Any] | None:
     machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
-    return None if machine is None else ask_limit(subjects, machine)
+    return None if machine is None else limit_inputs(subjects, machine)
 
 
 def require_cpu(target: Target) -> None:

@@ -1,7 +1,7 @@
 """A bench under load: Poisson arrivals at a given rate, beside a closed loop on the same processes.
 
 Several rounds of fresh processes, the subjects one after the other in each and in reverse order in every second. In
-each process a closed block, one stretch of traffic, a closed block: what the closed loop hides is then seen within the
+each process a closed block, one segment of traffic, a closed block: what the closed loop hides is then seen within the
 same minute, on the same process.
 """
 
@@ -20,7 +20,7 @@ from mct.bench.measure.sampling import BenchPlan, block_size
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.samples.subject import Subject
 from mct.bench.store.load_store import LoadRecording, begin_load
-from mct.bench.worker.open_loop import Stretch, Traffic
+from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import Report, silent
 from mct.models.tables import load
 from mct.models.tasks.datasets import read_examples
@@ -32,13 +32,13 @@ MAX_SECONDS = 60.0
 """For each subject, unless the job says otherwise."""
 LEAST_REQUESTS = 500
 MEMORIES = 150
-"""A stretch lasts this many relaxations of its queue where time allows: P95 is then known to about 20 %."""
+"""A segment lasts this many relaxations of its queue where time allows: P95 is then known to about 20 %."""
 MOST_UTILISATION = 0.99
 """What is planned for, at most: the memory of a queue has no bound."""
 LEAST_S = 2.0
 CAP_BLOCKS = 5
 CAP = 2.0
-"""A stretch is cut off at this many times its planned length: the machine got far slower than it was before."""
+"""A segment is cut off at this many times its planned length: the machine got far slower than it was before."""
 
 
 class Server(Protocol):
@@ -48,7 +48,7 @@ class Server(Protocol):
 
     def run(self, count: int, cap_s: float, position: int) -> Block: ...
 
-    def serve(self, traffic: Traffic, position: int) -> Stretch: ...
+    def serve(self, traffic: Traffic, position: int) -> Segment: ...
 
     def close(self) -> None: ...
 
@@ -62,7 +62,7 @@ class Track:
 
     subject: Subject
     blocks: list[Block] = field(default_factory=list)
-    stretches: list[Stretch] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = sta
     report("measured", 1.0)
     summarise_load = load("mct.bench.judge.load_result:summarise_load")
     limit_ms = ready.plan.limit_ms
-    results = tuple(summarise_load(each.subject.name, each.stretches, each.blocks, limit_ms) for each in tracks)
+    results = tuple(summarise_load(each.subject.name, each.segments, each.blocks, limit_ms) for each in tracks)
     return LoadRun(results, ready.recording.finish([result.as_json() for result in results]))
 
 
@@ -123,8 +123,8 @@ def _play(ready: Loaded, track: Track, number: int, qps: float, launch: Launch) 
             track.blocks.append(closed_block(ready, name, server, 3 * number))
             seconds = max(LEAST_S, ready.seconds / plan.rounds - overhead_s(server.start) - 2 * plan.block_s)
             traffic = plan_traffic(qps, track.blocks, seconds, plan.seed * 1000 + number)
-            track.stretches.append(server.serve(traffic, 3 * number + 1))
-            ready.recording.keep(name, track.stretches[-1])
+            track.segments.append(server.serve(traffic, 3 * number + 1))
+            ready.recording.keep(name, track.segments[-1])
             track.blocks.append(closed_block(ready, name, server, 3 * number + 2))
     except WorkerDied as death:
         raise failed(track.subject, death) from death

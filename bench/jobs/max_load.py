@@ -26,7 +26,7 @@ from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.measure.sampling import TAIL
 from mct.bench.samples.measurement import Block
 from mct.bench.samples.subject import Subject
-from mct.bench.worker.open_loop import Stretch, Traffic
+from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import Report, part, silent
 from mct.models.tables import load
 
@@ -37,7 +37,7 @@ PROCESSES = 3
 MAX_SECONDS = 120.0
 """For each subject, unless the job says otherwise."""
 MOST_RATES = 12
-LOOKS = 5
+INTERIM_LOOKS = 5
 """At one rate, each on at least twice as much further traffic as the last."""
 RESOLUTION = 0.05
 """The gap between meeting and missing at which the search ends, as a share of the rate."""
@@ -185,27 +185,27 @@ def _begin_at(blocks: Sequence[Block], limit_ms: float) -> tuple[float, float]:
 def _probe(bench: Bench, rate: float) -> Tried:
     """Serve one rate with every process, again and longer while it stays open and has time."""
     began, allowed_s = bench.clock(), SHARE_OF_TIME * bench.ready.seconds
-    stretches: list[list[Stretch]] = [[] for _ in bench.servers]
+    segments: list[list[Segment]] = [[] for _ in bench.servers]
     count = LEAST_REQUESTS
     found = Tried(rate, "open", 0, 0.0, None)
-    for look in range(LOOKS):
+    for look in range(INTERIM_LOOKS):
         left_s = allowed_s - (bench.clock() - began)
         count = min(count, int(rate * left_s / len(bench.servers)))
         if count < 1:
             break
         for number, server in enumerate(bench.servers):
             seed = bench.ready.plan.seed * 1000 + 100 * look + number
-            stretches[number].append(server.serve(Traffic(rate, count, seed, CAP * count / rate + 1.0), look))
-            bench.ready.recording.keep(bench.name, stretches[number][-1])
-        found, wanted = _decide(stretches, rate, bench.limit_ms)
+            segments[number].append(server.serve(Traffic(rate, count, seed, CAP * count / rate + 1.0), look))
+            bench.ready.recording.keep(bench.name, segments[number][-1])
+        found, wanted = _decide(segments, rate, bench.limit_ms)
         if found.answer != "open":
             break
         count = max(2 * count, wanted)
     return found
 
 
-def _decide(stretches: Sequence[Sequence[Stretch]], rate: float, limit_ms: float) -> tuple[Tried, int]:
+def _decide(segments: Sequence[Sequence[Segment]], rate: float, limit_ms: float) -> tuple[Tried, int]:
     """What this traffic shows, and how many requests each process should serve next if that is not enough."""
-    shown = load("mct.bench.judge.load_result:judge_rate")(stretches, limit_ms, LOOKS * MOST_RATES)
+    shown = load("mct.bench.judge.load_result:judge_rate")(segments, limit_ms, INTERIM_LOOKS * MOST_RATES)
     wanted = round(MEMORIES * min(shown.memory, 1000.0))
     return Tried(rate, ANSWERS[shown.decision], shown.requests, shown.utilisation, shown.p95_ms), wanted

@@ -133,18 +133,18 @@ def mct_bench(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., F
 def _measure(request: pytest.FixtureRequest, watch: Watch) -> Finding:
     __tracebackhide__ = True
     from mct import MctError
-    from mct.bench.jobs.guard import Shelf, inspect
+    from mct.bench.jobs.guard import BaselineStore, inspect
 
     config = request.config
     named = config.getoption("mct_baseline") or config.getini("mct_baseline")
-    shelf = Shelf(
+    store = BaselineStore(
         path=config.rootpath / (named or BASELINES),
         name=re.sub(r"[^\w.\[\]-]+", "-", request.node.nodeid).strip("-"),
         must_exist=bool(named),
         store=bool(config.getoption("mct_store") or config.getini("mct_store")),
     )
     try:
-        return inspect(watch, shelf)
+        return inspect(watch, store)
     except MctError as error:
         mendable = error
     pytest.fail(f"{mendable.message}\nhint: {mendable.hint}" if mendable.hint else mendable.message)

@@ -16,8 +16,8 @@ from scipy import stats
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.bootstrap import resample_value
 from mct.bench.statistics.paired import NonInferiority, difference, difference_p, find_flips, non_inferior
+from mct.bench.statistics.ratio_metric import RatioMetric, counted
 from mct.bench.statistics.score_test import drop_p_value
-from mct.bench.statistics.shares import Shares, counted
 from mct.models.tasks.examples import find_kind
 
 CONFIDENCE = 0.95
@@ -86,26 +86,26 @@ def score(measurement: Measurement, baseline: Measurement | None, slices: Sequen
     )
 
 
-def metrics(measurement: Measurement) -> dict[str, Shares]:
+def metrics(measurement: Measurement) -> dict[str, RatioMetric]:
     """Every metric of the subject's task kind, the headline first. The measurement must have answers."""
     kind = find_kind(measurement.subject.task)
     parts = [kind.score(truth, answer) for truth, answer in _answered(measurement)]
     return {name: _shares([(part[name].got, part[name].of) for part in parts]) for name in parts[0]}
 
 
-def headline(measurement: Measurement) -> Shares:
+def headline(measurement: Measurement) -> RatioMetric:
     """The first of the metrics."""
     return next(iter(metrics(measurement).values()))
 
 
-def recall(measurement: Measurement, label: str) -> Shares:
+def recall(measurement: Measurement, label: str) -> RatioMetric:
     """The recall of one label, on the examples whose truth has it."""
     find = find_kind(measurement.subject.task).recall
     parts = [find(truth, answer, label) for truth, answer in _answered(measurement)]
     return _shares([(part.got, part.of) for part in parts if part.of])
 
 
-def surprise(measurement: Measurement) -> Shares | None:
+def nll_per_token(measurement: Measurement) -> RatioMetric | None:
     """Nats a token of a language model's texts, whose exponential is the perplexity; None for other tasks."""
     if measurement.subject.task != "causal-lm" or measurement.answers is None:
         return None
@@ -114,24 +114,24 @@ def surprise(measurement: Measurement) -> Shares | None:
 
 def perplexity(measurement: Measurement) -> float | None:
     """A language model's perplexity over all tokens of the evaluation set; None for other tasks."""
-    nats = surprise(measurement)
+    nats = nll_per_token(measurement)
     return None if nats is None or nats.value is None else exp(nats.value)
 
 
-def perplexity_holds(before: Shares, after: Shares, increase: float, alpha: float) -> NonInferiority:
+def perplexity_holds(before: RatioMetric, after: RatioMetric, increase: float, alpha: float) -> NonInferiority:
     """Is the perplexity higher by less than `increase` (a fraction)? A drop here is a rise, in nats a token."""
     return non_inferior(after, before, log1p(increase), alpha)
 
 
-def value_bounds(shares: Shares, error: float) -> Interval:
+def value_bounds(shares: RatioMetric, error: float) -> Interval:
     """Lower and upper bound of a metric, each exceeded with probability `error`: exact for shares of right answers."""
     if shares.binary:
-        return share_bounds(int(shares.got.sum()), len(shares), error)
+        return proportion_bounds(int(shares.got.sum()), len(shares), error)
     found, value = resample_value(shares), shares.value or 0.0
     return max(0.0, min(value, found.bound(error))), min(1.0, max(value, found.bound(1 - error)))
 
 
-def share_bounds(hits: int, n: int, error: float) -> Interval:
+def proportion_bounds(hits: int, n: int, error: float) -> Interval:
     """Lower and upper bound of a share, each exceeded with probability at most `error` (Clopper & Pearson 1934)."""
     low = float(stats.beta.ppf(error, hits, n - hits + 1)) if hits else 0.0
     high = float(stats.beta.isf(error, hits + 1, n - hits)) if hits < n else 1.0
@@ -183,12 +183,12 @@ def _answered(measurement: Measurement) -> list[tuple[Any, Any]]:
     return list(zip(measurement.truth, measurement.answers.values, strict=True))
 
 
-def _shares(parts: Sequence[tuple[float, float]]) -> Shares:
+def _shares(parts: Sequence[tuple[float, float]]) -> RatioMetric:
     table = np.asarray(parts, dtype=np.float64).reshape(-1, 2)
-    return Shares(table[:, 0], table[:, 1])
+    return RatioMetric(table[:, 0], table[:, 1])
 
 
-def _score(name: str, shares: Shares, before: Shares | None, itself: bool) -> Score:
+def _score(name: str, shares: RatioMetric, before: RatioMetric | None, itself: bool) -> Score:
     """One score. `itself` says that subject and baseline are one and the same: they differ by 0 exactly."""
     if shares.value is None:
         return Score(name, 0, None, None)

@@ -128,15 +128,15 @@ def limit_of(encoder: Encoder, precision: str, tokens: float, machine: MachineLi
     )
 
 
-def ask_limit(subjects: Sequence[Subject], machine: MachineLimit) -> dict[str, Any]:
+def limit_inputs(subjects: Sequence[Subject], machine: MachineLimit) -> dict[str, Any]:
     """What a result needs to compute every limit again: the machine's rates, and each model's shape by its name."""
     found = {subject.name: read_encoder(subject) for subject in subjects}
     models = {name: None if encoder is None else asdict(encoder) for name, encoder in found.items()}
     return {"machine": machine.as_json(), "models": models}
 
 
-def asked_limit(asked: Mapping[str, Any], subject: Subject, tokens: Sequence[int]) -> Limit | None:
-    """The limit of one subject from what `ask_limit` gave."""
+def limit_from_inputs(asked: Mapping[str, Any], subject: Subject, tokens: Sequence[int]) -> Limit | None:
+    """The limit of one subject from what `limit_inputs` gave."""
     shape = asked["models"].get(subject.name)
     if shape is None:
         return None
@@ -145,4 +145,4 @@ def asked_limit(asked: Mapping[str, Any], subject: Subject, tokens: Sequence[int
 
 def limit_for(subject: Subject, tokens: Sequence[int], machine: MachineLimit) -> Limit | None:
     """The least time of a request of this subject at the mean of these lengths; None for an unknown architecture."""
-    return asked_limit(ask_limit([subject], machine), subject, tokens)
+    return limit_from_inputs(limit_inputs([subject], machine), subject, tokens)

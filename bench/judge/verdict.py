@@ -3,9 +3,10 @@
 A limit passes when the data exclude that it is missed, fails when they exclude that it is met, and is inconclusive
 otherwise: nothing passes on a point estimate. The errors this can make:
 
-- latency: 5 % over all looks and the final interval (mct.bench.measure.sampling). That P95 lies above the limit can be
-  shown by fewer requests than an interval for it needs. An unsteady run decides only where twice its noise would change
-  nothing, or where even its fastest requests (P5) are above the limit: noise only adds time, and spares some requests.
+- latency: 5 % over all interim looks and the final interval (mct.bench.measure.sampling). That P95 lies above the limit
+  can be shown by fewer requests than an interval for it needs. An unsteady run decides only where twice its noise would
+  change nothing, or where even its fastest requests (P5) are above the limit: noise only adds time, and spares some
+  requests.
 - quality "at least X or at most d below the baseline": two ways to pass, so each gets half of the 5 %.
 - further metrics and perplexity: 5 % each, paired; all of them must hold, so none can be passed for another.
 - recall of slices: 5 % each, paired; all must hold, so all together pass wrongly no more often than one. Any that fails
@@ -85,7 +86,7 @@ def _latency_lines(measurement: Measurement, budget: Budget) -> list[Line]:
 def _judge_unbounded(latency: Latency, limit: float, measurement: Measurement) -> tuple[Outcome, str]:
     """Too few requests for an interval may be enough to say that P95 lies above the limit."""
     processes, noise = per_process_ms(measurement.blocks), _noise(measurement)
-    if decide_below(processes, 0.95, limit * (1 + SAFETY * noise), looks=1) == "above":
+    if decide_below(processes, 0.95, limit * (1 + SAFETY * noise), interim_looks=1) == "above":
         reason = f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms."
         return "fail", _despite(noise, reason) if noise else reason
     return "inconclusive", _why_unbounded(latency)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from math import exp, expm1
 
 from mct.bench.judge.line import ERROR, Line, Outcome
-from mct.bench.judge.quality import metrics, more_examples, perplexity_holds, recall, surprise, value_bounds
+from mct.bench.judge.quality import metrics, more_examples, nll_per_token, perplexity_holds, recall, value_bounds
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.paired import NonInferiority, compare_slices, non_inferior
-from mct.bench.statistics.shares import Shares
+from mct.bench.statistics.ratio_metric import RatioMetric
 from mct.models.tasks.table import find_task
 from mct.targets.budget import Budget
 
@@ -30,11 +30,11 @@ class Pair:
     after: Measurement
     known: tuple[Outcome, str] | None
 
-    def judge(self, before: Shares, after: Shares, margin: float, error: float) -> tuple[Outcome, str]:
+    def judge(self, before: RatioMetric, after: RatioMetric, margin: float, error: float) -> tuple[Outcome, str]:
         """Whether a metric dropped by less than `margin`."""
         return self.known or _explain(non_inferior(before, after, margin, error), error)
 
-    def change(self, before: Shares, after: Shares) -> str:
+    def change(self, before: RatioMetric, after: RatioMetric) -> str:
         """The subject's metric, with the change against the baseline where there is one."""
         value, earlier = after.value or 0.0, before.value or 0.0
         return f"{value:.2%}" if self.known else f"{value:.2%} ({100 * (value - earlier):+.2f} points)"
@@ -120,7 +120,7 @@ def _perplexity_limit(increase: float) -> str:
 
 
 def _perplexity_lines(pair: Pair, budget: Budget) -> list[Line]:
-    increase, before, after = budget.perplexity_max_increase, surprise(pair.before), surprise(pair.after)
+    increase, before, after = budget.perplexity_max_increase, nll_per_token(pair.before), nll_per_token(pair.after)
     if increase is None:
         return []
     limit = _perplexity_limit(increase)
@@ -143,7 +143,7 @@ def _explain_rise(test: NonInferiority, increase: float) -> tuple[Outcome, str]:
     )
 
 
-def _judge_value(shares: Shares, at_least: float, error: float) -> tuple[Outcome, str]:
+def _judge_value(shares: RatioMetric, at_least: float, error: float) -> tuple[Outcome, str]:
     low, high = value_bounds(shares, error)
     level = f"at {100 * (1 - error):g} % confidence, on {len(shares):,} examples"
     if low >= at_least:

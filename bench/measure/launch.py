@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from mct.bench.samples.measurement import Answers, Block, Failure, Start, from_record
 from mct.bench.samples.subject import Subject
-from mct.bench.worker.open_loop import Stretch, Traffic, stretch_from
+from mct.bench.worker.open_loop import Segment, Traffic, segment_from
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.tasks.examples import Example
 
@@ -83,10 +83,10 @@ class Worker:
         assert isinstance(block, Block)
         return block
 
-    def serve(self, traffic: Traffic, position: int) -> Stretch:
-        """Let requests arrive on their own schedule, done or not; `position` is the stretch's place in the run."""
+    def serve(self, traffic: Traffic, position: int) -> Segment:
+        """Let requests arrive on their own schedule, done or not; `position` is the segment's place in the run."""
         command = {"load": traffic.qps, "count": traffic.count, "cap_s": traffic.cap_s, "seed": traffic.seed}
-        return stretch_from({"round": self.round, "position": position} | self._ask(command))
+        return segment_from({"round": self.round, "position": position} | self._ask(command))
 
     def answers(self, first: int, last: int) -> Answers:
         """Answers and token counts of examples `first` up to `last` (not included)."""

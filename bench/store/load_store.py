@@ -1,6 +1,6 @@
 """Where runs under load are kept: the `load` folder of the results store, append-only like the store itself.
 
-A run is two files: <id>.samples.jsonl.gz, to which each stretch and block is appended as it comes (a gzip member each,
+A run is two files: <id>.samples.jsonl.gz, to which each segment and block is appended as it comes (a gzip member each,
 so that what a killed run leaves can be read), and <id>.json, written whole when everything is known. The files of
 `mct bench` lie in the folder above, where `mct report` and `mct gate` look; a load is no release gate of theirs.
 """
@@ -21,7 +21,7 @@ from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Block, to_record
 from mct.bench.samples.subject import Subject
 from mct.bench.store.environment import fingerprint
-from mct.bench.worker.open_loop import Stretch, stretch_record
+from mct.bench.worker.open_loop import Segment, segment_record
 from mct.models.tasks.datasets import Dataset
 from mct.models.writing.drafts import clear_dead_drafts, make_folder
 from mct.models.writing.folders import write_json
@@ -44,10 +44,10 @@ class LoadRecording:
         """The file of raw values."""
         return self.folder / f"{self.id}.samples.jsonl.gz"
 
-    def keep(self, subject: str, value: Stretch | Block) -> None:
+    def keep(self, subject: str, value: Segment | Block) -> None:
         """Append one value, whole, so that it outlives this process."""
-        if isinstance(value, Stretch):
-            record = {"subject": subject, "kind": "stretch"} | stretch_record(value)
+        if isinstance(value, Segment):
+            record = {"subject": subject, "kind": "stretch"} | segment_record(value)
         else:
             record = to_record(subject, value)
         with full_disk_explained(self.folder), gzip.open(self.samples, "at", encoding="utf-8") as file:

@@ -1,6 +1,6 @@
 """The result of a run as plain values: what bench/result.schema.json lays down, computed from the raw measurements.
 
-`Asked` is the question a run answers; with the measurements it gives the whole result, so that a stored run can be
+`Question` is the question a run answers; with the measurements it gives the whole result, so that a stored run can be
 computed again from its samples.
 """
 
@@ -17,7 +17,7 @@ from msgspec import Meta
 from mct.bench.judge.latency import Latency, summarise
 from mct.bench.judge.noise import assess
 from mct.bench.judge.quality import score
-from mct.bench.judge.roofline import asked_limit
+from mct.bench.judge.roofline import limit_from_inputs
 from mct.bench.judge.verdict import judge
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Measurement, Start
@@ -44,11 +44,11 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """What a run was to find out, and where it ran.
 
     `baseline` is the name of the subject that relative limits refer to; `environments` holds one per subject's name.
-    `limit` is what `mct.bench.judge.roofline.ask_limit` gives, None where the machine's limit is not known.
+    `limit` is what `mct.bench.judge.roofline.limit_inputs` gives, None where the machine's limit is not known.
     """
 
     data: Data
@@ -74,20 +74,20 @@ class Identity:
         return f"{self.id}.samples.jsonl.gz"
 
 
-def result_json(identity: Identity, asked: Asked, measurements: Sequence[Measurement]) -> dict[str, Any]:
+def result_json(identity: Identity, asked: Question, measurements: Sequence[Measurement]) -> dict[str, Any]:
     """The whole result, JSON-able, valid by bench/result.schema.json."""
     baseline = next((each for each in measurements if each.subject.name == asked.baseline), None)
     return {
         "schema": SCHEMA,
         "kind": KIND,
         **asdict(identity),
-        **asked_json(asked),
+        **question_json(asked),
         "samples": identity.samples,
         "artifacts": [_entry(identity, asked, each, baseline) for each in measurements],
     }
 
 
-def asked_json(asked: Asked) -> dict[str, Any]:
+def question_json(asked: Question) -> dict[str, Any]:
     """The question without the environments, which stand with each artifact."""
     return {
         "data": asdict(asked.data),
@@ -99,7 +99,7 @@ def asked_json(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Measurement | None) -> dict[str, Any]:
+def _entry(identity: Identity, asked: Question, measured: Measurement, baseline: Measurement | None) -> dict[str, Any]:
     subject, failure = measured.subject, measured.failure
     latency, model_only = summarise(measured.blocks), summarise(measured.blocks, model_only=True)
     slices = asked.budget.slices if asked.budget is not None else ()
@@ -130,10 +130,10 @@ def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Me
     }
 
 
-def _limit(asked: Asked, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:
+def _limit(asked: Question, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:
     if asked.limit is None or measured.answers is None:
         return None
-    limit = asked_limit(asked.limit, measured.subject, measured.answers.tokens)
+    limit = limit_from_inputs(asked.limit, measured.subject, measured.answers.tokens)
     p50 = None if model_only is None else model_only.p50
     return None if limit is None else limit.as_json(None if p50 is None else p50.value)
 

@@ -18,7 +18,7 @@ from mct.bench.judge.roofline import Encoder
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, from_record
 from mct.bench.samples.subject import Subject
-from mct.bench.store.result import SCHEMA, Asked, Data, Identity, RunId
+from mct.bench.store.result import SCHEMA, Data, Identity, Question, RunId
 from mct.compress.run.artifact import check_answering
 from mct.models.data.declared import Name, declared, parse_json, read_bytes
 from mct.models.data.files import unpacked
@@ -38,7 +38,7 @@ class Samples:
     """A run as its raw values tell it. `complete` is False for what a killed run left."""
 
     identity: Identity
-    asked: Asked
+    asked: Question
     measurements: tuple[Measurement, ...]
     complete: bool
 
@@ -120,8 +120,8 @@ def _check_run(run: _Run, place: str) -> None:
         declared(truth, find_kind(task).truth, f"{place}: what is right", COPY)
 
 
-def _asked(run: _Run, first: Mapping[str, Any]) -> Asked:
-    return Asked(
+def _asked(run: _Run, first: Mapping[str, Any]) -> Question:
+    return Question(
         data=run.data,
         plan=run.plan,
         target=run.target,

@@ -32,7 +32,7 @@ from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
 from mct.bench.samples.subject import Subject
 from mct.bench.store.environment import fingerprint
-from mct.bench.store.result import KIND, SCHEMA, Asked, Data, Identity, asked_json, result_json
+from mct.bench.store.result import KIND, SCHEMA, Data, Identity, Question, question_json, result_json
 from mct.bench.store.samples_file import PARTIAL, read_samples
 from mct.bench.store.stored_result import Result
 from mct.models.data.declared import declared, read_object
@@ -55,7 +55,7 @@ class Recording:
 
     folder: Path
     identity: Identity
-    asked: Asked
+    asked: Question
 
     @property
     def draft(self) -> Path:
@@ -85,14 +85,14 @@ def ask(
     budget: Budget | None = None,
     baseline: str | None = None,
     limit: Mapping[str, Any] | None = None,
-) -> Asked:
+) -> Question:
     """The question of a run on this machine. `baseline` is the name of one of the subjects, `limit` the machine's."""
     data = Data(dataset.name, len(dataset.rows), dataset.sha256)
     environments = {subject.name: fingerprint(subject, dataset, plan) for subject in subjects}
-    return Asked(data, plan, target, budget, baseline, environments, limit)
+    return Question(data, plan, target, budget, baseline, environments, limit)
 
 
-def begin(folder: Path, asked: Asked, subjects: Sequence[Subject], dataset: Dataset) -> Recording:
+def begin(folder: Path, asked: Question, subjects: Sequence[Subject], dataset: Dataset) -> Recording:
     """Begin to record a run: its first record says what was asked."""
     make_folder(folder)
     clear_dead_drafts(folder)
@@ -117,7 +117,7 @@ def _finish_interrupted(folder: Path) -> None:
                 draft.unlink(missing_ok=True)
 
 
-def append(folder: Path, asked: Asked, measurements: Sequence[Measurement], dataset: Dataset) -> Path:
+def append(folder: Path, asked: Question, measurements: Sequence[Measurement], dataset: Dataset) -> Path:
     """Store a finished run in one go; gives the path of the result."""
     recording = begin(folder, asked, [each.subject for each in measurements], dataset)
     for each in measurements:
@@ -159,8 +159,10 @@ def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _run_record(identity: Identity, asked: Asked, subjects: Sequence[Subject], truth: Sequence[Any]) -> dict[str, Any]:
-    head = {"kind": "run", "schema": SCHEMA} | asdict(identity) | asked_json(asked)
+def _run_record(
+    identity: Identity, asked: Question, subjects: Sequence[Subject], truth: Sequence[Any]
+) -> dict[str, Any]:
+    head = {"kind": "run", "schema": SCHEMA} | asdict(identity) | question_json(asked)
     described = [_subject_json(subject) for subject in subjects]
     environments = {name: dict(environment) for name, environment in asked.environments.items()}
     return head | {"environments": environments, "subjects": described, "truth": list(truth)}

@@ -68,11 +68,11 @@ def test_traffic_is_cut_off_at_its_cap() -> None:
 
 
 def test_a_worker_serves_traffic_at_the_rate_asked_for(worker: Worker) -> None:
-    stretch = worker.serve(Traffic(qps=200.0, count=100, seed=5, cap_s=9.0), position=4)
-    assert (stretch.round, stretch.position, stretch.asked) == (0, 4, 100)
-    assert stretch.scheduled_ns.tolist() == [round(each * 1e9) for each in poisson_arrivals(200.0, 100, 5)]
-    assert all(due <= began < done for due, began, done in zip(*_arrays(stretch), strict=True))
-    assert stretch.cpu_s < 0.9 * stretch.ended_ns[-1] / 1e9, "it sleeps between arrivals"
+    segment = worker.serve(Traffic(qps=200.0, count=100, seed=5, cap_s=9.0), position=4)
+    assert (segment.round, segment.position, segment.asked) == (0, 4, 100)
+    assert segment.scheduled_ns.tolist() == [round(each * 1e9) for each in poisson_arrivals(200.0, 100, 5)]
+    assert all(due <= began < done for due, began, done in zip(*_arrays(segment), strict=True))
+    assert segment.cpu_s < 0.9 * segment.ended_ns[-1] / 1e9, "it sleeps between arrivals"
     assert worker.run(20, 9.0, 5).end_to_end_ns, "and goes back to closed blocks"
 
 
@@ -140,5 +140,5 @@ def test_the_command_line_takes_a_load(run_mct: Callable[..., CompletedProcess[s
     assert "hint: name a budget" in refused.stderr
 
 
-def _arrays(stretch: object) -> list[list[int]]:
-    return [list(getattr(stretch, name)) for name in ("scheduled_ns", "started_ns", "ended_ns")]
+def _arrays(segment: object) -> list[list[int]]:
+    return [list(getattr(segment, name)) for name in ("scheduled_ns", "started_ns", "ended_ns")]

@@ -20,7 +20,7 @@ from mct.bench.report.load_table import max_load_table
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.statistics.queueing import serve
 from mct.bench.store.load_store import read_load_samples
-from mct.bench.worker.open_loop import Stretch, Traffic, poisson_arrivals
+from mct.bench.worker.open_loop import Segment, Traffic, poisson_arrivals
 from mct.targets.target import Target
 
 MEAN_MS = 2.0
@@ -52,13 +52,13 @@ class Simulated:
         block: Block = self.made_up.block(list(self.services(self.rng, count)), 0, position)
         return block
 
-    def serve(self, traffic: Traffic, position: int) -> Stretch:
+    def serve(self, traffic: Traffic, position: int) -> Segment:
         scheduled = np.array(poisson_arrivals(traffic.qps, traffic.count, traffic.seed + 7919 * self.seed)) * 1e3
         takes = self.services(self.rng, traffic.count)
         ended = scheduled + serve(scheduled, takes)
         self.now_s[0] += float(ended[-1]) / 1e3
         arrays = (array("q", np.rint(times * 1e6).astype(int).tolist()) for times in (scheduled, ended - takes, ended))
-        return Stretch(0, position, traffic.qps, traffic.count, *arrays, cpu_s=0.0, stolen_s=0.0, waited_s=0.0)
+        return Segment(0, position, traffic.qps, traffic.count, *arrays, cpu_s=0.0, stolen_s=0.0, waited_s=0.0)
 
     def close(self) -> None:
         self.now_s[0] += 0.1

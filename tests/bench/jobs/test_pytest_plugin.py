@@ -165,7 +165,7 @@ def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def shelf(project: Path) -> Path:
+def store(project: Path) -> Path:
     """What `pytest --mct-store` keeps: a folder per test."""
     stored = run_tests(project, "-k", "same", "--mct-store", "--benchmark-autosave")
     assert stored.returncode == 0, stored.stdout + stored.stderr
@@ -174,9 +174,9 @@ def shelf(project: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def compared(project: Path, shelf: Path) -> subprocess.CompletedProcess[str]:
+def compared(project: Path, store: Path) -> subprocess.CompletedProcess[str]:
     """The next day's run. The good one, on paper, stands in for those of before the change."""
-    (made,) = shelf.iterdir()
+    (made,) = store.iterdir()
     before = project / "before"
     for name, factor in {"same": 50, "mislabelled": 50, "slower": 1 / 50}.items():
         stretch(shutil.copytree(made, before / made.name.replace("same", name)), factor)
@@ -194,8 +194,8 @@ def stretch(stored: Path, factor: float) -> None:
     path.write_bytes(gzip.compress("".join(json.dumps(record) + "\n" for record in records).encode()))
 
 
-def test_the_stored_run_is_a_result_that_mct_reads(shelf: Path) -> None:
-    (path,) = (shelf / "test_shop.py-test_model[same]").glob("*.json")
+def test_the_stored_run_is_a_result_that_mct_reads(store: Path) -> None:
+    (path,) = (store / "test_shop.py-test_model[same]").glob("*.json")
     result = read_result(path)
     assert [entry["artifact"] for entry in result["artifacts"]] == ["same"]
     (measured,) = read_own_samples(path, result).measurements
@@ -238,8 +238,8 @@ def test_pytest_benchmark_compares_what_was_measured(project: Path, compared: su
     assert table.stdout.count("test_model[same]") >= 2
 
 
-def test_every_request_is_handed_over_unchanged(project: Path, shelf: Path) -> None:
-    (path,) = (shelf / "test_shop.py-test_model[same]").glob("*.json")
+def test_every_request_is_handed_over_unchanged(project: Path, store: Path) -> None:
+    (path,) = (store / "test_shop.py-test_model[same]").glob("*.json")
     (measured,) = read_own_samples(path, read_result(path)).measurements
     first = json.loads(min((project / ".benchmarks").rglob("*.json")).read_text(encoding="utf-8"))["benchmarks"][0]
     timed = [nanoseconds / 1e9 for block in measured.blocks for nanoseconds in block.end_to_end_ns]
@@ -255,8 +255,8 @@ def test_in_one_job_the_interleaved_ratio_decides(project: Path) -> None:
     assert re.search(r"pass  +accuracy at most 1 point below the baseline", done.stdout)
 
 
-def test_a_stored_run_of_another_machine_decides_nothing_about_latency(project: Path, shelf: Path) -> None:
-    moved = shutil.copytree(shelf / "test_shop.py-test_model[same]", project / "elsewhere")
+def test_a_stored_run_of_another_machine_decides_nothing_about_latency(project: Path, store: Path) -> None:
+    moved = shutil.copytree(store / "test_shop.py-test_model[same]", project / "elsewhere")
     (samples,) = moved.glob("*.samples.jsonl.gz")
     first, rest = gzip.decompress(samples.read_bytes()).split(b"\n", 1)
     run = json.loads(first)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.judge.roofline import Encoder, ask_limit, limit_for, limit_of
+from mct.bench.judge.roofline import Encoder, limit_for, limit_inputs, limit_of
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.report.table import markdown_table
 from mct.bench.samples.measurement import Measurement
@@ -100,7 +100,7 @@ def test_a_stored_result_has_the_share_and_computes_it_again(
     dataset = replace(dataset, rows=rows)
     truth = dataset.column("label")
     measurement = replace(measured(truth=truth, answers=truth), subject=minilm)
-    asked = ask([minilm], dataset, BenchPlan(2), limit=ask_limit([minilm], MACHINE))
+    asked = ask([minilm], dataset, BenchPlan(2), limit=limit_inputs([minilm], MACHINE))
     result = read_result(append(tmp_path / "store", asked, [measurement], dataset))
     (entry,) = result["artifacts"]
     assert entry["limit"]["tokens"] == 5

@@ -18,7 +18,7 @@ from mct import MctError
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Failure, Measurement, to_record
 from mct.bench.store import store
-from mct.bench.store.result import Asked
+from mct.bench.store.result import Question
 from mct.bench.store.samples_file import read_samples
 from mct.models.tasks.datasets import Dataset
 from mct.targets.budget import Budget
@@ -32,7 +32,7 @@ TARGET = Target("cpu", "cpu", "", price_per_hour=0.36)
 
 
 @pytest.fixture
-def run(measured: MakeMeasurement, dataset: Dataset) -> tuple[Asked, list[Measurement]]:
+def run(measured: MakeMeasurement, dataset: Dataset) -> tuple[Question, list[Measurement]]:
     """A baseline, an artifact, and one that crashed while it was loading."""
     truth = dataset.column("label")
     baseline = measured("router", truth, truth)
@@ -55,7 +55,7 @@ def test_the_example_is_valid() -> None:
 
 
 def test_a_stored_result_is_valid_and_says_what_was_measured(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     path = store.append(tmp_path, *run, dataset)
     result = store.read_result(path)
@@ -108,7 +108,7 @@ def test_a_cold_start_and_energy_are_told_where_they_were_had(
 
 
 def test_everything_is_recomputed_from_the_raw_samples(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     path = store.append(tmp_path, *run, dataset)
     result = store.read_result(path)
@@ -130,7 +130,7 @@ def test_a_score_that_was_stored_under_another_metrics_name_is_read_under_its_ow
     assert (score["name"], score["value"]) == ("recall_cap_at_10", 0.5)
 
 
-def test_nothing_is_overwritten(run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path) -> None:
     first = store.append(tmp_path, *run, dataset)
     before = first.read_bytes()
     second = store.append(tmp_path, *run, dataset)
@@ -140,7 +140,7 @@ def test_nothing_is_overwritten(run: tuple[Asked, list[Measurement]], dataset: D
 
 
 def test_what_a_killed_run_left_can_be_read(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     asked, measurements = run
     good = measurements[1]
@@ -157,7 +157,7 @@ def test_what_a_killed_run_left_can_be_read(
 
 
 def test_a_run_killed_when_all_was_measured_is_finished_by_the_next(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     path = store.append(tmp_path, *run, dataset)
     found, draft = path.read_bytes(), tmp_path / f"{path.stem}{store.PARTIAL}"
@@ -171,7 +171,7 @@ def test_a_run_killed_when_all_was_measured_is_finished_by_the_next(
 
 
 def test_what_was_damaged_since_does_not_stop_the_next_run(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     (tmp_path / "x.samples.jsonl.gz").write_bytes(b"\x1f\x8b\x08cut")
     (tmp_path / f"x{store.PARTIAL}").write_text("all of it")
@@ -218,7 +218,7 @@ while True:
 
 
 def test_killed_at_any_moment_every_result_stays_readable(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     first = store.append(tmp_path / "source", *run, dataset)
     source, target = first.parent / store.read_result(first)["samples"], tmp_path / "results"
