@@ -15,8 +15,9 @@ from typing import Any
 
 from mct import MctError
 from mct.bench.jobs.job import Job, run_job
-from mct.bench.judge.line import Line, Outcome
-from mct.bench.judge.regression import judge_quality, judge_same_job, judge_stored, lost_examples, other_conditions
+from mct.bench.judge.line import Line, Outcome, worst
+from mct.bench.judge.quality import flipped
+from mct.bench.judge.regression import judge_quality, judge_same_job, judge_stored, other_conditions
 from mct.bench.judge.verdict import judge
 from mct.bench.report.change import differences
 from mct.bench.samples.measurement import Measurement
@@ -91,10 +92,7 @@ class Finding:
         """The worst of the lines. Nothing to be held against is inconclusive, unless the run was only to be kept."""
         if not self.lines and self.stored:
             return "pass"
-        outcomes = {line.outcome for line in self.lines}
-        if "fail" in outcomes:
-            return "fail"
-        return "pass" if outcomes == {"pass"} else "inconclusive"
+        return worst(line.outcome for line in self.lines)
 
     @cached_property
     def seconds(self) -> list[float]:
@@ -222,14 +220,14 @@ def _stored_lines(earlier: Earlier, base: Measurement | None, head: Measurement,
 
 def _lost(base: Measurement | None, head: Measurement, watch: Watch) -> tuple[str, ...]:
     """The first examples that the head answers worse than the base, to be read by a person."""
-    lost = [] if base is None else lost_examples(base, head)
+    lost = () if base is None else flipped(base, head)[0]
     if not lost:
         return ()
     subject = head.subject
     dataset = read_dataset(watch.data, find_task(subject.task), watch.fields)
     examples = read_examples(dataset, subject.task, subject.heads)
     shown = [
-        f"{_short(examples[each.row].text)!r} is {_short(str(each.truth))}, now {_short(str(each.answer))}"
+        f"{_short(examples[each.row].text)!r} is {_short(str(each.truth))}, now {_short(str(each.b))}"
         for each in lost[:LOST_SHOWN]
     ]
     return (*shown, *([f"and {len(lost) - LOST_SHOWN} more"] if len(lost) > LOST_SHOWN else []))

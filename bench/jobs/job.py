@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
+from mct.bench.judge.line import Outcome, worst
 from mct.bench.judge.roofline import limit_inputs
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
@@ -64,14 +65,14 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     return read_result(recording.finish(measurements))
 
 
-def worst_outcome(result: Mapping[str, Any]) -> str:
+def worst_outcome(result: Mapping[str, Any]) -> Outcome:
     """The verdict of a whole result: its worst, the baseline's own row left aside where there are others.
 
     An artifact that could not be measured fails. "pass" where no budget was given.
     """
     entries = [entry for entry in result["artifacts"] if entry["artifact"] != result["baseline"]] or result["artifacts"]
     outcomes = {"fail" if entry["failure"] else (entry["verdict"] or {}).get("outcome", "pass") for entry in entries}
-    return next(outcome for outcome in ("fail", "inconclusive", "pass") if outcome in outcomes)
+    return worst(outcomes)
 
 
 def find_subjects(job: Job) -> tuple[Subject, ...]:

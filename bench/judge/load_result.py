@@ -16,6 +16,7 @@ from scipy import special
 
 from mct.bench.judge.latency import summarise
 from mct.bench.judge.noise import assess
+from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.dependence import Floats
 from mct.bench.statistics.percentiles import Decision, Estimate, decide_below, estimate_percentile, percentile
@@ -80,8 +81,7 @@ class LoadResult:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rounded to what they can be trusted for."""
-        plain = {key: _rounded(value) for key, value in asdict(self).items()}
-        return plain | {"outcome": self.outcome}
+        return rounded(asdict(self), 5) | {"outcome": self.outcome}
 
 
 @dataclass(frozen=True)
@@ -253,11 +253,3 @@ def _still_climbs(queue: Queue) -> bool:
     rises = [float(np.mean(second) - np.mean(first)) for first, second in halves]
     low, _ = student(rises, CLIMB_CONFIDENCE)
     return low > float(np.concatenate(queue.busy_ms).mean())
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 5) if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, tuple | list) else value

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mct import MctError
+from mct.bench.judge.rounding import rounded
 from mct.bench.samples.subject import Subject
 from mct.models.checkpoints.files import read_config
 from mct.models.data.declared import Count, Index
@@ -87,7 +88,7 @@ class Limit:
     def as_json(self, model_p50_ms: float | None) -> dict[str, Any]:
         """As result.schema.json has it; `share` of the limit that the measured model-only P50 reached."""
         share = None if model_p50_ms is None else round(self.least_ms / model_p50_ms, 5)
-        plain = {key: round(value, 6) for key, value in asdict(self).items()}
+        plain = rounded(asdict(self), 6)
         return plain | {"least_ms": round(self.least_ms, 6), "bound": self.bound, "share": share}
 
 
@@ -135,14 +136,9 @@ def limit_inputs(subjects: Sequence[Subject], machine: MachineLimit) -> dict[str
     return {"machine": machine.as_json(), "models": models}
 
 
-def limit_from_inputs(asked: Mapping[str, Any], subject: Subject, tokens: Sequence[int]) -> Limit | None:
+def limit_from_inputs(inputs: Mapping[str, Any], subject: Subject, tokens: Sequence[int]) -> Limit | None:
     """The limit of one subject from what `limit_inputs` gave."""
-    shape = asked["models"].get(subject.name)
+    shape = inputs["models"].get(subject.name)
     if shape is None:
         return None
-    return limit_of(Encoder(**shape), subject.precision, sum(tokens) / len(tokens), MachineLimit(**asked["machine"]))
-
-
-def limit_for(subject: Subject, tokens: Sequence[int], machine: MachineLimit) -> Limit | None:
-    """The least time of a request of this subject at the mean of these lengths; None for an unknown architecture."""
-    return limit_from_inputs(limit_inputs([subject], machine), subject, tokens)
+    return limit_of(Encoder(**shape), subject.precision, sum(tokens) / len(tokens), MachineLimit(**inputs["machine"]))

@@ -15,12 +15,11 @@ otherwise: nothing passes on a point estimate. The errors this can make:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mct.bench.judge.latency import Latency, summarise
-from mct.bench.judge.line import Line, Outcome
+from mct.bench.judge.line import Line, Outcome, worst
 from mct.bench.judge.noise import assess, fastest_ms
 from mct.bench.judge.verdict_quality import quality_lines
 from mct.bench.samples.measurement import Measurement, per_process_ms
@@ -45,25 +44,14 @@ class Verdict:
 
 def judge(measurement: Measurement, budget: Budget, baseline: Measurement | None = None) -> Verdict:
     """Judge one subject. `baseline` is the measurement, on the same rows, that relative limits refer to."""
-    lines = _failure_lines(measurement)
+    lines = []
+    if measurement.failure is not None:
+        reason = f"It could not be measured: {measurement.failure.message}."
+        lines.append(Line("runs to the end", "no", "fail", reason))
     lines += _latency_lines(measurement, budget)
     lines += quality_lines(measurement, budget, baseline)
     lines += _cost_lines(measurement, budget)
-    return Verdict(_overall(lines), tuple(lines))
-
-
-def _overall(lines: Sequence[Line]) -> Outcome:
-    outcomes = {line.outcome for line in lines}
-    if "fail" in outcomes:
-        return "fail"
-    return "inconclusive" if "inconclusive" in outcomes or not outcomes else "pass"
-
-
-def _failure_lines(measurement: Measurement) -> list[Line]:
-    failure = measurement.failure
-    if failure is None:
-        return []
-    return [Line("runs to the end", "no", "fail", f"It could not be measured: {failure.message}.")]
+    return Verdict(worst(line.outcome for line in lines), tuple(lines))
 
 
 # Latency
@@ -89,14 +77,10 @@ def _judge_unbounded(latency: Latency, limit: float, measurement: Measurement) -
     if decide_below(processes, 0.95, limit * (1 + SAFETY * noise), interim_looks=1) == "above":
         reason = f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms."
         return "fail", _despite(noise, reason) if noise else reason
-    return "inconclusive", _why_unbounded(latency)
-
-
-def _why_unbounded(latency: Latency) -> str:
     needed = minimum_sample(0.95)
     if latency.n < needed:
-        return f"P95 needs at least {needed} requests: let it measure for longer."
-    return (
+        return "inconclusive", f"P95 needs at least {needed} requests: let it measure for longer."
+    return "inconclusive", (
         f"The {latency.rounds} fresh processes differ so much that {latency.n:,} requests are worth fewer than the"
         f" {needed} independent ones that P95 needs: let it measure for longer, or on a quieter machine."
     )

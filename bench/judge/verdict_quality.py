@@ -42,15 +42,15 @@ class Pair:
 
 def quality_lines(measurement: Measurement, budget: Budget, baseline: Measurement | None) -> list[Line]:
     """A line for each of the budget's limits of quality. `baseline` answered the same examples."""
-    asked = _asked(measurement, budget)
+    limit = _headline_limit(measurement, budget)
     slices = budget.slices if budget.slice_max_drop is not None else ()
     if measurement.answers is None:
-        limits = [*([asked] if asked else []), *(_metric_limit(*each) for each in budget.metric_max_drop.items())]
+        limits = [*([limit] if limit else []), *(_metric_limit(*each) for each in budget.metric_max_drop.items())]
         limits += [] if budget.perplexity_max_increase is None else [_perplexity_limit(budget.perplexity_max_increase)]
         limits += [_slice_limit(name, budget) for name in slices]
         return [Line(limit, "-", "inconclusive", "There are no answers to score.") for limit in limits]
     pair = _pair(measurement, baseline)
-    lines = [_overall_line(asked, pair, budget)] if asked else []
+    lines = [_overall_line(limit, pair, budget)] if limit else []
     lines += [_metric_line(name, margin, pair) for name, margin in budget.metric_max_drop.items()]
     lines += _perplexity_lines(pair, budget)
     return lines + (_slice_lines(slices, pair, budget) if slices else [])
@@ -71,7 +71,7 @@ def _pair(measurement: Measurement, baseline: Measurement | None) -> Pair:
     return Pair(measurement, measurement, known)
 
 
-def _asked(measurement: Measurement, budget: Budget) -> str:
+def _headline_limit(measurement: Measurement, budget: Budget) -> str:
     """What the budget asks of the headline score; "" where nothing."""
     asked = []
     if budget.quality_at_least is not None:
@@ -109,7 +109,7 @@ def _metric_line(name: str, margin: float, pair: Pair) -> Line:
     """One of the kind's further metrics, like one head's own."""
     limit, before, after = _metric_limit(name, margin), metrics(pair.before), metrics(pair.after)
     if name not in before or name not in after or after[name].value is None:
-        has = ", ".join(key for key, shares in after.items() if shares.value is not None)
+        has = ", ".join(key for key, metric in after.items() if metric.value is not None)
         return Line(limit, "-", "inconclusive", f"There is no such score here; there are: {has}.")
     outcome, reason = pair.judge(before[name], after[name], margin, ERROR)
     return Line(limit, pair.change(before[name], after[name]), outcome, reason)
@@ -143,9 +143,9 @@ def _explain_rise(test: NonInferiority, increase: float) -> tuple[Outcome, str]:
     )
 
 
-def _judge_value(shares: RatioMetric, at_least: float, error: float) -> tuple[Outcome, str]:
-    low, high = value_bounds(shares, error)
-    level = f"at {100 * (1 - error):g} % confidence, on {len(shares):,} examples"
+def _judge_value(metric: RatioMetric, at_least: float, error: float) -> tuple[Outcome, str]:
+    low, high = value_bounds(metric, error)
+    level = f"at {100 * (1 - error):g} % confidence, on {len(metric):,} examples"
     if low >= at_least:
         return "pass", f"Less than {low:.2%} is excluded {level}."
     if high < at_least:

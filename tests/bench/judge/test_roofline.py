@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.judge.roofline import Encoder, limit_for, limit_inputs, limit_of
+from mct.bench.judge.roofline import Encoder, Limit, limit_from_inputs, limit_inputs, limit_of
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.report.table import markdown_table
 from mct.bench.samples.measurement import Measurement
@@ -71,6 +71,10 @@ def test_at_full_precision_both_times_grow() -> None:
 
 def test_one_token_of_a_big_model_is_bound_by_memory() -> None:
     assert limit_of(Encoder(4096, 32, 11008, 2), "int4", 1.0, MACHINE).bound == "memory"
+
+
+def limit_for(subject: Subject, tokens: list[int], machine: MachineLimit) -> Limit | None:
+    return limit_from_inputs(limit_inputs([subject], machine), subject, tokens)
 
 
 def test_the_limit_of_a_subject_comes_from_its_config(minilm: Subject) -> None:
