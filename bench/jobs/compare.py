@@ -11,7 +11,7 @@ from mct.bench.judge.compare import Comparison, Limits, compare
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
 from mct.bench.samples.subject import Subject, identify
-from mct.bench.store.store import RESULTS, append, ask
+from mct.bench.store.store import RESULTS, append, make_question
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import read_examples
 from mct.models.writing.ownership import require_container
@@ -50,8 +50,8 @@ def run_compare(job: CompareJob, report: Report = silent) -> tuple[Comparison, l
     memory_mb = probe_machine().memory_mb
     pair_plan = PairPlan(plan.affinity, job.seed, 1 + job.limits.latency, MEASURING * job.max_seconds, memory_mb)
     pair = measure_pair(a, b, dataset, pair_plan, report)
-    asked = ask(subjects, dataset, replace(plan, max_seconds=job.max_seconds), baseline=a.subject.name)
-    append(job.results, asked, pair, dataset)
+    question = make_question(subjects, dataset, replace(plan, max_seconds=job.max_seconds), baseline=a.subject.name)
+    append(job.results, question, pair, dataset)
     texts = [example.text for example in read_examples(dataset, a.subject.task, a.subject.heads)]
     return compare(*pair, job.limits, job.slices), texts
 

@@ -81,7 +81,7 @@ def describe(gate: Gate) -> str:
 
 
 def _budget(run: Samples, budget: Budget | None) -> Budget:
-    chosen = budget or run.asked.budget
+    chosen = budget or run.question.budget
     if chosen is None:
         raise MctError(f"run {run.identity.id} was measured without a budget", "name one with --budget")
     return chosen
@@ -91,11 +91,11 @@ def _judge_run(run: Samples, budget: Budget | None, artifacts: Sequence[str]) ->
     from mct.bench.judge.verdict import judge
 
     limits = _budget(run, budget)
-    baseline = next((each for each in run.measurements if each.subject.name == run.asked.baseline), None)
+    baseline = next((each for each in run.measurements if each.subject.name == run.question.baseline), None)
     found = []
     for each in run.measurements:
         name = each.subject.name
-        counts = name in artifacts if artifacts else name != run.asked.baseline or len(run.measurements) == 1
+        counts = name in artifacts if artifacts else name != run.question.baseline or len(run.measurements) == 1
         if not counts:
             continue
         if each.subject.task != limits.task:

@@ -38,7 +38,7 @@ LOST_SHOWN = 3
 
 @dataclass(frozen=True)
 class Watch:
-    """What is asked. `baseline` is the base's artifact or checkpoint; without it the stored run is compared with."""
+    """What to measure. `baseline` is the base's artifact or checkpoint; without it the stored run is compared with."""
 
     artifact: Path
     data: Path
@@ -139,15 +139,15 @@ def inspect(watch: Watch, store: BaselineStore) -> Finding:
         now = read_own_samples(path, result)
     for each in now.measurements:
         _require_whole(each)
-    head = next(each for each in now.measurements if each.subject.name != now.asked.baseline)
+    head = next(each for each in now.measurements if each.subject.name != now.question.baseline)
     entry = next(entry for entry in result["artifacts"] if entry["artifact"] == head.subject.name)
     if stored is None:
         base = next((each for each in now.measurements if each is not head), None)
-        lines = _lines(head, base, now.asked.budget)
+        lines = _lines(head, base, now.question.budget)
     else:
         earlier = _read(stored, store, head.subject.name)
-        base = earlier.measurement if earlier.data_sha256 == now.asked.data.sha256 else None
-        lines = _stored_lines(earlier, base, head, now.asked)
+        base = earlier.measurement if earlier.data_sha256 == now.question.data.sha256 else None
+        lines = _stored_lines(earlier, base, head, now.question)
     kept = path if store.store else None
     return Finding(lines, head, entry, _lost(base, head, watch), kept)
 
@@ -179,15 +179,15 @@ def _job(watch: Watch, results: Path) -> Job:
 def _read(path: Path, store: BaselineStore, name: str) -> Earlier:
     """A stored run's measurement of that name, or its only one, or its head where it was stored for this very test."""
     samples = read_own_samples(path, read_result(path))
-    heads = [each for each in samples.measurements if each.subject.name != samples.asked.baseline]
+    heads = [each for each in samples.measurements if each.subject.name != samples.question.baseline]
     found = [each for each in samples.measurements if each.subject.name == name]
     if not found and (path.parent == store.folder or len(heads) == 1):
         found = heads[:1]
     if not found:
         known = ", ".join(each.subject.name for each in samples.measurements)
         raise MctError(f"the baseline {path} has no {name}", f"it has {known}")
-    environment = samples.asked.environments[found[0].subject.name]
-    return Earlier(found[0], environment, samples.asked.data.sha256)
+    environment = samples.question.environments[found[0].subject.name]
+    return Earlier(found[0], environment, samples.question.data.sha256)
 
 
 def _require_whole(measurement: Measurement) -> None:
@@ -205,16 +205,18 @@ def _lines(head: Measurement, base: Measurement | None, budget: Budget | None) -
     return tuple({line.limit: line for line in found}.values())
 
 
-def _stored_lines(earlier: Earlier, base: Measurement | None, head: Measurement, asked: Question) -> tuple[Line, ...]:
+def _stored_lines(
+    earlier: Earlier, base: Measurement | None, head: Measurement, question: Question
+) -> tuple[Line, ...]:
     """The same against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
-    different = differences(earlier.environment, asked.environments[head.subject.name])
+    different = differences(earlier.environment, question.environments[head.subject.name])
     latency = other_conditions(different) if different else judge_stored(earlier.measurement, head)
     if base is not None:
-        quality = judge_quality(base, head, asked.budget)
+        quality = judge_quality(base, head, question.budget)
     else:
-        reason = f"The stored run answered other data than {asked.data.name} is now: store one with --mct-store."
+        reason = f"The stored run answered other data than {question.data.name} is now: store one with --mct-store."
         quality = (Line("quality not below the stored run's", "-", "inconclusive", reason),)
-    budget = judge(head, asked.budget, base).lines if asked.budget else ()
+    budget = judge(head, question.budget, base).lines if question.budget else ()
     return tuple({line.limit: line for line in (latency, *quality, *budget)}.values())
 
 

@@ -16,7 +16,7 @@ from mct.bench.judge.roofline import limit_inputs
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
 from mct.bench.samples.subject import Subject, identify_all
-from mct.bench.store.store import RESULTS, ask, begin, read_result
+from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import Dataset, check_labels, read_dataset
@@ -59,9 +59,11 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     baseline = _named(subjects, job.baseline)
     plan = plan_for(job)
     limit = _limit(job, subjects, plan)
-    asked = ask(subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline, limit=limit)
-    recording = begin(job.results, asked, subjects, dataset)
-    measurements = measure(subjects, dataset, asked.plan, report, Instruments(keep=recording.keep))
+    question = make_question(
+        subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline, limit=limit
+    )
+    recording = begin(job.results, question, subjects, dataset)
+    measurements = measure(subjects, dataset, question.plan, report, Instruments(keep=recording.keep))
     return read_result(recording.finish(measurements))
 
 

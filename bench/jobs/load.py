@@ -19,7 +19,7 @@ from mct.bench.measure.launch import Setting, WorkerDied, start_worker
 from mct.bench.measure.sampling import BenchPlan, block_size
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.samples.subject import Subject
-from mct.bench.store.load_store import LoadRecording, begin_load
+from mct.bench.store.store import LoadRecording, begin_load
 from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import Report, silent
 from mct.models.tables import load

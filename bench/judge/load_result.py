@@ -81,7 +81,8 @@ class LoadResult:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rounded to what they can be trusted for."""
-        return rounded(asdict(self), 5) | {"outcome": self.outcome}
+        plain: dict[str, Any] = rounded(asdict(self), 5)
+        return plain | {"outcome": self.outcome}
 
 
 @dataclass(frozen=True)

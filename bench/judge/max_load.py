@@ -49,4 +49,5 @@ class MaxLoad:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return rounded(asdict(self), 4) | {"outcome": self.outcome}
+        plain: dict[str, Any] = rounded(asdict(self), 4)
+        return plain | {"outcome": self.outcome}

@@ -88,7 +88,7 @@ class Limit:
     def as_json(self, model_p50_ms: float | None) -> dict[str, Any]:
         """As result.schema.json has it; `share` of the limit that the measured model-only P50 reached."""
         share = None if model_p50_ms is None else round(self.least_ms / model_p50_ms, 5)
-        plain = rounded(asdict(self), 6)
+        plain: dict[str, Any] = rounded(asdict(self), 6)
         return plain | {"least_ms": round(self.least_ms, 6), "bound": self.bound, "share": share}
 
 

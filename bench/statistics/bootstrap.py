@@ -24,7 +24,8 @@ from math import sqrt
 
 import numpy as np
 
-from mct.bench.statistics.ratio_metric import Bools, Floats, RatioMetric
+from mct.bench.statistics.dependence import Floats
+from mct.bench.statistics.ratio_metric import Bools, RatioMetric
 
 DRAWS = 10_000
 SEED = 20_26

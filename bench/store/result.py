@@ -74,35 +74,39 @@ class Identity:
         return f"{self.id}.samples.jsonl.gz"
 
 
-def result_json(identity: Identity, asked: Question, measurements: Sequence[Measurement]) -> dict[str, Any]:
+def result_json(identity: Identity, question: Question, measurements: Sequence[Measurement]) -> dict[str, Any]:
     """The whole result, JSON-able, valid by bench/result.schema.json."""
-    baseline = next((each for each in measurements if each.subject.name == asked.baseline), None)
+    baseline = next((each for each in measurements if each.subject.name == question.baseline), None)
     return {
         "schema": SCHEMA,
         "kind": KIND,
         **asdict(identity),
-        **question_json(asked),
+        **question_json(question),
         "samples": identity.samples,
-        "artifacts": [_entry(identity, asked, each, baseline) for each in measurements],
+        "artifacts": [_entry(identity, question, each, baseline) for each in measurements],
     }
 
 
-def question_json(asked: Question) -> dict[str, Any]:
+def question_json(question: Question) -> dict[str, Any]:
     """The question without the environments, which stand with each artifact."""
     return {
-        "data": asdict(asked.data),
-        "plan": asdict(asked.plan) | {"affinity": list(asked.plan.affinity)},
-        "target": None if asked.target is None else asked.target.as_json(),
-        "budget": None if asked.budget is None else asdict(asked.budget) | {"slices": list(asked.budget.slices)},
-        "baseline": asked.baseline,
-        "limit": asked.limit,
+        "data": asdict(question.data),
+        "plan": asdict(question.plan) | {"affinity": list(question.plan.affinity)},
+        "target": None if question.target is None else question.target.as_json(),
+        "budget": None
+        if question.budget is None
+        else asdict(question.budget) | {"slices": list(question.budget.slices)},
+        "baseline": question.baseline,
+        "limit": question.limit,
     }
 
 
-def _entry(identity: Identity, asked: Question, measured: Measurement, baseline: Measurement | None) -> dict[str, Any]:
+def _entry(
+    identity: Identity, question: Question, measured: Measurement, baseline: Measurement | None
+) -> dict[str, Any]:
     subject, failure = measured.subject, measured.failure
     latency, model_only = summarise(measured.blocks), summarise(measured.blocks, model_only=True)
-    slices = asked.budget.slices if asked.budget is not None else ()
+    slices = question.budget.slices if question.budget is not None else ()
     quality, stability = score(measured, baseline, slices), assess(measured.blocks)
     return {
         "artifact": subject.name,
@@ -114,33 +118,34 @@ def _entry(identity: Identity, asked: Question, measured: Measurement, baseline:
         "task": subject.task,
         "latency": None if latency is None else latency.as_json(),
         "model_only": None if model_only is None else model_only.as_json(),
-        "limit": _limit(asked, measured, model_only),
+        "limit": _limit(question, measured, model_only),
         "tokens": _tokens(measured),
         "writing": _writing(measured),
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,
         **_start_costs(measured),
-        "cost_per_1000": _cost_per_1000(asked.target, None if latency is None else latency.mean_ms),
+        "cost_per_1000": _cost_per_1000(question.target, None if latency is None else latency.mean_ms),
         **_energy(measured),
         "stability": None if stability is None else stability.as_json(),
-        "verdict": None if asked.budget is None else judge(measured, asked.budget, baseline).as_json(),
+        "verdict": None if question.budget is None else judge(measured, question.budget, baseline).as_json(),
         "failure": None if failure is None else asdict(failure) | {"stderr": list(failure.stderr)},
-        "environment": dict(asked.environments[subject.name]),
+        "environment": dict(question.environments[subject.name]),
         "samples": identity.samples,
     }
 
 
-def _limit(asked: Question, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:
-    if asked.limit is None or measured.answers is None:
+def _limit(question: Question, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:
+    if question.limit is None or measured.answers is None:
         return None
-    limit = limit_from_inputs(asked.limit, measured.subject, measured.answers.tokens)
+    limit = limit_from_inputs(question.limit, measured.subject, measured.answers.tokens)
     p50 = None if model_only is None else model_only.p50
     return None if limit is None else limit.as_json(None if p50 is None else p50.value)
 
 
 def _start_costs(measured: Measurement) -> dict[str, Any]:
-    starts = measured.starts
-    cold = [start for start in starts if _is_cold(start, measured)]
+    # Only the first round drops the files from the page cache; whether that worked is seen from what was read.
+    starts, cold_mb = measured.starts, COLD_SHARE * measured.subject.size_mb
+    cold = [start for start in starts if start.round == 0 and (start.read_mb or 0.0) >= cold_mb > 0]
     warm = [start for start in starts if start not in cold] or starts
     return {
         "load_ms": _middle([start.load_ms for start in warm]),
@@ -150,11 +155,6 @@ def _start_costs(measured: Measurement) -> dict[str, Any]:
         "peak_rss_mb": max((round(start.peak_rss_mb, 3) for start in starts), default=None),
         "warm_up": _warm_up(starts),
     }
-
-
-def _is_cold(start: Start, measured: Measurement) -> bool:
-    """Only the first round drops the files from the page cache; whether that worked is seen from what was read."""
-    return start.round == 0 and start.read_mb is not None and start.read_mb >= COLD_SHARE * measured.subject.size_mb > 0
 
 
 def _middle(values: Sequence[float]) -> float | None:

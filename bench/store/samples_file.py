@@ -38,7 +38,7 @@ class Samples:
     """A run as its raw values tell it. `complete` is False for what a killed run left."""
 
     identity: Identity
-    asked: Question
+    question: Question
     measurements: tuple[Measurement, ...]
     complete: bool
 
@@ -91,7 +91,10 @@ def read_samples(path: Path) -> Samples:
         values[of].append(from_record(record, place))
     measurements = tuple(_measurement(each, tuple(run.truth), values[each.name], str(path)) for each in run.subjects)
     identity = Identity(run.id, run.created, run.mct_version)
-    return Samples(identity, _asked(run, first), measurements, not path.name.endswith(PARTIAL))
+    question = Question(
+        run.data, run.plan, run.target, run.budget, run.baseline, first["environments"], first.get("limit")
+    )
+    return Samples(identity, question, measurements, not path.name.endswith(PARTIAL))
 
 
 def _read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -118,18 +121,6 @@ def _check_run(run: _Run, place: str) -> None:
         raise MctError(f"{place} has subjects of several tasks", COPY)
     for truth in run.truth:
         declared(truth, find_kind(task).truth, f"{place}: what is right", COPY)
-
-
-def _asked(run: _Run, first: Mapping[str, Any]) -> Question:
-    return Question(
-        data=run.data,
-        plan=run.plan,
-        target=run.target,
-        budget=run.budget,
-        baseline=run.baseline,
-        environments=first["environments"],
-        limit=first.get("limit"),
-    )
 
 
 def _measurement(subject: Subject, truth: tuple[Any, ...], values: Sequence[Any], place: str) -> Measurement:

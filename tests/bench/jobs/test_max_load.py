@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import log
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,6 @@ from mct.bench.judge.max_load import MaxLoad, Tried
 from mct.bench.report.load_table import max_load_table
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.statistics.queueing import serve
-from mct.bench.store.load_store import read_load_samples
 from mct.bench.worker.open_loop import Segment, Traffic, poisson_arrivals
 from mct.targets.target import Target
 
@@ -117,12 +117,14 @@ def test_little_time_leaves_a_wide_gap_and_no_false_claim(made_up: SimpleNamespa
     assert found.outcome in {"pass", "inconclusive"}
 
 
-def test_every_rate_tried_is_kept_with_its_samples(made_up: SimpleNamespace, tmp_path: Path) -> None:
+def test_every_rate_tried_is_kept_with_its_samples(
+    made_up: SimpleNamespace, tmp_path: Path, read_records: Callable[[Path], list[dict[str, Any]]]
+) -> None:
     run = run_search(made_up, tmp_path, constant, 8.0)
     stored = json.loads(run.path.read_text())
     assert stored["kind"] == "mct-max-load"
     assert stored["results"] == [run.results[0].as_json()]
-    records = list(read_load_samples(run.path.parent / stored["samples"]))
+    records = read_records(run.path.parent / stored["samples"])
     served = {record["qps"]: 0 for record in records if record["kind"] == "stretch"}
     for record in records:
         if record["kind"] == "stretch":

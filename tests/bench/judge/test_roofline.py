@@ -14,7 +14,7 @@ from mct.bench.measure.sampling import BenchPlan
 from mct.bench.report.table import markdown_table
 from mct.bench.samples.measurement import Measurement
 from mct.bench.samples.subject import Subject
-from mct.bench.store.store import append, ask, list_results, read_result, recompute
+from mct.bench.store.store import append, list_results, make_question, read_result, recompute
 from mct.models.tasks.datasets import Dataset
 from mct.targets import limit as limits
 from mct.targets.limit import MachineLimit
@@ -104,8 +104,8 @@ def test_a_stored_result_has_the_share_and_computes_it_again(
     dataset = replace(dataset, rows=rows)
     truth = dataset.column("label")
     measurement = replace(measured(truth=truth, answers=truth), subject=minilm)
-    asked = ask([minilm], dataset, BenchPlan(2), limit=limit_inputs([minilm], MACHINE))
-    result = read_result(append(tmp_path / "store", asked, [measurement], dataset))
+    question = make_question([minilm], dataset, BenchPlan(2), limit=limit_inputs([minilm], MACHINE))
+    result = read_result(append(tmp_path / "store", question, [measurement], dataset))
     (entry,) = result["artifacts"]
     assert entry["limit"]["tokens"] == 5
     share = entry["limit"]["least_ms"] / entry["model_only"]["p50_ms"]

@@ -41,8 +41,8 @@ def run(measured: MakeMeasurement, dataset: Dataset) -> tuple[Question, list[Mea
         measured("gguf", truth, None, blocks=(), failure=Failure("died", "hint", ("last words",))), starts=()
     )
     subjects = [each.subject for each in (baseline, good, broken)]
-    asked = store.ask(subjects, dataset, PLAN, target=TARGET, budget=BUDGET, baseline="router")
-    return asked, [baseline, good, broken]
+    question = store.make_question(subjects, dataset, PLAN, target=TARGET, budget=BUDGET, baseline="router")
+    return question, [baseline, good, broken]
 
 
 def _validate(result: Any) -> None:
@@ -82,8 +82,8 @@ def test_p99_is_null_where_n_is_too_small(
 ) -> None:
     truth = dataset.column("label")
     small = measured("small", truth, truth, blocks=made_up.blocks(1.0, rounds=2, size=50))
-    asked = store.ask([small.subject], dataset, PLAN)
-    result = store.read_result(store.append(tmp_path, asked, [small], dataset))
+    question = store.make_question([small.subject], dataset, PLAN)
+    result = store.read_result(store.append(tmp_path, question, [small], dataset))
     _validate(result)
     latency = result["artifacts"][0]["latency"]
     assert (latency["p99_ms"], latency["p99_ci_ms"]) == (None, None)
@@ -99,8 +99,8 @@ def test_a_cold_start_and_energy_are_told_where_they_were_had(
     found = measured("a", truth, truth)
     starts = (replace(found.starts[0], read_mb=9.0, load_ms=500.0), *found.starts[1:])  # of 10 MB
     found = replace(found, starts=starts, blocks=tuple(replace(block, energy_uj=600_000) for block in found.blocks))
-    asked = store.ask([found.subject], dataset, PLAN)
-    result = store.read_result(store.append(tmp_path, asked, [found], dataset))
+    question = store.make_question([found.subject], dataset, PLAN)
+    result = store.read_result(store.append(tmp_path, question, [found], dataset))
     _validate(result)
     entry = result["artifacts"][0]
     assert (entry["load_cold_ms"], entry["load_ms"]) == (500.0, 82.0)
@@ -142,9 +142,9 @@ def test_nothing_is_overwritten(run: tuple[Question, list[Measurement]], dataset
 def test_what_a_killed_run_left_can_be_read(
     run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
-    asked, measurements = run
+    question, measurements = run
     good = measurements[1]
-    recording = store.begin(tmp_path, asked, [each.subject for each in measurements], dataset)
+    recording = store.begin(tmp_path, question, [each.subject for each in measurements], dataset)
     for value in (good.starts[0], good.blocks[0], good.blocks[1]):
         recording.keep(to_record(good.subject.name, value))
     with recording.draft.open("ab") as file:
@@ -208,12 +208,12 @@ from mct.bench.store import store
 from mct.bench.store.samples_file import read_samples
 samples = read_samples(Path(sys.argv[1]))
 from mct.models.tasks.datasets import Dataset
-data = samples.asked.data
+data = samples.question.data
 rows = tuple({"text": "", "label": label} for label in samples.measurements[0].truth)
 dataset = Dataset(data.name, rows, data.sha256)
 print("ready", flush=True)
 while True:
-    store.append(Path(sys.argv[2]), samples.asked, samples.measurements, dataset)
+    store.append(Path(sys.argv[2]), samples.question, samples.measurements, dataset)
 """
 
 
