@@ -140,7 +140,7 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
     """Serve `qps` requests a second, or without one search the highest load; the table on stdout."""
     from mct.bench.jobs.load import run_load
     from mct.bench.jobs.max_load import find_max_load
-    from mct.bench.report.load_table import load_table, max_load_table
+    from mct.bench.report.table import load_table, max_load_table
     from mct.models.data.declared import read_object
     from mct.models.progress import shown
     from mct.models.writing.folders import write_json

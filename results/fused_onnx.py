@@ -61,7 +61,8 @@ def _starting_from(graph: str, route: Route) -> Route:
 def compared(unfused: Path, fused: Path, threads: int) -> dict[str, Any]:
     """One comparison, the unfused graph as A."""
     target = replace(find_target("cpu"), threads=threads)
-    job = CompareJob(unfused, fused, _few_rows(), (target, target), Limits(), results=WORK / "runs", max_seconds=SECONDS)
+    rows, runs = _few_rows(), WORK / "runs"
+    job = CompareJob(unfused, fused, rows, (target, target), Limits(), results=runs, max_seconds=SECONDS)
     load = os.getloadavg()[0]
     comparison, _ = run_compare(job)
     return {

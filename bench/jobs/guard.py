@@ -145,20 +145,11 @@ def inspect(watch: Watch, store: BaselineStore) -> Finding:
         base = next((each for each in now.measurements if each is not head), None)
         lines = _lines(head, base, now.question.budget)
     else:
-        earlier = _read(stored, store, head.subject.name)
-        base = earlier.measurement if earlier.data_sha256 == now.question.data.sha256 else None
-        lines = _stored_lines(earlier, base, head, now.question)
+        earlier, then = _read(stored, store, head.subject.name)
+        base = earlier if then.data.sha256 == now.question.data.sha256 else None
+        lines = _stored_lines(earlier, then, base, head, now.question)
     kept = path if store.store else None
     return Finding(lines, head, entry, _lost(base, head, watch), kept)
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A stored run's measurement of the same thing, with where and on which data (SHA-256) it was made."""
-
-    measurement: Measurement
-    environment: Mapping[str, Any]
-    data_sha256: str
 
 
 def _job(watch: Watch, results: Path) -> Job:
@@ -176,7 +167,7 @@ def _job(watch: Watch, results: Path) -> Job:
     )
 
 
-def _read(path: Path, store: BaselineStore, name: str) -> Earlier:
+def _read(path: Path, store: BaselineStore, name: str) -> tuple[Measurement, Question]:
     """A stored run's measurement of that name, or its only one, or its head where it was stored for this very test."""
     samples = read_own_samples(path, read_result(path))
     heads = [each for each in samples.measurements if each.subject.name != samples.question.baseline]
@@ -186,8 +177,7 @@ def _read(path: Path, store: BaselineStore, name: str) -> Earlier:
     if not found:
         known = ", ".join(each.subject.name for each in samples.measurements)
         raise MctError(f"the baseline {path} has no {name}", f"it has {known}")
-    environment = samples.question.environments[found[0].subject.name]
-    return Earlier(found[0], environment, samples.question.data.sha256)
+    return found[0], samples.question
 
 
 def _require_whole(measurement: Measurement) -> None:
@@ -206,17 +196,17 @@ def _lines(head: Measurement, base: Measurement | None, budget: Budget | None) -
 
 
 def _stored_lines(
-    earlier: Earlier, base: Measurement | None, head: Measurement, question: Question
+    earlier: Measurement, then: Question, base: Measurement | None, head: Measurement, now: Question
 ) -> tuple[Line, ...]:
     """The same against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
-    different = differences(earlier.environment, question.environments[head.subject.name])
-    latency = other_conditions(different) if different else judge_stored(earlier.measurement, head)
+    different = differences(then.environments[earlier.subject.name], now.environments[head.subject.name])
+    latency = other_conditions(different) if different else judge_stored(earlier, head)
     if base is not None:
-        quality = judge_quality(base, head, question.budget)
+        quality = judge_quality(base, head, now.budget)
     else:
-        reason = f"The stored run answered other data than {question.data.name} is now: store one with --mct-store."
+        reason = f"The stored run answered other data than {now.data.name} is now: store one with --mct-store."
         quality = (Line("quality not below the stored run's", "-", "inconclusive", reason),)
-    budget = judge(head, question.budget, base).lines if question.budget else ()
+    budget = judge(head, now.budget, base).lines if now.budget else ()
     return tuple({line.limit: line for line in (latency, *quality, *budget)}.values())
 
 

@@ -56,12 +56,14 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     """Run a bench and store it; gives the stored result. MctError for whatever the user can mend, before any timing."""
     subjects = find_subjects(job)
     dataset = read_rows(job.data, job.renames, subjects)
-    baseline = _named(subjects, job.baseline)
+    place = job.baseline and job.baseline.resolve()
+    baseline = next((subject.name for subject in subjects if subject.path.resolve() == place), None)
     plan = plan_for(job)
-    limit = _limit(job, subjects, plan)
+    machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
     question = make_question(
-        subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline, limit=limit
-    )
+        subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline,
+        limit=None if machine is None else limit_inputs(subjects, machine),
+    )  # fmt: skip
     recording = begin(job.results, question, subjects, dataset)
     measurements = measure(subjects, dataset, question.plan, report, Instruments(keep=recording.keep))
     return read_result(recording.finish(measurements))
@@ -108,12 +110,6 @@ def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject
     return dataset
 
 
-def _named(subjects: tuple[Subject, ...], baseline: Path | None) -> str | None:
-    if baseline is None:
-        return None
-    return next(subject.name for subject in subjects if subject.path.resolve() == baseline.resolve())
-
-
 def plan_for(job: Job) -> BenchPlan:
     """How to measure the job on this machine. MctError where its target cannot be served here."""
     require_cpu(job.target)
@@ -126,11 +122,6 @@ def plan_for(job: Job) -> BenchPlan:
         block_s=job.block_s or plan.block_s,
         new_tokens=job.new_tokens,
     )
-
-
-def _limit(job: Job, subjects: Sequence[Subject], plan: BenchPlan) -> dict[str, Any] | None:
-    machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
-    return None if machine is None else limit_inputs(subjects, machine)
 
 
 def require_cpu(target: Target) -> None:

@@ -4,6 +4,7 @@ The page's own policy forbids everything but its inline styles, so a name out of
 slipped through the template's escaping.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from mct.bench.judge.regression import ACROSS_RUNS
-from mct.bench.report.plot_style import THEME, Panel, milliseconds
+from mct.bench.report.plot_style import THEME, milliseconds
 from mct.bench.report.plots import panels, svg
 from mct.bench.report.report import Report, headline
 from mct.bench.report.table import MARKS
@@ -40,7 +41,7 @@ def as_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"ms": _ms, "share": _share, "points": _points, "number": _number, "day": _day}
+    environment.filters |= FILTERS
     return environment.get_template(TEMPLATE).render(
         theme=THEME,
         signs={outcome: mark.split()[0] for outcome, mark in MARKS.items()},
@@ -67,33 +68,21 @@ def _section(run: StoredRun, changes: Any) -> dict[str, Any]:
 
 
 def _pictures(run: StoredRun, salt: str) -> list[Picture]:
-    return [_picture(panel, salt) for panel in panels(run)]
+    return [
+        Picture(panel.title, panel.caption, *(Markup(svg(panel, narrow, salt)) for narrow in (False, True)))
+        for panel in panels(run)
+    ]
 
 
-def _picture(panel: Panel, salt: str) -> Picture:
-    return Picture(
-        panel.title,
-        panel.caption,
-        Markup(svg(panel, narrow=False, salt=salt)),
-        Markup(svg(panel, narrow=True, salt=salt)),
-    )
+def _or_dash(written: Callable[..., str]) -> Callable[..., str]:
+    """The filter that writes a value so, and a dash where there is none."""
+    return lambda value, *rest: "–" if value is None else written(value, *rest)
 
 
-def _ms(value: float | None) -> str:
-    return "–" if value is None else milliseconds(value)
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f} %"
-
-
-def _points(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.2f}".replace("-", "−")
-
-
-def _number(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def _day(created: str) -> str:
-    return created.replace("T", " ").removesuffix("Z") + " UTC"
+FILTERS = {
+    "ms": _or_dash(milliseconds),
+    "share": _or_dash(lambda value: f"{100 * value:.2f} %"),
+    "points": _or_dash(lambda value: f"{100 * value:+.2f}".replace("-", "−")),
+    "number": _or_dash(lambda value, digits=1: f"{value:,.{digits}f}"),
+    "day": lambda created: created.replace("T", " ").removesuffix("Z") + " UTC",
+}

@@ -74,14 +74,10 @@ def render(
     library.
     """
     row = find_format(format)
-    changes = tuple(_changes(run, baseline, allow_different) for run in runs)
+    changes: tuple[Changes | None, ...] = (None,) * len(runs)
+    if baseline is not None:
+        from mct.bench.report.change import find_changes
+
+        changes = tuple(find_changes(run, baseline, allow_different) for run in runs)
     made: str | bytes = load(row.make, row.extra)(Report(tuple(runs), changes))
     return made
-
-
-def _changes(run: StoredRun, baseline: StoredRun | None, allow_different: bool) -> Changes | None:
-    if baseline is None:
-        return None
-    from mct.bench.report.change import find_changes
-
-    return find_changes(run, baseline, allow_different)

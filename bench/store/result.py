@@ -89,13 +89,12 @@ def result_json(identity: Identity, question: Question, measurements: Sequence[M
 
 def question_json(question: Question) -> dict[str, Any]:
     """The question without the environments, which stand with each artifact."""
+    target, budget = question.target, question.budget
     return {
         "data": asdict(question.data),
         "plan": asdict(question.plan) | {"affinity": list(question.plan.affinity)},
-        "target": None if question.target is None else question.target.as_json(),
-        "budget": None
-        if question.budget is None
-        else asdict(question.budget) | {"slices": list(question.budget.slices)},
+        "target": None if target is None else target.as_json(),
+        "budget": None if budget is None else asdict(budget) | {"slices": list(budget.slices)},
         "baseline": question.baseline,
         "limit": question.limit,
     }

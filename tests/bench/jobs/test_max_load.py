@@ -17,7 +17,7 @@ from mct import MctError
 from mct.bench.jobs.job import Job
 from mct.bench.jobs.max_load import MaxLoadRun, find_max_load, next_rate, search
 from mct.bench.judge.max_load import MaxLoad, Tried
-from mct.bench.report.load_table import max_load_table
+from mct.bench.report.table import max_load_table
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.statistics.queueing import serve
 from mct.bench.worker.open_loop import Segment, Traffic, poisson_arrivals

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mct.bench.judge.load_result import LoadResult, judge_rate, read_queue, student, summarise_load
-from mct.bench.report.load_table import load_table
+from mct.bench.report.table import load_table
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.queueing import serve
 from mct.bench.worker.open_loop import Segment, poisson_arrivals, segment_from, segment_record
