@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mct import MctError
-from mct.models.command_line import (
-    EVALUATION_SET,
-    EXIT_CODES,
-    FILE,
-    FOLDER,
-    given,
-    renames_of,
-)
+from mct.models.command_line import EVALUATION_SET, EXIT_CODES, FILE, FOLDER, given, renames_of
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from mct.bench.jobs.job import read_rows, require_cpu, require_one_task
 from mct.bench.judge.compare import Comparison, Limits, compare
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
-from mct.bench.samples.subject import Subject, identify
+from mct.bench.samples.subject import identify
 from mct.bench.store.store import RESULTS, append, make_question
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import read_examples
@@ -57,17 +57,15 @@ def run_compare(job: CompareJob, report: Report = silent) -> tuple[Comparison, l
 
 
 def _arms(job: CompareJob) -> tuple[Arm, Arm]:
-    a, b = (_arm(path, target) for path, target in zip((job.a, job.b), job.targets, strict=True))
+    """Both, under names that tell them apart even where they are the same folder."""
     slowed = f" slowed {job.slow_down_b:g}x" if job.slow_down_b != 1 else ""
-    return _named(a, "A: ", ""), replace(_named(b, "B: ", slowed), slow_down=job.slow_down_b)
-
-
-def _arm(path: Path, target: Target) -> Arm:
-    require_cpu(target)
-    return Arm(identify(path), plan_bench(probe_machine(), target.threads).threads)
-
-
-def _named(arm: Arm, before: str, after: str) -> Arm:
-    """Under a name that tells the sides apart, even where both are the same folder."""
-    subject: Subject = arm.subject
-    return replace(arm, subject=replace(subject, name=f"{before}{subject.name}{after}"))
+    arms = []
+    for path, target, name, slow_down in (
+        (job.a, job.targets[0], "A: {}", 1.0),
+        (job.b, job.targets[1], f"B: {{}}{slowed}", job.slow_down_b),
+    ):
+        require_cpu(target)
+        subject = identify(path)
+        subject = replace(subject, name=name.format(subject.name))
+        arms.append(Arm(subject, plan_bench(probe_machine(), target.threads).threads, slow_down))
+    return arms[0], arms[1]

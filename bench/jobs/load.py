@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from mct import MctError
 from mct.bench.jobs.job import Job, find_subjects, plan_for, read_rows
 from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.rounds import Runner
 from mct.bench.measure.sampling import BenchPlan, block_size
-from mct.bench.samples.measurement import Block, Start
+from mct.bench.samples.measurement import Block
 from mct.bench.samples.subject import Subject
 from mct.bench.store.store import LoadRecording, begin_load
 from mct.bench.worker.open_loop import Segment, Traffic
@@ -27,6 +28,9 @@ from mct.models.tasks.datasets import read_examples
 
 if TYPE_CHECKING:
     from mct.bench.judge.load_result import LoadResult
+    from mct.bench.judge.max_load import MaxLoad
+
+Result = TypeVar("Result", "LoadResult", "MaxLoad")
 
 MAX_SECONDS = 60.0
 """For each subject, unless the job says otherwise."""
@@ -41,16 +45,10 @@ CAP = 2.0
 """A segment is cut off at this many times its planned length: the machine got far slower than it was before."""
 
 
-class Server(Protocol):
+class Server(Runner, Protocol):
     """A loaded, warm subject that serves requests as they come, or one after the other."""
 
-    start: Start
-
-    def run(self, count: int, cap_s: float, position: int) -> Block: ...
-
     def serve(self, traffic: Traffic, position: int) -> Segment: ...
-
-    def close(self) -> None: ...
 
 
 Launch = Callable[[Subject, Setting, int], Server]
@@ -77,10 +75,10 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class LoadRun:
+class LoadRun(Generic[Result]):
     """A finished run: one result per subject, and where it is stored."""
 
-    results: tuple[LoadResult, ...]
+    results: tuple[Result, ...]
     path: Path
 
 
@@ -94,7 +92,7 @@ def make_ready(job: Job, kind: str, seconds: float) -> Loaded:
     return Loaded(subjects, setting, plan, job.max_seconds or seconds, recording)
 
 
-def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> LoadRun:
+def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> LoadRun[LoadResult]:
     """Serve `qps` requests a second with each subject of the job, say what latency that gives, and store it.
 
     MctError where one cannot be run, or for whatever else the user can mend.
@@ -107,7 +105,7 @@ def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = sta
         for place, track in enumerate(tracks if number % 2 == 0 else reversed(tracks)):
             share = (number + place / len(tracks)) / ready.plan.rounds
             report(f"{qps:g} requests/s to {track.subject.name} (round {number + 1})", share)
-            _play(ready, track, number, qps, launch)
+            _run_process(ready, track, number, qps, launch)
     report("measured", 1.0)
     summarise_load = load("mct.bench.judge.load_result:summarise_load")
     limit_ms = ready.plan.limit_ms
@@ -115,13 +113,14 @@ def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = sta
     return LoadRun(results, ready.recording.finish([result.as_json() for result in results]))
 
 
-def _play(ready: Loaded, track: Track, number: int, qps: float, launch: Launch) -> None:
+def _run_process(ready: Loaded, track: Track, number: int, qps: float, launch: Launch) -> None:
     """One fresh process of one subject: closed loop, traffic, closed loop."""
     plan, name = ready.plan, track.subject.name
     try:
         with closing(launch(track.subject, ready.setting, number)) as server:
             track.blocks.append(closed_block(ready, name, server, 3 * number))
-            seconds = max(LEAST_S, ready.seconds / plan.rounds - overhead_s(server.start) - 2 * plan.block_s)
+            lost_s = server.start.load_ms / 1e3 + server.start.warm_up_s + 2 * plan.block_s
+            seconds = max(LEAST_S, ready.seconds / plan.rounds - lost_s)
             traffic = plan_traffic(qps, track.blocks, seconds, plan.seed * 1000 + number)
             track.segments.append(server.serve(traffic, 3 * number + 1))
             ready.recording.keep(name, track.segments[-1])
@@ -149,11 +148,6 @@ def plan_traffic(qps: float, blocks: Sequence[Block], seconds: float, seed: int)
     served = min(qps, capacity)
     count = max(1, round(min(max(LEAST_REQUESTS, MEMORIES * memory), served * seconds)))
     return Traffic(qps, count, seed, CAP * count / served + 1.0)
-
-
-def overhead_s(start: Start) -> float:
-    """Seconds that went by before a process could serve."""
-    return start.load_ms / 1e3 + start.warm_up_s
 
 
 def failed(subject: Subject, death: WorkerDied) -> MctError:

@@ -14,13 +14,7 @@ from typing import Any, Literal
 from mct.bench.judge.quality import Flip, flipped, headline, recall
 from mct.bench.measure.pairs import ratios
 from mct.bench.samples.measurement import Measurement
-from mct.bench.statistics.paired import (
-    NonInferiority,
-    compare_slices,
-    difference,
-    difference_p,
-    non_inferior,
-)
+from mct.bench.statistics.paired import NonInferiority, compare_slices, difference, difference_p, non_inferior
 from mct.bench.statistics.ratio import Ratio, are_alike, judge_latency
 
 Outcome = Literal["better", "no difference", "worse", "inconclusive"]
@@ -87,6 +81,8 @@ def compare(a: Measurement, b: Measurement, limits: Limits, slices: tuple[str, .
     """Compare what `mct.bench.measure.pairs` measured. `slices` are labels whose recall is held to the same limit."""
     before, after = headline(a), headline(b)
     change, (lost, gained) = difference(before, after), flipped(a, b)
+    recalls = {name: (recall(a, name), recall(b, name)) for name in slices}
+    tests = compare_slices({name: both for name, both in recalls.items() if len(both[0])}, limits.quality)
     p50, p95 = ratios(a.blocks, b.blocks)
     latency = judge_latency(p50, p95, limits.latency)
     return Comparison(
@@ -102,15 +98,9 @@ def compare(a: Measurement, b: Measurement, limits: Limits, slices: tuple[str, .
         delta_ci=(change.low, change.high),
         lost=lost,
         gained=gained,
-        slices=_slices(a, b, limits, slices),
+        slices=tuple(Slice(name, test.n, test.drop, test.outcome) for name, test in tests.items()),
         limits=limits,
     )
-
-
-def _slices(a: Measurement, b: Measurement, limits: Limits, names: tuple[str, ...]) -> tuple[Slice, ...]:
-    found = {name: (recall(a, name), recall(b, name)) for name in names}
-    tests = compare_slices({name: both for name, both in found.items() if len(both[0])}, limits.quality)
-    return tuple(Slice(name, test.n, test.drop, test.outcome) for name, test in tests.items())
 
 
 def markdown(comparison: Comparison, texts: list[str], most: int = 10) -> str:

@@ -58,10 +58,8 @@ def quality_lines(measurement: Measurement, budget: Budget, baseline: Measuremen
 
 def _pair(measurement: Measurement, baseline: Measurement | None) -> Pair:
     if baseline is None:
-        known: tuple[Outcome, str] = (
-            "inconclusive",
-            "There is no baseline to compare with: give one with --baseline.",
-        )
+        reason = "There is no baseline to compare with: give one with --baseline."
+        known: tuple[Outcome, str] = ("inconclusive", reason)
     elif measurement.subject.digest == baseline.subject.digest:
         known = ("pass", "This is the baseline itself, so it has lost nothing against it.")
     elif baseline.answers is None:

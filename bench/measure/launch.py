@@ -128,7 +128,11 @@ class Worker:
         try:
             reply: dict[str, Any] = json.loads(line)
         except ValueError:
-            raise WorkerDied(self._failure(_how_it_ended(self.process.wait()))) from None
+            code = self.process.wait()
+            how = f"ended with exit code {code} before it answered"
+            if code < 0:
+                how = f"was ended by {signal.Signals(-code).name}"
+            raise WorkerDied(self._failure(f"the worker {how}")) from None
         if "error" in reply:
             raise WorkerDied(self._failure(reply["error"], reply["hint"]))
         return reply
@@ -218,12 +222,6 @@ def worker_environment(threads: int) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",
     }
-
-
-def _how_it_ended(code: int) -> str:
-    if code < 0:
-        return f"the worker was ended by {signal.Signals(-code).name}"
-    return f"the worker ended with exit code {code} before it answered"
 
 
 def _forget_cached(path: Path) -> None:

@@ -20,7 +20,7 @@ from mct.bench.judge.quality import score
 from mct.bench.judge.roofline import limit_from_inputs
 from mct.bench.judge.verdict import judge
 from mct.bench.measure.sampling import BenchPlan
-from mct.bench.samples.measurement import Measurement, Start
+from mct.bench.samples.measurement import Measurement
 from mct.models.data.declared import Count, Digest, Name
 from mct.targets.budget import Budget
 from mct.targets.target import Target
@@ -106,6 +106,8 @@ def _entry(
     subject, failure = measured.subject, measured.failure
     latency, model_only = summarise(measured.blocks), summarise(measured.blocks, model_only=True)
     slices = question.budget.slices if question.budget is not None else ()
+    # USD for 1,000 requests, made one at a time on the whole target: 1,000 requests take `mean_ms` seconds.
+    price = None if question.target is None else question.target.price_per_hour
     quality, stability = score(measured, baseline, slices), assess(measured.blocks)
     return {
         "artifact": subject.name,
@@ -123,7 +125,7 @@ def _entry(
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,
         **_start_costs(measured),
-        "cost_per_1000": _cost_per_1000(question.target, None if latency is None else latency.mean_ms),
+        "cost_per_1000": None if price is None or latency is None else price / 3600 * latency.mean_ms,
         **_energy(measured),
         "stability": None if stability is None else stability.as_json(),
         "verdict": None if question.budget is None else judge(measured, question.budget, baseline).as_json(),
@@ -146,28 +148,23 @@ def _start_costs(measured: Measurement) -> dict[str, Any]:
     starts, cold_mb = measured.starts, COLD_SHARE * measured.subject.size_mb
     cold = [start for start in starts if start.round == 0 and (start.read_mb or 0.0) >= cold_mb > 0]
     warm = [start for start in starts if start not in cold] or starts
+    warm_up = {
+        "requests": max((start.warm_up_requests for start in starts), default=0),
+        "seconds": round(max((start.warm_up_s for start in starts), default=0.0), 3),
+        "ended": all(start.warm_up_ended for start in starts),
+    }
     return {
         "load_ms": _middle([start.load_ms for start in warm]),
         "load_cold_ms": _middle([start.load_ms for start in cold]),
         "import_ms": _middle([start.import_ms for start in warm]),
         "first_call_ms": _middle([start.first_call_ms for start in warm]),
         "peak_rss_mb": max((round(start.peak_rss_mb, 3) for start in starts), default=None),
-        "warm_up": _warm_up(starts),
+        "warm_up": warm_up if starts else None,
     }
 
 
 def _middle(values: Sequence[float]) -> float | None:
     return round(median(values), 3) if values else None
-
-
-def _warm_up(starts: Sequence[Start]) -> dict[str, Any] | None:
-    if not starts:
-        return None
-    return {
-        "requests": max(start.warm_up_requests for start in starts),
-        "seconds": round(max(start.warm_up_s for start in starts), 3),
-        "ended": all(start.warm_up_ended for start in starts),
-    }
 
 
 def _tokens(measured: Measurement) -> dict[str, int] | None:
@@ -184,17 +181,7 @@ def _writing(measured: Measurement) -> dict[str, float] | None:
     if not new_tokens:
         return None
     seconds = sum(sum(block.model_ns) for block in measured.blocks) / 1e9
-    return {
-        "new_tokens": round(new_tokens / measured.requests, 3),
-        "tokens_per_s": round(new_tokens / seconds, 3),
-    }
-
-
-def _cost_per_1000(target: Target | None, mean_ms: float | None) -> float | None:
-    """USD for 1,000 requests, made one at a time on the whole target: 1,000 requests take `mean_ms` seconds."""
-    if target is None or target.price_per_hour is None or mean_ms is None:
-        return None
-    return target.price_per_hour / 3600 * mean_ms
+    return {"new_tokens": round(new_tokens / measured.requests, 3), "tokens_per_s": round(new_tokens / seconds, 3)}
 
 
 def _energy(measured: Measurement) -> dict[str, float]:

@@ -6,7 +6,7 @@ is not what a bench writes is refused, with its line, before any statistic is co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -154,14 +154,14 @@ def _check_answers(subject: Subject, truth: Sequence[Truth], answers: Answers, p
 def _fits(kind: Kind, heads: Sequence[Head], right: Truth, answer: Answer) -> bool:
     """Whether the answer has a part for each part of what is right, and no label that the heads do not have."""
     if isinstance(right, dict):
-        names = {head.name for head in heads}
-        return answer.keys() == names <= right.keys() and all(_fits_head(head, right, answer) for head in heads)
+        if not answer.keys() == {head.name for head in heads} <= right.keys():
+            return False
+        is_label = {head.name: head.kind == "label" for head in heads}
+        return all(
+            isinstance(answer[name], str) == one and isinstance(right[name], str | int if one else str | list)
+            for name, one in is_label.items()
+        )
     if not heads:
         return not isinstance(right, list) or len(right) == len(answer)
     known = {label for head in heads for label in head.labels} | {OUTSIDE}
     return known.issuperset(kind.labels(answer)) and known.issuperset(kind.labels(right))
-
-
-def _fits_head(head: Head, right: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
-    one = head.kind == "label"
-    return isinstance(answer[head.name], str) == one and isinstance(right[head.name], str | int if one else str | list)

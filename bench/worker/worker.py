@@ -42,7 +42,7 @@ from mct.bench.worker.predict import (
     slowed,
     time_requests,
 )
-from mct.bench.worker.warm_up import CAP_S, WarmUp, warm_up
+from mct.bench.worker.warm_up import CAP_S, warm_up
 from mct.models.tasks.examples import Request
 from mct.models.tasks.table import Head
 from mct.targets.runtimes.table import Executable, runtime_for
@@ -129,7 +129,11 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
         "peak_rss_mb": peak_rss_mb(),
         "bare_rss_mb": bare_mb,
         "libraries": [name for name in HEAVY if name in sys.modules],
-    } | _warm_up_json(warmed)
+        "warm_up_requests": warmed.requests,
+        "warm_up_s": warmed.seconds,
+        "warm_up_ended": warmed.ended,
+        "typical_ms": warmed.typical_ns / 1e6,
+    }
 
 
 def _open(job: Mapping[str, Any]) -> Bench:
@@ -258,15 +262,6 @@ def _call_every_length(bench: Bench) -> None:
         if not lengths <= met:
             bench.predictor(request)
             met |= lengths
-
-
-def _warm_up_json(warmed: WarmUp) -> Reply:
-    return {
-        "warm_up_requests": warmed.requests,
-        "warm_up_s": warmed.seconds,
-        "warm_up_ended": warmed.ended,
-        "typical_ms": warmed.typical_ns / 1e6,
-    }
 
 
 def _open_channel() -> Callable[[Reply], None]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.bench.jobs.job import Job
-from mct.bench.jobs.max_load import MaxLoadRun, find_max_load, next_rate, search
+from mct.bench.jobs.load import LoadRun
+from mct.bench.jobs.max_load import find_max_load, next_rate, search
 from mct.bench.judge.max_load import MaxLoad, Tried
 from mct.bench.report.table import max_load_table
 from mct.bench.samples.measurement import Block, Start
@@ -66,7 +67,7 @@ class Simulated:
 
 def run_search(
     made_up: SimpleNamespace, folder: Path, services: Services, limit_ms: float | None, seconds: float = 5000.0
-) -> MaxLoadRun:
+) -> LoadRun[MaxLoad]:
     """The search as users run it, an hour of traffic in a second."""
     data = folder / "data.jsonl"
     data.write_text('{"text": "where is my order", "label": "order"}\n')
