@@ -1,7 +1,8 @@
 """Measure an artifact for a test, against the base's artifact or a stored run, and say whether it is worse.
 
 What the pytest fixture calls. The base's artifact is measured in turns with the head, in fresh processes of one job.
-A stored run is found on a store: one folder of results per test, written by `mct.bench.store.store`, the newest counts.
+A stored run is found in a store of baselines: one folder of results per test, as `mct.bench.store.store` writes them,
+of which the newest counts.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from mct.bench.store.store import list_results, read_result
 from mct.models.tasks.datasets import read_dataset, read_examples
 from mct.models.tasks.table import find_task
 from mct.models.writing.drafts import draft_folder
-from mct.targets.budget import Budget, find_budget
+from mct.targets.budget import find_budget
 from mct.targets.target import find_target
 
 ROUNDS = 10
@@ -54,13 +55,13 @@ class Watch:
 class BaselineStore:
     """Where runs are kept: `path` is a result, or a folder with a folder per test, this test's being `name`.
 
-    `must_exist`: a path that was named and is not there is an error. `store`: keep this run, instead of comparing.
+    `must_exist`: a path that was named and is not there is an error. `keep_run`: store this one, instead of comparing.
     """
 
     path: Path
     name: str
     must_exist: bool
-    store: bool
+    keep_run: bool
 
     @property
     def folder(self) -> Path:
@@ -71,7 +72,7 @@ class BaselineStore:
         """The result to compare with; None where nothing is stored yet."""
         if self.path.is_file():
             return self.path
-        if self.must_exist and not self.path.exists() and not self.store:
+        if self.must_exist and not self.path.exists() and not self.keep_run:
             raise MctError(f"the baseline {self.path} does not exist", "make it with: pytest --mct-store")
         found = list_results(self.folder) or list_results(self.path)
         return found[-1] if found else None
@@ -100,7 +101,7 @@ class Finding:
         return [nanoseconds / 1e9 for block in self.measurement.blocks for nanoseconds in block.end_to_end_ns]
 
     def summary(self) -> dict[str, Any]:
-        """What is worth keeping beside the latencies, JSON-able."""
+        """What to keep beside the latencies, JSON-able."""
         latency, quality = self.entry["latency"], self.entry["quality"]
         return {
             "artifact": self.entry["artifact"],
@@ -115,11 +116,8 @@ class Finding:
 
     def describe(self) -> str:
         """The outcome and each line with its numbers, to be read in a test's output."""
-        words = {
-            "pass": "not worse" if self.lines else "kept",
-            "fail": "worse than it may be",
-            "inconclusive": "not decided",
-        }
+        passed = "not worse" if self.lines else "kept"
+        words = {"pass": passed, "fail": "worse than it may be", "inconclusive": "not decided"}
         lines = [f"{self.entry['artifact']}: {words[self.outcome]}"]
         lines += [f"  {line.outcome:<12} {line.limit}: {line.measured}. {line.reason}" for line in self.lines]
         if not self.lines and not self.stored:
@@ -131,25 +129,31 @@ class Finding:
 
 def inspect(watch: Watch, store: BaselineStore) -> Finding:
     """Measure and judge. MctError for what the caller can mend, among it an artifact that does not run."""
-    stored = None if watch.baseline or store.store else store.newest()
+    stored = None if watch.baseline or store.keep_run else store.newest()
     with draft_folder(Path(tempfile.gettempdir()), "mct") as scratch:
-        results = store.folder if store.store else scratch
+        results = store.folder if store.keep_run else scratch
         result = run_job(_job(watch, results))
         path = results / f"{result['id']}.json"
         now = read_own_samples(path, result)
     for each in now.measurements:
-        _require_whole(each)
+        if each.failure is not None:
+            hint = each.failure.hint or " ".join(each.failure.stderr[-1:])
+            raise MctError(f"{each.subject.name} could not be measured: {each.failure.message}", hint)
     head = next(each for each in now.measurements if each.subject.name != now.question.baseline)
     entry = next(entry for entry in result["artifacts"] if entry["artifact"] == head.subject.name)
-    if stored is None:
-        base = next((each for each in now.measurements if each is not head), None)
-        lines = _lines(head, base, now.question.budget)
-    else:
+    budget = now.question.budget
+    compared: tuple[Line, ...] = ()
+    if stored is not None:
         earlier, then = _read(stored, store, head.subject.name)
         base = earlier if then.data.sha256 == now.question.data.sha256 else None
-        lines = _stored_lines(earlier, then, base, head, now.question)
-    kept = path if store.store else None
-    return Finding(lines, head, entry, _lost(base, head, watch), kept)
+        compared = _stored_lines(earlier, then, base, head, now.question)
+    else:
+        base = next((each for each in now.measurements if each is not head), None)
+        if base is not None:
+            compared = (judge_same_job(base, head), *judge_quality(base, head, budget))
+    lines = (*compared, *(judge(head, budget, base).lines if budget else ()))
+    once = tuple({line.limit: line for line in lines}.values())
+    return Finding(once, head, entry, _lost(base, head, watch), path if store.keep_run else None)
 
 
 def _job(watch: Watch, results: Path) -> Job:
@@ -180,34 +184,16 @@ def _read(path: Path, store: BaselineStore, name: str) -> tuple[Measurement, Que
     return found[0], samples.question
 
 
-def _require_whole(measurement: Measurement) -> None:
-    failure = measurement.failure
-    if failure is not None:
-        said = " ".join(failure.stderr[-1:])
-        raise MctError(f"{measurement.subject.name} could not be measured: {failure.message}", failure.hint or said)
-
-
-def _lines(head: Measurement, base: Measurement | None, budget: Budget | None) -> tuple[Line, ...]:
-    """The budget's lines, and against the base those that ask whether it got worse."""
-    found = judge(head, budget, base).lines if budget else ()
-    if base is not None:
-        found = (judge_same_job(base, head), *judge_quality(base, head, budget), *found)
-    return tuple({line.limit: line for line in found}.values())
-
-
 def _stored_lines(
     earlier: Measurement, then: Question, base: Measurement | None, head: Measurement, now: Question
 ) -> tuple[Line, ...]:
-    """The same against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
+    """Against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
     different = differences(then.environments[earlier.subject.name], now.environments[head.subject.name])
     latency = other_conditions(different) if different else judge_stored(earlier, head)
     if base is not None:
-        quality = judge_quality(base, head, now.budget)
-    else:
-        reason = f"The stored run answered other data than {now.data.name} is now: store one with --mct-store."
-        quality = (Line("quality not below the stored run's", "-", "inconclusive", reason),)
-    budget = judge(head, now.budget, base).lines if now.budget else ()
-    return tuple({line.limit: line for line in (latency, *quality, *budget)}.values())
+        return (latency, *judge_quality(base, head, now.budget))
+    reason = f"The stored run answered other data than {now.data.name} is now: store one with --mct-store."
+    return latency, Line("quality not below the stored run's", "-", "inconclusive", reason)
 
 
 def _lost(base: Measurement | None, head: Measurement, watch: Watch) -> tuple[str, ...]:

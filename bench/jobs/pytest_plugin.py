@@ -71,7 +71,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """
     if "mct_bench" not in getattr(item, "fixturenames", ()):
         return
-    item.stash[_ticks] = ticks = []
+    ticks: list[float] = []
+    item.stash[_ticks] = ticks
 
     def mct_worker_clock() -> float:
         return ticks.pop()
@@ -138,7 +139,7 @@ def _measure(request: pytest.FixtureRequest, watch: Watch) -> Finding:
         path=config.rootpath / (named or BASELINES),
         name=re.sub(r"[^\w.\[\]-]+", "-", request.node.nodeid).strip("-"),
         must_exist=bool(named),
-        store=bool(config.getoption("mct_store") or config.getini("mct_store")),
+        keep_run=bool(config.getoption("mct_store") or config.getini("mct_store")),
     )
     try:
         return inspect(watch, store)

@@ -116,12 +116,12 @@ def settled(queue: Queue, utilisation: float) -> list[Floats]:
     return [part[first:] for part, first in zip(queue.latency_ms, skip, strict=True)]
 
 
-def measure_utilisation(qps: float, segments: Sequence[Queue]) -> tuple[float, Interval]:
-    """Mean utilisation over processes and its interval; `segments` holds one queue per process.
+def measure_utilisation(qps: float, queues: Sequence[Queue]) -> tuple[float, Interval]:
+    """Mean utilisation over processes, one queue each, and its interval.
 
     Student's t on logarithms: processes and moments differ by a factor, and no utilisation is below 0.
     """
-    shares = [qps * float(np.concatenate(queue.busy_ms).mean()) / 1e3 for queue in segments]
+    shares = [qps * float(np.concatenate(queue.busy_ms).mean()) / 1e3 for queue in queues]
     low, high = student([log(share) for share in shares], CONFIDENCE)
     return float(np.mean(shares)), (exp(low), exp(high) if high < MOST_LOG else inf)
 
@@ -144,9 +144,7 @@ def summarise_load(
     utilisation, interval = measure_utilisation(qps, [read_queue([segment]) for segment in segments])
     memory = relaxation(utilisation, queue.variation)
     steady = settled(queue, utilisation)
-    found: dict[float, Estimate | None] = dict.fromkeys((0.50, 0.95, 0.99))
-    if memory < inf:
-        found = {p: estimate_percentile(steady, p, least_inflation=memory) for p in found}
+    found = {p: estimate_percentile(steady, p, least_inflation=memory) for p in (0.50, 0.95, 0.99)}
     state, reasons = _state(queue, interval, memory, found[TAIL])
     stability = assess(blocks)
     if state != "steady":

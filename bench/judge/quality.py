@@ -7,7 +7,7 @@ has it too. Scores come with intervals because the evaluation set is a sample to
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import exp, log1p
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy import stats
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.bootstrap import resample_value
-from mct.bench.statistics.paired import NonInferiority, difference, difference_p, find_flips, non_inferior
+from mct.bench.statistics.paired import NonInferiority, difference, difference_p, find_flips
 from mct.bench.statistics.ratio_metric import RatioMetric, counted
 from mct.bench.statistics.score_test import drop_p_value
 from mct.models.tasks.examples import find_kind
@@ -136,11 +136,6 @@ def perplexity(measurement: Measurement) -> float | None:
     """A language model's perplexity over all tokens of the evaluation set; None for other tasks."""
     nats = nll_per_token(measurement)
     return None if nats is None or nats.value is None else exp(nats.value)
-
-
-def perplexity_holds(before: RatioMetric, after: RatioMetric, increase: float, alpha: float) -> NonInferiority:
-    """Is the perplexity higher by less than `increase` (a fraction)? A drop here is a rise, in nats a token."""
-    return non_inferior(after, before, log1p(increase), alpha)
 
 
 def value_bounds(metric: RatioMetric, error: float) -> Interval:

@@ -45,21 +45,14 @@ class Shift:
 def judge_same_job(base: Measurement, head: Measurement) -> Line:
     """P95 of the head over that of the base, from rounds in which they took turns (`mct.bench.statistics.ratio`)."""
     limit = "P95 no slower than the base, in turns"
-    before, after = _shared_rounds(base, head)
+    # A side whose question stayed open went on alone.
+    shared = {block.round for block in base.blocks} & {block.round for block in head.blocks}
+    before, after = (per_process_ms([block for block in side.blocks if block.round in shared]) for side in (base, head))
     if len(before) < 2:
         return Line(limit, "-", "inconclusive", "Too few rounds were measured to compare: allow more seconds.")
     ratio = compare_percentile(before, after, TAIL)
     outcome, reason = _explain(ratio)
     return Line(limit, f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]", outcome, reason)
-
-
-def _shared_rounds(base: Measurement, head: Measurement) -> tuple[list[Floats], list[Floats]]:
-    """Milliseconds of the rounds that both played: a side whose question stayed open went on alone."""
-    shared = {block.round for block in base.blocks} & {block.round for block in head.blocks}
-    before, after = (
-        [*per_process_ms([block for block in side.blocks if block.round in shared])] for side in (base, head)
-    )
-    return before, after
 
 
 def compare_runs(before_ms: Sequence[Floats], after_ms: Sequence[Floats]) -> Shift | None:

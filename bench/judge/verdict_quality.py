@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, expm1
+from math import exp, expm1, log1p
 
 from mct.bench.judge.line import ERROR, Line, Outcome
-from mct.bench.judge.quality import metrics, more_examples, nll_per_token, perplexity_holds, recall, value_bounds
+from mct.bench.judge.quality import metrics, more_examples, nll_per_token, recall, value_bounds
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.paired import NonInferiority, compare_slices, non_inferior
 from mct.bench.statistics.ratio_metric import RatioMetric
@@ -125,7 +125,8 @@ def _perplexity_lines(pair: Pair, budget: Budget) -> list[Line]:
     if before is None or after is None or before.value is None or after.value is None:
         return [Line(limit, "-", "inconclusive", "These answers tell no likelihoods.")]
     change = "" if pair.known else f" ({100 * expm1(after.value - before.value):+.2f} %)"
-    outcome, reason = pair.known or _explain_rise(perplexity_holds(before, after, increase, ERROR), increase)
+    # A drop of quality here is a rise, in nats a token: the sides change places.
+    outcome, reason = pair.known or _explain_rise(non_inferior(after, before, log1p(increase), ERROR), increase)
     return [Line(limit, f"{exp(after.value):.2f}{change}", outcome, reason)]
 
 

@@ -107,12 +107,16 @@ def collect_answers(
     queues = {subject.path: Queue(subject, deque(chunks)) for subject in subjects}
     pool = Pool(tuple(queues.values()), setting, launch)
     places = _places(subjects, len(chunks), usable_cpus() if cpus is None else cpus)
-    with ThreadPoolExecutor(len(places)) as threads, _closing_early(pool):
+    with ThreadPoolExecutor(len(places)) as threads:
         working = [threads.submit(_work, pool, place) for place in places]
-        while wait(working, REPORT_S).not_done:
-            _report(pool, len(chunks), report)
-        for each in working:
-            each.result()
+        try:
+            while wait(working, REPORT_S).not_done:
+                _report(pool, len(chunks), report)
+            for each in working:
+                each.result()
+        except BaseException:  # whatever ends the wait before everything is answered ends the work
+            pool.close()
+            raise
     found = {path: _in_order(queue, order) for path, queue in queues.items()}
     return [found[subject.path] for subject in subjects]
 
@@ -183,16 +187,6 @@ def _next(queue: Queue) -> Chunk | None:
         return queue.open.popleft()
     except IndexError:
         return None
-
-
-@contextmanager
-def _closing_early(pool: Pool) -> Iterator[None]:
-    """Whatever ends the wait before everything is answered ends the work."""
-    try:
-        yield
-    except BaseException:
-        pool.close()
-        raise
 
 
 def _report(pool: Pool, chunks: int, report: Report) -> None:

@@ -130,7 +130,7 @@ def measure(
     _collect(run)
     number = 0
     while tracks := _next_tracks(run, number):
-        _play_round(run, number, tracks)
+        _run_round(run, number, tracks)
         number += 1
     report("measured", 1.0)
     truth = tuple(example.truth for example in examples)
@@ -151,7 +151,7 @@ def _collect(run: Run) -> None:
 
 
 def _next_tracks(run: Run, number: int) -> list[Track]:
-    """Who plays the next round: everyone alive in the planned rounds, then those with an open question."""
+    """Who takes part in the next round: everyone alive in the planned rounds, then those with an open question."""
     if number and run.spent_s() >= run.plan.max_seconds:
         return []
     if number < run.plan.rounds:
@@ -159,7 +159,7 @@ def _next_tracks(run: Run, number: int) -> list[Track]:
     return [track for track in run.tracks if _wants_more(track)]
 
 
-def _play_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
+def _run_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
     """Start everyone afresh and let them take turns.
 
     Turns beyond the first go on for as long as the loading took: then another process tells more than more of the same.

@@ -5,7 +5,6 @@ slipped through the template's escaping.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,6 @@ from mct.bench.report.table import MARKS
 from mct.bench.store.reading import StoredRun
 
 TEMPLATE = "report.html.j2"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A panel drawn for a desk and for a phone."""
-
-    title: str
-    caption: str
-    wide: Markup
-    narrow: Markup
 
 
 def as_html(report: Report) -> str:
@@ -67,11 +56,10 @@ def _section(run: StoredRun, changes: Any) -> dict[str, Any]:
     }
 
 
-def _pictures(run: StoredRun, salt: str) -> list[Picture]:
-    return [
-        Picture(panel.title, panel.caption, *(Markup(svg(panel, narrow, salt)) for narrow in (False, True)))
-        for panel in panels(run)
-    ]
+def _pictures(run: StoredRun, salt: str) -> list[dict[str, str]]:
+    """Each panel drawn for a desk and for a phone."""
+    drawn = [(panel, Markup(svg(panel, False, salt)), Markup(svg(panel, True, salt))) for panel in panels(run)]
+    return [{"title": of.title, "caption": of.caption, "wide": wide, "narrow": phone} for of, wide, phone in drawn]
 
 
 def _or_dash(written: Callable[..., str]) -> Callable[..., str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mct.bench.judge.regression import ACROSS_RUNS
-from mct.bench.report.change import Change, Changes
+from mct.bench.report.change import Changes
 from mct.bench.report.report import Report, headline
 from mct.bench.report.table import MARKS, markdown_table, section
 from mct.bench.store.reading import StoredRun
@@ -76,7 +76,10 @@ def _of_run(run: StoredRun, changes: Changes | None) -> list[str]:
 
 def _since(changes: Changes) -> str:
     lines = [f"**P95 since run {escape(changes.since)}** (now / then, 95 % interval)", ""]
-    lines += [_change_line(change) for change in changes.changes]
+    for change in changes.changes:
+        ratio = f"{change.ratio:.2f} ({change.low:.2f} to {change.high:.2f})"
+        times = f"{change.before_ms:.2f} ms → {change.after_ms:.2f} ms"
+        lines.append(f"- **{escape(change.artifact)}**: {SIGNS[change.outcome]}, {ratio}, {times}")
     lines += [f"- {escape(remark)}" for remark in changes.remarks]
     if changes.changes:
         lines += [
@@ -87,15 +90,11 @@ def _since(changes: Changes) -> str:
     return "\n".join(lines)
 
 
-def _change_line(change: Change) -> str:
-    ratio = f"{change.ratio:.2f} ({change.low:.2f} to {change.high:.2f})"
-    times = f"{change.before_ms:.2f} ms → {change.after_ms:.2f} ms"
-    return f"- **{escape(change.artifact)}**: {SIGNS[change.outcome]}, {ratio}, {times}"
-
-
 def _details(run: StoredRun) -> str:
     """What few need to see, folded. The blank lines make GitHub read Markdown inside of it."""
-    parts = [_passed_lines(run), _agreement(run), _steadiness(run), _failures(run), _environment(run)]
+    same = [f"- **{name}**: same answer on {share:.2%} of the examples" for name, share in run.agreement.items()]
+    agreement = section(f"**Agreement with {run.baseline}, right or wrong**", same)
+    parts = [_passed_lines(run), agreement, _steadiness(run), _failures(run), _environment(run)]
     inside = "\n\n".join(part for part in parts if part)
     return f"<details>\n<summary>Limits met, agreement, noise, environment</summary>\n\n{inside}\n\n</details>"
 
@@ -109,11 +108,6 @@ def _passed_lines(run: StoredRun) -> str:
         if line["outcome"] == "pass"
     ]
     return section(f"**Limits met** ({MARKS['pass']})", lines)
-
-
-def _agreement(run: StoredRun) -> str:
-    lines = [f"- **{name}**: same answer on {share:.2%} of the examples" for name, share in run.agreement.items()]
-    return section(f"**Agreement with {run.baseline}, right or wrong**", lines)
 
 
 def _steadiness(run: StoredRun) -> str:

@@ -111,10 +111,13 @@ def _draw(figure: FigureBase, compared: Mapping[str, list[Row]], worn: Mapping[s
     across = 1 if narrow else min(ACROSS, len(compared))
     down = ceil(len(compared) / across)
     grid = figure.subplots(down, across, sharex=True, squeeze=False).flatten()
-    low, high = _span([row for rows in compared.values() for row in rows])
+    drawn = [row for rows in compared.values() for row in rows]
+    low = min(min(row.low, -(row.allowed or 0.0)) for row in drawn)
+    high = max(max(row.high, row.allowed or 0.0) for row in drawn)
+    margin = 0.06 * (high - low) or 1.0
     for number, (axes, (name, rows)) in enumerate(zip(grid, compared.items(), strict=False)):
         _draw_artifact(axes, name, rows, worn[name], most=20 if narrow else 26)
-        axes.set_xlim(low, high)
+        axes.set_xlim(low - margin, high + margin)
         axes.tick_params(labelbottom=number + across >= len(compared))
         if number % across:
             axes.tick_params(labelleft=False)
@@ -123,13 +126,6 @@ def _draw(figure: FigureBase, compared: Mapping[str, list[Row]], worn: Mapping[s
     figure.supxlabel(
         "percentage points against the baseline, on the same examples", fontsize=11.5, color=LIGHT["quiet"]
     )
-
-
-def _span(rows: Sequence[Row]) -> tuple[float, float]:
-    low = min(min(row.low, -(row.allowed or 0.0)) for row in rows)
-    high = max(max(row.high, row.allowed or 0.0) for row in rows)
-    margin = 0.06 * (high - low) or 1.0
-    return low - margin, high + margin
 
 
 def _draw_artifact(axes: Axes, name: str, rows: Sequence[Row], who: Identity, most: int) -> None:

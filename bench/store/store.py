@@ -34,7 +34,7 @@ from typing import Any
 
 from mct import MctError, __version__
 from mct.bench.measure.sampling import BenchPlan
-from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
+from mct.bench.samples.measurement import Block, Measurement, to_record
 from mct.bench.samples.subject import Subject
 from mct.bench.store.environment import fingerprint
 from mct.bench.store.result import KIND, SCHEMA, Data, Identity, Question, question_json, result_json
@@ -186,10 +186,9 @@ def append(folder: Path, question: Question, measurements: Sequence[Measurement]
     """Store a finished run in one go; gives the path of the result."""
     recording = begin(folder, question, [each.subject for each in measurements], dataset)
     for each in measurements:
-        values: list[Start | Block | Answers | Failure] = [*each.starts, *each.blocks]
-        values += [value for value in (each.answers, each.failure) if value is not None]
-        for value in values:
-            recording.keep(to_record(each.subject.name, value))
+        for value in (*each.starts, *each.blocks, each.answers, each.failure):
+            if value is not None:
+                recording.keep(to_record(each.subject.name, value))
     return recording.finish(measurements)
 
 

@@ -179,11 +179,11 @@ def compared(project: Path, store: Path) -> subprocess.CompletedProcess[str]:
     (made,) = store.iterdir()
     before = project / "before"
     for name, factor in {"same": 50, "mislabelled": 50, "slower": 1 / 50}.items():
-        stretch(shutil.copytree(made, before / made.name.replace("same", name)), factor)
+        slow_down(shutil.copytree(made, before / made.name.replace("same", name)), factor)
     return run_tests(project, "-v", "-k", "test_model", "--benchmark-autosave", "--mct-baseline", str(before))
 
 
-def stretch(stored: Path, factor: float) -> None:
+def slow_down(stored: Path, factor: float) -> None:
     """Every latency of a stored run, multiplied."""
     (path,) = stored.glob("*.samples.jsonl.gz")
     records = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]

@@ -1,6 +1,6 @@
 """Answers by several processes at once: who answers is chance, what is answered is not.
 
-The loop is played with answerers that only pretend, held up at random; the runtimes are the real ones.
+The loop runs with answerers that only pretend, held up at random; the runtimes are the real ones.
 """
 
 import os

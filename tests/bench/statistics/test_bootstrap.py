@@ -17,7 +17,7 @@ Change = Callable[[np.random.Generator, Floats], Floats]
 
 
 def shares(values: Floats | list[float]) -> RatioMetric:
-    """Examples that are worth as much each."""
+    """Examples that count as much each."""
     got = np.asarray(values, dtype=np.float64)
     return RatioMetric(got, np.ones(len(got)))
 

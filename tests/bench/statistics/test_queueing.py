@@ -81,7 +81,7 @@ def test_intervals_cover_although_requests_share_a_queue(rho: float, count: int)
 
 
 def test_what_a_long_memory_leaves_unsaid() -> None:
-    """2,000 requests of a queue that remembers 171 are worth 12: no interval, and no decision, however they look."""
+    """2,000 requests of a queue that remembers 171 count as 12: no interval, and no decision."""
     quiet = [np.random.default_rng(number).lognormal(0.0, 0.1, 500) for number in range(4)]
     assert estimate_percentile(quiet, 0.95, least_inflation=1.0) is not None
     assert estimate_percentile(quiet, 0.95, least_inflation=171.0) is None
