@@ -71,7 +71,7 @@ class LoadRecording:
     def keep(self, subject: str, value: Segment | Block) -> None:
         """Append one value, whole, so that it outlives this process."""
         if isinstance(value, Segment):
-            record = {"subject": subject, "kind": "stretch"} | segment_record(value)
+            record = {"subject": subject, "kind": "stretch"} | segment_record(value)  # its name in stored files
         else:
             record = to_record(subject, value)
         with full_disk_explained(self.folder), gzip.open(self.samples, "at", encoding="utf-8") as file:
