@@ -30,8 +30,7 @@ from time import perf_counter, perf_counter_ns, process_time, sleep
 from typing import Any
 
 from mct import MctError
-from mct.bench.worker.counters import peak_rss_mb, read_mb, stolen_s, waited_s
-from mct.bench.worker.energy import package_energy_uj, spent_uj
+from mct.bench.worker.counters import package_energy_uj, peak_rss_mb, read_mb, spent_uj, stolen_s, waited_s
 from mct.bench.worker.open_loop import poisson_arrivals, serve_traffic
 from mct.bench.worker.predict import (
     Predictor,
