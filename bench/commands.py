@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mct import MctError
-from mct.models.command_line import (
-    EVALUATION_SET,
-    EXIT_CODES,
-    FILE,
-    FOLDER,
-    given,
-    renames_of,
-)
+from mct.models.command_line import EVALUATION_SET, EXIT_CODES, FILE, FOLDER, given, renames_of
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
@@ -140,7 +133,7 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
     """Serve `qps` requests a second, or without one search the highest load; the table on stdout."""
     from mct.bench.jobs.load import run_load
     from mct.bench.jobs.max_load import find_max_load
-    from mct.bench.report.load_table import load_table, max_load_table
+    from mct.bench.report.table import load_table, max_load_table
     from mct.models.data.declared import read_object
     from mct.models.progress import shown
     from mct.models.writing.folders import write_json
@@ -188,7 +181,7 @@ def compare(
     Both are measured in turns, in fresh processes, until a slow-down of --margin would have been seen. Exits with 0
     when B is no worse, 1 when it is, 3 when this run cannot tell.
     """
-    from mct.bench.jobs.compare import Duel, run_duel
+    from mct.bench.jobs.compare import CompareJob, run_compare
     from mct.bench.judge.compare import EXIT_CODES as OUTCOMES
     from mct.bench.judge.compare import Limits, markdown
     from mct.bench.samples.subject import own_data
@@ -200,7 +193,7 @@ def compare(
 
     first, second = find_folder(a), find_folder(b)
     require_output(json_file, given(first, second, data))
-    duel = Duel(
+    job = CompareJob(
         a=first,
         b=second,
         data=data or own_data([first, second]),
@@ -214,7 +207,7 @@ def compare(
         seed=seed,
     )
     with shown() as report:
-        comparison, texts = run_duel(duel, report)
+        comparison, texts = run_compare(job, report)
     click.echo(markdown(comparison, texts), nl=False)
     if json_file is not None:
         flips = {row: texts[row] for row in (flip.row for flip in (*comparison.lost, *comparison.gained))}

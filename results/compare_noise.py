@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mct.bench.jobs.compare import Duel, run_duel
+from mct.bench.jobs.compare import CompareJob, run_compare
 from mct.bench.judge.compare import Limits
 from mct.models.data.declared import read_object
 from mct.models.writing.folders import write_atomically, write_json
@@ -48,9 +48,9 @@ def one(data: Path, slow_down: float, seed: int) -> dict[str, Any]:
     """One comparison; its outcome and how long it took."""
     cpu = find_target("cpu")
     results = HERE.parent / ".cache" / "compare-noise"
-    duel = Duel(ARTIFACT, ARTIFACT, data, (cpu, cpu), Limits(), results=results, slow_down_b=slow_down, seed=seed)
+    job = CompareJob(ARTIFACT, ARTIFACT, data, (cpu, cpu), Limits(), results=results, slow_down_b=slow_down, seed=seed)
     began, load = time.monotonic(), os.getloadavg()[0]
-    comparison, _ = run_duel(duel)
+    comparison, _ = run_compare(job)
     return {
         "outcome": comparison.latency,
         "shown": list(comparison.latency_shown),

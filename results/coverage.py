@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import optimize, signal, special
 
 from mct.bench.jobs.compare import MEASURING
-from mct.bench.measure.pairs import FEWEST_LAPS, PAIRS, TURN_LEAST
+from mct.bench.measure.pairs import FEWEST_CYCLES, PAIRS, TURN_LEAST
 from mct.bench.statistics.paired import find_flips, mcnemar_mid_p, non_inferior
 from mct.bench.statistics.percentiles import decide_below, estimate_percentile
 from mct.bench.statistics.ratio import Ratio, estimate_ratio, is_decided, judge_latency
@@ -241,7 +241,7 @@ def _one_comparison(rng: np.random.Generator, noise: Noise, ratio: float) -> tup
         place = np.where(moved, noise.place * rng.standard_normal((2, PAIRS)), place)
         found = np.concatenate([found, _lap(rng, noise, life + place + factor)], axis=2)
         p50, p95 = (estimate_ratio([*turns]) for turns in found)
-        if lap >= FEWEST_LAPS and is_decided(p50, p95):
+        if lap >= FEWEST_CYCLES and is_decided(p50, p95):
             break
     return p50, p95, lap
 

@@ -19,7 +19,7 @@ from mct.bench.jobs.load import run_load
 from mct.bench.jobs.max_load import find_max_load
 from mct.bench.judge.load_result import LoadResult
 from mct.bench.judge.max_load import MaxLoad
-from mct.bench.report.load_table import load_table, max_load_table
+from mct.bench.report.table import load_table, max_load_table
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.execute import execute
 from mct.compress.run.resources import gather

@@ -58,24 +58,11 @@ def _router(work: Path, size: str, report: Report) -> Checkpoint:
 
 
 def _artifacts(checkpoint: Checkpoint, out: Path, report: Report) -> list[Path]:
-    plan = _plan(checkpoint)
-    folders = [out / route.name for route in plan.routes]
-    if _are_made_from(checkpoint, folders):
-        return folders
-    return _compress(plan, out, report)
-
-
-def _plan(checkpoint: Checkpoint) -> Plan:
     """INT8 in every format, and ONNX at fp32: what can be shipped where a slice is too small to excuse any flip."""
     full, smaller = make_plan(checkpoint, ["onnx"], ["fp32"]), make_plan(checkpoint, FORMATS, ["int8"])
-    return Plan(checkpoint, (*full.routes, *smaller.routes))
-
-
-def _compress(plan: Plan, out: Path, report: Report) -> list[Path]:
+    plan = Plan(checkpoint, (*full.routes, *smaller.routes))
+    folders, digest = [out / route.name for route in plan.routes], weights_digest(checkpoint.path)
+    if all(is_artifact(folder) and read_artifact(folder).lineage[0]["sha256"] == digest for folder in folders):
+        return folders
     resources, texts = gather(plan, None, None, {}, seed=0)
     return execute(plan, resources, texts, out, report)
-
-
-def _are_made_from(checkpoint: Checkpoint, folders: list[Path]) -> bool:
-    digest = weights_digest(checkpoint.path)
-    return all(is_artifact(folder) and read_artifact(folder).lineage[0]["sha256"] == digest for folder in folders)

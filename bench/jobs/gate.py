@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mct import MctError
+from mct.bench.judge.line import Outcome, worst
 from mct.bench.store.reading import read_own_samples
 from mct.models.tables import unknown
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from mct.bench.judge.verdict import Verdict
     from mct.bench.store.samples_file import Samples
     from mct.targets.budget import Budget
-
-Outcome = Literal["pass", "fail", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,7 @@ class Gate:
     @property
     def outcome(self) -> Outcome:
         """fail, inconclusive or pass: exit codes 1, 3 and 0."""
-        outcomes = {each.verdict.outcome for each in self.judged}
-        if "fail" in outcomes:
-            return "fail"
-        return "inconclusive" if "inconclusive" in outcomes else "pass"
+        return worst((each.verdict.outcome for each in self.judged), of_none="pass")
 
 
 def gate(results: Sequence[Path], budget: Budget | None = None, artifacts: Sequence[str] = ()) -> Gate:
@@ -55,9 +51,11 @@ def gate(results: Sequence[Path], budget: Budget | None = None, artifacts: Seque
     with. MctError where samples are missing or damaged, a name is unknown, a run has no budget, or budget and artifact
     are for different tasks.
     """
+    from mct.bench.store.store import read_result
+
     if not results:
         raise MctError("there are no results to judge", "run mct bench first, or name result files")
-    runs = [_read(path) for path in results]
+    runs = [read_own_samples(path, read_result(path)) for path in results]
     known = [each.subject.name for run in runs for each in run.measurements]
     for name in artifacts:
         if name not in known:
@@ -82,14 +80,8 @@ def describe(gate: Gate) -> str:
     return "\n".join(lines)
 
 
-def _read(path: Path) -> Samples:
-    from mct.bench.store.store import read_result
-
-    return read_own_samples(path, read_result(path))
-
-
 def _budget(run: Samples, budget: Budget | None) -> Budget:
-    chosen = budget or run.asked.budget
+    chosen = budget or run.question.budget
     if chosen is None:
         raise MctError(f"run {run.identity.id} was measured without a budget", "name one with --budget")
     return chosen
@@ -99,11 +91,12 @@ def _judge_run(run: Samples, budget: Budget | None, artifacts: Sequence[str]) ->
     from mct.bench.judge.verdict import judge
 
     limits = _budget(run, budget)
-    baseline = next((each for each in run.measurements if each.subject.name == run.asked.baseline), None)
+    baseline = next((each for each in run.measurements if each.subject.name == run.question.baseline), None)
     found = []
     for each in run.measurements:
         name = each.subject.name
-        if not _counts(name, run, artifacts):
+        counts = name in artifacts if artifacts else name != run.question.baseline or len(run.measurements) == 1
+        if not counts:
             continue
         if each.subject.task != limits.task:
             raise MctError(
@@ -112,9 +105,3 @@ def _judge_run(run: Samples, budget: Budget | None, artifacts: Sequence[str]) ->
             )
         found.append(Judged(run.identity.id, name, judge(each, limits, baseline)))
     return found
-
-
-def _counts(name: str, run: Samples, artifacts: Sequence[str]) -> bool:
-    if artifacts:
-        return name in artifacts
-    return name != run.asked.baseline or len(run.measurements) == 1

@@ -1,7 +1,8 @@
 """Measure an artifact for a test, against the base's artifact or a stored run, and say whether it is worse.
 
 What the pytest fixture calls. The base's artifact is measured in turns with the head, in fresh processes of one job.
-A stored run is found on a shelf: one folder of results per test, written by `mct.bench.store.store`, the newest counts.
+A stored run is found in a store of baselines: one folder of results per test, as `mct.bench.store.store` writes them,
+of which the newest counts.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from typing import Any
 
 from mct import MctError
 from mct.bench.jobs.job import Job, run_job
-from mct.bench.judge.line import Line, Outcome
-from mct.bench.judge.regression import judge_quality, judge_same_job, judge_stored, lost_examples, other_conditions
+from mct.bench.judge.line import Line, Outcome, worst
+from mct.bench.judge.quality import flipped
+from mct.bench.judge.regression import judge_quality, judge_same_job, judge_stored, other_conditions
 from mct.bench.judge.verdict import judge
 from mct.bench.report.change import differences
 from mct.bench.samples.measurement import Measurement
 from mct.bench.store.reading import read_own_samples
-from mct.bench.store.result import Asked
+from mct.bench.store.result import Question
 from mct.bench.store.store import list_results, read_result
 from mct.models.tasks.datasets import read_dataset, read_examples
 from mct.models.tasks.table import find_task
 from mct.models.writing.drafts import draft_folder
-from mct.targets.budget import Budget, find_budget
+from mct.targets.budget import find_budget
 from mct.targets.target import find_target
 
 ROUNDS = 10
@@ -37,7 +39,7 @@ LOST_SHOWN = 3
 
 @dataclass(frozen=True)
 class Watch:
-    """What is asked. `baseline` is the base's artifact or checkpoint; without it the stored run is compared with."""
+    """What to measure. `baseline` is the base's artifact or checkpoint; without it the stored run is compared with."""
 
     artifact: Path
     data: Path
@@ -50,16 +52,16 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class BaselineStore:
     """Where runs are kept: `path` is a result, or a folder with a folder per test, this test's being `name`.
 
-    `must_exist`: a path that was named and is not there is an error. `store`: keep this run, instead of comparing.
+    `must_exist`: a path that was named and is not there is an error. `keep_run`: store this one, instead of comparing.
     """
 
     path: Path
     name: str
     must_exist: bool
-    store: bool
+    keep_run: bool
 
     @property
     def folder(self) -> Path:
@@ -70,7 +72,7 @@ class Shelf:
         """The result to compare with; None where nothing is stored yet."""
         if self.path.is_file():
             return self.path
-        if self.must_exist and not self.path.exists() and not self.store:
+        if self.must_exist and not self.path.exists() and not self.keep_run:
             raise MctError(f"the baseline {self.path} does not exist", "make it with: pytest --mct-store")
         found = list_results(self.folder) or list_results(self.path)
         return found[-1] if found else None
@@ -91,10 +93,7 @@ class Finding:
         """The worst of the lines. Nothing to be held against is inconclusive, unless the run was only to be kept."""
         if not self.lines and self.stored:
             return "pass"
-        outcomes = {line.outcome for line in self.lines}
-        if "fail" in outcomes:
-            return "fail"
-        return "pass" if outcomes == {"pass"} else "inconclusive"
+        return worst(line.outcome for line in self.lines)
 
     @cached_property
     def seconds(self) -> list[float]:
@@ -102,7 +101,7 @@ class Finding:
         return [nanoseconds / 1e9 for block in self.measurement.blocks for nanoseconds in block.end_to_end_ns]
 
     def summary(self) -> dict[str, Any]:
-        """What is worth keeping beside the latencies, JSON-able."""
+        """What to keep beside the latencies, JSON-able."""
         latency, quality = self.entry["latency"], self.entry["quality"]
         return {
             "artifact": self.entry["artifact"],
@@ -117,11 +116,8 @@ class Finding:
 
     def describe(self) -> str:
         """The outcome and each line with its numbers, to be read in a test's output."""
-        words = {
-            "pass": "not worse" if self.lines else "kept",
-            "fail": "worse than it may be",
-            "inconclusive": "not decided",
-        }
+        passed = "not worse" if self.lines else "kept"
+        words = {"pass": passed, "fail": "worse than it may be", "inconclusive": "not decided"}
         lines = [f"{self.entry['artifact']}: {words[self.outcome]}"]
         lines += [f"  {line.outcome:<12} {line.limit}: {line.measured}. {line.reason}" for line in self.lines]
         if not self.lines and not self.stored:
@@ -131,36 +127,33 @@ class Finding:
         return "\n".join([*lines, *(f"  lost: {example}" for example in self.lost)])
 
 
-def inspect(watch: Watch, shelf: Shelf) -> Finding:
+def inspect(watch: Watch, store: BaselineStore) -> Finding:
     """Measure and judge. MctError for what the caller can mend, among it an artifact that does not run."""
-    stored = None if watch.baseline or shelf.store else shelf.newest()
+    stored = None if watch.baseline or store.keep_run else store.newest()
     with draft_folder(Path(tempfile.gettempdir()), "mct") as scratch:
-        results = shelf.folder if shelf.store else scratch
+        results = store.folder if store.keep_run else scratch
         result = run_job(_job(watch, results))
         path = results / f"{result['id']}.json"
         now = read_own_samples(path, result)
     for each in now.measurements:
-        _require_whole(each)
-    head = next(each for each in now.measurements if each.subject.name != now.asked.baseline)
+        if each.failure is not None:
+            hint = each.failure.hint or " ".join(each.failure.stderr[-1:])
+            raise MctError(f"{each.subject.name} could not be measured: {each.failure.message}", hint)
+    head = next(each for each in now.measurements if each.subject.name != now.question.baseline)
     entry = next(entry for entry in result["artifacts"] if entry["artifact"] == head.subject.name)
-    if stored is None:
-        base = next((each for each in now.measurements if each is not head), None)
-        lines = _lines(head, base, now.asked.budget)
+    budget = now.question.budget
+    compared: tuple[Line, ...] = ()
+    if stored is not None:
+        earlier, then = _read(stored, store, head.subject.name)
+        base = earlier if then.data.sha256 == now.question.data.sha256 else None
+        compared = _stored_lines(earlier, then, base, head, now.question)
     else:
-        earlier = _read(stored, shelf, head.subject.name)
-        base = earlier.measurement if earlier.data_sha256 == now.asked.data.sha256 else None
-        lines = _stored_lines(earlier, base, head, now.asked)
-    kept = path if shelf.store else None
-    return Finding(lines, head, entry, _lost(base, head, watch), kept)
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A stored run's measurement of the same thing, with where and on which data (SHA-256) it was made."""
-
-    measurement: Measurement
-    environment: Mapping[str, Any]
-    data_sha256: str
+        base = next((each for each in now.measurements if each is not head), None)
+        if base is not None:
+            compared = (judge_same_job(base, head), *judge_quality(base, head, budget))
+    lines = (*compared, *(judge(head, budget, base).lines if budget else ()))
+    once = tuple({line.limit: line for line in lines}.values())
+    return Finding(once, head, entry, _lost(base, head, watch), path if store.keep_run else None)
 
 
 def _job(watch: Watch, results: Path) -> Job:
@@ -178,58 +171,41 @@ def _job(watch: Watch, results: Path) -> Job:
     )
 
 
-def _read(path: Path, shelf: Shelf, name: str) -> Earlier:
+def _read(path: Path, store: BaselineStore, name: str) -> tuple[Measurement, Question]:
     """A stored run's measurement of that name, or its only one, or its head where it was stored for this very test."""
     samples = read_own_samples(path, read_result(path))
-    heads = [each for each in samples.measurements if each.subject.name != samples.asked.baseline]
+    heads = [each for each in samples.measurements if each.subject.name != samples.question.baseline]
     found = [each for each in samples.measurements if each.subject.name == name]
-    if not found and (path.parent == shelf.folder or len(heads) == 1):
+    if not found and (path.parent == store.folder or len(heads) == 1):
         found = heads[:1]
     if not found:
         known = ", ".join(each.subject.name for each in samples.measurements)
         raise MctError(f"the baseline {path} has no {name}", f"it has {known}")
-    environment = samples.asked.environments[found[0].subject.name]
-    return Earlier(found[0], environment, samples.asked.data.sha256)
+    return found[0], samples.question
 
 
-def _require_whole(measurement: Measurement) -> None:
-    failure = measurement.failure
-    if failure is not None:
-        said = " ".join(failure.stderr[-1:])
-        raise MctError(f"{measurement.subject.name} could not be measured: {failure.message}", failure.hint or said)
-
-
-def _lines(head: Measurement, base: Measurement | None, budget: Budget | None) -> tuple[Line, ...]:
-    """The budget's lines, and against the base those that ask whether it got worse."""
-    found = judge(head, budget, base).lines if budget else ()
+def _stored_lines(
+    earlier: Measurement, then: Question, base: Measurement | None, head: Measurement, now: Question
+) -> tuple[Line, ...]:
+    """Against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
+    different = differences(then.environments[earlier.subject.name], now.environments[head.subject.name])
+    latency = other_conditions(different) if different else judge_stored(earlier, head)
     if base is not None:
-        found = (judge_same_job(base, head), *judge_quality(base, head, budget), *found)
-    return tuple({line.limit: line for line in found}.values())
-
-
-def _stored_lines(earlier: Earlier, base: Measurement | None, head: Measurement, asked: Asked) -> tuple[Line, ...]:
-    """The same against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
-    different = differences(earlier.environment, asked.environments[head.subject.name])
-    latency = other_conditions(different) if different else judge_stored(earlier.measurement, head)
-    if base is not None:
-        quality = judge_quality(base, head, asked.budget)
-    else:
-        reason = f"The stored run answered other data than {asked.data.name} is now: store one with --mct-store."
-        quality = (Line("quality not below the stored run's", "-", "inconclusive", reason),)
-    budget = judge(head, asked.budget, base).lines if asked.budget else ()
-    return tuple({line.limit: line for line in (latency, *quality, *budget)}.values())
+        return (latency, *judge_quality(base, head, now.budget))
+    reason = f"The stored run answered other data than {now.data.name} is now: store one with --mct-store."
+    return latency, Line("quality not below the stored run's", "-", "inconclusive", reason)
 
 
 def _lost(base: Measurement | None, head: Measurement, watch: Watch) -> tuple[str, ...]:
     """The first examples that the head answers worse than the base, to be read by a person."""
-    lost = [] if base is None else lost_examples(base, head)
+    lost = () if base is None else flipped(base, head)[0]
     if not lost:
         return ()
     subject = head.subject
     dataset = read_dataset(watch.data, find_task(subject.task), watch.fields)
     examples = read_examples(dataset, subject.task, subject.heads)
     shown = [
-        f"{_short(examples[each.row].text)!r} is {_short(str(each.truth))}, now {_short(str(each.answer))}"
+        f"{_short(examples[each.row].text)!r} is {_short(str(each.truth))}, now {_short(str(each.b))}"
         for each in lost[:LOST_SHOWN]
     ]
     return (*shown, *([f"and {len(lost) - LOST_SHOWN} more"] if len(lost) > LOST_SHOWN else []))

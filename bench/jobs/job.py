@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.bench.judge.roofline import ask_limit
+from mct.bench.judge.line import Outcome, worst
+from mct.bench.judge.roofline import limit_inputs
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
 from mct.bench.samples.subject import Subject, identify_all
-from mct.bench.store.store import RESULTS, ask, begin, read_result
+from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import Dataset, check_labels, read_dataset
@@ -55,23 +56,27 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     """Run a bench and store it; gives the stored result. MctError for whatever the user can mend, before any timing."""
     subjects = find_subjects(job)
     dataset = read_rows(job.data, job.renames, subjects)
-    baseline = _named(subjects, job.baseline)
+    place = job.baseline and job.baseline.resolve()
+    baseline = next((subject.name for subject in subjects if subject.path.resolve() == place), None)
     plan = plan_for(job)
-    limit = _limit(job, subjects, plan)
-    asked = ask(subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline, limit=limit)
-    recording = begin(job.results, asked, subjects, dataset)
-    measurements = measure(subjects, dataset, asked.plan, report, Instruments(keep=recording.keep))
+    machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
+    question = make_question(
+        subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline,
+        limit=None if machine is None else limit_inputs(subjects, machine),
+    )  # fmt: skip
+    recording = begin(job.results, question, subjects, dataset)
+    measurements = measure(subjects, dataset, question.plan, report, Instruments(keep=recording.keep))
     return read_result(recording.finish(measurements))
 
 
-def worst_outcome(result: Mapping[str, Any]) -> str:
+def worst_outcome(result: Mapping[str, Any]) -> Outcome:
     """The verdict of a whole result: its worst, the baseline's own row left aside where there are others.
 
     An artifact that could not be measured fails. "pass" where no budget was given.
     """
     entries = [entry for entry in result["artifacts"] if entry["artifact"] != result["baseline"]] or result["artifacts"]
     outcomes = {"fail" if entry["failure"] else (entry["verdict"] or {}).get("outcome", "pass") for entry in entries}
-    return next(outcome for outcome in ("fail", "inconclusive", "pass") if outcome in outcomes)
+    return worst(outcomes)
 
 
 def find_subjects(job: Job) -> tuple[Subject, ...]:
@@ -105,12 +110,6 @@ def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject
     return dataset
 
 
-def _named(subjects: tuple[Subject, ...], baseline: Path | None) -> str | None:
-    if baseline is None:
-        return None
-    return next(subject.name for subject in subjects if subject.path.resolve() == baseline.resolve())
-
-
 def plan_for(job: Job) -> BenchPlan:
     """How to measure the job on this machine. MctError where its target cannot be served here."""
     require_cpu(job.target)
@@ -123,11 +122,6 @@ def plan_for(job: Job) -> BenchPlan:
         block_s=job.block_s or plan.block_s,
         new_tokens=job.new_tokens,
     )
-
-
-def _limit(job: Job, subjects: Sequence[Subject], plan: BenchPlan) -> dict[str, Any] | None:
-    machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
-    return None if machine is None else ask_limit(subjects, machine)
 
 
 def require_cpu(target: Target) -> None:

@@ -1,7 +1,7 @@
 """A bench under load: Poisson arrivals at a given rate, beside a closed loop on the same processes.
 
 Several rounds of fresh processes, the subjects one after the other in each and in reverse order in every second. In
-each process a closed block, one stretch of traffic, a closed block: what the closed loop hides is then seen within the
+each process a closed block, one segment of traffic, a closed block: what the closed loop hides is then seen within the
 same minute, on the same process.
 """
 
@@ -11,46 +11,44 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from mct import MctError
 from mct.bench.jobs.job import Job, find_subjects, plan_for, read_rows
 from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.rounds import Runner
 from mct.bench.measure.sampling import BenchPlan, block_size
-from mct.bench.samples.measurement import Block, Start
+from mct.bench.samples.measurement import Block
 from mct.bench.samples.subject import Subject
-from mct.bench.store.load_store import LoadRecording, begin_load
-from mct.bench.worker.open_loop import Stretch, Traffic
+from mct.bench.store.store import LoadRecording, begin_load
+from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import Report, silent
 from mct.models.tables import load
 from mct.models.tasks.datasets import read_examples
 
 if TYPE_CHECKING:
     from mct.bench.judge.load_result import LoadResult
+    from mct.bench.judge.max_load import MaxLoad
+
+Result = TypeVar("Result", "LoadResult", "MaxLoad")
 
 MAX_SECONDS = 60.0
 """For each subject, unless the job says otherwise."""
 LEAST_REQUESTS = 500
 MEMORIES = 150
-"""A stretch lasts this many relaxations of its queue where time allows: P95 is then known to about 20 %."""
+"""A segment lasts this many relaxations of its queue where time allows: P95 is then known to about 20 %."""
 MOST_UTILISATION = 0.99
 """What is planned for, at most: the memory of a queue has no bound."""
 LEAST_S = 2.0
 CAP_BLOCKS = 5
 CAP = 2.0
-"""A stretch is cut off at this many times its planned length: the machine got far slower than it was before."""
+"""A segment is cut off at this many times its planned length: the machine got far slower than it was before."""
 
 
-class Server(Protocol):
+class Server(Runner, Protocol):
     """A loaded, warm subject that serves requests as they come, or one after the other."""
 
-    start: Start
-
-    def run(self, count: int, cap_s: float, position: int) -> Block: ...
-
-    def serve(self, traffic: Traffic, position: int) -> Stretch: ...
-
-    def close(self) -> None: ...
+    def serve(self, traffic: Traffic, position: int) -> Segment: ...
 
 
 Launch = Callable[[Subject, Setting, int], Server]
@@ -62,7 +60,7 @@ class Track:
 
     subject: Subject
     blocks: list[Block] = field(default_factory=list)
-    stretches: list[Stretch] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,10 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class LoadRun:
+class LoadRun(Generic[Result]):
     """A finished run: one result per subject, and where it is stored."""
 
-    results: tuple[LoadResult, ...]
+    results: tuple[Result, ...]
     path: Path
 
 
@@ -94,7 +92,7 @@ def make_ready(job: Job, kind: str, seconds: float) -> Loaded:
     return Loaded(subjects, setting, plan, job.max_seconds or seconds, recording)
 
 
-def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> LoadRun:
+def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> LoadRun[LoadResult]:
     """Serve `qps` requests a second with each subject of the job, say what latency that gives, and store it.
 
     MctError where one cannot be run, or for whatever else the user can mend.
@@ -107,24 +105,25 @@ def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = sta
         for place, track in enumerate(tracks if number % 2 == 0 else reversed(tracks)):
             share = (number + place / len(tracks)) / ready.plan.rounds
             report(f"{qps:g} requests/s to {track.subject.name} (round {number + 1})", share)
-            _play(ready, track, number, qps, launch)
+            _run_process(ready, track, number, qps, launch)
     report("measured", 1.0)
     summarise_load = load("mct.bench.judge.load_result:summarise_load")
     limit_ms = ready.plan.limit_ms
-    results = tuple(summarise_load(each.subject.name, each.stretches, each.blocks, limit_ms) for each in tracks)
+    results = tuple(summarise_load(each.subject.name, each.segments, each.blocks, limit_ms) for each in tracks)
     return LoadRun(results, ready.recording.finish([result.as_json() for result in results]))
 
 
-def _play(ready: Loaded, track: Track, number: int, qps: float, launch: Launch) -> None:
+def _run_process(ready: Loaded, track: Track, number: int, qps: float, launch: Launch) -> None:
     """One fresh process of one subject: closed loop, traffic, closed loop."""
     plan, name = ready.plan, track.subject.name
     try:
         with closing(launch(track.subject, ready.setting, number)) as server:
             track.blocks.append(closed_block(ready, name, server, 3 * number))
-            seconds = max(LEAST_S, ready.seconds / plan.rounds - overhead_s(server.start) - 2 * plan.block_s)
+            lost_s = server.start.load_ms / 1e3 + server.start.warm_up_s + 2 * plan.block_s
+            seconds = max(LEAST_S, ready.seconds / plan.rounds - lost_s)
             traffic = plan_traffic(qps, track.blocks, seconds, plan.seed * 1000 + number)
-            track.stretches.append(server.serve(traffic, 3 * number + 1))
-            ready.recording.keep(name, track.stretches[-1])
+            track.segments.append(server.serve(traffic, 3 * number + 1))
+            ready.recording.keep(name, track.segments[-1])
             track.blocks.append(closed_block(ready, name, server, 3 * number + 2))
     except WorkerDied as death:
         raise failed(track.subject, death) from death
@@ -149,11 +148,6 @@ def plan_traffic(qps: float, blocks: Sequence[Block], seconds: float, seed: int)
     served = min(qps, capacity)
     count = max(1, round(min(max(LEAST_REQUESTS, MEMORIES * memory), served * seconds)))
     return Traffic(qps, count, seed, CAP * count / served + 1.0)
-
-
-def overhead_s(start: Start) -> float:
-    """Seconds that went by before a process could serve."""
-    return start.load_ms / 1e3 + start.warm_up_s
 
 
 def failed(subject: Subject, death: WorkerDied) -> MctError:

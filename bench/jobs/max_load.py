@@ -15,18 +15,17 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from time import monotonic
 
 from mct import MctError
 from mct.bench.jobs.job import Job
-from mct.bench.jobs.load import CAP, LEAST_REQUESTS, Launch, Loaded, Server, closed_block, failed, make_ready
+from mct.bench.jobs.load import CAP, LEAST_REQUESTS, Launch, Loaded, LoadRun, Server, closed_block, failed, make_ready
 from mct.bench.judge.max_load import Answer, MaxLoad, Tried
 from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.measure.sampling import TAIL
 from mct.bench.samples.measurement import Block
 from mct.bench.samples.subject import Subject
-from mct.bench.worker.open_loop import Stretch, Traffic
+from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import Report, part, silent
 from mct.models.tables import load
 
@@ -37,7 +36,7 @@ PROCESSES = 3
 MAX_SECONDS = 120.0
 """For each subject, unless the job says otherwise."""
 MOST_RATES = 12
-LOOKS = 5
+INTERIM_LOOKS = 5
 """At one rate, each on at least twice as much further traffic as the last."""
 RESOLUTION = 0.05
 """The gap between meeting and missing at which the search ends, as a share of the rate."""
@@ -60,21 +59,13 @@ class Bracket:
     tried: tuple[Tried, ...]
 
 
-@dataclass(frozen=True)
-class MaxLoadRun:
-    """A finished search: one result per subject, and where it is stored."""
-
-    results: tuple[MaxLoad, ...]
-    path: Path
-
-
 def find_max_load(
     job: Job,
     limit_ms: float | None = None,
     report: Report = silent,
     launch: Launch = start_worker,
     clock: Callable[[], float] = monotonic,
-) -> MaxLoadRun:
+) -> LoadRun[MaxLoad]:
     """Search the highest rate of each subject of the job, one subject after the other, and store what was found.
 
     `limit_ms` None takes the P95 limit of the job's budget. MctError where there is none, where a subject cannot be
@@ -89,7 +80,7 @@ def find_max_load(
         _search_subject(ready, subject, limit_ms, part(report, place / count, (place + 1) / count), launch, clock)
         for place, subject in enumerate(ready.subjects)
     )
-    return MaxLoadRun(results, ready.recording.finish([result.as_json() for result in results]))
+    return LoadRun(results, ready.recording.finish([result.as_json() for result in results]))
 
 
 def search(probe: Probe, guess: float, highest: float, is_over: Callable[[], bool] = lambda: False) -> Bracket:
@@ -157,7 +148,9 @@ def _search_subject(
             ]
             bench = Bench(subject.name, ready, tuple(servers), limit_ms, clock)
             before = _closed_blocks(bench, 0)
-            capacity, guess = _begin_at(before, limit_ms)
+            services_ms = [value / 1e6 for block in before for value in block.end_to_end_ns]
+            capacity = 1e3 * len(services_ms) / sum(services_ms)
+            guess = 1e3 * load("mct.bench.statistics.queueing:guess_max_rate")(services_ms, limit_ms, TAIL)
 
             def probe(rate: float) -> Tried:
                 report(f"{rate:.1f} requests/s to {subject.name}", min(0.99, (clock() - began) / ready.seconds))
@@ -175,37 +168,24 @@ def _closed_blocks(bench: Bench, position: int) -> list[Block]:
     return [closed_block(bench.ready, bench.name, server, position) for server in bench.servers]
 
 
-def _begin_at(blocks: Sequence[Block], limit_ms: float) -> tuple[float, float]:
-    """What a closed loop gets through, and the rate at which its service times would meet the limit; per second."""
-    services_ms = [value / 1e6 for block in blocks for value in block.end_to_end_ns]
-    guess_max_rate = load("mct.bench.statistics.queueing:guess_max_rate")
-    return 1e3 * len(services_ms) / sum(services_ms), 1e3 * guess_max_rate(services_ms, limit_ms, TAIL)
-
-
 def _probe(bench: Bench, rate: float) -> Tried:
     """Serve one rate with every process, again and longer while it stays open and has time."""
     began, allowed_s = bench.clock(), SHARE_OF_TIME * bench.ready.seconds
-    stretches: list[list[Stretch]] = [[] for _ in bench.servers]
-    count = LEAST_REQUESTS
+    segments: list[list[Segment]] = [[] for _ in bench.servers]
+    count, judge_rate = LEAST_REQUESTS, load("mct.bench.judge.load_result:judge_rate")
     found = Tried(rate, "open", 0, 0.0, None)
-    for look in range(LOOKS):
+    for look in range(INTERIM_LOOKS):
         left_s = allowed_s - (bench.clock() - began)
         count = min(count, int(rate * left_s / len(bench.servers)))
         if count < 1:
             break
         for number, server in enumerate(bench.servers):
             seed = bench.ready.plan.seed * 1000 + 100 * look + number
-            stretches[number].append(server.serve(Traffic(rate, count, seed, CAP * count / rate + 1.0), look))
-            bench.ready.recording.keep(bench.name, stretches[number][-1])
-        found, wanted = _decide(stretches, rate, bench.limit_ms)
+            segments[number].append(server.serve(Traffic(rate, count, seed, CAP * count / rate + 1.0), look))
+            bench.ready.recording.keep(bench.name, segments[number][-1])
+        shown = judge_rate(segments, bench.limit_ms, INTERIM_LOOKS * MOST_RATES)
+        found = Tried(rate, ANSWERS[shown.decision], shown.requests, shown.utilisation, shown.p95_ms)
         if found.answer != "open":
             break
-        count = max(2 * count, wanted)
+        count = max(2 * count, round(MEMORIES * min(shown.memory, 1000.0)))
     return found
-
-
-def _decide(stretches: Sequence[Sequence[Stretch]], rate: float, limit_ms: float) -> tuple[Tried, int]:
-    """What this traffic shows, and how many requests each process should serve next if that is not enough."""
-    shown = load("mct.bench.judge.load_result:judge_rate")(stretches, limit_ms, LOOKS * MOST_RATES)
-    wanted = round(MEMORIES * min(shown.memory, 1000.0))
-    return Tried(rate, ANSWERS[shown.decision], shown.requests, shown.utilisation, shown.p95_ms), wanted

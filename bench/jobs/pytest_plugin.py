@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 BASELINES = ".mct/baselines"
 MAX_SECONDS = 20.0
 
-Clock = Callable[[], float]
 _ticks = pytest.StashKey[list[float]]()
 _findings = pytest.StashKey[list[tuple[str, "Finding"]]]()
 
@@ -66,24 +65,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Give pytest-benchmark a clock that replays: its documented way to time by something other than this process."""
+    """Give pytest-benchmark a clock that replays: its documented way to time by something other than this process.
+
+    The clock reads off, from the end, what is put into the list.
+    """
     if "mct_bench" not in getattr(item, "fixturenames", ()):
         return
-    clock, ticks = _replaying_clock()
-    item.stash[_ticks] = ticks
-    own = item.get_closest_marker("benchmark")
-    settings = (dict(own.kwargs) if own else {}) | {"timer": clock}
-    item.add_marker(pytest.mark.benchmark(**settings), append=False)
-
-
-def _replaying_clock() -> tuple[Clock, list[float]]:
-    """A clock that reads off, from the end, what is put into the list."""
     ticks: list[float] = []
+    item.stash[_ticks] = ticks
 
     def mct_worker_clock() -> float:
         return ticks.pop()
 
-    return mct_worker_clock, ticks
+    own = item.get_closest_marker("benchmark")
+    settings = (dict(own.kwargs) if own else {}) | {"timer": mct_worker_clock}
+    item.add_marker(pytest.mark.benchmark(**settings), append=False)
 
 
 @pytest.fixture
@@ -123,7 +119,9 @@ def mct_bench(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., F
             fields=fields or {},
         )
         finding = _measure(request, watch)
-        _hand_over(request, benchmark, finding)
+        benchmark.extra_info["mct"] = finding.summary()
+        request.node.stash[_ticks][:] = [tick for seconds in reversed(finding.seconds) for tick in (seconds, 0.0)]
+        benchmark.pedantic(lambda: None, rounds=len(finding.seconds))  # every request is a round by our clock
         _judge(request, finding)
         return finding
 
@@ -133,28 +131,21 @@ def mct_bench(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., F
 def _measure(request: pytest.FixtureRequest, watch: Watch) -> Finding:
     __tracebackhide__ = True
     from mct import MctError
-    from mct.bench.jobs.guard import Shelf, inspect
+    from mct.bench.jobs.guard import BaselineStore, inspect
 
     config = request.config
     named = config.getoption("mct_baseline") or config.getini("mct_baseline")
-    shelf = Shelf(
+    store = BaselineStore(
         path=config.rootpath / (named or BASELINES),
         name=re.sub(r"[^\w.\[\]-]+", "-", request.node.nodeid).strip("-"),
         must_exist=bool(named),
-        store=bool(config.getoption("mct_store") or config.getini("mct_store")),
+        keep_run=bool(config.getoption("mct_store") or config.getini("mct_store")),
     )
     try:
-        return inspect(watch, shelf)
+        return inspect(watch, store)
     except MctError as error:
         mendable = error
     pytest.fail(f"{mendable.message}\nhint: {mendable.hint}" if mendable.hint else mendable.message)
-
-
-def _hand_over(request: pytest.FixtureRequest, benchmark: Any, finding: Finding) -> None:
-    """Every measured request becomes one round of pytest-benchmark, through its public interface and our clock."""
-    benchmark.extra_info["mct"] = finding.summary()
-    request.node.stash[_ticks][:] = [tick for seconds in reversed(finding.seconds) for tick in (seconds, 0.0)]
-    benchmark.pedantic(lambda: None, rounds=len(finding.seconds))
 
 
 def _judge(request: pytest.FixtureRequest, finding: Finding) -> None:

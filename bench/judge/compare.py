@@ -11,18 +11,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mct.bench.judge.quality import headline, recall
+from mct.bench.judge.quality import Flip, flipped, headline, recall
 from mct.bench.measure.pairs import ratios
 from mct.bench.samples.measurement import Measurement
-from mct.bench.statistics.paired import (
-    NonInferiority,
-    compare_slices,
-    difference,
-    difference_p,
-    find_flips,
-    non_inferior,
-)
-from mct.bench.statistics.ratio import Ratio, judge_latency
+from mct.bench.statistics.paired import NonInferiority, compare_slices, difference, difference_p, non_inferior
+from mct.bench.statistics.ratio import Ratio, are_alike, judge_latency
 
 Outcome = Literal["better", "no difference", "worse", "inconclusive"]
 EXIT_CODES: dict[Outcome, int] = {"better": 0, "no difference": 0, "worse": 1, "inconclusive": 3}
@@ -34,16 +27,6 @@ class Limits:
 
     latency: float = 0.10
     quality: float = 0.01
-
-
-@dataclass(frozen=True)
-class Flip:
-    """One example on which one side does better: its number in file order, the truth, and both answers."""
-
-    row: int
-    truth: Any
-    a: Any
-    b: Any
 
 
 @dataclass(frozen=True)
@@ -97,7 +80,9 @@ class Comparison:
 def compare(a: Measurement, b: Measurement, limits: Limits, slices: tuple[str, ...] = ()) -> Comparison:
     """Compare what `mct.bench.measure.pairs` measured. `slices` are labels whose recall is held to the same limit."""
     before, after = headline(a), headline(b)
-    flips, change = find_flips(before, after), difference(before, after)
+    change, (lost, gained) = difference(before, after), flipped(a, b)
+    recalls = {name: (recall(a, name), recall(b, name)) for name in slices}
+    tests = compare_slices({name: both for name, both in recalls.items() if len(both[0])}, limits.quality)
     p50, p95 = ratios(a.blocks, b.blocks)
     latency = judge_latency(p50, p95, limits.latency)
     return Comparison(
@@ -111,22 +96,11 @@ def compare(a: Measurement, b: Measurement, limits: Limits, slices: tuple[str, .
         mid_p=difference_p(before, after),
         delta=change.value,
         delta_ci=(change.low, change.high),
-        lost=_describe(flips.lost, a, b),
-        gained=_describe(flips.gained, a, b),
-        slices=_slices(a, b, limits, slices),
+        lost=lost,
+        gained=gained,
+        slices=tuple(Slice(name, test.n, test.drop, test.outcome) for name, test in tests.items()),
         limits=limits,
     )
-
-
-def _describe(rows: tuple[int, ...], a: Measurement, b: Measurement) -> tuple[Flip, ...]:
-    assert a.answers is not None and b.answers is not None
-    return tuple(Flip(row, a.truth[row], a.answers.values[row], b.answers.values[row]) for row in rows)
-
-
-def _slices(a: Measurement, b: Measurement, limits: Limits, names: tuple[str, ...]) -> tuple[Slice, ...]:
-    found = {name: (recall(a, name), recall(b, name)) for name in names}
-    tests = compare_slices({name: both for name, both in found.items() if len(both[0])}, limits.quality)
-    return tuple(Slice(name, test.n, test.drop, test.outcome) for name, test in tests.items())
 
 
 def markdown(comparison: Comparison, texts: list[str], most: int = 10) -> str:
@@ -147,7 +121,7 @@ def markdown(comparison: Comparison, texts: list[str], most: int = 10) -> str:
         f"{c.p95.rounds} rounds of fresh processes in turns; they could have told a P95 "
         f"{100 * (c.p95.detectable - 1):.1f} % slower, a P50 {100 * (c.p50.detectable - 1):.1f} % slower.",
         "",
-        *_quality_lines(c),
+        _quality_sentence(c),
         *(
             f"- recall of {each.name}: {-100 * each.drop:+.2f} points on {each.n:,}: {each.outcome}"
             for each in c.slices
@@ -161,7 +135,7 @@ def _found(name: str, ratio: Ratio, c: Comparison) -> str:
     """What one percentile alone tells."""
     if name in c.latency_shown:
         return "slower" if ratio.value > 1 else "faster"
-    within = 1 / (1 + c.limits.latency) <= ratio.low and ratio.high <= 1 + c.limits.latency
+    within = are_alike(ratio, c.limits.latency)
     return f"no difference larger than {c.limits.latency:.0%}" if within else "cannot tell"
 
 
@@ -183,16 +157,16 @@ def _latency_sentence(c: Comparison) -> str:
     return f"Latency: {c.latency}: {'; '.join([*told, *open_])}."
 
 
-def _quality_lines(c: Comparison) -> list[str]:
+def _quality_sentence(c: Comparison) -> str:
     low, high = c.delta_ci
     interval = "" if low is None or high is None else f" (95 % interval {100 * low:+.2f} to {100 * high:+.2f})"
     test = "McNemar mid-p" if c.quality.method == "exact" else "bootstrap p"
-    return [
+    return (
         f"Quality, paired on {c.quality.n:,} examples: {100 * c.delta:+.2f} points{interval}; "
         f"{len(c.lost)} lost, {len(c.gained)} gained, {test} {c.mid_p:.3g}: {c.quality.outcome} "
         f"at a margin of {100 * c.limits.quality:g} point(s). This set can resolve a drop of "
-        f"{100 * c.quality.resolvable:.2f} points.",
-    ]
+        f"{100 * c.quality.resolvable:.2f} points."
+    )
 
 
 def _flip_lines(c: Comparison, texts: list[str], most: int) -> list[str]:

@@ -1,10 +1,13 @@
 """One line of a verdict: a limit, what was measured, and what follows, each to be read by a person."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
+OUTCOMES: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
+"""The worst first."""
 ERROR = 0.05
 """The error that a line may make, either way."""
 
@@ -17,3 +20,9 @@ class Line:
     measured: str
     outcome: Outcome
     reason: str
+
+
+def worst(outcomes: Iterable[str], of_none: Outcome = "inconclusive") -> Outcome:
+    """One outcome of several: a fail is enough, then what is not decided; `of_none` where there are none."""
+    found = set(outcomes)
+    return next((outcome for outcome in OUTCOMES if outcome in found), of_none)

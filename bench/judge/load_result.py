@@ -16,11 +16,12 @@ from scipy import special
 
 from mct.bench.judge.latency import summarise
 from mct.bench.judge.noise import assess
+from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.dependence import Floats
-from mct.bench.statistics.percentiles import Decision, Estimate, percentile
-from mct.bench.statistics.queueing import decide_queue, queue_percentile, relaxation, settling
-from mct.bench.worker.open_loop import Stretch
+from mct.bench.statistics.percentiles import Decision, Estimate, decide_below, estimate_percentile, percentile
+from mct.bench.statistics.queueing import relaxation, settling
+from mct.bench.worker.open_loop import Segment
 
 State = Literal["steady", "above capacity", "undecided"]
 Interval = tuple[float, float]
@@ -30,7 +31,7 @@ CONFIDENCE = 0.95
 PARTS = 10
 MOST_LOG = 100.0
 ENOUGH = 10
-"""A stretch must last this many relaxations of its queue before its latencies tell of a steady state."""
+"""A segment must last this many relaxations of its queue before its latencies tell of a steady state."""
 CLIMB_CONFIDENCE = 0.99
 MOST_LATE = 0.05
 """Share of P95 by which the generator itself may be late, in 19 requests of 20, before its figures are refused."""
@@ -80,7 +81,7 @@ class LoadResult:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, rounded to what they can be trusted for."""
-        plain = {key: _rounded(value) for key, value in asdict(self).items()}
+        plain: dict[str, Any] = rounded(asdict(self), 5)
         return plain | {"outcome": self.outcome}
 
 
@@ -102,25 +103,25 @@ class Queue:
         return float(busy.var() / busy.mean() ** 2)
 
 
-def read_queue(stretches: Sequence[Stretch]) -> Queue:
-    """The queue that these stretches saw."""
-    parts = [_read(stretch) for stretch in stretches]
+def read_queue(segments: Sequence[Segment]) -> Queue:
+    """The queue that these segments saw."""
+    parts = [_read(segment) for segment in segments]
     latency, busy, late = zip(*parts, strict=True)
     return Queue(latency, busy, late)
 
 
 def settled(queue: Queue, utilisation: float) -> list[Floats]:
-    """Each stretch's latencies in ms, without its beginning, when the queue was emptier than it is on average."""
+    """Each segment's latencies in ms, without its beginning, when the queue was emptier than it is on average."""
     skip = [settling(utilisation, queue.variation, len(part) // 2) for part in queue.latency_ms]
     return [part[first:] for part, first in zip(queue.latency_ms, skip, strict=True)]
 
 
-def measure_utilisation(qps: float, stretches: Sequence[Queue]) -> tuple[float, Interval]:
-    """Mean utilisation over processes and its interval; `stretches` holds one queue per process.
+def measure_utilisation(qps: float, queues: Sequence[Queue]) -> tuple[float, Interval]:
+    """Mean utilisation over processes, one queue each, and its interval.
 
     Student's t on logarithms: processes and moments differ by a factor, and no utilisation is below 0.
     """
-    shares = [qps * float(np.concatenate(queue.busy_ms).mean()) / 1e3 for queue in stretches]
+    shares = [qps * float(np.concatenate(queue.busy_ms).mean()) / 1e3 for queue in queues]
     low, high = student([log(share) for share in shares], CONFIDENCE)
     return float(np.mean(shares)), (exp(low), exp(high) if high < MOST_LOG else inf)
 
@@ -135,15 +136,15 @@ def student(values: Sequence[float], confidence: float) -> Interval:
 
 
 def summarise_load(
-    name: str, stretches: Sequence[Stretch], blocks: Sequence[Block], limit_ms: float | None = None
+    name: str, segments: Sequence[Segment], blocks: Sequence[Block], limit_ms: float | None = None
 ) -> LoadResult:
-    """What one subject's stretches (one per fresh process, all at one rate) and closed-loop blocks show."""
-    queue, closed = read_queue(stretches), summarise(blocks)
-    qps = stretches[0].qps
-    utilisation, interval = measure_utilisation(qps, [read_queue([stretch]) for stretch in stretches])
+    """What one subject's segments (one per fresh process, all at one rate) and closed-loop blocks show."""
+    queue, closed = read_queue(segments), summarise(blocks)
+    qps = segments[0].qps
+    utilisation, interval = measure_utilisation(qps, [read_queue([segment]) for segment in segments])
     memory = relaxation(utilisation, queue.variation)
     steady = settled(queue, utilisation)
-    found = {p: queue_percentile(steady, p, memory) if memory < inf else None for p in (0.50, 0.95, 0.99)}
+    found = {p: estimate_percentile(steady, p, least_inflation=memory) for p in (0.50, 0.95, 0.99)}
     state, reasons = _state(queue, interval, memory, found[TAIL])
     stability = assess(blocks)
     if state != "steady":
@@ -152,11 +153,11 @@ def summarise_load(
     return LoadResult(
         artifact=name,
         offered_qps=qps,
-        achieved_qps=_achieved(stretches),
+        achieved_qps=_achieved(segments),
         state=state,
         reasons=reasons + (() if stability is None else stability.reasons),
         requests=len(busy),
-        rounds=len(stretches),
+        rounds=len(segments),
         utilisation=utilisation,
         utilisation_ci=interval,
         capacity_qps=1e3 / float(busy.mean()),
@@ -186,24 +187,24 @@ class Shown:
     p95_ms: float | None
 
 
-def judge_rate(stretches: Sequence[Sequence[Stretch]], limit_ms: float, looks: int) -> Shown:
-    """Decide one rate from the stretches of each process, as one of `looks` looks that may err by 5 % in all."""
-    queues = [read_queue(process) for process in stretches]
-    qps, whole = stretches[0][0].qps, read_queue([stretch for process in stretches for stretch in process])
+def judge_rate(segments: Sequence[Sequence[Segment]], limit_ms: float, interim_looks: int) -> Shown:
+    """Decide one rate from the segments of each process, as one of so many interim looks that may err by 5 % in all."""
+    queues = [read_queue(process) for process in segments]
+    qps, whole = segments[0][0].qps, read_queue([segment for process in segments for segment in process])
     utilisation, (low, _) = measure_utilisation(qps, queues)
     memory = relaxation(utilisation, whole.variation)
     requests = sum(map(len, whole.latency_ms))
     if memory == inf:
         return Shown("above" if low > 1 else "undecided", requests, utilisation, memory, None)
     processes = [np.concatenate(settled(queue, utilisation)) for queue in queues]
-    decision = decide_queue(processes, TAIL, limit_ms, looks, memory)
+    decision = decide_below(processes, TAIL, limit_ms, interim_looks, least_inflation=memory)
     return Shown(decision, requests, utilisation, memory, percentile(np.concatenate(processes), TAIL))
 
 
-def _read(stretch: Stretch) -> tuple[Floats, Floats, Floats]:
+def _read(segment: Segment) -> tuple[Floats, Floats, Floats]:
     scheduled, started, ended = (
         np.asarray(values, dtype=np.float64) / 1e6
-        for values in (stretch.scheduled_ns, stretch.started_ns, stretch.ended_ns)
+        for values in (segment.scheduled_ns, segment.started_ns, segment.ended_ns)
     )
     free = np.concatenate(([0.0], ended[:-1]))
     due = np.maximum(scheduled, free)
@@ -211,10 +212,10 @@ def _read(stretch: Stretch) -> tuple[Floats, Floats, Floats]:
     return ended - scheduled, ended - due, late
 
 
-def _achieved(stretches: Sequence[Stretch]) -> float:
+def _achieved(segments: Sequence[Segment]) -> float:
     """Requests answered per second of the time it took to answer them."""
-    seconds = sum(stretch.ended_ns[-1] for stretch in stretches) / 1e9
-    return sum(len(stretch.ended_ns) for stretch in stretches) / seconds
+    seconds = sum(segment.ended_ns[-1] for segment in segments) / 1e9
+    return sum(len(segment.ended_ns) for segment in segments) / seconds
 
 
 def _climb(queue: Queue) -> tuple[float, ...]:
@@ -251,11 +252,3 @@ def _still_climbs(queue: Queue) -> bool:
     rises = [float(np.mean(second) - np.mean(first)) for first, second in halves]
     low, _ = student(rises, CLIMB_CONFIDENCE)
     return low > float(np.concatenate(queue.busy_ms).mean())
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 5) if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, tuple | list) else value

@@ -1,7 +1,9 @@
 """The highest load that still meets the P95 budget, as a search found it: a bracket, and every rate that was tried."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from mct.bench.judge.rounding import rounded
 
 Answer = Literal["meets", "misses", "open"]
 
@@ -47,10 +49,5 @@ class MaxLoad:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        tried = [{key: _short(getattr(each, key)) for key in each.__dataclass_fields__} for each in self.tried]
-        plain = {key: _short(getattr(self, key)) for key in self.__dataclass_fields__}
-        return plain | {"tried": tried, "reasons": list(self.reasons), "outcome": self.outcome}
-
-
-def _short(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
+        plain: dict[str, Any] = rounded(asdict(self), 4)
+        return plain | {"outcome": self.outcome}

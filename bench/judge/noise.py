@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block, per_process_ms
 from mct.bench.statistics.percentiles import percentile
 
 MOST_STOLEN = 0.02
 MOST_WAITED = 0.05
-"""The size of the tail that P95 looks at: with more than that taken away, P95 is the neighbours'."""
+"""The size of the tail beyond P95: with more than that taken away, P95 is the neighbours'."""
 MOST_FLOOR = 0.15
 MOST_DRIFT = 0.15
 FEWEST_ROUNDS = 2
@@ -53,8 +54,8 @@ class Stability:
 
     def as_json(self) -> dict[str, Any]:
         """As result.schema.json has it."""
-        rounded = {key: round(value, 5) if isinstance(value, float) else value for key, value in asdict(self).items()}
-        return rounded | {"reasons": list(self.reasons)}
+        plain: dict[str, Any] = rounded(asdict(self), 5)
+        return plain
 
 
 def assess(blocks: Sequence[Block]) -> Stability | None:
@@ -63,18 +64,20 @@ def assess(blocks: Sequence[Block]) -> Stability | None:
         return None
     requests = sum(len(block.end_to_end_ns) for block in blocks)
     switches = sum(block.involuntary_switches for block in blocks)
+    waits = [block.waited_s for block in blocks if block.waited_s is not None]
+    medians = [float(np.median(process)) for process in per_process_ms(blocks)]
     figures = Stability(
         ok=True,
         reasons=(),
         stolen_share=sum(block.stolen_s for block in blocks) / _wanted_s(blocks),
-        waited_share=_waited_share(blocks),
+        waited_share=sum(waits) / _wanted_s(blocks) if waits else None,
         switches_per_request=switches / requests,
         switches_per_s=switches / sum(block.wall_s for block in blocks),
         floor_p50=_floor(blocks, 0.50),
         floor_p95=_floor(blocks, 0.95),
-        drift=_drift(blocks),
+        drift=max(medians) / min(medians) - 1 if len(medians) > 1 else None,
     )
-    reasons = tuple(_reasons(figures, len({block.round for block in blocks})))
+    reasons = tuple(_reasons(figures, len(medians)))
     return replace(figures, ok=not reasons, reasons=reasons)
 
 
@@ -89,11 +92,6 @@ def _wanted_s(blocks: Sequence[Block]) -> float:
     return max(wanted, sum(block.wall_s for block in blocks), 1e-9)
 
 
-def _waited_share(blocks: Sequence[Block]) -> float | None:
-    waits = [block.waited_s for block in blocks if block.waited_s is not None]
-    return sum(waits) / _wanted_s(blocks) if waits else None
-
-
 def _floor(blocks: Sequence[Block], p: float) -> float | None:
     """How much two blocks of the same artifact differ: robust relative spread of their p-percentile."""
     if len(blocks) < 4:
@@ -101,11 +99,6 @@ def _floor(blocks: Sequence[Block], p: float) -> float | None:
     values = np.array([percentile(np.asarray(block.end_to_end_ns, dtype=np.float64), p) for block in blocks])
     centre = float(np.median(values))
     return MAD_TO_SIGMA * float(np.median(np.abs(values - centre))) / centre
-
-
-def _drift(blocks: Sequence[Block]) -> float | None:
-    medians = [float(np.median(process)) for process in per_process_ms(blocks)]
-    return max(medians) / min(medians) - 1 if len(medians) > 1 else None
 
 
 def _reasons(figures: Stability, rounds: int) -> list[str]:

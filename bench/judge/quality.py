@@ -1,23 +1,24 @@
 """Quality of one subject, computed from its raw answers: its own scores, and what it lost against the baseline, paired.
 
-What an answer is worth says its task kind (mct.models.tasks.examples.Kind.score): the headline first, then further
+Its task kind scores an answer (mct.models.tasks.examples.Kind.score): the headline first, then further
 metrics. A slice is the recall of one label: of the examples (of tags the words) whose truth has it, those whose answer
 has it too. Scores come with intervals because the evaluation set is a sample too.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import exp, log1p
+from math import exp
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.bootstrap import resample_value
-from mct.bench.statistics.paired import NonInferiority, difference, difference_p, find_flips, non_inferior
+from mct.bench.statistics.paired import NonInferiority, difference, difference_p, find_flips
+from mct.bench.statistics.ratio_metric import RatioMetric, counted
 from mct.bench.statistics.score_test import drop_p_value
-from mct.bench.statistics.shares import Shares, counted
 from mct.models.tasks.examples import find_kind
 
 CONFIDENCE = 0.95
@@ -57,13 +58,13 @@ class Quality:
 
     def as_json(self) -> dict[str, Any]:
         """As result.schema.json has it."""
-        left_out = {"value_ci", "p_value"}
-        slices = [{key: value for key, value in _plain(each).items() if key not in left_out} for each in self.slices]
-        overall = _plain(self.overall)
+        overall, slices = rounded(asdict(self.overall), 6), rounded([asdict(each) for each in self.slices], 6)
+        for each in slices:
+            del each["value_ci"], each["p_value"]
         return {
             "metric": overall.pop("name"),
             **overall,
-            "others": [_plain(each) for each in self.others],
+            "others": rounded([asdict(each) for each in self.others], 6),
             "slices": slices,
             "perplexity": None if self.perplexity is None else round(self.perplexity, 4),
         }
@@ -76,7 +77,7 @@ def score(measurement: Measurement, baseline: Measurement | None, slices: Sequen
     before = baseline if baseline is not None and baseline.answers is not None else None
     itself = before is not None and before.subject.digest == measurement.subject.digest
     own, theirs = metrics(measurement), {} if before is None else metrics(before)
-    overall, *others = (_score(name, shares, theirs.get(name), itself) for name, shares in own.items())
+    overall, *others = (_score(name, metric, theirs.get(name), itself) for name, metric in own.items())
     found = {name: (recall(measurement, name), None if before is None else recall(before, name)) for name in slices}
     return Quality(
         overall,
@@ -86,53 +87,67 @@ def score(measurement: Measurement, baseline: Measurement | None, slices: Sequen
     )
 
 
-def metrics(measurement: Measurement) -> dict[str, Shares]:
+def metrics(measurement: Measurement) -> dict[str, RatioMetric]:
     """Every metric of the subject's task kind, the headline first. The measurement must have answers."""
     kind = find_kind(measurement.subject.task)
     parts = [kind.score(truth, answer) for truth, answer in _answered(measurement)]
-    return {name: _shares([(part[name].got, part[name].of) for part in parts]) for name in parts[0]}
+    return {name: _metric([(part[name].got, part[name].of) for part in parts]) for name in parts[0]}
 
 
-def headline(measurement: Measurement) -> Shares:
+def headline(measurement: Measurement) -> RatioMetric:
     """The first of the metrics."""
     return next(iter(metrics(measurement).values()))
 
 
-def recall(measurement: Measurement, label: str) -> Shares:
+def recall(measurement: Measurement, label: str) -> RatioMetric:
     """The recall of one label, on the examples whose truth has it."""
     find = find_kind(measurement.subject.task).recall
     parts = [find(truth, answer, label) for truth, answer in _answered(measurement)]
-    return _shares([(part.got, part.of) for part in parts if part.of])
+    return _metric([(part.got, part.of) for part in parts if part.of])
 
 
-def surprise(measurement: Measurement) -> Shares | None:
+@dataclass(frozen=True)
+class Flip:
+    """One example on which one of two does better: its number in file order, the truth, and both answers."""
+
+    row: int
+    truth: Any
+    a: Any
+    b: Any
+
+
+def flipped(a: Measurement, b: Measurement) -> tuple[tuple[Flip, ...], tuple[Flip, ...]]:
+    """Examples on which A does better, and those on which B does; none of either where one gave no answers."""
+    if a.answers is None or b.answers is None:
+        return (), ()
+    flips, answers = find_flips(headline(a), headline(b)), zip(a.truth, a.answers.values, b.answers.values, strict=True)
+    each = [Flip(row, *values) for row, values in enumerate(answers)]
+    return tuple(each[row] for row in flips.lost), tuple(each[row] for row in flips.gained)
+
+
+def nll_per_token(measurement: Measurement) -> RatioMetric | None:
     """Nats a token of a language model's texts, whose exponential is the perplexity; None for other tasks."""
     if measurement.subject.task != "causal-lm" or measurement.answers is None:
         return None
-    return _shares([(answer["nll"], answer["tokens"]) for answer in measurement.answers.values])
+    return _metric([(answer["nll"], answer["tokens"]) for answer in measurement.answers.values])
 
 
 def perplexity(measurement: Measurement) -> float | None:
     """A language model's perplexity over all tokens of the evaluation set; None for other tasks."""
-    nats = surprise(measurement)
+    nats = nll_per_token(measurement)
     return None if nats is None or nats.value is None else exp(nats.value)
 
 
-def perplexity_holds(before: Shares, after: Shares, increase: float, alpha: float) -> NonInferiority:
-    """Is the perplexity higher by less than `increase` (a fraction)? A drop here is a rise, in nats a token."""
-    return non_inferior(after, before, log1p(increase), alpha)
-
-
-def value_bounds(shares: Shares, error: float) -> Interval:
-    """Lower and upper bound of a metric, each exceeded with probability `error`: exact for shares of right answers."""
-    if shares.binary:
-        return share_bounds(int(shares.got.sum()), len(shares), error)
-    found, value = resample_value(shares), shares.value or 0.0
+def value_bounds(metric: RatioMetric, error: float) -> Interval:
+    """Lower and upper bound of a metric, each exceeded with probability `error`: exact for right answers."""
+    if metric.binary:
+        return proportion_bounds(int(metric.got.sum()), len(metric), error)
+    found, value = resample_value(metric), metric.value or 0.0
     return max(0.0, min(value, found.bound(error))), min(1.0, max(value, found.bound(1 - error)))
 
 
-def share_bounds(hits: int, n: int, error: float) -> Interval:
-    """Lower and upper bound of a share, each exceeded with probability at most `error` (Clopper & Pearson 1934)."""
+def proportion_bounds(hits: int, n: int, error: float) -> Interval:
+    """Both bounds of a proportion, each exceeded with probability at most `error` (Clopper & Pearson 1934)."""
     low = float(stats.beta.ppf(error, hits, n - hits + 1)) if hits else 0.0
     high = float(stats.beta.isf(error, hits + 1, n - hits)) if hits < n else 1.0
     return low, high
@@ -183,37 +198,26 @@ def _answered(measurement: Measurement) -> list[tuple[Any, Any]]:
     return list(zip(measurement.truth, measurement.answers.values, strict=True))
 
 
-def _shares(parts: Sequence[tuple[float, float]]) -> Shares:
+def _metric(parts: Sequence[tuple[float, float]]) -> RatioMetric:
     table = np.asarray(parts, dtype=np.float64).reshape(-1, 2)
-    return Shares(table[:, 0], table[:, 1])
+    return RatioMetric(table[:, 0], table[:, 1])
 
 
-def _score(name: str, shares: Shares, before: Shares | None, itself: bool) -> Score:
+def _score(name: str, metric: RatioMetric, before: RatioMetric | None, itself: bool) -> Score:
     """One score. `itself` says that subject and baseline are one and the same: they differ by 0 exactly."""
-    if shares.value is None:
+    if metric.value is None:
         return Score(name, 0, None, None)
-    own = Score(name, counted(shares), shares.value, value_bounds(shares, (1 - CONFIDENCE) / 2))
+    own = Score(name, counted(metric), metric.value, value_bounds(metric, (1 - CONFIDENCE) / 2))
     if before is None or before.value is None:
         return own
-    flips, change = find_flips(before, shares), difference(before, shares, CONFIDENCE)
+    flips, change = find_flips(before, metric), difference(before, metric, CONFIDENCE)
+    bounds = None if change.low is None or change.high is None else (change.low, change.high)
     return Score(
         name, flips.n, own.value, own.value_ci,
         baseline=before.value,
         delta=change.value,
-        delta_ci=(0.0, 0.0) if itself else _interval(change.low, change.high),
+        delta_ci=(0.0, 0.0) if itself else bounds,
         worse=len(flips.lost),
         better=len(flips.gained),
-        p_value=difference_p(before, shares),
+        p_value=difference_p(before, metric),
     )  # fmt: skip
-
-
-def _interval(low: float | None, high: float | None) -> Interval | None:
-    return None if low is None or high is None else (low, high)
-
-
-def _plain(each: Score) -> dict[str, Any]:
-    return {
-        key: [round(part, 6) for part in value] if isinstance(value, tuple)
-        else round(value, 6) if isinstance(value, float) else value
-        for key, value in asdict(each).items()
-    }  # fmt: skip

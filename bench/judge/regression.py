@@ -14,15 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, hypot, log
-from typing import Any
 
 from mct.bench.judge.line import Line, Outcome
 from mct.bench.judge.noise import assess, fastest_ms
-from mct.bench.judge.quality import headline
 from mct.bench.judge.verdict import judge, milliseconds
 from mct.bench.samples.measurement import Measurement, per_process_ms
 from mct.bench.statistics.dependence import Floats
-from mct.bench.statistics.paired import find_flips
 from mct.bench.statistics.percentiles import Estimate, estimate_percentile, minimum_sample
 from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, judge_ratio
 from mct.targets.budget import Budget
@@ -45,33 +42,17 @@ class Shift:
     high: float
 
 
-@dataclass(frozen=True)
-class LostExample:
-    """An example that the head answers worse than the base: its number in file order, the truth, the answer."""
-
-    row: int
-    truth: Any
-    answer: Any
-
-
 def judge_same_job(base: Measurement, head: Measurement) -> Line:
     """P95 of the head over that of the base, from rounds in which they took turns (`mct.bench.statistics.ratio`)."""
     limit = "P95 no slower than the base, in turns"
-    before, after = _shared_rounds(base, head)
+    # A side whose question stayed open went on alone.
+    shared = {block.round for block in base.blocks} & {block.round for block in head.blocks}
+    before, after = (per_process_ms([block for block in side.blocks if block.round in shared]) for side in (base, head))
     if len(before) < 2:
         return Line(limit, "-", "inconclusive", "Too few rounds were measured to compare: allow more seconds.")
     ratio = compare_percentile(before, after, TAIL)
     outcome, reason = _explain(ratio)
     return Line(limit, f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]", outcome, reason)
-
-
-def _shared_rounds(base: Measurement, head: Measurement) -> tuple[list[Floats], list[Floats]]:
-    """Milliseconds of the rounds that both played: a side whose question stayed open went on alone."""
-    shared = {block.round for block in base.blocks} & {block.round for block in head.blocks}
-    before, after = (
-        [*per_process_ms([block for block in side.blocks if block.round in shared])] for side in (base, head)
-    )
-    return before, after
 
 
 def compare_runs(before_ms: Sequence[Floats], after_ms: Sequence[Floats]) -> Shift | None:
@@ -101,9 +82,12 @@ def judge_stored(base: Measurement, head: Measurement, tolerated: float = ACROSS
         return Line(limit, "-", "inconclusive", reason)
     measured = f"{shift.value:.2f}x [{shift.low:.2f}, {shift.high:.2f}]"
     seen = f"{milliseconds(shift.after)} now, {milliseconds(shift.before)} then"
-    if shift.low > 1 + tolerated and _slow_at_best(head, (1 + tolerated) * shift.before.high):
+    unsteady = _unsteady("this run", head)
+    slow_at_best = not unsteady or fastest_ms(head.blocks) > (1 + tolerated) * shift.before.high
+    if shift.low > 1 + tolerated and slow_at_best:
         return Line(limit, measured, "fail", f"{seen}: more than two jobs on one machine differ by.")
-    if unsteady := [*_unsteady("this run", head), *_unsteady("the stored run", base)]:
+    unsteady += _unsteady("the stored run", base)
+    if unsteady:
         return Line(limit, measured, "inconclusive", f"{seen}. But {'; '.join(unsteady)}.")
     if shift.high <= 1 + tolerated:
         return Line(limit, measured, "pass", f"{seen}.")
@@ -124,25 +108,12 @@ def judge_quality(base: Measurement, head: Measurement, budget: Budget | None) -
     return judge(head, _only_drops(budget, head.subject.task), base).lines
 
 
-def lost_examples(base: Measurement, head: Measurement) -> list[LostExample]:
-    """What the head answers worse than the base, in file order; empty where one of them gave no answers."""
-    if base.answers is None or head.answers is None:
-        return []
-    lost = find_flips(headline(base), headline(head)).lost
-    return [LostExample(row, head.truth[row], head.answers.values[row]) for row in lost]
-
-
 def _only_drops(budget: Budget | None, task: str) -> Budget:
     """The budget without its absolute limits: those are judged with the rest of it."""
     if budget is None:
         return Budget("no worse than the base", task, quality_max_drop=MAX_DROP)
     drop = MAX_DROP if budget.quality_max_drop is None else budget.quality_max_drop
     return replace(budget, p95_ms=None, quality_at_least=None, quality_max_drop=drop, size_mb=None, peak_rss_mb=None)
-
-
-def _slow_at_best(measurement: Measurement, limit_ms: float) -> bool:
-    """Too slow whatever disturbed it: a steady run, or one whose fastest requests are beyond the limit."""
-    return not _unsteady("it", measurement) or fastest_ms(measurement.blocks) > limit_ms
 
 
 def _unsteady(name: str, measurement: Measurement) -> list[str]:

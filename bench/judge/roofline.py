@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mct import MctError
+from mct.bench.judge.rounding import rounded
 from mct.bench.samples.subject import Subject
 from mct.models.checkpoints.files import read_config
 from mct.models.data.declared import Count, Index
@@ -83,7 +84,7 @@ class Limit:
     def as_json(self, model_p50_ms: float | None) -> dict[str, Any]:
         """As result.schema.json has it; `share` of the limit that the measured model-only P50 reached."""
         share = None if model_p50_ms is None else round(self.least_ms / model_p50_ms, 5)
-        plain = {key: round(value, 6) for key, value in asdict(self).items()}
+        plain: dict[str, Any] = rounded(asdict(self), 6)
         return plain | {"least_ms": round(self.least_ms, 6), "bound": self.bound, "share": share}
 
 
@@ -125,21 +126,16 @@ def limit_of(encoder: Encoder, precision: str, tokens: float, machine: MachineLi
     )
 
 
-def ask_limit(subjects: Sequence[Subject], machine: MachineLimit) -> dict[str, Any]:
+def limit_inputs(subjects: Sequence[Subject], machine: MachineLimit) -> dict[str, Any]:
     """What a result needs to compute every limit again: the machine's rates, and each model's shape by its name."""
     found = {subject.name: read_encoder(subject) for subject in subjects}
     models = {name: None if encoder is None else asdict(encoder) for name, encoder in found.items()}
     return {"machine": machine.as_json(), "models": models}
 
 
-def asked_limit(asked: Mapping[str, Any], subject: Subject, tokens: Sequence[int]) -> Limit | None:
-    """The limit of one subject from what `ask_limit` gave."""
-    shape = asked["models"].get(subject.name)
+def limit_from_inputs(inputs: Mapping[str, Any], subject: Subject, tokens: Sequence[int]) -> Limit | None:
+    """The limit of one subject from what `limit_inputs` gave."""
+    shape = inputs["models"].get(subject.name)
     if shape is None:
         return None
-    return limit_of(Encoder(**shape), subject.precision, sum(tokens) / len(tokens), MachineLimit(**asked["machine"]))
-
-
-def limit_for(subject: Subject, tokens: Sequence[int], machine: MachineLimit) -> Limit | None:
-    """The least time of a request of this subject at the mean of these lengths; None for an unknown architecture."""
-    return asked_limit(ask_limit([subject], machine), subject, tokens)
+    return limit_of(Encoder(**shape), subject.precision, sum(tokens) / len(tokens), MachineLimit(**inputs["machine"]))

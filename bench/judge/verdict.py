@@ -3,9 +3,10 @@
 A limit passes when the data exclude that it is missed, fails when they exclude that it is met, and is inconclusive
 otherwise: nothing passes on a point estimate. The errors this can make:
 
-- latency: 5 % over all looks and the final interval (mct.bench.measure.sampling). That P95 lies above the limit can be
-  shown by fewer requests than an interval for it needs. An unsteady run decides only where twice its noise would change
-  nothing, or where even its fastest requests (P5) are above the limit: noise only adds time, and spares some requests.
+- latency: 5 % over all interim looks and the final interval (mct.bench.measure.sampling). That P95 lies above the limit
+  can be shown by fewer requests than an interval for it needs. An unsteady run decides only where twice its noise would
+  change nothing, or where even its fastest requests (P5) are above the limit: noise only adds time, and spares some
+  requests.
 - quality "at least X or at most d below the baseline": two ways to pass, so each gets half of the 5 %.
 - further metrics and perplexity: 5 % each, paired; all of them must hold, so none can be passed for another.
 - recall of slices: 5 % each, paired; all must hold, so all together pass wrongly no more often than one. Any that fails
@@ -14,12 +15,11 @@ otherwise: nothing passes on a point estimate. The errors this can make:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mct.bench.judge.latency import Latency, summarise
-from mct.bench.judge.line import Line, Outcome
+from mct.bench.judge.line import Line, Outcome, worst
 from mct.bench.judge.noise import assess, fastest_ms
 from mct.bench.judge.verdict_quality import quality_lines
 from mct.bench.samples.measurement import Measurement, per_process_ms
@@ -44,25 +44,14 @@ class Verdict:
 
 def judge(measurement: Measurement, budget: Budget, baseline: Measurement | None = None) -> Verdict:
     """Judge one subject. `baseline` is the measurement, on the same rows, that relative limits refer to."""
-    lines = _failure_lines(measurement)
+    lines = []
+    if measurement.failure is not None:
+        reason = f"It could not be measured: {measurement.failure.message}."
+        lines.append(Line("runs to the end", "no", "fail", reason))
     lines += _latency_lines(measurement, budget)
     lines += quality_lines(measurement, budget, baseline)
     lines += _cost_lines(measurement, budget)
-    return Verdict(_overall(lines), tuple(lines))
-
-
-def _overall(lines: Sequence[Line]) -> Outcome:
-    outcomes = {line.outcome for line in lines}
-    if "fail" in outcomes:
-        return "fail"
-    return "inconclusive" if "inconclusive" in outcomes or not outcomes else "pass"
-
-
-def _failure_lines(measurement: Measurement) -> list[Line]:
-    failure = measurement.failure
-    if failure is None:
-        return []
-    return [Line("runs to the end", "no", "fail", f"It could not be measured: {failure.message}.")]
+    return Verdict(worst(line.outcome for line in lines), tuple(lines))
 
 
 # Latency
@@ -85,17 +74,13 @@ def _latency_lines(measurement: Measurement, budget: Budget) -> list[Line]:
 def _judge_unbounded(latency: Latency, limit: float, measurement: Measurement) -> tuple[Outcome, str]:
     """Too few requests for an interval may be enough to say that P95 lies above the limit."""
     processes, noise = per_process_ms(measurement.blocks), _noise(measurement)
-    if decide_below(processes, 0.95, limit * (1 + SAFETY * noise), looks=1) == "above":
+    if decide_below(processes, 0.95, limit * (1 + SAFETY * noise), interim_looks=1) == "above":
         reason = f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms."
         return "fail", _despite(noise, reason) if noise else reason
-    return "inconclusive", _why_unbounded(latency)
-
-
-def _why_unbounded(latency: Latency) -> str:
     needed = minimum_sample(0.95)
     if latency.n < needed:
-        return f"P95 needs at least {needed} requests: let it measure for longer."
-    return (
+        return "inconclusive", f"P95 needs at least {needed} requests: let it measure for longer."
+    return "inconclusive", (
         f"The {latency.rounds} fresh processes differ so much that {latency.n:,} requests are worth fewer than the"
         f" {needed} independent ones that P95 needs: let it measure for longer, or on a quieter machine."
     )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, expm1
+from math import exp, expm1, log1p
 
 from mct.bench.judge.line import ERROR, Line, Outcome
-from mct.bench.judge.quality import metrics, more_examples, perplexity_holds, recall, surprise, value_bounds
+from mct.bench.judge.quality import metrics, more_examples, nll_per_token, recall, value_bounds
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.paired import NonInferiority, compare_slices, non_inferior
-from mct.bench.statistics.shares import Shares
+from mct.bench.statistics.ratio_metric import RatioMetric
 from mct.models.tasks.table import find_task
 from mct.targets.budget import Budget
 
@@ -30,11 +30,11 @@ class Pair:
     after: Measurement
     known: tuple[Outcome, str] | None
 
-    def judge(self, before: Shares, after: Shares, margin: float, error: float) -> tuple[Outcome, str]:
+    def judge(self, before: RatioMetric, after: RatioMetric, margin: float, error: float) -> tuple[Outcome, str]:
         """Whether a metric dropped by less than `margin`."""
         return self.known or _explain(non_inferior(before, after, margin, error), error)
 
-    def change(self, before: Shares, after: Shares) -> str:
+    def change(self, before: RatioMetric, after: RatioMetric) -> str:
         """The subject's metric, with the change against the baseline where there is one."""
         value, earlier = after.value or 0.0, before.value or 0.0
         return f"{value:.2%}" if self.known else f"{value:.2%} ({100 * (value - earlier):+.2f} points)"
@@ -42,15 +42,15 @@ class Pair:
 
 def quality_lines(measurement: Measurement, budget: Budget, baseline: Measurement | None) -> list[Line]:
     """A line for each of the budget's limits of quality. `baseline` answered the same examples."""
-    asked = _asked(measurement, budget)
+    limit = _headline_limit(measurement, budget)
     slices = budget.slices if budget.slice_max_drop is not None else ()
     if measurement.answers is None:
-        limits = [*([asked] if asked else []), *(_metric_limit(*each) for each in budget.metric_max_drop.items())]
+        limits = [*([limit] if limit else []), *(_metric_limit(*each) for each in budget.metric_max_drop.items())]
         limits += [] if budget.perplexity_max_increase is None else [_perplexity_limit(budget.perplexity_max_increase)]
         limits += [_slice_limit(name, budget) for name in slices]
         return [Line(limit, "-", "inconclusive", "There are no answers to score.") for limit in limits]
     pair = _pair(measurement, baseline)
-    lines = [_overall_line(asked, pair, budget)] if asked else []
+    lines = [_overall_line(limit, pair, budget)] if limit else []
     lines += [_metric_line(name, margin, pair) for name, margin in budget.metric_max_drop.items()]
     lines += _perplexity_lines(pair, budget)
     return lines + (_slice_lines(slices, pair, budget) if slices else [])
@@ -58,10 +58,8 @@ def quality_lines(measurement: Measurement, budget: Budget, baseline: Measuremen
 
 def _pair(measurement: Measurement, baseline: Measurement | None) -> Pair:
     if baseline is None:
-        known: tuple[Outcome, str] = (
-            "inconclusive",
-            "There is no baseline to compare with: give one with --baseline.",
-        )
+        reason = "There is no baseline to compare with: give one with --baseline."
+        known: tuple[Outcome, str] = ("inconclusive", reason)
     elif measurement.subject.digest == baseline.subject.digest:
         known = ("pass", "This is the baseline itself, so it has lost nothing against it.")
     elif baseline.answers is None:
@@ -71,7 +69,7 @@ def _pair(measurement: Measurement, baseline: Measurement | None) -> Pair:
     return Pair(measurement, measurement, known)
 
 
-def _asked(measurement: Measurement, budget: Budget) -> str:
+def _headline_limit(measurement: Measurement, budget: Budget) -> str:
     """What the budget asks of the headline score; "" where nothing."""
     asked = []
     if budget.quality_at_least is not None:
@@ -109,7 +107,7 @@ def _metric_line(name: str, margin: float, pair: Pair) -> Line:
     """One of the kind's further metrics, like one head's own."""
     limit, before, after = _metric_limit(name, margin), metrics(pair.before), metrics(pair.after)
     if name not in before or name not in after or after[name].value is None:
-        has = ", ".join(key for key, shares in after.items() if shares.value is not None)
+        has = ", ".join(key for key, metric in after.items() if metric.value is not None)
         return Line(limit, "-", "inconclusive", f"There is no such score here; there are: {has}.")
     outcome, reason = pair.judge(before[name], after[name], margin, ERROR)
     return Line(limit, pair.change(before[name], after[name]), outcome, reason)
@@ -120,14 +118,15 @@ def _perplexity_limit(increase: float) -> str:
 
 
 def _perplexity_lines(pair: Pair, budget: Budget) -> list[Line]:
-    increase, before, after = budget.perplexity_max_increase, surprise(pair.before), surprise(pair.after)
+    increase, before, after = budget.perplexity_max_increase, nll_per_token(pair.before), nll_per_token(pair.after)
     if increase is None:
         return []
     limit = _perplexity_limit(increase)
     if before is None or after is None or before.value is None or after.value is None:
         return [Line(limit, "-", "inconclusive", "These answers tell no likelihoods.")]
     change = "" if pair.known else f" ({100 * expm1(after.value - before.value):+.2f} %)"
-    outcome, reason = pair.known or _explain_rise(perplexity_holds(before, after, increase, ERROR), increase)
+    # A drop of quality here is a rise, in nats a token: the sides change places.
+    outcome, reason = pair.known or _explain_rise(non_inferior(after, before, log1p(increase), ERROR), increase)
     return [Line(limit, f"{exp(after.value):.2f}{change}", outcome, reason)]
 
 
@@ -143,9 +142,9 @@ def _explain_rise(test: NonInferiority, increase: float) -> tuple[Outcome, str]:
     )
 
 
-def _judge_value(shares: Shares, at_least: float, error: float) -> tuple[Outcome, str]:
-    low, high = value_bounds(shares, error)
-    level = f"at {100 * (1 - error):g} % confidence, on {len(shares):,} examples"
+def _judge_value(metric: RatioMetric, at_least: float, error: float) -> tuple[Outcome, str]:
+    low, high = value_bounds(metric, error)
+    level = f"at {100 * (1 - error):g} % confidence, on {len(metric):,} examples"
     if low >= at_least:
         return "pass", f"Less than {low:.2%} is excluded {level}."
     if high < at_least:

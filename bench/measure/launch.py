@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from mct.bench.samples.measurement import Answers, Block, Failure, Start, from_record
 from mct.bench.samples.subject import Subject
-from mct.bench.worker.open_loop import Stretch, Traffic, stretch_from
+from mct.bench.worker.open_loop import Segment, Traffic, segment_from
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.tasks.examples import Example
 
@@ -83,10 +83,10 @@ class Worker:
         assert isinstance(block, Block)
         return block
 
-    def serve(self, traffic: Traffic, position: int) -> Stretch:
-        """Let requests arrive on their own schedule, done or not; `position` is the stretch's place in the run."""
+    def serve(self, traffic: Traffic, position: int) -> Segment:
+        """Let requests arrive on their own schedule, done or not; `position` is the segment's place in the run."""
         command = {"load": traffic.qps, "count": traffic.count, "cap_s": traffic.cap_s, "seed": traffic.seed}
-        return stretch_from({"round": self.round, "position": position} | self._ask(command))
+        return segment_from({"round": self.round, "position": position} | self._ask(command))
 
     def answers(self, first: int, last: int) -> Answers:
         """Answers and token counts of examples `first` up to `last` (not included)."""
@@ -128,7 +128,11 @@ class Worker:
         try:
             reply: dict[str, Any] = json.loads(line)
         except ValueError:
-            raise WorkerDied(self._failure(_how_it_ended(self.process.wait()))) from None
+            code = self.process.wait()
+            how = f"ended with exit code {code} before it answered"
+            if code < 0:
+                how = f"was ended by {signal.Signals(-code).name}"
+            raise WorkerDied(self._failure(f"the worker {how}")) from None
         if "error" in reply:
             raise WorkerDied(self._failure(reply["error"], reply["hint"]))
         return reply
@@ -218,12 +222,6 @@ def worker_environment(threads: int) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",
     }
-
-
-def _how_it_ended(code: int) -> str:
-    if code < 0:
-        return f"the worker was ended by {signal.Signals(-code).name}"
-    return f"the worker ended with exit code {code} before it answered"
 
 
 def _forget_cached(path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from mct.bench.measure.answers import collect_answers
 from mct.bench.measure.launch import Setting, WorkerDied, start_worker
-from mct.bench.measure.sampling import GROWTH, LOOKS, BenchPlan, block_size, is_enough
+from mct.bench.measure.sampling import GROWTH, INTERIM_LOOKS, BenchPlan, block_size, is_enough
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
 from mct.bench.samples.subject import Subject
 from mct.models.progress import Report, silent
@@ -41,10 +41,6 @@ class Runner(Protocol):
 Collect = Callable[[Sequence[Subject], Setting, Report], list[Answers | Failure]]
 
 
-def forget(record: dict[str, Any]) -> None:
-    """A `keep` that keeps nothing."""
-
-
 @dataclass(frozen=True)
 class Instruments:
     """What the loop acts through: how a runner is started and answers are collected, the clock (seconds), where each
@@ -53,20 +49,20 @@ class Instruments:
     start: Callable[[Subject, Setting, int], Runner] = start_worker
     collect: Collect = collect_answers
     clock: Callable[[], float] = monotonic
-    keep: Callable[[dict[str, Any]], None] = forget
+    keep: Callable[[dict[str, Any]], None] = lambda record: None
 
 
 @dataclass
 class Track:
-    """What has been gathered of one subject so far. `looked_at` is the number of requests at its last look."""
+    """What has been gathered of one subject so far. `requests_looked_at` were there at its last interim look."""
 
     subject: Subject
     starts: list[Start] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     answers: Answers | None = None
     failure: Failure | None = None
-    looks: int = 0
-    looked_at: int = 0
+    interim_looks: int = 0
+    requests_looked_at: int = 0
     settled: bool = False
 
     def finish(self, truth: tuple[Any, ...]) -> Measurement:
@@ -95,17 +91,17 @@ class Run:
         """Hand a value to `keep` before anything else can go wrong."""
         self.instruments.keep(to_record(track.subject.name, value))
 
-    def tell(self, stage: str) -> None:
+    def report_timing(self, stage: str) -> None:
         """Report progress: of the time that this run will take, as far as is known by now; never backwards."""
         elapsed = self.answers_s + self.spent_s()
-        self._tell_share(stage, elapsed, self.answers_s + _expected_s(self))
+        self._report_share(stage, elapsed, self.answers_s + _expected_s(self))
 
-    def tell_answers(self, stage: str, done: float) -> None:
+    def report_answers(self, stage: str, done: float) -> None:
         """The same while answers are collected, a share of `done` of them by now."""
         elapsed = self.spent_s()
-        self._tell_share(stage, elapsed, elapsed / max(done, 1e-3) + self.plan.max_seconds)
+        self._report_share(stage, elapsed, elapsed / max(done, 1e-3) + self.plan.max_seconds)
 
-    def _tell_share(self, stage: str, elapsed: float, expected: float) -> None:
+    def _report_share(self, stage: str, elapsed: float, expected: float) -> None:
         self.share = max(self.share, min(0.99, elapsed / max(elapsed, expected, 1e-9)))
         self.report(stage, self.share)
 
@@ -134,7 +130,7 @@ def measure(
     _collect(run)
     number = 0
     while tracks := _next_tracks(run, number):
-        _play_round(run, number, tracks)
+        _run_round(run, number, tracks)
         number += 1
     report("measured", 1.0)
     truth = tuple(example.truth for example in examples)
@@ -143,7 +139,7 @@ def measure(
 
 def _collect(run: Run) -> None:
     """Everyone's answers. Who cannot give them is not timed."""
-    found = run.instruments.collect([track.subject for track in run.tracks], run.setting, run.tell_answers)
+    found = run.instruments.collect([track.subject for track in run.tracks], run.setting, run.report_answers)
     for track, answers in zip(run.tracks, found, strict=True):
         run.gather(track, answers)
         if isinstance(answers, Failure):
@@ -155,7 +151,7 @@ def _collect(run: Run) -> None:
 
 
 def _next_tracks(run: Run, number: int) -> list[Track]:
-    """Who plays the next round: everyone alive in the planned rounds, then those with an open question."""
+    """Who takes part in the next round: everyone alive in the planned rounds, then those with an open question."""
     if number and run.spent_s() >= run.plan.max_seconds:
         return []
     if number < run.plan.rounds:
@@ -163,7 +159,7 @@ def _next_tracks(run: Run, number: int) -> list[Track]:
     return [track for track in run.tracks if _wants_more(track)]
 
 
-def _play_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
+def _run_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
     """Start everyone afresh and let them take turns.
 
     Turns beyond the first go on for as long as the loading took: then another process tells more than more of the same.
@@ -173,7 +169,7 @@ def _play_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
         crew: Crew = []
         for track in tracks if number % 2 == 0 else reversed(tracks):
             with _its_own_failure(run, track):
-                run.tell(f"loading {track.subject.name} (round {number + 1})")
+                run.report_timing(f"loading {track.subject.name} (round {number + 1})")
                 runner = stack.enter_context(closing(run.instruments.start(track.subject, run.setting, number)))
                 run.gather(track, runner.start)
                 track.starts.append(runner.start)
@@ -185,17 +181,17 @@ def _play_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
 
 
 def _take_turns(run: Run, crew: Crew) -> None:
-    """One block each, then one block each in reverse order; then a look at each."""
+    """One block each, then one block each in reverse order; then an interim look at each."""
     for track, runner in [*crew, *reversed(crew)]:
         with _its_own_failure(run, track):
-            run.tell(f"timing {track.subject.name}")
+            run.report_timing(f"timing {track.subject.name}")
             position = sum(len(other.blocks) for other in run.tracks)
             count = block_size(runner.start, run.plan)
             block = runner.run(count, CAP_BLOCKS * run.plan.block_s, position)
             run.gather(track, block)
             track.blocks.append(block)
     for track, _ in crew:
-        _look(track, run.plan)
+        _interim_look(track, run.plan)
 
 
 @contextmanager
@@ -209,13 +205,13 @@ def _its_own_failure(run: Run, track: Track) -> Iterator[None]:
             run.gather(track, death.failure)
 
 
-def _look(track: Track, plan: BenchPlan) -> None:
-    """Ask whether this is enough, if there is enough new data to be worth one of the few looks."""
+def _interim_look(track: Track, plan: BenchPlan) -> None:
+    """Ask whether this is enough, if there is enough new data for one of the few interim looks."""
     requests = sum(len(block.end_to_end_ns) for block in track.blocks)
-    if track.settled or track.looks == LOOKS or requests < GROWTH * track.looked_at:
+    if track.settled or track.interim_looks == INTERIM_LOOKS or requests < GROWTH * track.requests_looked_at:
         return
-    track.looks += 1
-    track.looked_at = requests
+    track.interim_looks += 1
+    track.requests_looked_at = requests
     track.settled = is_enough(track.blocks, plan)
 
 
@@ -230,5 +226,5 @@ def _expected_s(run: Run) -> float:
         return plan.max_seconds
     loading_s = sum(start.load_ms / 1e3 + start.warm_up_s for start in starts)
     least_s = plan.rounds * (loading_s + 2 * plan.block_s * len(starts))
-    opened = any(track.looks and _wants_more(track) for track in run.tracks)
+    opened = any(track.interim_looks and _wants_more(track) for track in run.tracks)
     return plan.max_seconds if opened else min(plan.max_seconds, least_s)

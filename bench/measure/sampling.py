@@ -1,8 +1,8 @@
 """How much to sample, and when to stop: the plan of a run and the question asked of its growing data.
 
 Sampling of an artifact ends once its P95 is decided against the limit or, without one, known narrowly. Looking often at
-growing data would in the end find anything, so looks are few (each on 30 % more data than the last) and each spends a
-part of the error that all of them may make together. The interval printed at the end spends the rest.
+growing data would in the end find anything, so interim looks are few (each on 30 % more data than the last) and each
+spends a part of the error that all of them may make together. The interval printed at the end spends the rest.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mct.targets.machine import Machine
 TAIL = 0.95
 CONFIDENCE = 0.95
 STOP_ERROR = 0.025
-"""Error of stopping early, over all looks; the final interval's other 2.5 % make it 5."""
-LOOKS = 16
+"""Error of stopping early, over all interim looks; the final interval's other 2.5 % make it 5."""
+INTERIM_LOOKS = 16
 GROWTH = 1.3
 NARROW = 0.10
 """Without a limit: the interval of P95 is narrow enough at this share of P95."""
@@ -76,7 +76,7 @@ def block_size(start: Start, plan: BenchPlan) -> int:
 
 
 def is_enough(blocks: Sequence[Block], plan: BenchPlan) -> bool:
-    """True when this many requests answer the question. One look: see the module's docstring for what it spends."""
+    """True when this many requests answer the question. What one interim look spends: see above."""
     estimate_percentile = load("mct.bench.statistics.percentiles:estimate_percentile")
     processes = per_process_ms(blocks)
     requests = sum(len(process) for process in processes)
@@ -87,8 +87,8 @@ def is_enough(blocks: Sequence[Block], plan: BenchPlan) -> bool:
         return False
     if plan.limit_ms is not None:
         decide_below = load("mct.bench.statistics.percentiles:decide_below")
-        decision = decide_below(processes, TAIL, plan.limit_ms, LOOKS, STOP_ERROR)
-        if decision == "above":  # too slow: its P99 is not worth the time of the others
+        decision = decide_below(processes, TAIL, plan.limit_ms, INTERIM_LOOKS, STOP_ERROR)
+        if decision == "above":  # too slow: its P99 may not cost the others their time
             return True
         decided = decision == "below"
     else:

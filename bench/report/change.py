@@ -7,12 +7,11 @@ of different machines, thread counts or library versions are not compared at all
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mct.bench.judge.regression import ACROSS_RUNS, compare_runs
-from mct.bench.statistics.dependence import Floats
 from mct.bench.store.reading import StoredRun
 
 Outcome = Literal["faster", "slower", "about the same", "undecided"]
@@ -64,9 +63,9 @@ def find_changes(now: StoredRun, before: StoredRun, allow_different: bool = Fals
             remarks.setdefault(f"Measured under other conditions ({', '.join(different)}), {what}", []).append(name)
         if different and not allow_different:
             continue
-        change = _change(name, before.latencies_ms.get(name, ()), now.latencies_ms.get(name, ()))
-        if change is not None:
-            changes.append(change)
+        shift = compare_runs(before.latencies_ms.get(name, ()), now.latencies_ms.get(name, ()))
+        if shift is not None:
+            changes.append(Change(name, shift.before.value, shift.after.value, shift.value, shift.low, shift.high))
         else:
             why = "Too few samples in one of the two runs" if name in earlier else "New, not in the earlier run"
             remarks.setdefault(why, []).append(name)
@@ -88,10 +87,3 @@ def _differs(key: str, before: Any, after: Any) -> str:
         names = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
         return ", ".join(f"{name} {before.get(name, 'absent')} → {after.get(name, 'absent')}" for name in names)
     return f"{key.replace('_', ' ')} {before} → {after}"
-
-
-def _change(name: str, before_ms: Sequence[Floats], after_ms: Sequence[Floats]) -> Change | None:
-    shift = compare_runs(before_ms, after_ms)
-    if shift is None:
-        return None
-    return Change(name, shift.before.value, shift.after.value, shift.value, shift.low, shift.high)

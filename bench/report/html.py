@@ -4,7 +4,7 @@ The page's own policy forbids everything but its inline styles, so a name out of
 slipped through the template's escaping.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,13 @@ import jinja2
 from markupsafe import Markup
 
 from mct.bench.judge.regression import ACROSS_RUNS
-from mct.bench.report.plot_style import THEME, Panel, milliseconds
+from mct.bench.report.plot_style import THEME, milliseconds
 from mct.bench.report.plots import panels, svg
 from mct.bench.report.report import Report, headline
 from mct.bench.report.table import MARKS
 from mct.bench.store.reading import StoredRun
 
 TEMPLATE = "report.html.j2"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A panel drawn for a desk and for a phone."""
-
-    title: str
-    caption: str
-    wide: Markup
-    narrow: Markup
 
 
 def as_html(report: Report) -> str:
@@ -40,7 +30,7 @@ def as_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"ms": _ms, "share": _share, "points": _points, "number": _number, "day": _day}
+    environment.filters |= FILTERS
     return environment.get_template(TEMPLATE).render(
         theme=THEME,
         signs={outcome: mark.split()[0] for outcome, mark in MARKS.items()},
@@ -66,34 +56,21 @@ def _section(run: StoredRun, changes: Any) -> dict[str, Any]:
     }
 
 
-def _pictures(run: StoredRun, salt: str) -> list[Picture]:
-    return [_picture(panel, salt) for panel in panels(run)]
+def _pictures(run: StoredRun, salt: str) -> list[dict[str, str]]:
+    """Each panel drawn for a desk and for a phone."""
+    drawn = [(panel, Markup(svg(panel, False, salt)), Markup(svg(panel, True, salt))) for panel in panels(run)]
+    return [{"title": of.title, "caption": of.caption, "wide": wide, "narrow": phone} for of, wide, phone in drawn]
 
 
-def _picture(panel: Panel, salt: str) -> Picture:
-    return Picture(
-        panel.title,
-        panel.caption,
-        Markup(svg(panel, narrow=False, salt=salt)),
-        Markup(svg(panel, narrow=True, salt=salt)),
-    )
+def _or_dash(written: Callable[..., str]) -> Callable[..., str]:
+    """The filter that writes a value so, and a dash where there is none."""
+    return lambda value, *rest: "–" if value is None else written(value, *rest)
 
 
-def _ms(value: float | None) -> str:
-    return "–" if value is None else milliseconds(value)
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f} %"
-
-
-def _points(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.2f}".replace("-", "−")
-
-
-def _number(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def _day(created: str) -> str:
-    return created.replace("T", " ").removesuffix("Z") + " UTC"
+FILTERS = {
+    "ms": _or_dash(milliseconds),
+    "share": _or_dash(lambda value: f"{100 * value:.2f} %"),
+    "points": _or_dash(lambda value: f"{100 * value:+.2f}".replace("-", "−")),
+    "number": _or_dash(lambda value, digits=1: f"{value:,.{digits}f}"),
+    "day": lambda created: created.replace("T", " ").removesuffix("Z") + " UTC",
+}

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mct.bench.judge.regression import ACROSS_RUNS
-from mct.bench.report.change import Change, Changes
+from mct.bench.report.change import Changes
 from mct.bench.report.report import Report, headline
-from mct.bench.report.table import MARKS, markdown_table
+from mct.bench.report.table import MARKS, markdown_table, section
 from mct.bench.store.reading import StoredRun
 
+SIGNS = {"faster": "▼ faster", "slower": "▲ SLOWER", "about the same": "= about the same", "undecided": "? undecided"}
 MARKER = "<!-- mct-report -->"
 ACTIVE = re.compile(r"[&<>|*`\[\]~@\\]|#(?=\d)|(?<![^\W_])_|_(?![^\W_])|^[-+=#]|^\d+(?=[.)]\s)")
 """What means something to Markdown or GitHub; an underscore inside a word does not."""
@@ -45,11 +46,11 @@ def _fitted(text: str) -> str:
 
 def escape(text: str) -> str:
     """Text that shows as it is, on one line, wherever in a Markdown document it stands."""
-    return ACTIVE.sub(lambda found: _entities(found.group()), " ".join(text.split()))
 
+    def entities(found: re.Match[str]) -> str:
+        return "".join(f"&#{ord(character)};" for character in found.group())
 
-def _entities(characters: str) -> str:
-    return "".join(f"&#{ord(character)};" for character in characters)
+    return ACTIVE.sub(entities, " ".join(text.split()))
 
 
 def escaped(value: Any) -> Any:
@@ -75,7 +76,10 @@ def _of_run(run: StoredRun, changes: Changes | None) -> list[str]:
 
 def _since(changes: Changes) -> str:
     lines = [f"**P95 since run {escape(changes.since)}** (now / then, 95 % interval)", ""]
-    lines += [_change_line(change) for change in changes.changes]
+    for change in changes.changes:
+        ratio = f"{change.ratio:.2f} ({change.low:.2f} to {change.high:.2f})"
+        times = f"{change.before_ms:.2f} ms → {change.after_ms:.2f} ms"
+        lines.append(f"- **{escape(change.artifact)}**: {SIGNS[change.outcome]}, {ratio}, {times}")
     lines += [f"- {escape(remark)}" for remark in changes.remarks]
     if changes.changes:
         lines += [
@@ -86,21 +90,11 @@ def _since(changes: Changes) -> str:
     return "\n".join(lines)
 
 
-def _change_line(change: Change) -> str:
-    signs = {
-        "faster": "▼ faster",
-        "slower": "▲ SLOWER",
-        "about the same": "= about the same",
-        "undecided": "? undecided",
-    }
-    ratio = f"{change.ratio:.2f} ({change.low:.2f} to {change.high:.2f})"
-    times = f"{change.before_ms:.2f} ms → {change.after_ms:.2f} ms"
-    return f"- **{escape(change.artifact)}**: {signs[change.outcome]}, {ratio}, {times}"
-
-
 def _details(run: StoredRun) -> str:
     """What few need to see, folded. The blank lines make GitHub read Markdown inside of it."""
-    parts = [_passed_lines(run), _agreement(run), _steadiness(run), _failures(run), _environment(run)]
+    same = [f"- **{name}**: same answer on {share:.2%} of the examples" for name, share in run.agreement.items()]
+    agreement = section(f"**Agreement with {run.baseline}, right or wrong**", same)
+    parts = [_passed_lines(run), agreement, _steadiness(run), _failures(run), _environment(run)]
     inside = "\n\n".join(part for part in parts if part)
     return f"<details>\n<summary>Limits met, agreement, noise, environment</summary>\n\n{inside}\n\n</details>"
 
@@ -113,12 +107,7 @@ def _passed_lines(run: StoredRun) -> str:
         for line in (entry["verdict"] or {"lines": ()})["lines"]
         if line["outcome"] == "pass"
     ]
-    return "\n".join([f"**Limits met** ({MARKS['pass']})", "", *lines]) if lines else ""
-
-
-def _agreement(run: StoredRun) -> str:
-    lines = [f"- **{name}**: same answer on {share:.2%} of the examples" for name, share in run.agreement.items()]
-    return "\n".join([f"**Agreement with {run.baseline}, right or wrong**", "", *lines]) if lines else ""
+    return section(f"**Limits met** ({MARKS['pass']})", lines)
 
 
 def _steadiness(run: StoredRun) -> str:
@@ -127,11 +116,10 @@ def _steadiness(run: StoredRun) -> str:
         if entry["stability"]:
             found = entry["stability"]
             said = "steady" if found["ok"] else f"unsteady: {'; '.join(found['reasons'])}"
-            floor = (
-                "" if found["floor_p95"] is None else f"; against itself its P95 differs by {found['floor_p95']:.1%}"
-            )
+            own = found["floor_p95"]
+            floor = "" if own is None else f"; against itself its P95 differs by {own:.1%}"
             lines.append(f"- **{entry['artifact']}**: {said}; {found['stolen_share']:.2%} of the time stolen{floor}")
-    return "\n".join(["**Noise**", "", *lines]) if lines else ""
+    return section("**Noise**", lines)
 
 
 def _failures(run: StoredRun) -> str:
@@ -141,7 +129,7 @@ def _failures(run: StoredRun) -> str:
             said = [f"  - {line}" for line in entry["failure"]["stderr"][-MOST_SAID:]]
             hint = f" ({entry['failure']['hint']})" if entry["failure"]["hint"] else ""
             parts.append("\n".join([f"- **{entry['artifact']}**: {entry['failure']['message']}{hint}", *said]))
-    return "\n".join(["**Could not be measured**", "", *parts]) if parts else ""
+    return section("**Could not be measured**", parts)
 
 
 def _environment(run: StoredRun) -> str:
@@ -149,13 +137,10 @@ def _environment(run: StoredRun) -> str:
     libraries = sorted({pair for entry in run.entries for pair in entry["environment"]["libraries"].items()})
     prints = sorted({entry["environment"]["fingerprint"] for entry in run.entries})
     quota = "" if first["quota_cpus"] is None else f", quota {first['quota_cpus']:g}"
-    return "\n".join(
-        [
-            "**Environment**",
-            "",
-            f"- {first['cpu']} ({', '.join(first['instruction_sets'])}), {first['affinity_cpus']} CPUs{quota}",
-            f"- {plan['threads']} threads pinned to CPU {', '.join(map(str, plan['affinity']))}; {first['system']}",
-            f"- Python {first['python']}, {', '.join(f'{name} {version}' for name, version in libraries)}",
-            f"- fingerprint {', '.join(prints)}; data {run.result['data']['sha256'][:12]}; seed {plan['seed']}",
-        ]
-    )
+    lines = [
+        f"- {first['cpu']} ({', '.join(first['instruction_sets'])}), {first['affinity_cpus']} CPUs{quota}",
+        f"- {plan['threads']} threads pinned to CPU {', '.join(map(str, plan['affinity']))}; {first['system']}",
+        f"- Python {first['python']}, {', '.join(f'{name} {version}' for name, version in libraries)}",
+        f"- fingerprint {', '.join(prints)}; data {run.result['data']['sha256'][:12]}; seed {plan['seed']}",
+    ]
+    return section("**Environment**", lines)

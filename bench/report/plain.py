@@ -60,13 +60,8 @@ def as_csv(report: Report) -> str:
     writer.writerow(["run", "created", "data", "rows", "budget", *(name for name, _ in COLUMNS)])
     for run in report.runs:
         result = run.result
-        of_run = [
-            result["id"],
-            result["created"],
-            result["data"]["name"],
-            result["data"]["rows"],
-            run.budget.get("name"),
-        ]
+        data = result["data"]
+        of_run = [result["id"], result["created"], data["name"], data["rows"], run.budget.get("name")]
         for entry in run.entries:
             writer.writerow([_cell(value) for value in (*of_run, *(_at(entry, path) for _, path in COLUMNS))])
     return written.getvalue()

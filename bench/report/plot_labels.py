@@ -34,10 +34,7 @@ class Box:
 
     def nearest(self, x: float, y: float) -> tuple[float, float]:
         """The point of the rectangle that is nearest to (x, y)."""
-        return (
-            min(max(x, self.left), self.left + self.width),
-            min(max(y, self.bottom), self.bottom + self.height),
-        )
+        return (min(max(x, self.left), self.left + self.width), min(max(y, self.bottom), self.bottom + self.height))
 
 
 def place_labels(

@@ -40,12 +40,14 @@ def latency_panel(run: StoredRun) -> Panel | None:
     entries = _timed(run)
     if not entries:
         return None
+    limit = run.budget.get("p95_ms")
+    said = "; ".join(f"{entry['artifact']}: P95 {' '.join(_p95_said(entry))}" for entry in entries)
     curve = CURVE_HEIGHT if run.latencies_ms else 0.0
     curve_narrow = CURVE_HEIGHT_NARROW if run.latencies_ms else 0.0
     return Panel(
         name="latency",
         title="Latency, end to end",
-        description=_in_words(run, entries),
+        description=said + (f". The budget is {limit:g} ms." if limit else "."),
         caption=" ".join(_how_to_read(run)),
         height=curve + ROW_HEIGHT * len(entries) + MARGIN,
         height_narrow=curve_narrow + ROW_HEIGHT_NARROW * len(entries) + MARGIN,
@@ -74,12 +76,6 @@ def _timed(run: StoredRun) -> list[Any]:
     return sorted(known, key=lambda entry: float(entry["latency"]["p95_ms"])) + refused
 
 
-def _in_words(run: StoredRun, entries: Sequence[Any]) -> str:
-    limit = run.budget.get("p95_ms")
-    said = "; ".join(f"{entry['artifact']}: P95 {' '.join(_p95_said(entry))}" for entry in entries)
-    return said + (f". The budget is {limit:g} ms." if limit else ".")
-
-
 def _p95_said(entry: Any) -> tuple[str, str]:
     """P95 and its interval as text; where it was refused, that and why."""
     latency = entry["latency"]
@@ -103,7 +99,10 @@ def _draw(figure: FigureBase, run: StoredRun, narrow: bool) -> None:
     rows.set_xlabel("milliseconds per request (log scale)")
     limit = run.budget.get("p95_ms")
     if limit:
-        _draw_limit([axes for axes in (curves, rows) if axes is not None], float(limit))
+        stack = [axes for axes in (curves, rows) if axes is not None]
+        for axes in stack:
+            axes.axvline(float(limit), color=LIGHT["limit"], linewidth=1.4)
+        name_budget(stack[0], float(limit), f"P95 < {limit:g} ms")
 
 
 def _axes(figure: FigureBase, with_curves: bool, rows: int, narrow: bool) -> tuple[Axes | None, Axes]:
@@ -171,19 +170,14 @@ def _draw_rows(axes: Axes, entries: Sequence[Any], worn: dict[str, Identity], na
         if narrow:
             _above(axes, row, shortened(entry["artifact"]), f"{value} {interval}")
         else:
-            _beside(axes, row, value, interval)
+            where = axes.get_yaxis_transform()
+            axes.text(1.105, row, value, transform=where, va="center", ha="right", color=LIGHT["ink"])
+            axes.text(1.12, row, interval, transform=where, va="center", color=LIGHT["quiet"])
     axes.set_ylim(len(entries) - 0.4, -0.75 if narrow else -0.6)
     axes.set_yticks([] if narrow else list(range(len(entries))))
     if not narrow:
         axes.set_yticklabels([shortened(entry["artifact"]) for entry in entries], color=LIGHT["ink"])
     head_axes(axes, "P95 and its 95 % interval")
-
-
-def _beside(axes: Axes, row: int, value: str, interval: str) -> None:
-    """Two columns of figures to the right of the axes."""
-    where = axes.get_yaxis_transform()
-    axes.text(1.105, row, value, transform=where, va="center", ha="right", color=LIGHT["ink"])
-    axes.text(1.12, row, interval, transform=where, va="center", color=LIGHT["quiet"])
 
 
 def _above(axes: Axes, row: int, left: str, right: str) -> None:
@@ -194,13 +188,6 @@ def _above(axes: Axes, row: int, left: str, right: str) -> None:
     }  # fmt: skip
     axes.text(0.0, row - 0.36, left, color=LIGHT["ink"], **style)
     axes.text(1.0, row - 0.36, right, ha="right", color=LIGHT["quiet"], **style)
-
-
-def _draw_limit(stack: Sequence[Axes], limit: float) -> None:
-    """The budget as one line through all axes, named at its top."""
-    for axes in stack:
-        axes.axvline(limit, color=LIGHT["limit"], linewidth=1.4)
-    name_budget(stack[0], limit, f"P95 < {limit:g} ms")
 
 
 def _mark(axes: Axes, x: float, y: float, who: Identity) -> None:

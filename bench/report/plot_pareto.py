@@ -45,11 +45,13 @@ def pareto_panel(run: StoredRun) -> Panel | None:
     entries = _placed(run)
     if not entries:
         return None
-    metric = entries[0]["quality"]["metric"]
+    metric, points = entries[0]["quality"]["metric"], _points(entries)
+    best = [(entries[index]["artifact"], *points[index]) for index in pareto_front(points)]
+    said = ", ".join(f"{name} ({milliseconds(p95)} ms, {quality:.1f} %)" for name, p95, quality in best)
     return Panel(
         name="pareto",
         title="Quality against P95",
-        description=_in_words(entries, metric),
+        description=f"Best {metric} for its P95, fastest first: {said}.",
         caption=CAPTION + (" Tinted: within the budget." if run.budget else ""),
         height=HEIGHT,
         height_narrow=HEIGHT_NARROW,
@@ -86,15 +88,6 @@ def _placed(run: StoredRun) -> list[Any]:
 
 def _points(entries: Sequence[Any]) -> list[tuple[float, float]]:
     return [(float(entry["latency"]["p95_ms"]), 100 * float(entry["quality"]["value"])) for entry in entries]
-
-
-def _in_words(entries: Sequence[Any], metric: str) -> str:
-    points = _points(entries)
-    said = [
-        f"{entries[i]['artifact']} ({milliseconds(points[i][0])} ms, {points[i][1]:.1f} %)"
-        for i in pareto_front(points)
-    ]
-    return f"Best {metric} for its P95, fastest first: " + ", ".join(said) + "."
 
 
 def _draw(figure: FigureBase, run: StoredRun, narrow: bool) -> None:
@@ -147,17 +140,14 @@ def _draw_budget(axes: Axes, run: StoredRun) -> None:
         return
     edge, base = float(limit or right), bottom if floor is None else 100 * floor
     axes.add_patch(Rectangle((left, base), edge - left, top - base, color=LIGHT["within"], linewidth=0, zorder=0))
+    said = []
     if limit is not None:
+        said.append(f"P95 < {limit:g} ms")
         axes.plot([edge, edge], [base, top], color=LIGHT["limit"], linewidth=1.4, zorder=1, gid=SEGMENT)
     if floor is not None:
+        said.append(f"at least {100 * floor:.4g} %")
         axes.plot([left, edge], [base, base], color=LIGHT["limit"], linewidth=1.4, zorder=1, gid=SEGMENT)
-    name_budget(axes, edge if limit is not None else left, _limits_said(limit, floor))
-
-
-def _limits_said(limit: float | None, floor: float | None) -> str:
-    parts = [f"P95 < {limit:g} ms"] if limit is not None else []
-    parts += [f"at least {100 * floor:.4g} %"] if floor is not None else []
-    return ", ".join(parts)
+    name_budget(axes, edge if limit is not None else left, ", ".join(said))
 
 
 def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:

@@ -111,10 +111,13 @@ def _draw(figure: FigureBase, compared: Mapping[str, list[Row]], worn: Mapping[s
     across = 1 if narrow else min(ACROSS, len(compared))
     down = ceil(len(compared) / across)
     grid = figure.subplots(down, across, sharex=True, squeeze=False).flatten()
-    low, high = _span([row for rows in compared.values() for row in rows])
+    drawn = [row for rows in compared.values() for row in rows]
+    low = min(min(row.low, -(row.allowed or 0.0)) for row in drawn)
+    high = max(max(row.high, row.allowed or 0.0) for row in drawn)
+    margin = 0.06 * (high - low) or 1.0
     for number, (axes, (name, rows)) in enumerate(zip(grid, compared.items(), strict=False)):
         _draw_artifact(axes, name, rows, worn[name], most=20 if narrow else 26)
-        axes.set_xlim(low, high)
+        axes.set_xlim(low - margin, high + margin)
         axes.tick_params(labelbottom=number + across >= len(compared))
         if number % across:
             axes.tick_params(labelleft=False)
@@ -125,36 +128,21 @@ def _draw(figure: FigureBase, compared: Mapping[str, list[Row]], worn: Mapping[s
     )
 
 
-def _span(rows: Sequence[Row]) -> tuple[float, float]:
-    low = min(min(row.low, -(row.allowed or 0.0)) for row in rows)
-    high = max(max(row.high, row.allowed or 0.0) for row in rows)
-    margin = 0.06 * (high - low) or 1.0
-    return low - margin, high + margin
-
-
 def _draw_artifact(axes: Axes, name: str, rows: Sequence[Row], who: Identity, most: int) -> None:
     quiet_axes(axes, "x")
     axes.axvline(0, color=LIGHT["quiet"], linewidth=1)
     for number, row in enumerate(rows):
         if row.allowed is not None:
-            _draw_allowed(axes, number, row.allowed)
-        _draw_row(axes, number, row, who)
+            height = (number - 0.5, number + 0.5)
+            axes.fill_between([-row.allowed, 1e6], *height, color=LIGHT["within"], linewidth=0, zorder=0)
+            axes.plot([-row.allowed] * 2, height, color=LIGHT["limit"], linewidth=1.6, zorder=1)
+        axes.plot([row.low, row.high], [number] * 2, color=who.colour, linewidth=2.2, alpha=0.6, solid_capstyle="butt")
+        axes.plot(
+            [row.delta], [number], marker="x" if row.broken else "o", markersize=7, color=who.colour,
+            markerfacecolor=who.colour if row.excluded else LIGHT["paper"], markeredgewidth=1.8, zorder=5,
+        )  # fmt: skip
     axes.set_ylim(len(rows) - 0.45, -0.55)
     axes.set_yticks(range(len(rows)), [shortened(row.name, most) for row in rows], color=LIGHT["ink"])
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, prune="lower"))
     axes.set_title(shortened(name), color=who.colour)
-
-
-def _draw_allowed(axes: Axes, number: int, allowed: float) -> None:
-    """The tint of what is allowed, ended by the line of what is not."""
-    axes.fill_between([-allowed, 1e6], number - 0.5, number + 0.5, color=LIGHT["within"], linewidth=0, zorder=0)
-    axes.plot([-allowed] * 2, [number - 0.5, number + 0.5], color=LIGHT["limit"], linewidth=1.6, zorder=1)
-
-
-def _draw_row(axes: Axes, number: int, row: Row, who: Identity) -> None:
-    axes.plot([row.low, row.high], [number, number], color=who.colour, linewidth=2.2, alpha=0.6, solid_capstyle="butt")
-    axes.plot(
-        [row.delta], [number], marker="x" if row.broken else "o", markersize=7, color=who.colour,
-        markerfacecolor=who.colour if row.excluded else LIGHT["paper"], markeredgewidth=1.8, zorder=5,
-    )  # fmt: skip

@@ -121,14 +121,10 @@ def log_milliseconds(axis: Axis, low: float, high: float, most: int) -> None:
     for steps in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
         if len(ticks) <= most:
             break
-        ticks = [tick for tick in ticks if any(_leads(tick, step) for step in steps)]
+        ticks = [tick for tick in ticks if float(f"{tick:e}".partition("e")[0]) in steps]
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _leads(tick: float, digit: float) -> bool:
-    return f"{tick:e}".startswith(f"{digit:.1f}")
 
 
 def head_axes(axes: Axes, text: str, room: float = 0.0) -> None:

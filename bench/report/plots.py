@@ -84,15 +84,11 @@ def _settings(salt: str) -> Iterator[None]:
     """
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        installed = set(font_manager.get_font_names())
+        faces = [FACE, *(name for name in JAPANESE if name in installed)]
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**SETTINGS, "font.family": _typefaces(), "svg.hashsalt": salt})
+        matplotlib.rcParams.update({**SETTINGS, "font.family": faces, "svg.hashsalt": salt})
         yield
-
-
-def _typefaces() -> list[str]:
-    """matplotlib's own, then those of the system that have Japanese."""
-    installed = set(font_manager.get_font_names())
-    return [FACE, *(name for name in JAPANESE if name in installed)]
 
 
 def _figure(size: tuple[float, float]) -> Figure:
@@ -103,14 +99,13 @@ def _figure(size: tuple[float, float]) -> Figure:
 
 def _for_page(drawn: str, label: str) -> str:
     """Only the <svg> element, with a label to be read aloud, the theme's colours and the page's typeface."""
-    body = drawn[drawn.index("<svg") :]
-    body = NOT_FOR_PAGES.sub("", body)
-    body = STYLED.sub(lambda found: _restyled(found.group()), body)
+
+    def themed(colour: re.Match[str]) -> str:
+        return f"var(--{COLOURS[colour.group()]})" if colour.group() in COLOURS else colour.group()
+
+    def restyled(style: re.Match[str]) -> str:
+        return FONT.sub(r"font: \1 var(--face)", HEX.sub(themed, style.group()))
+
+    body = NOT_FOR_PAGES.sub("", drawn[drawn.index("<svg") :])
+    body = STYLED.sub(restyled, body)
     return body.replace("<svg ", f"<svg role='img' aria-label={quoteattr(label)} ", 1)
-
-
-def _restyled(style: str) -> str:
-    style = HEX.sub(
-        lambda found: f"var(--{COLOURS[found.group()]})" if found.group() in COLOURS else found.group(), style
-    )
-    return FONT.sub(r"font: \1 var(--face)", style)

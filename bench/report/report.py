@@ -18,22 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of report: `make` ("module:function") turns a `Report` into text, or into bytes where `binary`."""
+    """A kind of report: `make` ("module:function") turns a `Report` into text, or bytes; `extra` is what it needs."""
 
     name: str
-    suffix: str
     make: str
-    about: str
-    binary: bool = False
     extra: str = ""
 
 
 FORMATS = (
-    Format("markdown", ".md", "mct.bench.report.markdown:as_markdown", "for a comment on a pull request"),
-    Format("html", ".html", "mct.bench.report.html:as_html", "one page with figures", extra="report"),
-    Format("png", ".png", "mct.bench.report.plots:as_png", "the figures on one sheet", binary=True, extra="report"),
-    Format("json", ".json", "mct.bench.report.plain:as_json", "the results as stored"),
-    Format("csv", ".csv", "mct.bench.report.plain:as_csv", "one row per artifact"),
+    Format("markdown", "mct.bench.report.markdown:as_markdown"),
+    Format("html", "mct.bench.report.html:as_html", "report"),
+    Format("png", "mct.bench.report.plots:as_png", "report"),
+    Format("json", "mct.bench.report.plain:as_json"),
+    Format("csv", "mct.bench.report.plain:as_csv"),
 )
 
 
@@ -57,14 +54,6 @@ def headline(run: StoredRun) -> str:
     return said + (f", {undecided} cannot be decided" if undecided else "")
 
 
-def find_format(name: str) -> Format:
-    """One format by name; MctError with the nearest names otherwise."""
-    formats = {known.name: known for known in FORMATS}
-    if name not in formats:
-        raise unknown("report format", name, formats)
-    return formats[name]
-
-
 def render(
     runs: Sequence[StoredRun], format: str, baseline: StoredRun | None = None, allow_different: bool = False
 ) -> str | bytes:
@@ -73,15 +62,14 @@ def render(
     Runs of different fingerprints are compared only with `allow_different`. MctError for an unknown format or a missing
     library.
     """
-    row = find_format(format)
-    changes = tuple(_changes(run, baseline, allow_different) for run in runs)
+    formats = {known.name: known for known in FORMATS}
+    if format not in formats:
+        raise unknown("report format", format, formats)
+    row = formats[format]
+    changes: tuple[Changes | None, ...] = (None,) * len(runs)
+    if baseline is not None:
+        from mct.bench.report.change import find_changes
+
+        changes = tuple(find_changes(run, baseline, allow_different) for run in runs)
     made: str | bytes = load(row.make, row.extra)(Report(tuple(runs), changes))
     return made
-
-
-def _changes(run: StoredRun, baseline: StoredRun | None, allow_different: bool) -> Changes | None:
-    if baseline is None:
-        return None
-    from mct.bench.report.change import find_changes
-
-    return find_changes(run, baseline, allow_different)

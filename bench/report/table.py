@@ -1,35 +1,71 @@
 """A result as Markdown for a terminal or a pull request: one row per artifact, then what did not pass.
 
 Works on the plain values of a stored result alone. Marks are words with a sign before them, so that they read without
-colour and in any font.
+colour and in any font. Runs under load have tables of their own: what the queue adds beside what a closed loop sees,
+and the highest load found.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mct.compress.plan.plan import numbers_of
 from mct.targets.arithmetic import made_elsewhere
+
+if TYPE_CHECKING:
+    from mct.bench.judge.load_result import LoadResult
+    from mct.bench.judge.max_load import MaxLoad
+    from mct.bench.statistics.percentiles import Estimate
 
 MARKS = {"pass": "✓ pass", "fail": "✗ FAIL", "inconclusive": "? inconclusive"}
 HEAD = (
     "artifact", "format", "P50 ms", "P95 ms (95 % interval)", "model-only P95", "quality", "worst slice", "size MB",
     "load ms", "peak MB", "verdict",
 )  # fmt: skip
-LEFT = 2
+LOAD_HEAD = (
+    "artifact", "load /s", "served /s", "utilisation", "P50 ms", "P95 ms under load (95 % interval)", "P99 ms",
+    "closed-loop P95 ms", "P95 of first and last tenth, ms", "steady state",
+)  # fmt: skip
+MAX_HEAD = ("artifact", "P95 limit ms", "highest load shown to meet /s", "lowest shown to miss /s", "closed loop /s")
+STATES = {"steady": "✓ yes", "above capacity": "✗ ABOVE CAPACITY", "undecided": "? undecided"}
+LOAD_NOTE = (
+    "Poisson arrivals to one server, latency from the scheduled arrival. The closed loop ran on the same processes and"
+    " sends a request only when the last is answered, so it cannot see a queue."
+)
 
 Entry = Mapping[str, Any]
 
 
 def markdown_table(result: Mapping[str, Any]) -> str:
     """The table of one result, and below it the lines that did not pass, each with its reason."""
-    rows = [_cells(entry) for entry in result["artifacts"]]
-    parts = ["\n".join([_row(HEAD), _row(["---"] * LEFT + ["---:"] * (len(HEAD) - LEFT)), *map(_row, rows)])]
     entries = result["artifacts"]
-    below = (
-        _choice(entries), _elsewhere(entries), _further(entries), _reasons(entries), _limits(entries), _context(result),
+    parts = (
+        _table(HEAD, [_cells(entry) for entry in entries], words=(0, 1)), _choice(entries), _elsewhere(entries),
+        _further(entries), _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
-    parts += [text for text in below if text]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def load_table(results: Sequence[LoadResult]) -> str:
+    """One row per artifact under load, and below it why a row has no percentiles or cannot be trusted."""
+    said = [
+        f"- **{each.artifact} at {each.offered_qps:g}/s**: {reason}." for each in results for reason in each.reasons
+    ]
+    table = _table(LOAD_HEAD, [_load_cells(each) for each in results], words=(0, len(LOAD_HEAD) - 1))
+    return "\n".join([table, "", *said, *([""] if said else []), LOAD_NOTE]) + "\n"
+
+
+def max_load_table(results: Sequence[MaxLoad]) -> str:
+    """One row per artifact, and below it every rate that was tried."""
+    said = [f"- **{each.artifact}**: {reason}." for each in results for reason in each.reasons]
+    table = _table(MAX_HEAD, [_max_cells(each) for each in results], words=(0,))
+    return "\n".join([table, "", *said, *([""] if said else []), *map(_rates_tried, results)]) + "\n"
+
+
+def section(title: str, lines: Sequence[str]) -> str:
+    """The lines below their title; "" where there are none."""
+    return "\n".join([title, "", *lines]) if lines else ""
 
 
 def _choice(entries: Sequence[Entry]) -> str:
@@ -47,18 +83,18 @@ def _choice(entries: Sequence[Entry]) -> str:
 
 def _elsewhere(entries: Sequence[Entry]) -> str:
     """Which artifacts were made for other instruction sets than those they ran on, and what that means."""
-    lines = [f"- **{entry['artifact']}** was {said}" for entry in entries if (said := _made_elsewhere(entry))]
-    return "\n".join(["Made for another machine than this:", "", *lines]) if lines else ""
+    lines = []
+    for entry in entries:
+        here, numbers = entry["environment"], numbers_of(entry["format"], entry["precision"], entry["task"])
+        said = made_elsewhere(numbers, here["made_for"], here) if "made_for" in here else ""
+        lines += [f"- **{entry['artifact']}** was {said}"] if said else []
+    return section("Made for another machine than this:", lines)
 
 
-def _made_elsewhere(entry: Entry) -> str:
-    here = entry["environment"]
-    numbers = numbers_of(entry["format"], entry["precision"], entry["task"])
-    return made_elsewhere(numbers, here["made_for"], here) if "made_for" in here else ""
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int]) -> str:
+    """The columns `words` are of words and stand left, the others are of figures and stand right."""
+    rule = ["---" if column in words else "---:" for column in range(len(head))]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in (head, rule, *rows))
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
@@ -76,6 +112,43 @@ def _cells(entry: Entry) -> tuple[str, ...]:
         _number(entry["peak_rss_mb"], 0),
         MARKS[entry["verdict"]["outcome"]] if entry["verdict"] else "-",
     )
+
+
+def _load_cells(result: LoadResult) -> tuple[str, ...]:
+    low, high = result.utilisation_ci
+    none = "none: above capacity" if result.state == "above capacity" else "not known"
+    return (
+        result.artifact,
+        f"{result.offered_qps:g}",
+        f"{result.achieved_qps:.1f}",
+        f"{result.utilisation:.0%} ({low:.0%} to {high:.0%})",
+        _number(None if result.p50 is None else result.p50.value, 2),
+        none if result.p95 is None else _estimate(result.p95),
+        _number(None if result.p99 is None else result.p99.value, 2),
+        _estimate(result.closed),
+        f"{result.climb[0]:.1f} → {result.climb[-1]:.1f}",
+        STATES[result.state],
+    )
+
+
+def _max_cells(result: MaxLoad) -> tuple[str, ...]:
+    return (
+        result.artifact,
+        f"{result.limit_ms:g}",
+        f"{result.meets_qps:.1f}" if result.meets_qps else "none",
+        "none" if result.misses_qps is None else f"{result.misses_qps:.1f}",
+        f"{result.capacity_qps:.1f}",
+    )
+
+
+def _rates_tried(result: MaxLoad) -> str:
+    tried = sorted(result.tried, key=lambda each: each.qps)
+    rates = ", ".join(f"{each.qps:.1f} {each.answer} ({each.requests:,} requests)" for each in tried)
+    return f"- **{result.artifact}**, rates tried: {rates or 'none'}"
+
+
+def _estimate(found: Estimate | None) -> str:
+    return "-" if found is None else _with_interval(found.value, (found.low, found.high))
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -114,18 +187,16 @@ def _worst_slice(quality: Mapping[str, Any] | None) -> str:
 
 def _further(entries: Sequence[Entry]) -> str:
     """What a task kind tells beyond its headline score: each head's own, recall, perplexity, speed of writing."""
-    lines = [f"- **{entry['artifact']}**: {'; '.join(said)}" for entry in entries if (said := _further_of(entry))]
-    return "\n".join(["Further figures (change against the baseline in points):", "", *lines]) if lines else ""
-
-
-def _further_of(entry: Entry) -> list[str]:
-    quality = entry["quality"] or {"others": (), "perplexity": None}
-    said = [f"{score['name']} {_quality(score)}" for score in quality["others"]]
-    if quality["perplexity"] is not None:
-        said.append(f"perplexity {quality['perplexity']:.2f}")
-    if entry["writing"]:
-        said.append(f"{entry['writing']['tokens_per_s']:.1f} new tokens a second")
-    return said
+    lines = []
+    for entry in entries:
+        quality = entry["quality"] or {"others": (), "perplexity": None}
+        said = [f"{score['name']} {_quality(score)}" for score in quality["others"]]
+        if quality["perplexity"] is not None:
+            said.append(f"perplexity {quality['perplexity']:.2f}")
+        if entry["writing"]:
+            said.append(f"{entry['writing']['tokens_per_s']:.1f} new tokens a second")
+        lines += [f"- **{entry['artifact']}**: {'; '.join(said)}"] if said else []
+    return section("Further figures (change against the baseline in points):", lines)
 
 
 def _reasons(entries: Sequence[Entry]) -> str:
@@ -138,7 +209,7 @@ def _reasons(entries: Sequence[Entry]) -> str:
             lines.append(f"- **{entry['artifact']}**, {line['limit']}: {mark}{seen}. {line['reason']}")
         if entry["stability"] and not entry["stability"]["ok"]:
             lines.append(f"- **{entry['artifact']}**, unsteady run: {'; '.join(entry['stability']['reasons'])}.")
-    return "\n".join(["What did not pass:", "", *lines]) if lines else ""
+    return section("What did not pass:", lines)
 
 
 def _limits(entries: Sequence[Entry]) -> str:
@@ -150,7 +221,7 @@ def _limits(entries: Sequence[Entry]) -> str:
             work = f"{limit['multiply_adds'] / 1e6:.1f} M multiply-adds, {limit['weights_mb']:.1f} MB of weights"
             least = f"at least {limit['least_ms']:.3f} ms here ({limit['bound']})"
             lines.append(f"- **{entry['artifact']}**: {limit['share']:.0%}. A request is {work}: {least}.")
-    return "\n".join(["Share of the machine's limit that model-only P50 reached:", "", *lines]) if lines else ""
+    return section("Share of the machine's limit that model-only P50 reached:", lines)
 
 
 def _context(result: Mapping[str, Any]) -> str:

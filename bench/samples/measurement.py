@@ -150,8 +150,9 @@ KINDS: dict[str, type[Start] | type[Block] | type[Answers] | type[Failure]] = {
 def to_record(subject: str, value: Start | Block | Answers | Failure) -> dict[str, Any]:
     """One JSON-able line: the subject's name, the kind of value, its fields."""
     kind = next(name for name, known in KINDS.items() if isinstance(value, known))
+    fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
     return {"subject": subject, "kind": kind} | {
-        key: list(item) if isinstance(item, array | tuple) else item for key, item in _fields(value).items()
+        name: list(item) if isinstance(item, array | tuple) else item for name, item in fields.items()
     }
 
 
@@ -163,16 +164,10 @@ def from_record(record: Record, place: str) -> Start | Block | Answers | Failure
         raise MctError(f"{place} is a record of an unknown kind", f"known: {', '.join(KINDS)}")
     value = declared(fields, kind, place)
     if isinstance(value, Block):
-        _check_times(value, place)
+        # Every request has two times, the runtime's within the whole.
+        whole, within = value.end_to_end_ns, value.model_ns
+        if not 0 < len(whole) == len(within) or not all(
+            0 < part <= time for time, part in zip(whole, within, strict=True)
+        ):
+            raise MctError(f"{place}: the block's times are not those of requests", "copy it again, or measure again")
     return value
-
-
-def _check_times(block: Block, place: str) -> None:
-    """MctError unless every request has two times, the runtime's within the whole."""
-    whole, within = block.end_to_end_ns, block.model_ns
-    if not 0 < len(whole) == len(within) or not all(0 < part <= time for time, part in zip(whole, within, strict=True)):
-        raise MctError(f"{place}: the block's times are not those of requests", "copy it again, or measure again")
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}

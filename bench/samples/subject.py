@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.compress.run.artifact import MANIFEST, Artifact, executable, is_artifact, read_artifact
+from mct.compress.run.artifact import MANIFEST, executable, is_artifact, read_artifact
 from mct.models.checkpoints.checkpoint import inspect, weight_files
 from mct.models.checkpoints.hub import origin_of
 from mct.models.data.declared import Amount, Digest, Name
@@ -75,6 +75,8 @@ def own_data(paths: Sequence[Path]) -> Path:
 
 def _artifact(path: Path) -> Subject:
     found = read_artifact(path)
+    decides = [found.model, [asdict(head) for head in found.heads], found.max_tokens, dict(found.settings)]
+    use = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()  # the rest of it is history
     return Subject(
         name=path.resolve().name,
         path=path,
@@ -87,7 +89,7 @@ def _artifact(path: Path) -> Subject:
         executable=executable(found, path),
         files=tuple(sorted(found.files)),
         size_mb=_size_mb(path, found.files),
-        digest=_digest({**found.files, MANIFEST: _use(found)}),
+        digest=_digest({**found.files, MANIFEST: use}),
         made_for=found.made_for,
     )
 
@@ -116,12 +118,6 @@ def _checkpoint(path: Path) -> Subject:
 
 def _size_mb(folder: Path, files: Iterable[str]) -> float:
     return round(sum((folder / name).stat().st_size for name in files) / 1e6, 3)
-
-
-def _use(artifact: Artifact) -> str:
-    """SHA-256 of what the manifest decides about the answers; the rest of it is history."""
-    decides = [artifact.model, [asdict(head) for head in artifact.heads], artifact.max_tokens, dict(artifact.settings)]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(files: Mapping[str, str]) -> str:

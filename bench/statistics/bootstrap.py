@@ -1,11 +1,11 @@
 """The paired bootstrap, for metrics that are more than right or wrong: how far could the difference of two be off?
 
-Examples are drawn with replacement, both models' shares together. A metric is a ratio of sums, so what one example adds
-to the difference is its linear influence (the delta method). Its mean is drawn, and the same in its own standard errors
-(Efron & Tibshirani 1993, chapters 13 and 12: percentiles and bootstrap-t); the wider of the two counts. The second
-follows the skew that a few great losses among many small ones make, the first does not suffer from draws in which
-hardly anything varies. Drawing depends on nothing but how often each influence occurs, so the draws are multinomial
-counts: fast, and independent of the order of the file.
+Examples are drawn with replacement, both models together. A metric is a ratio of sums, so what one example adds to the
+difference is its linear influence (the delta method). Its mean is drawn, and the same in its own standard errors (Efron
+& Tibshirani 1993, chapters 13 and 12: percentiles and bootstrap-t); the wider of the two counts. The second follows the
+skew that a few great losses among many small ones make, the first does not suffer from draws in which hardly anything
+varies. Drawing depends on nothing but how often each influence occurs, so the draws are multinomial counts: fast, and
+independent of the order of the file.
 
 The bootstrap knows only changes that it has seen. Where few examples changed it would be certain of too much, and where
 none did of everything. So two examples that nobody saw are added, one that lost and one that gained `UNSEEN` standard
@@ -14,7 +14,7 @@ examples that changed as much as examples differ. They move no estimate and cost
 
 The trade-off: on a small set with many small changes the intervals are wider than they need be (99 % instead of 95 %);
 where two in a hundred examples lose nearly all, which 135 examples show twice or not at all, a loss of just the margin
-is passed in up to 10 % of sets instead of 5 %. tests/bench/test_resample.py holds both.
+is passed in up to 10 % of sets instead of 5 %. tests/bench/statistics/test_bootstrap.py holds both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from math import sqrt
 
 import numpy as np
 
-from mct.bench.statistics.shares import Bools, Floats, Shares
+from mct.bench.statistics.dependence import Floats
+from mct.bench.statistics.ratio_metric import Bools, RatioMetric
 
 DRAWS = 10_000
 SEED = 20_26
@@ -64,7 +65,7 @@ class Resampled:
         return max(_share(self.distances >= -gap), _share(self.deviations <= gap / self.error))
 
 
-def resample_change(before: Shares, after: Shares) -> Resampled:
+def resample_change(before: RatioMetric, after: RatioMetric) -> Resampled:
     """Candidate minus baseline. Both need something to get in at least one example."""
     seen = (before.of > 0) | (after.of > 0)
     before, after = before.rows(seen), after.rows(seen)
@@ -74,11 +75,11 @@ def resample_change(before: Shares, after: Shares) -> Resampled:
     return _resample(value, np.concatenate([_influence(after) - _influence(before), unseen]), float(step))
 
 
-def resample_value(shares: Shares) -> Resampled:
+def resample_value(metric: RatioMetric) -> Resampled:
     """A metric between 0 and 1 itself, with one unseen example that got everything and one that got nothing."""
-    shares = shares.rows(shares.of > 0)
-    value = shares.value or 0.0
-    influence = np.concatenate([_influence(shares), [-value, 1 - value]])
+    metric = metric.rows(metric.of > 0)
+    value = metric.value or 0.0
+    influence = np.concatenate([_influence(metric), [-value, 1 - value]])
     return _resample(value + float(influence.mean()), influence - influence.mean(), 0.5)
 
 
@@ -86,19 +87,19 @@ def _share(as_strong: Bools) -> float:
     return (1 + int(as_strong.sum())) / (1 + len(as_strong))
 
 
-def _influence(shares: Shares) -> Floats:
+def _influence(metric: RatioMetric) -> Floats:
     """What each example adds to the metric's error: its distance from the whole, by its size; 0 on average."""
-    mean = shares.of.mean()
-    found: Floats = (shares.got - (shares.value or 0.0) * shares.of) / (mean or 1.0)
+    mean = metric.of.mean()
+    found: Floats = (metric.got - (metric.value or 0.0) * metric.of) / (mean or 1.0)
     return found
 
 
-def _spread(shares: Shares) -> float:
-    """Standard deviation of the examples' shares, by size; never 0: the extremes 0 and 1 count as one example each."""
-    value = shares.value or 0.0
-    weight = shares.of / (shares.of.mean() or 1.0)
-    squares = float((weight * (shares.each - value) ** 2).sum()) + value**2 + (1 - value) ** 2
-    return sqrt(squares / (len(shares) + 2))
+def _spread(metric: RatioMetric) -> float:
+    """Standard deviation of the examples' parts, by size; never 0: the extremes 0 and 1 count as one example each."""
+    value = metric.value or 0.0
+    weight = metric.of / (metric.of.mean() or 1.0)
+    squares = float((weight * (metric.each - value) ** 2).sum()) + value**2 + (1 - value) ** 2
+    return sqrt(squares / (len(metric) + 2))
 
 
 def _resample(value: float, influence: Floats, step: float) -> Resampled:

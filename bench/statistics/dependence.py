@@ -1,4 +1,4 @@
-"""How many independent samples a run of latencies is worth.
+"""The effective sample size of a run of latencies.
 
 Samples of one process follow one another and samples of one process share its memory layout, so n samples carry the
 information of fewer. What matters for a percentile is not the variance of the latency but of the indicator "slower than
@@ -32,7 +32,7 @@ class Dependence:
     """What was found: lag-1 correlation of the normal scores, share of their variance between blocks, and the outcome.
 
     `inflation` is the factor (>= 1) by which dependence multiplies the variance of the share of samples above the
-    percentile, widened for the few blocks that it may rest on: n / inflation samples are what the run is worth.
+    percentile, widened for the few blocks that it may rest on: n / inflation is the effective sample size.
     """
 
     lag1: float

@@ -5,13 +5,13 @@ came from different examples throws that away: it misses real losses and needs m
 finds "no difference" has not shown that there is none: a budget asks for non-inferiority, that a drop larger than the
 margin is excluded by the data. So there are three answers, and a set too small to exclude the drop gives the third.
 
-Where every example is right or wrong the tests are exact; where it is worth a share (mean nDCG, F1 over entities), they
+Where every example is right or wrong the tests are exact; where it adds a part (mean nDCG, F1 over entities), they
 are a paired bootstrap over the examples (`mct.bench.statistics.bootstrap`).
 
-Pure functions, no I/O. What is compared is given as `mct.bench.statistics.shares.Shares`, or as an array that says
-"right" per example. Quality and drops are fractions (0.005 is half a point); a drop is baseline minus candidate. The
-trade-off: the tests here cost milliseconds where a textbook formula costs none, and hold their error at zero flips,
-where the textbook is certain of everything.
+Pure functions, no I/O. What is compared is given as a `RatioMetric` of `mct.bench.statistics.ratio_metric`, or as an
+array that says "right" per example. Quality and drops are fractions (0.005 is half a point); a drop is baseline minus
+candidate. The trade-off: the tests here cost milliseconds where a textbook formula costs none, and hold their error at
+zero flips, where the textbook is certain of everything.
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,16 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from mct.bench.statistics.bootstrap import resample_change
-from mct.bench.statistics.score_test import drop_bound, drop_p_value, score_interval
-from mct.bench.statistics.shares import Shares, as_shares, check_paired, counted
+from mct.bench.statistics.ratio_metric import RatioMetric, as_metric, counted
+from mct.bench.statistics.score_test import Side, drop_bound, drop_p_value, score_interval
 
 Outcome = Literal["non-inferior", "inferior", "inconclusive"]
 Method = Literal["exact", "bootstrap"]
-Scored = ArrayLike | Shares
+SIDES: tuple[Side, Side] = ("less", "more")
+Scored = ArrayLike | RatioMetric
 
 SAME = 1e-12
-"""Shares of an example that differ by less are the same: rounding of a sum."""
+"""Parts of an example that differ by less are the same: rounding of a sum."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class NonInferiority:
 
 
 def find_flips(baseline: Scored, candidate: Scored) -> Flips:
-    """Which examples were lost (right, then wrong; or worth less than before) and gained."""
+    """Which examples were lost (right, then wrong; or less of it right than before) and gained."""
     before, after = _pair(baseline, candidate)
     change = after.each - before.each
     lost, gained = np.flatnonzero(change < -SAME), np.flatnonzero(change > SAME)
@@ -130,49 +131,22 @@ def non_inferior(baseline: Scored, candidate: Scored, margin: float, alpha: floa
     The test is `mct.bench.statistics.score_test`'s, or the bootstrap of `mct.bench.statistics.bootstrap`.
     """
     before, after = _pair(baseline, candidate)
-    if before.binary and after.binary:
-        return _exact(find_flips(before, after), margin, alpha)
-    return _by_bootstrap(before, after, margin, alpha)
-
-
-def _exact(flips: Flips, margin: float, alpha: float) -> NonInferiority:
+    flips = find_flips(before, after)
     lost, gained, n = len(flips.lost), len(flips.gained), flips.n
-    p_value = drop_p_value(lost, gained, n, margin, "less")
-    p_inferior = drop_p_value(lost, gained, n, margin, "more")
+    method: Method = "exact" if before.binary and after.binary else "bootstrap"
+    if method == "exact":
+        drop, resolvable = (lost - gained) / n, resolvable_drop(n, (lost + gained) / n, alpha)
+        least, most = -drop_bound(gained, lost, n, alpha), drop_bound(lost, gained, n, alpha)
+        p_value, p_inferior = (drop_p_value(lost, gained, n, margin, side) for side in SIDES)
+    else:
+        change = resample_change(before, after)
+        drop, resolvable = -change.value, _reach(alpha) * change.error
+        least, most = -change.bound(1 - alpha), -change.bound(alpha)
+        p_value, p_inferior = change.p_below(-margin), change.p_above(-margin)
     return NonInferiority(
-        outcome=_outcome(p_value, p_inferior, alpha),
-        n=n,
-        lost=lost,
-        gained=gained,
-        drop=(lost - gained) / n,
-        drop_at_least=-drop_bound(gained, lost, n, alpha),
-        drop_at_most=drop_bound(lost, gained, n, alpha),
-        margin=margin,
-        alpha=alpha,
-        p_value=p_value,
-        p_inferior=p_inferior,
-        resolvable=resolvable_drop(n, (lost + gained) / n, alpha),
-    )
-
-
-def _by_bootstrap(before: Shares, after: Shares, margin: float, alpha: float) -> NonInferiority:
-    flips, change = find_flips(before, after), resample_change(before, after)
-    p_value, p_inferior = change.p_below(-margin), change.p_above(-margin)
-    return NonInferiority(
-        outcome=_outcome(p_value, p_inferior, alpha),
-        n=flips.n,
-        lost=len(flips.lost),
-        gained=len(flips.gained),
-        drop=-change.value,
-        drop_at_least=-change.bound(1 - alpha),
-        drop_at_most=-change.bound(alpha),
-        margin=margin,
-        alpha=alpha,
-        p_value=p_value,
-        p_inferior=p_inferior,
-        resolvable=_reach(alpha) * change.error,
-        method="bootstrap",
-    )
+        _outcome(p_value, p_inferior, alpha), n, lost, gained, drop, drop_at_least=least, drop_at_most=most,
+        margin=margin, alpha=alpha, p_value=p_value, p_inferior=p_inferior, resolvable=resolvable, method=method,
+    )  # fmt: skip
 
 
 def compare_slices(
@@ -216,9 +190,10 @@ def _reach(alpha: float, power: float = 0.8) -> float:
     return float(special.ndtri(1 - alpha) + special.ndtri(power))
 
 
-def _pair(baseline: Scored, candidate: Scored) -> tuple[Shares, Shares]:
-    before, after = as_shares(baseline), as_shares(candidate)
-    check_paired(before, after)
+def _pair(baseline: Scored, candidate: Scored) -> tuple[RatioMetric, RatioMetric]:
+    before, after = as_metric(baseline), as_metric(candidate)
+    if len(before) != len(after) or not len(before):
+        raise ValueError("baseline and candidate need one answer each for the same examples, at least one")
     return before, after
 
 

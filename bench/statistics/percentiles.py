@@ -3,7 +3,7 @@
 An interval for a percentile needs no assumption on the shape of the latencies: between which order statistics the true
 percentile lies is a binomial question. Two things spoil the textbook version. Order statistics are discrete, so at
 n = 200 the interval covers more than it says: here they are interpolated (Hutson 1999). And samples are dependent, so
-the interval covers less than it says: here n is replaced by the number of independent samples the run is worth
+the interval covers less than it says: here n is replaced by the effective sample size
 (`mct.bench.statistics.dependence`). results/coverage.md shows what both together achieve.
 
 Pure functions on arrays, no I/O. A percentile is named by its fraction: P95 is 0.95. Latencies are in any unit; results
@@ -16,10 +16,9 @@ from math import ceil, log
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special
 
-from mct.bench.statistics.dependence import Floats, autocorrelation, measure_dependence, normal_scores
+from mct.bench.statistics.dependence import Floats, measure_dependence
 
 Decision = Literal["below", "above", "undecided"]
 
@@ -36,21 +35,6 @@ class Estimate:
     n: int
     effective_n: int
     confidence: float
-
-
-@dataclass(frozen=True)
-class Stability:
-    """How steady a run was.
-
-    `drift`: the largest distance of a block's median from the median of all, as a fraction of it; `drift_p` the
-    probability of as much spread between blocks if nothing drifted (1 for a single block). `outliers`: share of
-    samples beyond Tukey's far fence of the log latencies. `lag1`: correlation of successive samples' normal scores.
-    """
-
-    drift: float
-    drift_p: float
-    outliers: float
-    lag1: float
 
 
 def minimum_sample(p: float, confidence: float = 0.95, two_sided: bool = True) -> int:
@@ -81,25 +65,25 @@ def estimate_percentile(
 ) -> Estimate | None:
     """The p-percentile of all blocks together with its two-sided interval; None where that interval is not finite.
 
-    Each block is one process's samples in time order. None is the refusal: fewer samples, or fewer samples' worth of
-    information, than `minimum_sample(p, confidence)`. With a single block the interval speaks of that process only.
-    Where processes differ so much that many samples are worth too few, the processes themselves are the sample.
+    Each block is one process's samples in time order. None is the refusal: fewer samples, or a smaller effective
+    number of them, than `minimum_sample(p, confidence)`. With a single block the interval speaks of that process only.
+    Where processes differ so much that the effective number is too small, the processes themselves are the sample.
     `least_inflation` is dependence known beforehand, which a short sample may fail to show.
     """
     sample = _pool(blocks)
     if len(sample) < minimum_sample(p, confidence):
         return None
     value = percentile(sample, p)
-    worth = len(sample) / max(least_inflation, measure_dependence(blocks, p, value).inflation)
-    low = _bound(sample, worth, p, (1 + confidence) / 2)
-    high = _bound(sample, worth, p, (1 - confidence) / 2)
+    effective_n = len(sample) / max(least_inflation, measure_dependence(blocks, p, value).inflation)
+    low = _bound(sample, effective_n, p, (1 + confidence) / 2)
+    high = _bound(sample, effective_n, p, (1 - confidence) / 2)
     if low is None or high is None:
-        return _estimate_by_process(blocks, p, confidence, least_inflation, worth)
-    return Estimate(value, low, high, len(sample), int(worth), confidence)
+        return _estimate_by_process(blocks, p, confidence, least_inflation, effective_n)
+    return Estimate(value, low, high, len(sample), int(effective_n), confidence)
 
 
 def _estimate_by_process(
-    blocks: Sequence[Floats], p: float, confidence: float, inflation: float, worth: float
+    blocks: Sequence[Floats], p: float, confidence: float, inflation: float, effective_n: float
 ) -> Estimate | None:
     """The percentile with a t-interval over the logarithms of the processes' own percentiles, stretched to hold it.
 
@@ -115,39 +99,33 @@ def _estimate_by_process(
     reach = special.stdtrit(len(logs) - 1, (1 + confidence) / 2) * np.std(logs, ddof=1) / np.sqrt(len(logs))
     low, high = float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))
     n = sum(len(block) for block in processes)
-    return Estimate(value, min(low, value), max(high, value), n, int(worth), confidence)
+    return Estimate(value, min(low, value), max(high, value), n, int(effective_n), confidence)
 
 
 def decide_below(
-    blocks: Sequence[Floats], p: float, limit: float, looks: int, error: float = 0.05, least_inflation: float = 1.0
+    blocks: Sequence[Floats],
+    p: float,
+    limit: float,
+    interim_looks: int,
+    error: float = 0.05,
+    least_inflation: float = 1.0,
 ) -> Decision:
-    """Whether the p-percentile is below or above `limit`, asked at most `looks` times while samples accumulate.
+    """Whether the p-percentile is below or above `limit`, at no more than so many looks while samples come.
 
-    Each look spends error / looks (Bonferroni), half of it on either answer, so that over all of them a false answer
-    has probability at most `error` however the looks are spaced and wherever the true percentile lies, on the limit
-    too. "above" can be said before "below": it needs no sample beyond the percentile.
+    Each interim look spends its share of `error` (Bonferroni), half of it on either answer, so that over all of them a
+    false answer has probability at most `error` however they are spaced and wherever the true percentile lies, on the
+    limit too. "above" can be said before "below": it needs no sample beyond the percentile.
     """
     sample = _pool(blocks)
     if len(sample) < 2:
         return "undecided"
-    spent = error / looks / 2
-    worth = len(sample) / max(least_inflation, measure_dependence(blocks, p, percentile(sample, p)).inflation)
-    high = _bound(sample, worth, p, spent)
+    spent = error / interim_looks / 2
+    effective_n = len(sample) / max(least_inflation, measure_dependence(blocks, p, percentile(sample, p)).inflation)
+    high = _bound(sample, effective_n, p, spent)
     if high is not None and high < limit:
         return "below"
-    low = _bound(sample, worth, p, 1 - spent)
+    low = _bound(sample, effective_n, p, 1 - spent)
     return "above" if low is not None and low > limit else "undecided"
-
-
-def measure_stability(blocks: Sequence[Floats]) -> Stability:
-    """Drift between blocks, share of outliers and autocorrelation of a run; see `Stability`."""
-    blocks = [np.asarray(block, dtype=np.float64) for block in blocks if len(block)]
-    sample = np.concatenate(blocks)
-    centre = float(np.median(sample))
-    medians = np.array([np.median(block) for block in blocks])
-    lag1 = float(autocorrelation([normal_scores(block) for block in blocks], 1)[1])
-    drift = float(np.max(np.abs(medians - centre)) / centre)
-    return Stability(drift, _drift_p(blocks, medians), _far_out(sample), lag1)
 
 
 def _pool(blocks: Sequence[Floats]) -> Floats:
@@ -155,7 +133,7 @@ def _pool(blocks: Sequence[Floats]) -> Floats:
     return np.sort(np.concatenate(parts)) if parts else np.zeros(0)
 
 
-def _bound(ordered: Floats, worth: float, p: float, above: float) -> float | None:
+def _bound(ordered: Floats, effective_n: float, p: float, above: float) -> float | None:
     """The value that lies below the true p-percentile with probability `above`; None beyond the sample's ends.
 
     At rank u of N independent samples the chance of lying below is I_p((N+1)u, (N+1)(1-u)) (Hutson 1999), continuous
@@ -164,36 +142,10 @@ def _bound(ordered: Floats, worth: float, p: float, above: float) -> float | Non
     n = len(ordered)
 
     def surplus(u: float) -> float:
-        return float(special.betainc((worth + 1) * u, (worth + 1) * (1 - u), p)) - above
+        return float(special.betainc((effective_n + 1) * u, (effective_n + 1) * (1 - u), p)) - above
 
-    first, last = 1 / (worth + 1), worth / (worth + 1)
+    first, last = 1 / (effective_n + 1), effective_n / (effective_n + 1)
     if last <= first or surplus(first) < 0 or surplus(last) > 0:
         return None
     rank = (n + 1) * float(optimize.brentq(surplus, first, last, xtol=1e-7)) - 1
     return float(np.interp(rank, np.arange(n), ordered))
-
-
-def _drift_p(blocks: Sequence[NDArray[np.float64]], medians: Floats) -> float:
-    """Chance of such a spread if all were alike: block medians against their own standard errors (Cochran's Q)."""
-    if len(blocks) < 2:
-        return 1.0
-    errors = np.array([_median_error(block) for block in blocks])
-    if np.any(errors <= 0):
-        return 1.0 if np.ptp(medians) == 0 else 0.0
-    weights = 1 / errors**2
-    centre = np.average(medians, weights=weights)
-    spread = float(np.sum(((medians - centre) / errors) ** 2))
-    return float(special.chdtrc(len(blocks) - 1, spread))
-
-
-def _median_error(block: Floats) -> float:
-    """Standard error of a block's median: half the distance between the order statistics one deviation away."""
-    worth = len(block) / measure_dependence([block], 0.5, float(np.median(block))).inflation
-    reach = min(0.49, 0.5 / np.sqrt(worth))
-    return float(np.diff(np.quantile(block, [0.5 - reach, 0.5 + reach]))[0]) / 2
-
-
-def _far_out(sample: Floats) -> float:
-    logs = np.log(np.maximum(sample, np.finfo(np.float64).tiny))
-    first, third = np.quantile(logs, [0.25, 0.75])
-    return float(np.mean(logs > third + 3 * (third - first)))

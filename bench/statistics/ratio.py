@@ -10,7 +10,8 @@ shows in fewer than a quarter of the turns.
 
 The pair is the unit of independence: the interval comes from the spread between pairs, so that it speaks of the
 artifacts and not of two processes. The run stops once that spread is small enough, or a slow-down is plain at a far
-stricter level (`PLAIN`, after Haybittle & Peto); results/coverage.md shows that these looks leave the promised level.
+stricter level (`PLAIN`, after Haybittle & Peto); results/coverage.md shows that these interim looks leave the promised
+level.
 
 Where rounds follow each other instead (`mct bench` with a base), each is summed up by its P95, and from eight rounds
 on the most extreme on either side is trimmed (Yuen 1974).
@@ -42,7 +43,9 @@ ALARM = 0.01
 """Level at which a difference is claimed. Stricter than the interval's: a comparison runs on every pull request, and an
 alarm in twenty of them would soon be ignored."""
 PLAIN = ALARM / 20
-"""Level at which a slow-down ends the run: as many looks as a run may take then cost little of `ALARM`."""
+"""Level at which a slow-down ends the run: as many interim looks as a run may take then cost little of `ALARM`."""
+POWER = 0.95
+"""With which a run tells its `detectable` ratio from 1."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def judge_ratio(ratio: Ratio, margin: float = 0.10) -> Judgement:
         return Judgement("inconclusive", margin)
     if ratio.p_value < ALARM:
         return Judgement("slower" if ratio.value > 1 else "faster", margin)
-    return Judgement("no difference" if _alike(ratio, margin) else "inconclusive", margin)
+    return Judgement("no difference" if are_alike(ratio, margin) else "inconclusive", margin)
 
 
 def judge_latency(p50: Ratio, p95: Ratio, margin: float = 0.10) -> Judgement:
@@ -127,8 +130,13 @@ def judge_latency(p50: Ratio, p95: Ratio, margin: float = 0.10) -> Judgement:
         return Judgement("slower", margin, shown)
     if shown and max(p50.high, p95.high) <= 1 + margin:
         return Judgement("faster", margin, shown)
-    alike = _alike(p50, margin) and _alike(p95, margin)
+    alike = are_alike(p50, margin) and are_alike(p95, margin)
     return Judgement("no difference" if alike else "inconclusive", margin, shown)
+
+
+def are_alike(ratio: Ratio, margin: float) -> bool:
+    """Whether the interval excludes any difference larger than `margin` in either direction."""
+    return 1 / (1 + margin) <= ratio.low and ratio.high <= 1 + margin
 
 
 def is_decided(p50: Ratio, p95: Ratio, detect: float = 1.10) -> bool:
@@ -190,30 +198,10 @@ def _shown(ratios: dict[str, Ratio], level: float) -> tuple[str, ...]:
     return tuple(sorted(shown))
 
 
-def _alike(ratio: Ratio, margin: float) -> bool:
-    return 1 / (1 + margin) <= ratio.low and ratio.high <= 1 + margin
-
-
-def _reach(degrees: int, level: float = ALARM, power: float = 0.95) -> float:
-    """Standard errors between 1 and the ratio that is told from it with `power` at `level`."""
-    return float(special.stdtrit(degrees, 1 - level / 2) + special.stdtrit(degrees, power))
-
-
 def _ratio(centre: float, error: float, n: int, degrees: int, confidence: float, level: float) -> Ratio:
     """From the mean log ratio of n rounds or pairs and its standard error; `level` is what `detectable` speaks of."""
     reach = float(special.stdtrit(degrees, (1 + confidence) / 2)) * error
-    return Ratio(
-        value=exp(centre),
-        low=exp(centre - reach),
-        high=exp(centre + reach),
-        p_value=_p_value(centre, error, degrees),
-        detectable=exp(_reach(degrees, level) * error),
-        rounds=n,
-        confidence=confidence,
-    )
-
-
-def _p_value(centre: float, error: float, degrees: int) -> float:
-    if error == 0:
-        return 1.0 if centre == 0 else 0.0
-    return float(2 * special.stdtr(degrees, -abs(centre) / error))
+    told_apart = float(special.stdtrit(degrees, 1 - level / 2) + special.stdtrit(degrees, POWER))
+    p_value = float(2 * special.stdtr(degrees, -abs(centre) / error)) if error else float(centre == 0)
+    detectable = exp(told_apart * error)
+    return Ratio(exp(centre), exp(centre - reach), exp(centre + reach), p_value, detectable, n, confidence)

@@ -12,10 +12,10 @@ Pure functions on counts. `mct.bench.statistics.paired` is what others use.
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special
 
-Floats = NDArray[np.float64]
+from mct.bench.statistics.dependence import Floats
+
 Counts = Floats | float
 Side = Literal["less", "more"]
 

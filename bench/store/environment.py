@@ -6,7 +6,6 @@ Read from /proc, /sys and package metadata; no library is imported for it.
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,26 +28,23 @@ def fingerprint(subject: Subject, dataset: Dataset, plan: BenchPlan, machine: Ma
     `fingerprint` in it is equal where latencies may be compared: same machine, threads, pinning and library versions.
     `made_for` is there where the subject says which machine it was made for.
     """
+    runtime = runtime_for(subject.format)
+    libraries = {"mct": __version__} | {name: _version(name) for name in ALWAYS}
     same = asdict(machine or probe_machine()) | {
         "python": platform.python_version(),
         "threads": plan.threads,
         "affinity": list(plan.affinity),
-        "libraries": _libraries(subject),
+        "libraries": libraries | {runtime.distribution: installed_version(runtime) or "absent"},
         "governor": _governor(),
     }
     same["instruction_sets"] = list(same["instruction_sets"])
-    return {"fingerprint": _short_hash(same)} | same | {
+    digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+    return {"fingerprint": digest[:12]} | same | {
         "artifact_digest": subject.digest,
         "data_sha256": dataset.sha256,
         "seed": plan.seed,
         **({"made_for": dict(subject.made_for)} if subject.made_for else {}),
     }  # fmt: skip
-
-
-def _libraries(subject: Subject) -> dict[str, str]:
-    runtime = runtime_for(subject.format)
-    found = {"mct": __version__} | {name: _version(name) for name in ALWAYS}
-    return found | {runtime.distribution: installed_version(runtime) or "absent"}
 
 
 def _version(distribution: str) -> str:
@@ -64,7 +60,3 @@ def _governor() -> str | None:
         return GOVERNOR.read_text(encoding="utf-8").strip()
     except OSError:
         return None
-
-
-def _short_hash(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

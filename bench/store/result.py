@@ -1,6 +1,6 @@
 """The result of a run as plain values: what bench/result.schema.json lays down, computed from the raw measurements.
 
-`Asked` is the question a run answers; with the measurements it gives the whole result, so that a stored run can be
+`Question` is the question a run answers; with the measurements it gives the whole result, so that a stored run can be
 computed again from its samples.
 """
 
@@ -17,10 +17,10 @@ from msgspec import Meta
 from mct.bench.judge.latency import Latency, summarise
 from mct.bench.judge.noise import assess
 from mct.bench.judge.quality import score
-from mct.bench.judge.roofline import asked_limit
+from mct.bench.judge.roofline import limit_from_inputs
 from mct.bench.judge.verdict import judge
 from mct.bench.measure.sampling import BenchPlan
-from mct.bench.samples.measurement import Measurement, Start
+from mct.bench.samples.measurement import Measurement
 from mct.models.data.declared import Count, Digest, Name
 from mct.targets.budget import Budget
 from mct.targets.target import Target
@@ -44,11 +44,11 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """What a run was to find out, and where it ran.
 
     `baseline` is the name of the subject that relative limits refer to; `environments` holds one per subject's name.
-    `limit` is what `mct.bench.judge.roofline.ask_limit` gives, None where the machine's limit is not known.
+    `limit` is what `mct.bench.judge.roofline.limit_inputs` gives, None where the machine's limit is not known.
     """
 
     data: Data
@@ -74,35 +74,40 @@ class Identity:
         return f"{self.id}.samples.jsonl.gz"
 
 
-def result_json(identity: Identity, asked: Asked, measurements: Sequence[Measurement]) -> dict[str, Any]:
+def result_json(identity: Identity, question: Question, measurements: Sequence[Measurement]) -> dict[str, Any]:
     """The whole result, JSON-able, valid by bench/result.schema.json."""
-    baseline = next((each for each in measurements if each.subject.name == asked.baseline), None)
+    baseline = next((each for each in measurements if each.subject.name == question.baseline), None)
     return {
         "schema": SCHEMA,
         "kind": KIND,
         **asdict(identity),
-        **asked_json(asked),
+        **question_json(question),
         "samples": identity.samples,
-        "artifacts": [_entry(identity, asked, each, baseline) for each in measurements],
+        "artifacts": [_entry(identity, question, each, baseline) for each in measurements],
     }
 
 
-def asked_json(asked: Asked) -> dict[str, Any]:
+def question_json(question: Question) -> dict[str, Any]:
     """The question without the environments, which stand with each artifact."""
+    target, budget = question.target, question.budget
     return {
-        "data": asdict(asked.data),
-        "plan": asdict(asked.plan) | {"affinity": list(asked.plan.affinity)},
-        "target": None if asked.target is None else asked.target.as_json(),
-        "budget": None if asked.budget is None else asdict(asked.budget) | {"slices": list(asked.budget.slices)},
-        "baseline": asked.baseline,
-        "limit": asked.limit,
+        "data": asdict(question.data),
+        "plan": asdict(question.plan) | {"affinity": list(question.plan.affinity)},
+        "target": None if target is None else target.as_json(),
+        "budget": None if budget is None else asdict(budget) | {"slices": list(budget.slices)},
+        "baseline": question.baseline,
+        "limit": question.limit,
     }
 
 
-def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Measurement | None) -> dict[str, Any]:
+def _entry(
+    identity: Identity, question: Question, measured: Measurement, baseline: Measurement | None
+) -> dict[str, Any]:
     subject, failure = measured.subject, measured.failure
     latency, model_only = summarise(measured.blocks), summarise(measured.blocks, model_only=True)
-    slices = asked.budget.slices if asked.budget is not None else ()
+    slices = question.budget.slices if question.budget is not None else ()
+    # USD for 1,000 requests, made one at a time on the whole target: 1,000 requests take `mean_ms` seconds.
+    price = None if question.target is None else question.target.price_per_hour
     quality, stability = score(measured, baseline, slices), assess(measured.blocks)
     return {
         "artifact": subject.name,
@@ -114,61 +119,52 @@ def _entry(identity: Identity, asked: Asked, measured: Measurement, baseline: Me
         "task": subject.task,
         "latency": None if latency is None else latency.as_json(),
         "model_only": None if model_only is None else model_only.as_json(),
-        "limit": _limit(asked, measured, model_only),
+        "limit": _limit(question, measured, model_only),
         "tokens": _tokens(measured),
         "writing": _writing(measured),
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,
         **_start_costs(measured),
-        "cost_per_1000": _cost_per_1000(asked.target, None if latency is None else latency.mean_ms),
+        "cost_per_1000": None if price is None or latency is None else price / 3600 * latency.mean_ms,
         **_energy(measured),
         "stability": None if stability is None else stability.as_json(),
-        "verdict": None if asked.budget is None else judge(measured, asked.budget, baseline).as_json(),
+        "verdict": None if question.budget is None else judge(measured, question.budget, baseline).as_json(),
         "failure": None if failure is None else asdict(failure) | {"stderr": list(failure.stderr)},
-        "environment": dict(asked.environments[subject.name]),
+        "environment": dict(question.environments[subject.name]),
         "samples": identity.samples,
     }
 
 
-def _limit(asked: Asked, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:
-    if asked.limit is None or measured.answers is None:
+def _limit(question: Question, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:
+    if question.limit is None or measured.answers is None:
         return None
-    limit = asked_limit(asked.limit, measured.subject, measured.answers.tokens)
+    limit = limit_from_inputs(question.limit, measured.subject, measured.answers.tokens)
     p50 = None if model_only is None else model_only.p50
     return None if limit is None else limit.as_json(None if p50 is None else p50.value)
 
 
 def _start_costs(measured: Measurement) -> dict[str, Any]:
-    starts = measured.starts
-    cold = [start for start in starts if _is_cold(start, measured)]
+    # Only the first round drops the files from the page cache; whether that worked is seen from what was read.
+    starts, cold_mb = measured.starts, COLD_SHARE * measured.subject.size_mb
+    cold = [start for start in starts if start.round == 0 and (start.read_mb or 0.0) >= cold_mb > 0]
     warm = [start for start in starts if start not in cold] or starts
+    warm_up = {
+        "requests": max((start.warm_up_requests for start in starts), default=0),
+        "seconds": round(max((start.warm_up_s for start in starts), default=0.0), 3),
+        "ended": all(start.warm_up_ended for start in starts),
+    }
     return {
         "load_ms": _middle([start.load_ms for start in warm]),
         "load_cold_ms": _middle([start.load_ms for start in cold]),
         "import_ms": _middle([start.import_ms for start in warm]),
         "first_call_ms": _middle([start.first_call_ms for start in warm]),
         "peak_rss_mb": max((round(start.peak_rss_mb, 3) for start in starts), default=None),
-        "warm_up": _warm_up(starts),
+        "warm_up": warm_up if starts else None,
     }
-
-
-def _is_cold(start: Start, measured: Measurement) -> bool:
-    """Only the first round drops the files from the page cache; whether that worked is seen from what was read."""
-    return start.round == 0 and start.read_mb is not None and start.read_mb >= COLD_SHARE * measured.subject.size_mb > 0
 
 
 def _middle(values: Sequence[float]) -> float | None:
     return round(median(values), 3) if values else None
-
-
-def _warm_up(starts: Sequence[Start]) -> dict[str, Any] | None:
-    if not starts:
-        return None
-    return {
-        "requests": max(start.warm_up_requests for start in starts),
-        "seconds": round(max(start.warm_up_s for start in starts), 3),
-        "ended": all(start.warm_up_ended for start in starts),
-    }
 
 
 def _tokens(measured: Measurement) -> dict[str, int] | None:
@@ -185,17 +181,7 @@ def _writing(measured: Measurement) -> dict[str, float] | None:
     if not new_tokens:
         return None
     seconds = sum(sum(block.model_ns) for block in measured.blocks) / 1e9
-    return {
-        "new_tokens": round(new_tokens / measured.requests, 3),
-        "tokens_per_s": round(new_tokens / seconds, 3),
-    }
-
-
-def _cost_per_1000(target: Target | None, mean_ms: float | None) -> float | None:
-    """USD for 1,000 requests, made one at a time on the whole target: 1,000 requests take `mean_ms` seconds."""
-    if target is None or target.price_per_hour is None or mean_ms is None:
-        return None
-    return target.price_per_hour / 3600 * mean_ms
+    return {"new_tokens": round(new_tokens / measured.requests, 3), "tokens_per_s": round(new_tokens / seconds, 3)}
 
 
 def _energy(measured: Measurement) -> dict[str, float]:

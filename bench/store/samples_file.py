@@ -6,7 +6,7 @@ is not what a bench writes is refused, with its line, before any statistic is co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ from mct.bench.judge.roofline import Encoder
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, from_record
 from mct.bench.samples.subject import Subject
-from mct.bench.store.result import SCHEMA, Asked, Data, Identity, RunId
+from mct.bench.store.result import SCHEMA, Data, Identity, Question, RunId
 from mct.compress.run.artifact import check_answering
 from mct.models.data.declared import Name, declared, parse_json, read_bytes
 from mct.models.data.files import unpacked
@@ -38,7 +38,7 @@ class Samples:
     """A run as its raw values tell it. `complete` is False for what a killed run left."""
 
     identity: Identity
-    asked: Asked
+    question: Question
     measurements: tuple[Measurement, ...]
     complete: bool
 
@@ -91,7 +91,10 @@ def read_samples(path: Path) -> Samples:
         values[of].append(from_record(record, place))
     measurements = tuple(_measurement(each, tuple(run.truth), values[each.name], str(path)) for each in run.subjects)
     identity = Identity(run.id, run.created, run.mct_version)
-    return Samples(identity, _asked(run, first), measurements, not path.name.endswith(PARTIAL))
+    question = Question(
+        run.data, run.plan, run.target, run.budget, run.baseline, first["environments"], first.get("limit")
+    )
+    return Samples(identity, question, measurements, not path.name.endswith(PARTIAL))
 
 
 def _read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -118,18 +121,6 @@ def _check_run(run: _Run, place: str) -> None:
         raise MctError(f"{place} has subjects of several tasks", COPY)
     for truth in run.truth:
         declared(truth, find_kind(task).truth, f"{place}: what is right", COPY)
-
-
-def _asked(run: _Run, first: Mapping[str, Any]) -> Asked:
-    return Asked(
-        data=run.data,
-        plan=run.plan,
-        target=run.target,
-        budget=run.budget,
-        baseline=run.baseline,
-        environments=first["environments"],
-        limit=first.get("limit"),
-    )
 
 
 def _measurement(subject: Subject, truth: tuple[Any, ...], values: Sequence[Any], place: str) -> Measurement:
@@ -163,14 +154,14 @@ def _check_answers(subject: Subject, truth: Sequence[Truth], answers: Answers, p
 def _fits(kind: Kind, heads: Sequence[Head], right: Truth, answer: Answer) -> bool:
     """Whether the answer has a part for each part of what is right, and no label that the heads do not have."""
     if isinstance(right, dict):
-        names = {head.name for head in heads}
-        return answer.keys() == names <= right.keys() and all(_fits_head(head, right, answer) for head in heads)
+        if not answer.keys() == {head.name for head in heads} <= right.keys():
+            return False
+        is_label = {head.name: head.kind == "label" for head in heads}
+        return all(
+            isinstance(answer[name], str) == one and isinstance(right[name], str | int if one else str | list)
+            for name, one in is_label.items()
+        )
     if not heads:
         return not isinstance(right, list) or len(right) == len(answer)
     known = {label for head in heads for label in head.labels} | {OUTSIDE}
     return known.issuperset(kind.labels(answer)) and known.issuperset(kind.labels(right))
-
-
-def _fits_head(head: Head, right: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
-    one = head.kind == "label"
-    return isinstance(answer[head.name], str) == one and isinstance(right[head.name], str | int if one else str | list)

@@ -13,12 +13,17 @@ per artifact with `latency`, `model_only`, `quality`, `size_mb`, `load_ms`, `pea
 While a run goes on, its raw values are appended to `<id>.samples.jsonl.part` as they come. What a killed run leaves
 stays there under that name, and `read_samples` reads it; where only its result was missing, the next run writes that.
 Statistics are computed from the raw values: `recompute` gives the whole result again.
+
+Runs under load lie in the folder `load` of the store, where `mct report` and `mct gate` do not look: a load is no
+release gate of theirs. Of these each value is appended to the samples as it comes (a gzip member each, so that what a
+killed run leaves can be read), and <id>.json is written whole when everything is known.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -29,12 +34,13 @@ from typing import Any
 
 from mct import MctError, __version__
 from mct.bench.measure.sampling import BenchPlan
-from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
+from mct.bench.samples.measurement import Block, Measurement, to_record
 from mct.bench.samples.subject import Subject
 from mct.bench.store.environment import fingerprint
-from mct.bench.store.result import KIND, SCHEMA, Asked, Data, Identity, asked_json, result_json
+from mct.bench.store.result import KIND, SCHEMA, Data, Identity, Question, question_json, result_json
 from mct.bench.store.samples_file import PARTIAL, read_samples
 from mct.bench.store.stored_result import Result
+from mct.bench.worker.open_loop import Segment, segment_record
 from mct.models.data.declared import declared, read_object
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.models.writing.drafts import clear_dead_drafts, make_folder
@@ -44,9 +50,38 @@ from mct.targets.budget import Budget
 from mct.targets.target import Target
 
 RESULTS = Path(".mct/results")
+LOAD, LOAD_SCHEMA = "load", 1
 
 # What scores were called in results of earlier versions, where that was another metric's name.
 FORMER_NAMES = {"recall_at_10": "recall_cap_at_10"}
+
+
+@dataclass(frozen=True)
+class LoadRecording:
+    """A run under load: `keep` each value as it comes, then `finish`. `header` is what the result begins with."""
+
+    folder: Path
+    header: Mapping[str, Any]
+
+    @property
+    def samples(self) -> Path:
+        """The file of raw values."""
+        return self.folder / str(self.header["samples"])
+
+    def keep(self, subject: str, value: Segment | Block) -> None:
+        """Append one value, whole, so that it outlives this process."""
+        if isinstance(value, Segment):
+            record = {"subject": subject, "kind": "stretch"} | segment_record(value)  # its name in stored files
+        else:
+            record = to_record(subject, value)
+        with full_disk_explained(self.folder), gzip.open(self.samples, "at", encoding="utf-8") as file:
+            file.write(json.dumps(record, separators=(",", ":")) + "\n")
+
+    def finish(self, results: Sequence[Mapping[str, Any]]) -> Path:
+        """Write the result; gives its path."""
+        path = self.folder / f"{self.header['id']}.json"
+        write_json(path, {**self.header, "results": list(results)})
+        return path
 
 
 @dataclass(frozen=True)
@@ -55,7 +90,7 @@ class Recording:
 
     folder: Path
     identity: Identity
-    asked: Asked
+    question: Question
 
     @property
     def draft(self) -> Path:
@@ -64,19 +99,20 @@ class Recording:
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """Append one record, whole, so that it outlives this process."""
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=os.fspath)
         with full_disk_explained(self.folder), self.draft.open("ab", buffering=0) as file:
-            file.write(_line(record))
+            file.write(line.encode() + b"\n")
 
     def finish(self, measurements: Sequence[Measurement]) -> Path:
         """Write the two files of the run; gives the path of the result."""
         write_bytes_atomically(self.folder / self.identity.samples, gzip.compress(self.draft.read_bytes(), mtime=0))
         path = self.folder / f"{self.identity.id}.json"
-        write_json(path, result_json(self.identity, self.asked, measurements))
+        write_json(path, result_json(self.identity, self.question, measurements))
         self.draft.unlink(missing_ok=True)
         return path
 
 
-def ask(
+def make_question(
     subjects: Sequence[Subject],
     dataset: Dataset,
     plan: BenchPlan,
@@ -85,24 +121,53 @@ def ask(
     budget: Budget | None = None,
     baseline: str | None = None,
     limit: Mapping[str, Any] | None = None,
-) -> Asked:
+) -> Question:
     """The question of a run on this machine. `baseline` is the name of one of the subjects, `limit` the machine's."""
-    data = Data(dataset.name, len(dataset.rows), dataset.sha256)
     environments = {subject.name: fingerprint(subject, dataset, plan) for subject in subjects}
-    return Asked(data, plan, target, budget, baseline, environments, limit)
+    return Question(_data_of(dataset), plan, target, budget, baseline, environments, limit)
 
 
-def begin(folder: Path, asked: Asked, subjects: Sequence[Subject], dataset: Dataset) -> Recording:
-    """Begin to record a run: its first record says what was asked."""
+def begin(folder: Path, question: Question, subjects: Sequence[Subject], dataset: Dataset) -> Recording:
+    """Begin to record a run: its first record says what it is to find out, of whom, and what is right."""
+    identity = _new_run(folder)
+    _finish_interrupted(folder)
+    recording = Recording(folder, identity, question)
+    examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
+    recording.keep(
+        {"kind": "run", "schema": SCHEMA, **asdict(identity), **question_json(question)}
+        | {"environments": {name: dict(environment) for name, environment in question.environments.items()}}
+        | {"subjects": [asdict(subject) for subject in subjects], "truth": [example.truth for example in examples]}
+    )
+    return recording
+
+
+def begin_load(
+    folder: Path, kind: str, subjects: Sequence[Subject], dataset: Dataset, plan: BenchPlan
+) -> LoadRecording:
+    """Begin to record a run of a `kind` ("mct-load", "mct-max-load") in the store `folder`."""
+    identity = _new_run(folder / LOAD)
+    header = {
+        "schema": LOAD_SCHEMA,
+        "kind": kind,
+        **asdict(identity),
+        "data": asdict(_data_of(dataset)),
+        "plan": asdict(plan),
+        "samples": identity.samples,
+        "environments": {subject.name: fingerprint(subject, dataset, plan) for subject in subjects},
+    }
+    return LoadRecording(folder / LOAD, header)
+
+
+def _new_run(folder: Path) -> Identity:
+    """The folder made and cleared of what dead runs left unwritten, and a name for a run that begins now."""
     make_folder(folder)
     clear_dead_drafts(folder)
-    _finish_interrupted(folder)
     now = datetime.now(UTC)
-    name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    recording = Recording(folder, Identity(name, f"{now:%Y-%m-%dT%H:%M:%SZ}", __version__), asked)
-    truth = [example.truth for example in read_examples(dataset, subjects[0].task, subjects[0].heads)]
-    recording.keep(_run_record(recording.identity, asked, subjects, truth))
-    return recording
+    return Identity(f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", f"{now:%Y-%m-%dT%H:%M:%SZ}", __version__)
+
+
+def _data_of(dataset: Dataset) -> Data:
+    return Data(dataset.name, len(dataset.rows), dataset.sha256)
 
 
 def _finish_interrupted(folder: Path) -> None:
@@ -117,14 +182,13 @@ def _finish_interrupted(folder: Path) -> None:
                 draft.unlink(missing_ok=True)
 
 
-def append(folder: Path, asked: Asked, measurements: Sequence[Measurement], dataset: Dataset) -> Path:
+def append(folder: Path, question: Question, measurements: Sequence[Measurement], dataset: Dataset) -> Path:
     """Store a finished run in one go; gives the path of the result."""
-    recording = begin(folder, asked, [each.subject for each in measurements], dataset)
+    recording = begin(folder, question, [each.subject for each in measurements], dataset)
     for each in measurements:
-        values: list[Start | Block | Answers | Failure] = [*each.starts, *each.blocks]
-        values += [value for value in (each.answers, each.failure) if value is not None]
-        for value in values:
-            recording.keep(to_record(each.subject.name, value))
+        for value in (*each.starts, *each.blocks, each.answers, each.failure):
+            if value is not None:
+                recording.keep(to_record(each.subject.name, value))
     return recording.finish(measurements)
 
 
@@ -152,21 +216,4 @@ def read_result(path: Path) -> dict[str, Any]:
 def recompute(path: Path) -> dict[str, Any]:
     """The result of a stored run (or of what a killed one left), computed again from its samples file."""
     samples = read_samples(path)
-    return result_json(samples.identity, samples.asked, samples.measurements)
-
-
-def _line(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _run_record(identity: Identity, asked: Asked, subjects: Sequence[Subject], truth: Sequence[Any]) -> dict[str, Any]:
-    head = {"kind": "run", "schema": SCHEMA} | asdict(identity) | asked_json(asked)
-    described = [_subject_json(subject) for subject in subjects]
-    environments = {name: dict(environment) for name, environment in asked.environments.items()}
-    return head | {"environments": environments, "subjects": described, "truth": list(truth)}
-
-
-def _subject_json(subject: Subject) -> dict[str, Any]:
-    found = asdict(subject) | {"path": str(subject.path)}
-    found["executable"]["folder"] = str(subject.executable.folder)
-    return found
+    return result_json(samples.identity, samples.question, samples.measurements)

@@ -5,11 +5,11 @@ that an interval lies around its value, that a verdict is the worst of its lines
 """
 
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from mct.bench.judge.line import Outcome
+from mct.bench.judge.line import Outcome, worst
 from mct.bench.judge.roofline import Encoder
 from mct.bench.store.result import Data, RunId
 from mct.models.data.declared import Amount, Count, Digest, Index, Name, Positive, Share
@@ -43,10 +43,9 @@ class Latency(Struct, frozen=True, forbid_unknown_fields=True):
         _require_around(self.p99_ms, self.p99_ci_ms)
 
 
-class Slice(Struct, frozen=True, forbid_unknown_fields=True):
-    """Recall of one label, and how it changed."""
+class Compared(Struct, frozen=True, forbid_unknown_fields=True):
+    """A metric, and how it changed."""
 
-    name: Name
     n: Index
     value: Share | None
     baseline: Share | None
@@ -57,50 +56,42 @@ class Slice(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """A change is that of two values."""
-        _require_change(self)
+        _require_ordered(self.delta_ci, self.delta, self.value, self.baseline)
+        if self.delta is not None and None in (self.value, self.baseline):
+            raise ValueError("a change needs two values")
 
 
-class Score(Struct, frozen=True, forbid_unknown_fields=True):
-    """A further score of a task kind, and how it changed."""
+class Bounded(Compared, frozen=True, forbid_unknown_fields=True):
+    """One with an interval of its own."""
 
-    name: Name
-    n: Index
-    value: Share | None
     value_ci: Bounds | None
-    baseline: Share | None
-    delta: Change | None
-    delta_ci: Bounds | None
-    worse: Index | None
-    better: Index | None
     p_value: Share | None
 
     def __post_init__(self) -> None:
         """A change is that of two values, and an interval that of one."""
         _require_ordered(self.value_ci, self.value)
-        _require_change(self)
+        super().__post_init__()
 
 
-class Quality(Struct, frozen=True, forbid_unknown_fields=True):
-    """The headline score, how it changed, further scores and slices."""
+class Slice(Compared, frozen=True, forbid_unknown_fields=True):
+    """Recall of one label."""
+
+    name: Name
+
+
+class Score(Bounded, frozen=True, forbid_unknown_fields=True):
+    """A further score of a task kind."""
+
+    name: Name
+
+
+class Quality(Bounded, frozen=True, forbid_unknown_fields=True):
+    """The headline score, further scores and slices."""
 
     metric: Name
-    n: Index
-    value: Share | None
-    value_ci: Bounds | None
-    baseline: Share | None
-    delta: Change | None
-    delta_ci: Bounds | None
-    worse: Index | None
-    better: Index | None
-    p_value: Share | None
     others: list[Score]
     slices: list[Slice]
     perplexity: Annotated[float, Meta(ge=1)] | None
-
-    def __post_init__(self) -> None:
-        """A change is that of two values, and an interval that of one."""
-        _require_ordered(self.value_ci, self.value)
-        _require_change(self)
 
 
 class Limit(Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,10 +163,9 @@ class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """One line that fails is enough, and then one that is not decided."""
-        outcomes = {line.outcome for line in self.lines}
-        worst = next((each for each in ("fail", "inconclusive") if each in outcomes), "pass")
-        if self.outcome != worst:
-            raise ValueError(f"the outcome is {self.outcome}, the worst of its lines {worst}")
+        found = worst((line.outcome for line in self.lines), of_none="pass")
+        if self.outcome != found:
+            raise ValueError(f"the outcome is {self.outcome}, the worst of its lines {found}")
 
 
 class Failure(Struct, frozen=True, forbid_unknown_fields=True):
@@ -314,9 +304,3 @@ def _require_around(value: float | None, bounds: Bounds | None) -> None:
 def _require_ordered(bounds: Bounds | None, *needed: float | None) -> None:
     if bounds and (bounds[0] > bounds[1] or None in needed):
         raise ValueError(f"the interval {bounds} is that of no value")
-
-
-def _require_change(score: Any) -> None:
-    _require_ordered(score.delta_ci, score.delta, score.value, score.baseline)
-    if score.delta is not None and None in (score.value, score.baseline):
-        raise ValueError("a change needs two values")

@@ -1,9 +1,11 @@
-"""What the system has counted of this process and its CPUs so far."""
+"""What the system has counted of this process, its CPUs and their energy so far."""
 
 import os
 import resource
 import sys
 from pathlib import Path
+
+ZONES = Path("/sys/class/powercap")
 
 
 def peak_rss_mb() -> float:
@@ -34,6 +36,29 @@ def waited_s() -> float | None:
     rows = [_lines(str(task)) for task in Path("/proc/self/task").glob("*/schedstat")]
     waits = [int(row[0].split()[1]) for row in rows if row]
     return sum(waits) / 1e9 if waits else None
+
+
+def package_energy_uj(zones: Path = ZONES) -> dict[str, tuple[int, int]]:
+    """Microjoules and the value at which the counter wraps, by CPU package; empty where RAPL is unreadable, never zero.
+
+    The counter is of the whole package: cores that idle and neighbours that work are in it.
+    """
+    found = {}
+    for zone in sorted(zones.glob("intel-rapl:[0-9]*")):
+        if zone.name.count(":") > 1:  # a part of a package, counted in it already
+            continue
+        try:
+            found[zone.name] = (int((zone / "energy_uj").read_text()), int((zone / "max_energy_range_uj").read_text()))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def spent_uj(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> int | None:
+    """Microjoules between two readings, over all packages; None where a package was not readable both times."""
+    if not before or before.keys() != after.keys():
+        return None
+    return sum((after[name][0] - start) % wrap for name, (start, wrap) in before.items())
 
 
 def _lines(path: str) -> list[str]:

@@ -33,7 +33,7 @@ class Traffic:
 
 
 class Times(NamedTuple):
-    """Nanoseconds since the stretch began, per request in order of arrival."""
+    """Nanoseconds since the segment began, per request in order of arrival."""
 
     scheduled_ns: array[int]
     started_ns: array[int]
@@ -41,10 +41,10 @@ class Times(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """One stretch of traffic in one process: when each request was due, begun and done, and what disturbed it.
+class Segment:
+    """One segment of traffic in one process: when each request was due, begun and done, and what disturbed it.
 
-    `asked` requests were scheduled; fewer were served where the time cap cut the stretch off.
+    `asked` requests were scheduled; fewer were served where the time cap cut the segment off.
     """
 
     round: int
@@ -95,15 +95,15 @@ def serve_traffic(
     return Times(scheduled[: index + 1], started[: index + 1], ended[: index + 1])
 
 
-def stretch_from(reply: Mapping[str, Any]) -> Stretch:
-    """The stretch that a worker's reply (or a stored record) tells of."""
+def segment_from(reply: Mapping[str, Any]) -> Segment:
+    """The segment that a worker's reply (or a stored record) tells of."""
     fields: dict[str, Any] = {key: array("q", value) if key in ARRAYS else value for key, value in reply.items()}
-    return Stretch(**fields)
+    return Segment(**fields)
 
 
-def stretch_record(stretch: Stretch) -> dict[str, Any]:
+def segment_record(segment: Segment) -> dict[str, Any]:
     """The same as JSON-able values."""
-    fields = {name: getattr(stretch, name) for name in stretch.__dataclass_fields__}
+    fields = {name: getattr(segment, name) for name in segment.__dataclass_fields__}
     return {key: value.tolist() if key in ARRAYS else value for key, value in fields.items()}
 
 

@@ -30,8 +30,7 @@ from time import perf_counter, perf_counter_ns, process_time, sleep
 from typing import Any
 
 from mct import MctError
-from mct.bench.worker.counters import peak_rss_mb, read_mb, stolen_s, waited_s
-from mct.bench.worker.energy import package_energy_uj, spent_uj
+from mct.bench.worker.counters import package_energy_uj, peak_rss_mb, read_mb, spent_uj, stolen_s, waited_s
 from mct.bench.worker.open_loop import poisson_arrivals, serve_traffic
 from mct.bench.worker.predict import (
     Predictor,
@@ -42,7 +41,7 @@ from mct.bench.worker.predict import (
     slowed,
     time_requests,
 )
-from mct.bench.worker.warm_up import CAP_S, WarmUp, warm_up
+from mct.bench.worker.warm_up import CAP_S, warm_up
 from mct.models.tasks.examples import Request
 from mct.models.tasks.table import Head
 from mct.targets.runtimes.table import Executable, runtime_for
@@ -129,7 +128,11 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
         "peak_rss_mb": peak_rss_mb(),
         "bare_rss_mb": bare_mb,
         "libraries": [name for name in HEAVY if name in sys.modules],
-    } | _warm_up_json(warmed)
+        "warm_up_requests": warmed.requests,
+        "warm_up_s": warmed.seconds,
+        "warm_up_ended": warmed.ended,
+        "typical_ms": warmed.typical_ns / 1e6,
+    }
 
 
 def _open(job: Mapping[str, Any]) -> Bench:
@@ -258,15 +261,6 @@ def _call_every_length(bench: Bench) -> None:
         if not lengths <= met:
             bench.predictor(request)
             met |= lengths
-
-
-def _warm_up_json(warmed: WarmUp) -> Reply:
-    return {
-        "warm_up_requests": warmed.requests,
-        "warm_up_s": warmed.seconds,
-        "warm_up_ended": warmed.ended,
-        "typical_ms": warmed.typical_ns / 1e6,
-    }
 
 
 def _open_channel() -> Callable[[Reply], None]:

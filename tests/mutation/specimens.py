@@ -84,7 +84,7 @@ def write_results(folder: Path) -> None:
     """A run of three artifacts, the first of them the baseline, one of which died: the result and its samples."""
     from mct.bench.measure.sampling import BenchPlan
     from mct.bench.samples.measurement import Failure
-    from mct.bench.store.store import append, ask
+    from mct.bench.store.store import append, make_question
     from mct.models.tasks.datasets import Dataset
     from mct.targets.budget import Budget
     from mct.targets.target import Target
@@ -100,11 +100,11 @@ def write_results(folder: Path) -> None:
         measure("gguf-q8_0", truth, None, blocks=(), failure=Failure("it died", "try again", ("last words",))),
     ]
     budget = Budget("own", "sequence-classification", p95_ms=5.0, quality_max_drop=0.1, slices=("order",))
-    asked = ask(
+    question = make_question(
         [each.subject for each in measurements], dataset, BenchPlan(2, (0, 1)), target=Target("cpu", "cpu", "here"),
         budget=budget, baseline="original",
     )  # fmt: skip
-    append(folder, asked, measurements, dataset)
+    append(folder, question, measurements, dataset)
 
 
 def write_checkpoints(folder: Path) -> None:

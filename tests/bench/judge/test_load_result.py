@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from mct.bench.judge.load_result import LoadResult, judge_rate, read_queue, student, summarise_load
-from mct.bench.report.load_table import load_table
+from mct.bench.report.table import load_table
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.queueing import serve
-from mct.bench.worker.open_loop import Stretch, poisson_arrivals, stretch_from, stretch_record
+from mct.bench.worker.open_loop import Segment, poisson_arrivals, segment_from, segment_record
 
 SERVICE_MS = 2.0
 
 
 def make_stretch(
     arrivals_ms: Sequence[float], services_ms: Sequence[float], qps: float, number: int, late_ms: float = 0.0
-) -> Stretch:
+) -> Segment:
     """A server that begins each request `late_ms` after it could."""
     takes = np.asarray(services_ms) + late_ms
     ended = np.asarray(arrivals_ms) + serve(arrivals_ms, takes)
@@ -26,10 +26,10 @@ def make_stretch(
     arrays = (
         array("q", np.rint(np.asarray(each) * 1e6).astype(int).tolist()) for each in (arrivals_ms, started, ended)
     )
-    return Stretch(number, number, qps, len(takes), *arrays, cpu_s=0.0, stolen_s=0.0, waited_s=0.0)
+    return Segment(number, number, qps, len(takes), *arrays, cpu_s=0.0, stolen_s=0.0, waited_s=0.0)
 
 
-def traffic(qps: float, count: int = 4000, late_ms: float = 0.0, rounds: int = 4) -> list[Stretch]:
+def traffic(qps: float, count: int = 4000, late_ms: float = 0.0, rounds: int = 4) -> list[Segment]:
     """Poisson arrivals to a server that takes 2 ms a request, a little more or less in each process."""
     rng = np.random.default_rng(1)
     found = []
@@ -48,19 +48,19 @@ def blocks(made_up: SimpleNamespace) -> tuple[Block, ...]:
 
 def test_what_a_stretch_worked_by_hand_says() -> None:
     """Due at 0, 1 and 10 ms; the first is begun 0.5 ms late, the second waits for the first, the third for no one."""
-    stretch = Stretch(
+    segment = Segment(
         0, 0, 300.0, 3, array("q", [0, 1_000_000, 10_000_000]), array("q", [500_000, 3_500_000, 10_000_000]),
         array("q", [3_500_000, 5_500_000, 12_000_000]), 0.0, 0.0, None,
     )  # fmt: skip
-    queue = read_queue([stretch])
+    queue = read_queue([segment])
     assert queue.latency_ms[0].tolist() == [3.5, 4.5, 2.0]
     assert queue.busy_ms[0].tolist() == [3.5, 2.0, 2.0]
     assert queue.late_ms[0].tolist() == [0.5, 0.0, 0.0]
 
 
 def test_a_stretch_survives_its_record() -> None:
-    stretch = traffic(100.0, 20)[0]
-    assert stretch_from(stretch_record(stretch)) == stretch
+    segment = traffic(100.0, 20)[0]
+    assert segment_from(segment_record(segment)) == segment
 
 
 def test_below_capacity_the_queue_is_in_the_p95_and_the_closed_loop_misses_it(blocks: tuple[Block, ...]) -> None:
@@ -121,7 +121,7 @@ def test_an_unsteady_machine_cannot_pass(made_up: SimpleNamespace) -> None:
 @pytest.mark.parametrize(("qps", "decision"), [(200.0, "below"), (450.0, "above"), (600.0, "above")])
 def test_one_rate_is_decided_as_the_formula_has_it(qps: float, decision: str) -> None:
     """Limit 10 ms, 5 services: the M/D/1 queue meets that up to a utilisation of 0.69."""
-    shown = judge_rate([[stretch] for stretch in traffic(qps, rounds=3)], 10.0, looks=60)
+    shown = judge_rate([[segment] for segment in traffic(qps, rounds=3)], 10.0, interim_looks=60)
     assert shown.decision == decision
     assert (shown.p95_ms is None) == (qps == 600.0)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +20,13 @@ from mct.bench.jobs.load import plan_traffic, run_load
 from mct.bench.measure.launch import Setting, Worker, start_worker
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.subject import identify
-from mct.bench.store.load_store import begin_load, read_load_samples
+from mct.bench.store.store import begin_load
 from mct.bench.worker.open_loop import Traffic, poisson_arrivals, serve_traffic
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.models.tasks.examples import Example
 from mct.targets.target import Target
+
+ReadRecords = Callable[[Path], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -68,22 +71,22 @@ def test_traffic_is_cut_off_at_its_cap() -> None:
 
 
 def test_a_worker_serves_traffic_at_the_rate_asked_for(worker: Worker) -> None:
-    stretch = worker.serve(Traffic(qps=200.0, count=100, seed=5, cap_s=9.0), position=4)
-    assert (stretch.round, stretch.position, stretch.asked) == (0, 4, 100)
-    assert stretch.scheduled_ns.tolist() == [round(each * 1e9) for each in poisson_arrivals(200.0, 100, 5)]
-    assert all(due <= began < done for due, began, done in zip(*_arrays(stretch), strict=True))
-    assert stretch.cpu_s < 0.9 * stretch.ended_ns[-1] / 1e9, "it sleeps between arrivals"
+    segment = worker.serve(Traffic(qps=200.0, count=100, seed=5, cap_s=9.0), position=4)
+    assert (segment.round, segment.position, segment.asked) == (0, 4, 100)
+    assert segment.scheduled_ns.tolist() == [round(each * 1e9) for each in poisson_arrivals(200.0, 100, 5)]
+    assert all(due <= began < done for due, began, done in zip(*_arrays(segment), strict=True))
+    assert segment.cpu_s < 0.9 * segment.ended_ns[-1] / 1e9, "it sleeps between arrivals"
     assert worker.run(20, 9.0, 5).end_to_end_ns, "and goes back to closed blocks"
 
 
-def test_a_load_run_shows_both_loops_and_keeps_every_request(job: Job) -> None:
+def test_a_load_run_shows_both_loops_and_keeps_every_request(job: Job, read_records: ReadRecords) -> None:
     run = run_load(job, 100.0)
     (result,) = run.results
     assert (result.artifact, result.offered_qps, result.rounds) == ("onnx-fp32", 100.0, 3)
     stored = json.loads(run.path.read_text())
     assert (stored["kind"], stored["results"]) == ("mct-load", [result.as_json()])
     assert stored["environments"]["onnx-fp32"]["fingerprint"]
-    records = list(read_load_samples(run.path.parent / stored["samples"]))
+    records = read_records(run.path.parent / stored["samples"])
     assert [record["kind"] for record in records] == ["block", "stretch", "block"] * 3
     served = [record for record in records if record["kind"] == "stretch"]
     assert sum(len(record["ended_ns"]) for record in served) == result.requests
@@ -92,14 +95,16 @@ def test_a_load_run_shows_both_loops_and_keeps_every_request(job: Job) -> None:
     assert result.utilisation > 0
 
 
-def test_what_a_killed_run_leaves_can_be_read(dataset: Dataset, made_up: SimpleNamespace, tmp_path: Path) -> None:
+def test_what_a_killed_run_leaves_can_be_read(
+    dataset: Dataset, made_up: SimpleNamespace, tmp_path: Path, read_records: ReadRecords
+) -> None:
     recording = begin_load(tmp_path, "mct-load", [made_up.subject()], dataset, BenchPlan(1))
     for position in range(3):
         recording.keep("onnx-int8", made_up.block([1.0, 2.0, 3.0], position=position))
     whole = recording.samples.read_bytes()
     for cut in (1, 30):
         recording.samples.write_bytes(whole[:-cut])
-        assert [record["position"] for record in read_load_samples(recording.samples)][:2] == [0, 1]
+        assert [record["position"] for record in read_records(recording.samples)][:2] == [0, 1]
     assert not list(recording.folder.glob("*.json"))
 
 
@@ -140,5 +145,5 @@ def test_the_command_line_takes_a_load(run_mct: Callable[..., CompletedProcess[s
     assert "hint: name a budget" in refused.stderr
 
 
-def _arrays(stretch: object) -> list[list[int]]:
-    return [list(getattr(stretch, name)) for name in ("scheduled_ns", "started_ns", "ended_ns")]
+def _arrays(segment: object) -> list[list[int]]:
+    return [list(getattr(segment, name)) for name in ("scheduled_ns", "started_ns", "ended_ns")]

@@ -74,7 +74,7 @@ task = "sequence-classification"
 p95_ms = 1000
 quality_max_drop = 0.01
 """
-CPU_CLOCK = Path(__file__).resolve().parents[1] / "cpu_clock"
+CPU_CLOCK = Path(__file__).resolve().parents[2] / "cpu_clock"
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def shelf(project: Path) -> Path:
+def store(project: Path) -> Path:
     """What `pytest --mct-store` keeps: a folder per test."""
     stored = run_tests(project, "-k", "same", "--mct-store", "--benchmark-autosave")
     assert stored.returncode == 0, stored.stdout + stored.stderr
@@ -174,16 +174,16 @@ def shelf(project: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def compared(project: Path, shelf: Path) -> subprocess.CompletedProcess[str]:
+def compared(project: Path, store: Path) -> subprocess.CompletedProcess[str]:
     """The next day's run. The good one, on paper, stands in for those of before the change."""
-    (made,) = shelf.iterdir()
+    (made,) = store.iterdir()
     before = project / "before"
     for name, factor in {"same": 50, "mislabelled": 50, "slower": 1 / 50}.items():
-        stretch(shutil.copytree(made, before / made.name.replace("same", name)), factor)
+        slow_down(shutil.copytree(made, before / made.name.replace("same", name)), factor)
     return run_tests(project, "-v", "-k", "test_model", "--benchmark-autosave", "--mct-baseline", str(before))
 
 
-def stretch(stored: Path, factor: float) -> None:
+def slow_down(stored: Path, factor: float) -> None:
     """Every latency of a stored run, multiplied."""
     (path,) = stored.glob("*.samples.jsonl.gz")
     records = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
@@ -194,8 +194,8 @@ def stretch(stored: Path, factor: float) -> None:
     path.write_bytes(gzip.compress("".join(json.dumps(record) + "\n" for record in records).encode()))
 
 
-def test_the_stored_run_is_a_result_that_mct_reads(shelf: Path) -> None:
-    (path,) = (shelf / "test_shop.py-test_model[same]").glob("*.json")
+def test_the_stored_run_is_a_result_that_mct_reads(store: Path) -> None:
+    (path,) = (store / "test_shop.py-test_model[same]").glob("*.json")
     result = read_result(path)
     assert [entry["artifact"] for entry in result["artifacts"]] == ["same"]
     (measured,) = read_own_samples(path, result).measurements
@@ -238,8 +238,8 @@ def test_pytest_benchmark_compares_what_was_measured(project: Path, compared: su
     assert table.stdout.count("test_model[same]") >= 2
 
 
-def test_every_request_is_handed_over_unchanged(project: Path, shelf: Path) -> None:
-    (path,) = (shelf / "test_shop.py-test_model[same]").glob("*.json")
+def test_every_request_is_handed_over_unchanged(project: Path, store: Path) -> None:
+    (path,) = (store / "test_shop.py-test_model[same]").glob("*.json")
     (measured,) = read_own_samples(path, read_result(path)).measurements
     first = json.loads(min((project / ".benchmarks").rglob("*.json")).read_text(encoding="utf-8"))["benchmarks"][0]
     timed = [nanoseconds / 1e9 for block in measured.blocks for nanoseconds in block.end_to_end_ns]
@@ -255,8 +255,8 @@ def test_in_one_job_the_interleaved_ratio_decides(project: Path) -> None:
     assert re.search(r"pass  +accuracy at most 1 point below the baseline", done.stdout)
 
 
-def test_a_stored_run_of_another_machine_decides_nothing_about_latency(project: Path, shelf: Path) -> None:
-    moved = shutil.copytree(shelf / "test_shop.py-test_model[same]", project / "elsewhere")
+def test_a_stored_run_of_another_machine_decides_nothing_about_latency(project: Path, store: Path) -> None:
+    moved = shutil.copytree(store / "test_shop.py-test_model[same]", project / "elsewhere")
     (samples,) = moved.glob("*.samples.jsonl.gz")
     first, rest = gzip.decompress(samples.read_bytes()).split(b"\n", 1)
     run = json.loads(first)
@@ -312,5 +312,5 @@ def test_the_plugin_costs_other_projects_nothing(project: Path) -> None:
 
 def test_it_is_registered_with_pytest() -> None:
     config = configparser.ConfigParser()
-    config.read(Path(__file__).resolve().parents[2] / "setup.cfg")
+    config.read(Path(__file__).resolve().parents[3] / "setup.cfg")
     assert config["options.entry_points"]["pytest11"].split() == ["mct", "=", "mct.bench.jobs.pytest_plugin"]

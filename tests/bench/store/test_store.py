@@ -18,7 +18,7 @@ from mct import MctError
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Failure, Measurement, to_record
 from mct.bench.store import store
-from mct.bench.store.result import Asked
+from mct.bench.store.result import Question
 from mct.bench.store.samples_file import read_samples
 from mct.models.tasks.datasets import Dataset
 from mct.targets.budget import Budget
@@ -32,7 +32,7 @@ TARGET = Target("cpu", "cpu", "", price_per_hour=0.36)
 
 
 @pytest.fixture
-def run(measured: MakeMeasurement, dataset: Dataset) -> tuple[Asked, list[Measurement]]:
+def run(measured: MakeMeasurement, dataset: Dataset) -> tuple[Question, list[Measurement]]:
     """A baseline, an artifact, and one that crashed while it was loading."""
     truth = dataset.column("label")
     baseline = measured("router", truth, truth)
@@ -41,8 +41,8 @@ def run(measured: MakeMeasurement, dataset: Dataset) -> tuple[Asked, list[Measur
         measured("gguf", truth, None, blocks=(), failure=Failure("died", "hint", ("last words",))), starts=()
     )
     subjects = [each.subject for each in (baseline, good, broken)]
-    asked = store.ask(subjects, dataset, PLAN, target=TARGET, budget=BUDGET, baseline="router")
-    return asked, [baseline, good, broken]
+    question = store.make_question(subjects, dataset, PLAN, target=TARGET, budget=BUDGET, baseline="router")
+    return question, [baseline, good, broken]
 
 
 def _validate(result: Any) -> None:
@@ -51,11 +51,11 @@ def _validate(result: Any) -> None:
 
 
 def test_the_example_is_valid() -> None:
-    _validate(json.loads(Path(__file__).with_name("result_example.json").read_text(encoding="utf-8")))
+    _validate(json.loads((Path(__file__).parents[1] / "result_example.json").read_text(encoding="utf-8")))
 
 
 def test_a_stored_result_is_valid_and_says_what_was_measured(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     path = store.append(tmp_path, *run, dataset)
     result = store.read_result(path)
@@ -82,8 +82,8 @@ def test_p99_is_null_where_n_is_too_small(
 ) -> None:
     truth = dataset.column("label")
     small = measured("small", truth, truth, blocks=made_up.blocks(1.0, rounds=2, size=50))
-    asked = store.ask([small.subject], dataset, PLAN)
-    result = store.read_result(store.append(tmp_path, asked, [small], dataset))
+    question = store.make_question([small.subject], dataset, PLAN)
+    result = store.read_result(store.append(tmp_path, question, [small], dataset))
     _validate(result)
     latency = result["artifacts"][0]["latency"]
     assert (latency["p99_ms"], latency["p99_ci_ms"]) == (None, None)
@@ -99,8 +99,8 @@ def test_a_cold_start_and_energy_are_told_where_they_were_had(
     found = measured("a", truth, truth)
     starts = (replace(found.starts[0], read_mb=9.0, load_ms=500.0), *found.starts[1:])  # of 10 MB
     found = replace(found, starts=starts, blocks=tuple(replace(block, energy_uj=600_000) for block in found.blocks))
-    asked = store.ask([found.subject], dataset, PLAN)
-    result = store.read_result(store.append(tmp_path, asked, [found], dataset))
+    question = store.make_question([found.subject], dataset, PLAN)
+    result = store.read_result(store.append(tmp_path, question, [found], dataset))
     _validate(result)
     entry = result["artifacts"][0]
     assert (entry["load_cold_ms"], entry["load_ms"]) == (500.0, 82.0)
@@ -108,7 +108,7 @@ def test_a_cold_start_and_energy_are_told_where_they_were_had(
 
 
 def test_everything_is_recomputed_from_the_raw_samples(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     path = store.append(tmp_path, *run, dataset)
     result = store.read_result(path)
@@ -119,7 +119,7 @@ def test_everything_is_recomputed_from_the_raw_samples(
 
 
 def test_a_score_that_was_stored_under_another_metrics_name_is_read_under_its_own(tmp_path: Path) -> None:
-    example = json.loads(Path(__file__).with_name("result_example.json").read_text(encoding="utf-8"))
+    example = json.loads((Path(__file__).parents[1] / "result_example.json").read_text(encoding="utf-8"))
     recall = {
         "name": "recall_at_10", "n": 135, "value": 0.5, "value_ci": [0.4, 0.6], "baseline": 0.5, "delta": 0.0,
         "delta_ci": [-0.1, 0.1], "worse": 0, "better": 0, "p_value": 1.0,
@@ -130,7 +130,7 @@ def test_a_score_that_was_stored_under_another_metrics_name_is_read_under_its_ow
     assert (score["name"], score["value"]) == ("recall_cap_at_10", 0.5)
 
 
-def test_nothing_is_overwritten(run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path) -> None:
     first = store.append(tmp_path, *run, dataset)
     before = first.read_bytes()
     second = store.append(tmp_path, *run, dataset)
@@ -140,11 +140,11 @@ def test_nothing_is_overwritten(run: tuple[Asked, list[Measurement]], dataset: D
 
 
 def test_what_a_killed_run_left_can_be_read(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
-    asked, measurements = run
+    question, measurements = run
     good = measurements[1]
-    recording = store.begin(tmp_path, asked, [each.subject for each in measurements], dataset)
+    recording = store.begin(tmp_path, question, [each.subject for each in measurements], dataset)
     for value in (good.starts[0], good.blocks[0], good.blocks[1]):
         recording.keep(to_record(good.subject.name, value))
     with recording.draft.open("ab") as file:
@@ -157,7 +157,7 @@ def test_what_a_killed_run_left_can_be_read(
 
 
 def test_a_run_killed_when_all_was_measured_is_finished_by_the_next(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     path = store.append(tmp_path, *run, dataset)
     found, draft = path.read_bytes(), tmp_path / f"{path.stem}{store.PARTIAL}"
@@ -171,7 +171,7 @@ def test_a_run_killed_when_all_was_measured_is_finished_by_the_next(
 
 
 def test_what_was_damaged_since_does_not_stop_the_next_run(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     (tmp_path / "x.samples.jsonl.gz").write_bytes(b"\x1f\x8b\x08cut")
     (tmp_path / f"x{store.PARTIAL}").write_text("all of it")
@@ -208,17 +208,17 @@ from mct.bench.store import store
 from mct.bench.store.samples_file import read_samples
 samples = read_samples(Path(sys.argv[1]))
 from mct.models.tasks.datasets import Dataset
-data = samples.asked.data
+data = samples.question.data
 rows = tuple({"text": "", "label": label} for label in samples.measurements[0].truth)
 dataset = Dataset(data.name, rows, data.sha256)
 print("ready", flush=True)
 while True:
-    store.append(Path(sys.argv[2]), samples.asked, samples.measurements, dataset)
+    store.append(Path(sys.argv[2]), samples.question, samples.measurements, dataset)
 """
 
 
 def test_killed_at_any_moment_every_result_stays_readable(
-    run: tuple[Asked, list[Measurement]], dataset: Dataset, tmp_path: Path
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
     first = store.append(tmp_path / "source", *run, dataset)
     source, target = first.parent / store.read_result(first)["samples"], tmp_path / "results"

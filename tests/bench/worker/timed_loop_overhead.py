@@ -1,6 +1,6 @@
 """What the timed loop adds to what it times, against a bare loop of the same calls.
 
-    python tests/bench/timed_loop_overhead.py
+    python tests/bench/worker/timed_loop_overhead.py
 
 Both loops take turns; of each the fastest of many repeats counts, because noise only adds time. No test asserts on it:
 a busy machine would fail it for nothing.

@@ -10,7 +10,7 @@ from mct.bench.report.table import markdown_table
 
 @pytest.fixture
 def example() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path(__file__).with_name("result_example.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((Path(__file__).parents[1] / "result_example.json").read_text(encoding="utf-8"))
     return found
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mct.bench.statistics.percentiles import percentile
-from mct.bench.statistics.queueing import decide_queue, guess_max_rate, queue_percentile, relaxation, serve, settling
+from mct.bench.statistics.percentiles import decide_below, estimate_percentile, percentile
+from mct.bench.statistics.queueing import guess_max_rate, relaxation, serve, settling
 from mct.bench.worker.open_loop import poisson_arrivals
 
 
@@ -75,18 +75,18 @@ def test_intervals_cover_although_requests_share_a_queue(rho: float, count: int)
     for _ in range(100):
         seeds = rng.integers(1 << 30, size=4)
         runs = [serve(poisson_arrivals(rho, count + skip, int(seed)), np.ones(count + skip))[skip:] for seed in seeds]
-        estimate = queue_percentile(runs, 0.95, memory)
+        estimate = estimate_percentile(runs, 0.95, least_inflation=memory)
         hits.append(estimate is not None and estimate.low <= truth <= estimate.high)
     assert np.mean(hits) >= 0.90
 
 
 def test_what_a_long_memory_leaves_unsaid() -> None:
-    """2,000 requests of a queue that remembers 171 are worth 12: no interval, and no decision, however they look."""
+    """2,000 requests of a queue that remembers 171 count as 12: no interval, and no decision."""
     quiet = [np.random.default_rng(number).lognormal(0.0, 0.1, 500) for number in range(4)]
-    assert queue_percentile(quiet, 0.95, memory=1.0) is not None
-    assert queue_percentile(quiet, 0.95, memory=171.0) is None
-    assert decide_queue(quiet, 0.95, 10.0, looks=1, memory=1.0) == "below"
-    assert decide_queue(quiet, 0.95, 10.0, looks=1, memory=171.0) == "undecided"
+    assert estimate_percentile(quiet, 0.95, least_inflation=1.0) is not None
+    assert estimate_percentile(quiet, 0.95, least_inflation=171.0) is None
+    assert decide_below(quiet, 0.95, 10.0, interim_looks=1, least_inflation=1.0) == "below"
+    assert decide_below(quiet, 0.95, 10.0, interim_looks=1, least_inflation=171.0) == "undecided"
 
 
 def test_the_guess_is_near_the_formula_and_none_where_no_rate_meets() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import log
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.bench.jobs.job import Job
-from mct.bench.jobs.max_load import MaxLoadRun, find_max_load, next_rate, search
+from mct.bench.jobs.load import LoadRun
+from mct.bench.jobs.max_load import find_max_load, next_rate, search
 from mct.bench.judge.max_load import MaxLoad, Tried
-from mct.bench.report.load_table import max_load_table
+from mct.bench.report.table import max_load_table
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.statistics.queueing import serve
-from mct.bench.store.load_store import read_load_samples
-from mct.bench.worker.open_loop import Stretch, Traffic, poisson_arrivals
+from mct.bench.worker.open_loop import Segment, Traffic, poisson_arrivals
 from mct.targets.target import Target
 
 MEAN_MS = 2.0
@@ -52,13 +53,13 @@ class Simulated:
         block: Block = self.made_up.block(list(self.services(self.rng, count)), 0, position)
         return block
 
-    def serve(self, traffic: Traffic, position: int) -> Stretch:
+    def serve(self, traffic: Traffic, position: int) -> Segment:
         scheduled = np.array(poisson_arrivals(traffic.qps, traffic.count, traffic.seed + 7919 * self.seed)) * 1e3
         takes = self.services(self.rng, traffic.count)
         ended = scheduled + serve(scheduled, takes)
         self.now_s[0] += float(ended[-1]) / 1e3
         arrays = (array("q", np.rint(times * 1e6).astype(int).tolist()) for times in (scheduled, ended - takes, ended))
-        return Stretch(0, position, traffic.qps, traffic.count, *arrays, cpu_s=0.0, stolen_s=0.0, waited_s=0.0)
+        return Segment(0, position, traffic.qps, traffic.count, *arrays, cpu_s=0.0, stolen_s=0.0, waited_s=0.0)
 
     def close(self) -> None:
         self.now_s[0] += 0.1
@@ -66,7 +67,7 @@ class Simulated:
 
 def run_search(
     made_up: SimpleNamespace, folder: Path, services: Services, limit_ms: float | None, seconds: float = 5000.0
-) -> MaxLoadRun:
+) -> LoadRun[MaxLoad]:
     """The search as users run it, an hour of traffic in a second."""
     data = folder / "data.jsonl"
     data.write_text('{"text": "where is my order", "label": "order"}\n')
@@ -96,7 +97,7 @@ def test_the_rate_of_the_m_m_1_queue_is_found(made_up: SimpleNamespace, tmp_path
 def test_the_rate_of_the_m_d_1_queue_is_found(
     made_up: SimpleNamespace, tmp_path: Path, utilisation: float, services: float
 ) -> None:
-    """P95 in services by Erlang's formula (tests/bench/test_queueing.py), taken as the limit."""
+    """P95 in services by Erlang's formula (tests/bench/statistics/test_queueing.py), taken as the limit."""
     found = find(made_up, tmp_path, constant, MEAN_MS * services)
     truth = 1e3 * utilisation / MEAN_MS
     assert found.misses_qps is not None
@@ -117,12 +118,14 @@ def test_little_time_leaves_a_wide_gap_and_no_false_claim(made_up: SimpleNamespa
     assert found.outcome in {"pass", "inconclusive"}
 
 
-def test_every_rate_tried_is_kept_with_its_samples(made_up: SimpleNamespace, tmp_path: Path) -> None:
+def test_every_rate_tried_is_kept_with_its_samples(
+    made_up: SimpleNamespace, tmp_path: Path, read_records: Callable[[Path], list[dict[str, Any]]]
+) -> None:
     run = run_search(made_up, tmp_path, constant, 8.0)
     stored = json.loads(run.path.read_text())
     assert stored["kind"] == "mct-max-load"
     assert stored["results"] == [run.results[0].as_json()]
-    records = list(read_load_samples(run.path.parent / stored["samples"]))
+    records = read_records(run.path.parent / stored["samples"])
     served = {record["qps"]: 0 for record in records if record["kind"] == "stretch"}
     for record in records:
         if record["kind"] == "stretch":

@@ -1,4 +1,4 @@
-"""The coordinator's loop, played with runners that only pretend, on a clock that only they move."""
+"""The coordinator's loop, with runners that only pretend, on a clock that only they move."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

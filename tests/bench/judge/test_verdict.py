@@ -234,7 +234,7 @@ def test_each_head_has_a_limit_of_its_own(measured: MakeMeasurement) -> None:
 
 
 def test_the_order_of_documents_is_judged_by_ndcg(measured: MakeMeasurement) -> None:
-    """Two documents, one relevant: second place is worth 1 / log2(3) = 0.63 of first. Few queries decide nothing."""
+    """Two documents, one relevant: second place counts 1 / log2(3) = 0.63 of first. Few queries decide nothing."""
     truth, good, bad = [1.0, 0.0], [0.9, 0.1], [0.1, 0.9]
     budget = Budget("b", "pair-scoring", quality_max_drop=0.05)
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mct.bench.judge.quality import examples_missing, score, share_bounds
+from mct.bench.judge.quality import examples_missing, proportion_bounds, score
 from mct.bench.samples.measurement import Measurement
 
 MakeMeasurement = Callable[..., Measurement]
@@ -42,9 +42,9 @@ def test_no_answers_no_score(measured: MakeMeasurement) -> None:
 
 def test_bounds_of_a_share() -> None:
     """Clopper & Pearson for 0 and 10 of 10: the error's tenth root; for 8 of 10 at 95 % (0.4439, 0.9748)."""
-    assert share_bounds(10, 10, 0.025) == pytest.approx((0.025**0.1, 1.0))
-    assert share_bounds(0, 10, 0.025) == pytest.approx((0.0, 1 - 0.025**0.1))
-    assert share_bounds(8, 10, 0.025) == pytest.approx((0.4439, 0.9748), abs=1e-4)
+    assert proportion_bounds(10, 10, 0.025) == pytest.approx((0.025**0.1, 1.0))
+    assert proportion_bounds(0, 10, 0.025) == pytest.approx((0.0, 1 - 0.025**0.1))
+    assert proportion_bounds(8, 10, 0.025) == pytest.approx((0.4439, 0.9748), abs=1e-4)
 
 
 def test_examples_missing_without_flips_is_the_rule_of_three() -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from mct.bench.worker.energy import package_energy_uj, spent_uj
+from mct.bench.worker.counters import package_energy_uj, spent_uj
 
 
 def _zone(folder: Path, name: str, energy: int, wrap: int = 1000) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mct.bench.judge.quality import flipped
 from mct.bench.judge.regression import (
     ACROSS_RUNS,
     compare_runs,
     judge_quality,
     judge_same_job,
     judge_stored,
-    lost_examples,
     other_conditions,
 )
 from mct.bench.samples.measurement import Answers, Block, Measurement
@@ -120,8 +120,10 @@ def test_a_risky_label_may_not_lose_what_the_average_hides() -> None:
 def test_what_was_lost_is_named_by_row() -> None:
     base = measured(1.0)
     worse = measured(1.0, answers=[*TRUTH[:3], "returns", *TRUTH[4:]], digest="b")
-    assert [(each.row, each.truth, each.answer) for each in lost_examples(base, worse)] == [(3, "other", "returns")]
-    assert lost_examples(base, replace(worse, answers=None)) == []
+    assert [(each.row, each.truth, each.a, each.b) for each in flipped(base, worse)[0]] == [
+        (3, "other", "other", "returns")
+    ]
+    assert flipped(base, replace(worse, answers=None)) == ((), ())
 
 
 def test_other_conditions_are_named_and_decide_nothing() -> None:

@@ -10,16 +10,16 @@ from scipy import stats
 
 from mct.bench.statistics.bootstrap import DRAWS, resample_change, resample_value
 from mct.bench.statistics.paired import difference, difference_p, find_flips, non_inferior, paired_difference
-from mct.bench.statistics.shares import Shares
+from mct.bench.statistics.ratio_metric import RatioMetric
 
 Floats = np.ndarray
 Change = Callable[[np.random.Generator, Floats], Floats]
 
 
-def shares(values: Floats | list[float]) -> Shares:
-    """Examples that are worth as much each."""
+def shares(values: Floats | list[float]) -> RatioMetric:
+    """Examples that count as much each."""
     got = np.asarray(values, dtype=np.float64)
-    return Shares(got, np.ones(len(got)))
+    return RatioMetric(got, np.ones(len(got)))
 
 
 def small(rng: np.random.Generator, before: Floats) -> Floats:
@@ -134,8 +134,8 @@ def test_the_order_of_the_file_changes_nothing() -> None:
 
 def test_a_ratio_of_sums_weighs_examples_by_their_size() -> None:
     """F1: 2 of 4 and 9 of 10 are 11 of 14; an example with nothing to find counts nothing, and lost when it errs."""
-    before = Shares(np.array([2.0, 9.0, 0.0]), np.array([4.0, 10.0, 0.0]))
-    after = Shares(np.array([2.0, 8.0, 0.0]), np.array([4.0, 10.0, 1.0]))
+    before = RatioMetric(np.array([2.0, 9.0, 0.0]), np.array([4.0, 10.0, 0.0]))
+    after = RatioMetric(np.array([2.0, 8.0, 0.0]), np.array([4.0, 10.0, 1.0]))
     assert before.value == pytest.approx(11 / 14)
     assert resample_change(before, after).value == pytest.approx(10 / 15 - 11 / 14)
     flips = find_flips(before, after)
@@ -155,7 +155,7 @@ def test_one_great_loss_among_tiny_changes_keeps_the_interval_finite() -> None:
 def test_a_score_near_zero_has_a_bound_near_zero() -> None:
     got, of = np.zeros(60), np.full(60, 10.0)
     got[3] = 1.0
-    found = resample_value(Shares(got, of))
+    found = resample_value(RatioMetric(got, of))
     assert 1 / 600 < found.bound(0.975) < 0.12
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mct.bench.jobs.compare import Duel, run_duel
+from mct.bench.jobs.compare import CompareJob, run_compare
 from mct.bench.judge.compare import Limits, markdown
 from mct.bench.statistics.ratio import FEWEST_ROUNDS
 from mct.bench.store.samples_file import read_samples
 from mct.models.tasks.datasets import Dataset
 from mct.targets.target import find_target
 
-CPU_CLOCK = Path(__file__).resolve().parents[1] / "cpu_clock"
+CPU_CLOCK = Path(__file__).resolve().parents[2] / "cpu_clock"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -24,15 +24,15 @@ def test_a_slowed_artifact_is_found_and_the_raw_values_are_stored(
     tiny_artifact: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mct.bench.measure.pairs.PAIRS", FEWEST_ROUNDS)
-    monkeypatch.setattr("mct.bench.measure.pairs.FEWEST_LAPS", 1)
+    monkeypatch.setattr("mct.bench.measure.pairs.FEWEST_CYCLES", 1)
     monkeypatch.syspath_prepend(CPU_CLOCK)  # the workers' PYTHONPATH is this process's
     data, results = tmp_path / "rows.jsonl", tmp_path / "results"
     data.write_text("".join(json.dumps(row) + "\n" for row in dataset.rows))
     cpu = find_target("cpu")
-    duel = Duel(
+    job = CompareJob(
         tiny_artifact, tiny_artifact, data, (cpu, cpu), Limits(), results=results, max_seconds=400, slow_down_b=4.0
     )
-    comparison, texts = run_duel(duel)
+    comparison, texts = run_compare(job)
     assert comparison.latency == "slower" and "P50" in comparison.latency_shown
     assert comparison.p50.value > 1.2 and not comparison.lost and not comparison.gained
     assert texts == dataset.column("text")

@@ -1,6 +1,6 @@
 """Answers by several processes at once: who answers is chance, what is answered is not.
 
-The loop is played with answerers that only pretend, held up at random; the runtimes are the real ones.
+The loop runs with answerers that only pretend, held up at random; the runtimes are the real ones.
 """
 
 import os
@@ -36,7 +36,7 @@ EXAMPLES = tuple(Example(text, "a", text, text) for text in ROWS)
 
 @dataclass
 class Stage:
-    """Pretended answerers, each held up at random. Subjects in `dies` fail at their n-th stretch, 0 while loading."""
+    """Pretended answerers, each held up at random. Subjects in `dies` fail at their n-th chunk, 0 while loading."""
 
     dies: dict[str, int] = field(default_factory=dict)
     asked: list[tuple[str, int, int]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Stage:
             self.open += 1
         return Pretender(self, subject.name, setting)
 
-    def stretches(self, name: str) -> list[tuple[int, int]]:
+    def chunks(self, name: str) -> list[tuple[int, int]]:
         return sorted((first, last) for who, first, last in self.asked if who == name)
 
 
@@ -70,7 +70,7 @@ class Pretender:
     def answers(self, first: int, last: int) -> Answers:
         with self.stage.lock:
             self.stage.asked.append((self.name, first, last))
-            pause, count = self.stage.chance.random() / 500, len(self.stage.stretches(self.name))
+            pause, count = self.stage.chance.random() / 500, len(self.stage.chunks(self.name))
         if self.stage.dies.get(self.name) == count:
             raise WorkerDied(Failure(f"{self.name} died"))
         time.sleep(pause)
@@ -94,8 +94,8 @@ def _answers(name: str, requests: Sequence[str]) -> Answers:
 
 
 @pytest.fixture(autouse=True)
-def short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "STRETCH", 200)
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "CHUNK_CHARACTERS", 200)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_answers_come_in_file_order_and_everything_is_asked_once(
     found = collect_answers(pair, _setting(), launch=stage.launch, cpus=cpus)
     for name, given in zip("AB", found, strict=True):
         assert given == _answers(name, ROWS)
-        firsts, lasts = zip(*stage.stretches(name), strict=True)
+        firsts, lasts = zip(*stage.chunks(name), strict=True)
         assert (firsts[0], lasts[-1], firsts[1:]) == (0, 90, lasts[:-1])
     assert stage.open == 0
     assert {setting.affinity for setting in stage.settings} <= {(cpu,) for cpu in cpus}
@@ -123,14 +123,14 @@ def test_answers_come_in_file_order_and_everything_is_asked_once(
     assert len(stage.settings) <= 2 * len(cpus)
 
 
-def test_stretches_do_not_depend_on_how_many_work_on_them(pair: tuple[Subject, Subject]) -> None:
+def test_chunks_do_not_depend_on_how_many_work_on_them(pair: tuple[Subject, Subject]) -> None:
     """What goes to one call together would otherwise differ from machine to machine."""
     stages = [Stage(), Stage()]
     for stage, cpus in zip(stages, ((0,), (0, 1, 2)), strict=True):
         collect_answers(pair, _setting(), launch=stage.launch, cpus=cpus)
     one, several = stages
     assert sorted(one.asked) == sorted(several.asked)
-    assert len(one.stretches("A")) > 10
+    assert len(one.chunks("A")) > 10
     lengths = [len(each.request) for each in one.settings[0].examples]
     assert lengths == sorted(lengths, reverse=True)
 
@@ -142,11 +142,11 @@ def test_a_process_that_dies_fails_its_subject_alone(dies_at: int, pair: tuple[S
     assert first == Failure("A died")
     assert isinstance(second, Answers) and len(second.values) == 90
     assert stage.open == 0
-    assert len(stage.stretches("A")) <= dies_at + 1, "nobody goes on asking it"
+    assert len(stage.chunks("A")) <= dies_at + 1, "nobody goes on asking it"
 
 
 def test_an_interrupt_ends_everybody_at_work(pair: tuple[Subject, Subject], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "TELL_S", 0.001)
+    monkeypatch.setattr(answers, "REPORT_S", 0.001)
     stage = Stage()
 
     def interrupt(told: str, share: float) -> None:
@@ -155,11 +155,11 @@ def test_an_interrupt_ends_everybody_at_work(pair: tuple[Subject, Subject], monk
     with pytest.raises(KeyboardInterrupt):
         collect_answers(pair, _setting(), interrupt, stage.launch, cpus=(0, 1))
     assert stage.killed > 0 == stage.open
-    assert len(stage.stretches("B")) == 0
+    assert len(stage.chunks("B")) == 0
 
 
 def test_progress_is_told(pair: tuple[Subject, Subject], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "TELL_S", 0.001)
+    monkeypatch.setattr(answers, "REPORT_S", 0.001)
     told: list[tuple[str, float]] = []
     collect_answers(pair, _setting(), lambda stage, share: told.append((stage, share)), Stage().launch, cpus=(0,))
     assert {stage for stage, _ in told} == {"answers of A", "answers of B"}

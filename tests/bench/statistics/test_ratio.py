@@ -31,7 +31,7 @@ from mct.bench.statistics.ratio import (
 
 @pytest.fixture(scope="module")
 def simulation() -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / "results" / "coverage.py"
+    path = Path(__file__).resolve().parents[3] / "results" / "coverage.py"
     spec = importlib.util.spec_from_file_location("coverage_simulation_ratio", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

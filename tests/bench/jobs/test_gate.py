@@ -14,7 +14,7 @@ from mct import MctError
 from mct.bench.jobs.gate import describe, gate
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Failure, Measurement
-from mct.bench.store.store import append, ask
+from mct.bench.store.store import append, make_question
 from mct.models.tasks.datasets import Dataset
 from mct.targets.budget import Budget
 
@@ -33,10 +33,10 @@ def slowed(measurement: Measurement, factor: float) -> Measurement:
     return replace(measurement, blocks=blocks)
 
 
-def store(folder: Path, measurements: Sequence[Measurement], **asked: Any) -> Path:
+def store(folder: Path, measurements: Sequence[Measurement], **question: Any) -> Path:
     dataset = Dataset("made-up.jsonl", tuple({"text": "t", "label": label} for label in TRUTH), "a" * 64)
     subjects = [each.subject for each in measurements]
-    return append(folder, ask(subjects, dataset, BenchPlan(threads=1), **asked), measurements, dataset)
+    return append(folder, make_question(subjects, dataset, BenchPlan(threads=1), **question), measurements, dataset)
 
 
 @pytest.fixture

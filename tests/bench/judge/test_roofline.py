@@ -6,15 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from mct.bench.judge.roofline import Encoder, ask_limit, limit_for, limit_of
+from mct.bench.judge.roofline import Encoder, Limit, limit_from_inputs, limit_inputs, limit_of
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.report.table import markdown_table
 from mct.bench.samples.measurement import Measurement
 from mct.bench.samples.subject import Subject
-from mct.bench.store.store import append, ask, list_results, read_result, recompute
+from mct.bench.store.store import append, list_results, make_question, read_result, recompute
 from mct.models.tasks.datasets import Dataset
 from mct.targets import limit as limits
 from mct.targets.limit import MachineLimit
@@ -73,6 +74,14 @@ def test_one_token_of_a_big_model_is_bound_by_memory() -> None:
     assert limit_of(Encoder(4096, 32, 11008, 2), "int4", 1.0, MACHINE).bound == "memory"
 
 
+def of_task(subject: Subject, task: str, **changes: Any) -> Subject:
+    return replace(subject, task=task, executable=replace(subject.executable, task=task), **changes)
+
+
+def limit_for(subject: Subject, tokens: list[int], machine: MachineLimit) -> Limit | None:
+    return limit_from_inputs(limit_inputs([subject], machine), subject, tokens)
+
+
 def test_the_limit_of_a_subject_comes_from_its_config(minilm: Subject) -> None:
     assert limit_for(minilm, [8, 12], MACHINE) == limit_of(MINILM, "int8", 10.0, MACHINE)
 
@@ -86,11 +95,11 @@ def test_an_unknown_architecture_has_no_limit(minilm: Subject, config: dict[str,
 
 def test_tags_are_a_product_for_every_token_and_other_kinds_have_no_limit(minilm: Subject) -> None:
     """9 tags: 6 x 1,769,472 + 384 x 9 weights, each multiplied with every one of 10 tokens, and no pooler."""
-    found = limit_for(replace(minilm, task="token-classification", labels=("O",) * 9), [10], MACHINE)
+    found = limit_for(of_task(minilm, "token-classification", labels=("O",) * 9), [10], MACHINE)
     assert found is not None
     assert found.multiply_adds == 10 * (10_616_832 + 3_456) + 460_800
     for task in ("pair-scoring", "multi-head", "sentence-embedding", "causal-lm", "reward", "embedding-head"):
-        assert limit_for(replace(minilm, task=task), [10], MACHINE) is None
+        assert limit_for(of_task(minilm, task), [10], MACHINE) is None
 
 
 def test_a_stored_result_has_the_share_and_computes_it_again(
@@ -100,8 +109,8 @@ def test_a_stored_result_has_the_share_and_computes_it_again(
     dataset = replace(dataset, rows=rows)
     truth = dataset.column("label")
     measurement = replace(measured(truth=truth, answers=truth), subject=minilm)
-    asked = ask([minilm], dataset, BenchPlan(2), limit=ask_limit([minilm], MACHINE))
-    result = read_result(append(tmp_path / "store", asked, [measurement], dataset))
+    question = make_question([minilm], dataset, BenchPlan(2), limit=limit_inputs([minilm], MACHINE))
+    result = read_result(append(tmp_path / "store", question, [measurement], dataset))
     (entry,) = result["artifacts"]
     assert entry["limit"]["tokens"] == 5
     share = entry["limit"]["least_ms"] / entry["model_only"]["p50_ms"]

@@ -12,7 +12,7 @@ import pytest
 from mct import MctError
 from mct.bench.judge.compare import Limits, compare, markdown
 from mct.bench.measure.launch import Setting, WorkerDied
-from mct.bench.measure.pairs import FEWEST_LAPS, PAIRS, TURN_LEAST, Contestant, PairPlan, measure_pair
+from mct.bench.measure.pairs import FEWEST_CYCLES, PAIRS, TURN_LEAST, Arm, PairPlan, measure_pair
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start
 from mct.bench.samples.subject import Subject
 from mct.bench.statistics.ratio import FEWEST_ROUNDS
@@ -24,7 +24,7 @@ ROWS = tuple({"text": f"text {number}", "label": "a"} for number in range(400))
 DATA = Dataset("rows", ROWS, "0" * 64)
 
 
-def contestant(name: str, **changes: Any) -> Contestant:
+def arm(name: str, **changes: Any) -> Arm:
     executable = Executable(Path(name), "", "sequence-classification", 2, 64)
     subject = Subject(
         name,
@@ -39,7 +39,7 @@ def contestant(name: str, **changes: Any) -> Contestant:
         1.0,
         name,
     )
-    return Contestant(subject, threads=1, **changes)
+    return Arm(subject, threads=1, **changes)
 
 
 @dataclass
@@ -78,7 +78,7 @@ class World:
         return Answers(("b",) * wrong + ("a",) * (rows - wrong), (5,) * rows)
 
     def measure(self, plan: PairPlan) -> tuple[Measurement, Measurement]:
-        a, b = contestant("A"), contestant("B")
+        a, b = arm("A"), arm("B")
         return measure_pair(a, b, DATA, plan, launch=self.launch, clock=self.clock, collect=self.collect)
 
     def timed_s(self) -> float:
@@ -112,7 +112,7 @@ def outcome(world: World, memory_mb: int = 8000, **limits: float) -> Any:
     return compare(*pair, Limits(**limits), ("a",))
 
 
-def test_all_pairs_take_turns_in_laps_and_swap_who_begins() -> None:
+def test_all_pairs_take_turns_in_cycles_and_swap_who_begins() -> None:
     world = World()
     outcome(world)
     assert world.log[:4] == ["A0", "B0", "B0", "A0"]
@@ -133,14 +133,14 @@ def test_it_ends_within_its_cap_whatever_the_noise() -> None:
         world = World(spread=spread)
         found = outcome(world)
         assert found.p95.rounds == PAIRS
-        assert len(world.log) >= FEWEST_LAPS * 4 * PAIRS
+        assert len(world.log) >= FEWEST_CYCLES * 4 * PAIRS
         assert world.timed_s() <= 60
 
 
 def test_noise_costs_time_and_calm_does_not() -> None:
     calm, noisy = World(spread=0.01), World(spread=0.6)
     assert outcome(calm).latency == "no difference" and outcome(noisy).latency == "inconclusive"
-    assert len(calm.log) == FEWEST_LAPS * 4 * PAIRS < len(noisy.log)
+    assert len(calm.log) == FEWEST_CYCLES * 4 * PAIRS < len(noisy.log)
     assert noisy.timed_s() > 50
 
 
@@ -162,8 +162,8 @@ def test_slow_starters_and_slow_models_keep_to_the_cap_and_never_guess(start_s: 
 
 
 @pytest.mark.parametrize("start_s", [20.0, 31.0, 100.0])
-def test_where_starting_alone_takes_the_time_it_ends_after_a_lap_and_decides_nothing(start_s: float) -> None:
-    """As on a machine that is busy with other work: laps without an end came of it."""
+def test_where_starting_alone_takes_the_time_it_ends_after_a_cycle_and_decides_nothing(start_s: float) -> None:
+    """As on a machine that is busy with other work: cycles without an end came of it."""
     world = World(start_s=start_s, spread=0.6)
     assert outcome(world).latency == "inconclusive"
     pairs = world.most_alive // 2
@@ -204,7 +204,7 @@ def test_a_side_that_dies_ends_the_comparison_in_one_line() -> None:
 
     launch: Callable[..., Fake] = dying
     with pytest.raises(MctError, match="SIGSEGV"):
-        measure_pair(contestant("A"), contestant("B"), DATA, PairPlan(), launch=launch, collect=World().collect)
+        measure_pair(arm("A"), arm("B"), DATA, PairPlan(), launch=launch, collect=World().collect)
 
 
 def test_a_side_that_cannot_answer_ends_the_comparison_in_one_line() -> None:
@@ -213,5 +213,5 @@ def test_a_side_that_cannot_answer_ends_the_comparison_in_one_line() -> None:
 
     world = World()
     with pytest.raises(MctError, match="SIGSEGV"):
-        measure_pair(contestant("A"), contestant("B"), DATA, PairPlan(), launch=world.launch, collect=failing)
+        measure_pair(arm("A"), arm("B"), DATA, PairPlan(), launch=world.launch, collect=failing)
     assert world.log == []
