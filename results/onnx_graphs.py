@@ -27,7 +27,7 @@ from onnx_graphs_models import WORK, checkpoint_folder, figures, messages, times
 from onnxruntime.transformers.optimizer import optimize_model
 
 from mct import MctError
-from mct.bench.jobs.compare import Duel, run_duel
+from mct.bench.jobs.compare import CompareJob, run_compare
 from mct.bench.judge.compare import Limits
 from mct.bench.statistics.ratio import FEWEST_ROUNDS
 from mct.compress.onnx.export_encoder import MODEL
@@ -142,8 +142,8 @@ def figures_of(folder: Path) -> dict[str, Any]:
 def speed_up(theirs: Path, ours: Path, texts: Path, threads: int, seconds: float) -> dict[str, dict[str, float]]:
     """How many times faster ours is."""
     target = replace(find_target("cpu"), threads=threads)
-    duel = Duel(theirs, ours, texts, (target, target), Limits(), results=WORK / "runs", max_seconds=seconds)
-    comparison, _ = run_duel(duel)
+    job = CompareJob(theirs, ours, texts, (target, target), Limits(), results=WORK / "runs", max_seconds=seconds)
+    comparison, _ = run_compare(job)
     return {"P50": times_faster(comparison.p50), "P95": times_faster(comparison.p95)}
 
 
