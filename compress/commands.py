@@ -112,6 +112,7 @@ def compress(
     from mct.compress.plan.recipe import read_recipe
     from mct.compress.run.describe import describe_made, made_json
     from mct.compress.run.execute import execute
+    from mct.compress.run.lineage import other_inputs
     from mct.compress.run.resources import gather
     from mct.models.checkpoints.checkpoint import inspect
     from mct.models.checkpoints.hub import find_folder
@@ -131,6 +132,9 @@ def compress(
         print_json(plan.as_json(drawn)) if as_json else click.echo(plan.describe(drawn), nl=False)
         return
     resources, texts = gather(plan, data, eval_file, renames_of(fields), drawn, machine)
+    if recipe_file is not None and recipe_file.is_dir():
+        for difference in other_inputs(recipe_file, resources, texts.source):
+            click.echo(f"warning: other bytes than in {recipe_file}: {difference}", err=True)
     with shown() as report:
         folders = execute(plan, resources, texts, out, report)
     if as_json:

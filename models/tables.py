@@ -60,10 +60,20 @@ def added_by_others(group: str, kind: type[Row]) -> tuple[Row, ...]:
         owner = f"the entry point {point.name} = {point.value} of {point.dist.name if point.dist else 'a package'}"
         try:
             found = point.load()
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever somebody else's module does when it is imported
             raise MctError(f"{owner} cannot be loaded: {error}", "update that package, or uninstall it") from error
         several = found if isinstance(found, tuple) else (found,)
         if not all(isinstance(row, kind) for row in several):
             raise MctError(f"{owner} gives no {kind.__name__}", "update that package, or uninstall it")
         rows += several
     return tuple(rows)
+
+
+def owner_of(reference: str) -> str:
+    """The package and version that a row's code belongs to, "shop-extras 1.0"; "" for ours, and where none says so."""
+    top = reference.partition(".")[0].partition(":")[0]
+    if top == "mct":
+        return ""
+    from importlib.metadata import packages_distributions, version
+
+    return ", ".join(f"{name} {version(name)}" for name in sorted(packages_distributions().get(top, ())))

@@ -177,3 +177,36 @@ def test_an_entry_point_that_is_broken_is_said_with_its_package(site: Path, chec
     done = mct(tmp_path, "compress", checkpoint, "-o", tmp_path / "out", "--format", "onnx", "--plan")
     assert done.returncode == 2 and not done.stdout
     assert "mine = nowhere_to_be_found:PASS of broken cannot be loaded" in done.stderr and "hint:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise TypeError('of another version')", "cannot be loaded: of another version"),
+        ("PASS = 'a pass'", "gives no Pass"),
+        (
+            "from mct.compress.plan.passes import Pass\n"
+            "PASS = Pass('export-onnx', 'checkpoint', 'onnx-fp32', 'mine:run', ('sequence-classification',))",
+            "a package adds the pass export-onnx (checkpoint -> onnx-fp32), which mct has already",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_is_said_in_one_line(code: str, said: str, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    (tmp_path / "mine-1.0.dist-info").mkdir()
+    (tmp_path / "mine-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (tmp_path / "mine-1.0.dist-info" / "entry_points.txt").write_text("[mct.passes]\nmine = mine:PASS\n")
+    done = mct(tmp_path, "compress", checkpoint, "-o", tmp_path / "out", "--format", "onnx", "--plan")
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 2
+
+
+def test_a_pass_that_leads_from_a_form_to_itself_is_no_way_anywhere(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from mct.compress.plan.passes import ENCODERS, Pass\n"
+        "PASS = Pass('polish', 'onnx-int4', 'onnx-int4', 'mine:run', ENCODERS)\n"
+    )
+    (tmp_path / "mine-1.0.dist-info").mkdir()
+    (tmp_path / "mine-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (tmp_path / "mine-1.0.dist-info" / "entry_points.txt").write_text("[mct.passes]\nmine = mine:PASS\n")
+    done = mct(tmp_path, "compress", checkpoint, "-o", tmp_path / "out", "--format", "onnx", "--precision", "int4")
+    assert done.returncode == 2 and "onnx cannot hold int4" in done.stderr

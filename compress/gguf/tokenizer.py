@@ -1,8 +1,8 @@
 """The checkpoint's tokenizer.json in GGUF's terms, so that llama.cpp's own programs cut text into the same ids.
 
 mct itself feeds ids that tokenizer.json gave; this is for everyone else who opens the file. Of llama.cpp's kinds three
-are written: WordPiece as "bert", byte-level BPE as "gpt2" (gguf_byte_level.py) and BPE on characters, as SentencePiece
-has it, as "llama" (gguf_sentencepiece.py), each with a fixed normaliser and pre-tokeniser. What it would cut in a
+are written: WordPiece as "bert", byte-level BPE as "gpt2" (byte_level.py) and BPE on characters, as SentencePiece
+has it, as "llama" (sentencepiece.py), each with a fixed normaliser and pre-tokeniser. What it would cut in a
 wholly different way is refused; where only rare texts differ, the difference is noted rather than hidden.
 """
 

@@ -17,9 +17,12 @@ def _quantise(precision: str, settings: Mapping[str, Any]) -> Pass:
 
 
 OPENVINO_PASSES = (
-    Pass("export-openvino", "onnx-fp32", "openvino-fp32", "mct.compress.openvino.export:run", ENCODERS),
+    Pass(
+        "export-openvino", "onnx-fp32", "openvino-fp32", "mct.compress.openvino.export:run", ENCODERS, texts="used",
+    ),
     Pass(
         "export-openvino", "checkpoint", "openvino-fp32", "mct.compress.openvino.export_reward:run", REWARDS,
+        texts="used",
         why_not="mct.compress.openvino.obstacles:why_not_reward",
     ),
     Pass(

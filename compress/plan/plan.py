@@ -68,11 +68,6 @@ class Route:
         """The folder name of the artifact, "onnx-int8"; "checkpoint" of what a recipe leaves as one."""
         return f"{self.format}-{self.precision}" if self.precision else self.format
 
-    @property
-    def calibrated(self) -> bool:
-        """True where a pass on the way cannot do without texts of the user's own."""
-        return any(step.texts == "needed" for step in self.passes)
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -175,7 +170,8 @@ def supported(task: str) -> dict[str, list[str]]:
     for step in passes():
         if network in step.tasks and step.gives != START and _chain(step.gives, network):
             format_name, _, precision = step.gives.partition("-")
-            found.setdefault(format_name, []).append(precision)
+            if precision not in found.setdefault(format_name, []):
+                found[format_name].append(precision)
     return found
 
 
@@ -255,13 +251,16 @@ def _bits(precision: str) -> int:
     return int(found.group()) if found else 32
 
 
-def _chain(form: str, task: str) -> tuple[Pass, ...]:
-    """The passes from the checkpoint to `form`, walking the table backwards; empty where there is no way."""
+def _chain(form: str, task: str, after: frozenset[str] = frozenset()) -> tuple[Pass, ...]:
+    """The passes from the checkpoint to `form`, walking the table backwards; empty where there is no way.
+
+    `after` are the forms on the way from there, which a way does not come to twice.
+    """
     for step in passes():
-        if step.gives != form or task not in step.tasks:
+        if step.gives != form or task not in step.tasks or step.takes in after:
             continue
         if step.takes == START:
             return (step,)
-        if before := _chain(step.takes, task):
+        if before := _chain(step.takes, task, after | {form}):
             return (*before, step)
     return ()

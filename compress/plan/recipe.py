@@ -27,7 +27,7 @@ from msgspec import Meta, Struct
 from mct import MctError
 from mct.models.data.declared import Index, Name, read_json, read_toml
 
-MANIFEST, LINEAGE = "mct.json", "lineage.json"
+MANIFEST, LINEAGE = "mct.json", "mct-lineage.json"
 HINT = 'a recipe is: seed = 0, then [[steps]] with pass = "export-onnx" for each step, in order'
 
 
@@ -60,7 +60,11 @@ class Recipe:
         """The recipe as its file."""
         lines = [f"seed = {self.seed}"]
         for step in self.steps:
-            lines += ["", "[[steps]]", *(f"{key} = {json.dumps(value)}" for key, value in _plain(step).items())]
+            lines += [
+                "",
+                "[[steps]]",
+                *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in _plain(step).items()),
+            ]
         return "\n".join(lines) + "\n"
 
 

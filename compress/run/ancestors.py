@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from mct import MctError
+from mct.compress.plan.passes import Resources
 from mct.compress.run.agreement import Outputs
 from mct.compress.run.asked import Asked
+from mct.compress.run.inputs import encode_requests
 from mct.compress.run.parity import TOLERANCE, Continuation, Parity, Reference, at, compare, require_parity
+from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tasks.tokens import ANY_LENGTH, open_tokenizer
 
 
@@ -48,8 +51,22 @@ def require_same_answers(parent: Reference, child: Reference, step: str) -> None
     require_parity(compare(*_in_terms_of(parent, child, number, places), TOLERANCE["checkpoint"]), step, parent.folder)
 
 
+def require_same_cuts(parent: Checkpoint, child: Checkpoint, resources: Resources, step: str) -> None:
+    """MctError where a text of the user's that the child has all pieces for is cut otherwise than by the parent."""
+    number = _ancestor_ids(parent.path, child.path)
+    known = set(number.values())
+    requests = resources.calibration_requests()
+    before, after = (encode_requests(checkpoint, requests) for checkpoint in (parent, child))
+    for old, new in zip(before, after, strict=True):
+        if set(old.ids) <= known and list(old.ids) != [number.get(token, -1) for token in new.ids]:
+            raise MctError(
+                f"after {step} a text is cut into {len(new.ids)} pieces and not its {len(old.ids)}, which are all kept",
+                "this result is refused; please report the tokenizer",
+            )
+
+
 def _ancestor_ids(ancestor: Path, child: Path) -> Mapping[int, int]:
-    """The child's piece ids to the ancestor's; ids without a piece, which only padded tables have, to themselves."""
+    """The child's piece ids to the ancestor's: a piece is known by its text."""
     pieces, before = (open_tokenizer(folder, ANY_LENGTH).tokenizer.get_vocab() for folder in (child, ancestor))
     return {number: before[piece] for piece, number in pieces.items() if piece in before}
 

@@ -89,7 +89,11 @@ def describe_passes() -> str:
 
 def _kept_line(entry: Mapping[str, Any]) -> str:
     """What a checkpoint pass kept of the answers of what it started from."""
-    kept = [f"{_same(parity)} as its {whose}" for whose, parity in entry.get("parity", {}).items() if parity]
+    kept = [
+        f"{_same(parity)} as its {whose}"
+        for whose, parity in entry.get("parity", {}).items()
+        if parity and whose != "texts"
+    ]
     return "; ".join(kept) or "nothing to compare"
 
 

@@ -59,7 +59,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution under way. `origins` are the checkpoints reached so far by key, the user's own among them."""
+    """One execution under way. `origins` are checkpoints that steps left, by key; `checked` the exports compared."""
 
     plan: Plan
     resources: Resources
@@ -141,25 +141,32 @@ def _run(execution: Execution, route: Route, step: Resolved, key: str, before: P
     asked = load(step.row.why_not, step.row.extra) if step.row.why_not else None
     if asked and (reason := asked(origin.checkpoint, step.settings)):  # the plan asked of the first checkpoint alone
         raise MctError(f"{step.row.name}: {reason}", "see what it may be told: mct compress --passes")
-    resources = replace(execution.resources, checkpoint=origin.checkpoint)
+    texts = execution.resources.calibration if step.row.texts != "none" else None  # the key of the step has no others
+    resources = replace(execution.resources, checkpoint=origin.checkpoint, calibration=texts)
     run = load(step.row.run, step.row.extra)
     return execution.steps.make(key, step.row.gives, lambda draft: run(before, draft, step.settings, resources))
 
 
 def _new_origin(execution: Execution, step: Resolved, key: str, product: Product, parent: Origin) -> Origin:
     """The checkpoint that a step left, inspected anew, with what it kept of its parent's answers and of the first's."""
-    from mct.compress.run.ancestors import kept_of, require_same_answers
+    from mct.compress.run.ancestors import kept_of, require_same_answers, require_same_cuts
 
     if key in execution.origins:
         return execution.origins[key]
-    checkpoint = inspect(product.folder)
-    reference = _answers(checkpoint, execution.texts, execution.resources)
-    if step.row.exact:
-        require_same_answers(parent.reference, reference, step.row.name)
+    try:
+        checkpoint = inspect(product.folder)
+        reference = _answers(checkpoint, execution.texts, execution.resources)
+        if step.row.exact:
+            require_same_cuts(parent.checkpoint, checkpoint, execution.resources, step.row.name)
+            require_same_answers(parent.reference, reference, step.row.name)
+    except MctError:
+        execution.steps.forget(key)  # whatever is mended next, this is not what is wanted
+        raise
     kept = {"parent": kept_of(parent.reference, reference)}
     if parent is not execution.root:
         kept["root"] = kept_of(execution.root.reference, reference)
-    said = {whose: parity.as_json() if parity else None for whose, parity in kept.items()}
+    said: dict[str, Any] = {whose: parity.as_json() if parity else None for whose, parity in kept.items()}
+    said["texts"] = execution.texts.source.as_json()
     entry = entry_of(step, product, execution.resources) | {"parity": said}
     found = Origin(checkpoint, reference, key, (*parent.history, entry))
     execution.origins[key] = found

@@ -8,10 +8,13 @@ import mct
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import Resolved
 from mct.compress.plan.recipe import LINEAGE
+from mct.compress.run.artifact import read_artifact
+from mct.compress.run.resources import Source
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.hub import origin_of
 from mct.models.data.declared import read_json
 from mct.models.data.inside import list_files
+from mct.models.tables import owner_of
 from mct.models.writing.folders import digest, sha256
 
 LIBRARIES = (
@@ -43,11 +46,42 @@ def entry_of(step: Resolved, product: Product, resources: Resources) -> Entry:
     entry: Entry = {"step": step.row.name, "gives": step.row.gives}
     if step.options:
         entry["options"] = dict(step.options)
-    entry |= {"settings": dict(step.row.settings), "notes": dict(product.notes)}
+    if owner := owner_of(step.row.run):
+        entry["package"] = owner
+    entry |= {"settings": step.settings, "notes": dict(product.notes)}
     if step.row.texts != "none" and resources.calibration is not None:
         data = resources.calibration
         entry |= {"seed": resources.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
     return entry
+
+
+def other_inputs(folder: Path, resources: Resources, texts: Source) -> list[str]:
+    """What is not as it was when the artifact in `folder` was made, so that its recipe will give other bytes."""
+    found = []
+    history, machine, compared = _recorded(folder)
+    if history[0].get("sha256") != weights_digest(resources.checkpoint.path):
+        found.append("the checkpoint has other weights")
+    data = next((entry["data"] for entry in history if "data" in entry), None)
+    if data and (resources.calibration is None or resources.calibration.sha256 != data["sha256"]):
+        found.append(f"--data is not the {data['name']} of then")
+    if compared and compared.get("sha256") != texts.sha256:
+        found.append(f"--eval is not the {compared['name']} of then")
+    here = resources.machine
+    if machine and (machine["architecture"], machine["instruction_sets"]) != (
+        here.architecture,
+        list(here.instruction_sets),
+    ):
+        found.append(f"it was made for {machine['cpu']} ({', '.join(machine['instruction_sets'])})")
+    return found
+
+
+def _recorded(folder: Path) -> tuple[list[Entry], Entry, Entry]:
+    """What a folder says of its making: its lineage, the machine it was made for, the texts it was compared on."""
+    if (folder / LINEAGE).is_file():
+        history = read_json(folder / LINEAGE, list[Entry])
+        return history, {}, history[-1].get("parity", {}).get("texts", {})
+    artifact = read_artifact(folder, verify=False)
+    return [*map(dict, artifact.lineage)], dict(artifact.made_for), dict(artifact.parity.get("texts", {}))
 
 
 def weights_digest(checkpoint: Path) -> str:

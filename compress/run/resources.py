@@ -76,8 +76,9 @@ def gather(
     calibration = _texts(checkpoint, data, "train.jsonl", renames)
     checked_on = _texts(checkpoint, evaluation, "test.jsonl", renames)
     for route in plan.routes:
-        if route.calibrated and calibration is None:
-            raise MctError(f"{route.name} is calibrated on your own texts, and none were given", "add --data FILE")
+        needs = ", ".join(row.name for row in route.passes if row.texts == "needed")
+        if needs and calibration is None:
+            raise MctError(f"{route.name} needs texts of your own ({needs}), and none were given", "add --data FILE")
     inputs = find_task(checkpoint.task).inputs
     if checked_on is not None:
         calibration, checked_on, source = _apart(calibration, checked_on, inputs)

@@ -25,6 +25,7 @@ from mct.compress.plan.passes import START, Product, Resources
 from mct.compress.plan.plan import Resolved
 from mct.models.data.declared import Digest, read_json
 from mct.models.data.inside import list_files
+from mct.models.tables import owner_of
 from mct.models.writing.drafts import DRAFT, draft_folder, make_folder, remove
 from mct.models.writing.folders import digest, write_json
 from mct.models.writing.folders import sha256 as file_sha256
@@ -50,27 +51,35 @@ class Steps:
     sound: set[str] = field(default_factory=set)
 
     def find(self, key: str) -> Product | None:
-        """What the step of that key made; None where it was not finished, or its files are no longer what it made."""
-        record = _record_of(self.folder / key)
-        files = self.folder / key / FILES
-        if record is None or (key not in self.sound and _digest_of(files) != record.sha256):
+        """What the step of that key made; None where it was not finished, or is no longer what was made."""
+        entry = self.folder / key
+        record = _record_of(entry)
+        if record is None or (key not in self.sound and not _is_sound(entry / FILES, record)):
             return None
         self.sound.add(key)
-        return Product(files, record.model, record.settings, record.notes)
+        return Product(entry / FILES, record.model, record.settings, record.notes)
 
     def make(self, key: str, gives: str, run: Callable[[Path], Product]) -> Product:
-        """Let `run` fill an empty folder, and keep that; gives what `find` will."""
+        """Let `run` fill an empty folder, and keep that; gives what `find` will. MctError where it leaves a link."""
         with draft_folder(self.folder, key[:12]) as draft:
             (draft / FILES).mkdir()
             product = run(draft / FILES)
-            record = {"gives": gives, "model": product.model, "settings": product.settings, "notes": product.notes}
-            write_json(draft / RECORD, record | {"sha256": _digest_of(draft / FILES)})
-            _forget(self.folder / key)
+            said = {"gives": gives, "model": product.model, "settings": product.settings, "notes": product.notes}
+            write_json(draft / RECORD, said | {"sha256": _digest_of(draft / FILES, said)})
+            self.forget(key)
             os.rename(draft, self.folder / key)
         self.sound.add(key)
         found = self.find(key)
         assert found is not None
         return found
+
+    def forget(self, key: str) -> None:
+        """Take a step away in one step: what a kill leaves of it then is a draft, which the next run clears."""
+        entry = self.folder / key
+        if os.path.lexists(entry):
+            gone = entry.with_name(f".{key[:12]}.{os.urandom(4).hex()}{DRAFT}")
+            os.rename(entry, gone)
+            remove(gone)
 
 
 def _record_of(entry: Path) -> _Record | None:
@@ -83,20 +92,18 @@ def _record_of(entry: Path) -> _Record | None:
         return None
 
 
-def _digest_of(files: Path) -> str:
-    """One SHA-256 over all files of a step, "" where there are none that can be read."""
+def _is_sound(files: Path, record: _Record) -> bool:
+    said = {"gives": record.gives, "model": record.model, "settings": record.settings, "notes": record.notes}
     try:
-        return digest({name: file_sha256(files / name) for name in list_files(files)})
+        return _digest_of(files, said) == record.sha256
     except (MctError, OSError):
-        return ""
+        return False
 
 
-def _forget(entry: Path) -> None:
-    """Take an entry away in one step: what a kill leaves of it then is a draft, which the next run clears."""
-    if os.path.lexists(entry):
-        gone = entry.with_name(f".{entry.name[:12]}.{os.urandom(4).hex()}{DRAFT}")
-        os.rename(entry, gone)
-        remove(gone)
+def _digest_of(files: Path, said: Mapping[str, Any]) -> str:
+    """One SHA-256 over all files of a step and what it says of them."""
+    written = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return digest({RECORD: written} | {f"{FILES}/{name}": file_sha256(files / name) for name in list_files(files)})
 
 
 def step_key(before: str, step: Resolved, resources: Resources, versions: Mapping[str, str]) -> str:
@@ -105,7 +112,8 @@ def step_key(before: str, step: Resolved, resources: Resources, versions: Mappin
     machine = resources.machine
     decides = [
         before, step.row.name, step.row.gives, step.row.run, step.settings, list(map(dict, rows)), resources.seed,
-        mct.__version__, [machine.cpu, machine.architecture, sorted(machine.instruction_sets)], dict(versions),
+        mct.__version__, owner_of(step.row.run), dict(versions),
+        [machine.cpu, machine.architecture, sorted(machine.instruction_sets)],
     ]  # fmt: skip
     return sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -166,6 +174,6 @@ def _clear(folder: Path, keep: Sequence[str]) -> None:
     for entry in folder.iterdir():
         record = _record_of(entry) if KEY.fullmatch(entry.name) else None
         if record is not None and record.gives not in keep:
-            _forget(entry)
+            Steps(folder).forget(entry.name)
     with suppress(OSError):
         folder.rmdir()

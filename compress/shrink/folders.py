@@ -20,7 +20,7 @@ SHARDS = "model*.safetensors"
 INDEX = "model.safetensors.index.json"
 
 # Of a checkpoint mct built: the list of its files, which are others now.
-LISTS = ("mct-files.json", "lineage.json")
+LISTS = ("mct-files.json", "mct-lineage.json")
 
 # What a checkpoint's folder holds beside its weights; nothing that could run is carried along.
 COPIED = frozenset({".json", ".txt", ".model", ".jinja", ".safetensors"})

@@ -34,7 +34,7 @@ from mct.models.data.declared import read_json, read_object
 from mct.models.data.inside import list_files
 from mct.models.families.table import find_family
 from mct.models.tables import load
-from mct.models.tasks.table import TASKS, Head, find_task, network_of, recognised
+from mct.models.tasks.table import Head, find_task, network_of, recognised, tasks
 from mct.models.writing.folders import size_mb
 
 PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
@@ -141,12 +141,12 @@ def _what(path: Path, config: Config, architecture: str) -> tuple[str, str]:
         return "multi-head", "multi-task fine-tuning"
     if _pools(path):
         return "sentence-embedding", "contrastive fine-tuning"
-    for task in TASKS:
+    for task in tasks():
         if task.suffixes and architecture.endswith(task.suffixes):
             return task.name, "full fine-tuning"
     if architecture.endswith(CLASSIFIER):
         return _kind_of_classifier(path, config), "full fine-tuning"
-    known = (CLASSIFIER, *(suffix for task in TASKS for suffix in task.suffixes))
+    known = (CLASSIFIER, *(suffix for task in tasks() for suffix in task.suffixes))
     raise MctError(
         f"{path} holds a {architecture}, which mct cannot compress yet",
         f"supported: {', '.join(f'*{suffix}' for suffix in known)}, sentence-transformers, "

@@ -116,6 +116,6 @@ def network_of(name: str) -> str:
 
 def recognised(network: str, architecture: str, labels: tuple[str, ...]) -> str:
     """The task that a checkpoint with this network is for: another package's where that knows it for its own."""
-    theirs: tuple[Task, ...] = added_by_others("mct.tasks", Task)
+    theirs = [task for task in added_by_others("mct.tasks", Task) if task.recognise]
     found = (task for task in theirs if task.network == network and load(task.recognise)(architecture, labels))
     return next((task.name for task in found), network)

@@ -26,6 +26,7 @@ from mct.compress.run.resources import gather
 from mct.compress.run.steps import STEPS
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.load import load_module, outputs_of
+from mct.models.tables import load
 from mct.models.tasks.tokens import open_tokenizer
 
 KEPT = [
@@ -229,7 +230,7 @@ def test_trimming_alone_changes_no_answer_to_what_is_cut_as_before(
     family: str, checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
 ) -> None:
     (trimmed,) = make(checkpoints[family], texts, tmp_path, Recipe((Step("trim-vocabulary"),)), "checkpoint")
-    (entry,) = json.loads((trimmed / "lineage.json").read_text())[1:]
+    (entry,) = json.loads((trimmed / "mct-lineage.json").read_text())[1:]
     assert entry["notes"]["pieces"] < entry["notes"]["of"]
     assert 0.5 < entry["parity"]["parent"]["more"]["same_tokens"] < 1
     before, after = (open_tokenizer(folder, LONGEST).tokenizer for folder in (checkpoints[family], trimmed))
@@ -336,7 +337,7 @@ def test_a_recipe_that_cannot_be_is_one_line(
 def test_a_kill_loses_one_step(checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path) -> None:
     """Killed as soon as the second step is done; the same command then takes it and the first from where they lie."""
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(read_text(TWO))
+    recipe.write_text(TWO.as_toml())
     command = [
         sys.executable, "-m", "mct.cli", "compress", str(checkpoints["bert"]), "-o", str(tmp_path / "out"), "--recipe",
         str(recipe), "--format", "onnx", "--data", str(texts[0]), "--eval", str(texts[1]),
@@ -354,10 +355,6 @@ def test_a_kill_loses_one_step(checkpoints: dict[str, Path], texts: tuple[Path, 
     assert "drop-layers (finished before)" in again.stderr and "trim-vocabulary (finished before)" in again.stderr
     assert not (tmp_path / "out" / STEPS).exists()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["onnx-int8"]
-
-
-def read_text(recipe: Recipe) -> str:
-    return recipe.as_toml()
 
 
 def cached(out: Path) -> list[Path]:
@@ -543,3 +540,63 @@ def test_merges_that_are_not_followed_are_refused_in_the_plan(
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(MctError, match="trim-vocabulary: its tokenizer marks the pieces"):
         make_plan(inspect(folder), ["onnx"], ["fp32"], None, Recipe((Step("trim-vocabulary"),)))
+
+
+def test_a_tokenizer_that_lost_its_merges_is_refused_though_no_text_is_left_to_compare(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is cut otherwise cannot be compared by its answers, so the cutting itself is."""
+    from mct.compress.shrink import tokenizer, trim_vocabulary
+
+    def without_merges(whole: dict[str, Any], new: Mapping[int, int]) -> dict[str, Any]:
+        found = tokenizer.trimmed(whole, new)
+        found["model"]["merges"] = found["model"]["merges"][::2]
+        return found
+
+    monkeypatch.setattr(trim_vocabulary, "trimmed", without_merges)
+    with pytest.raises(MctError, match=r"after trim-vocabulary a text is cut into .* which are all kept"):
+        make(checkpoints["roberta"], texts, tmp_path / "out", Recipe((Step("trim-vocabulary"),)), "checkpoint")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pass_is_handed_the_texts_that_its_row_says_it_uses_and_no_others(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of a finished step has no more of the texts than that, so a pass must not see more."""
+    seen: dict[str, bool] = {}
+    from mct.compress.run import execute as execution
+
+    def watched(reference: str, extra: str = "") -> Any:
+        found = load(reference, extra)
+        if not reference.endswith(":run") or not reference.startswith("mct.compress."):
+            return found
+
+        def run(source: Any, draft: Path, settings: Any, resources: Any) -> Any:
+            seen[reference] = resources.calibration is not None
+            return found(source, draft, settings, resources)
+
+        return run
+
+    monkeypatch.setattr(execution, "load", watched)
+    make(checkpoints["bert"], texts, tmp_path, Recipe((Step("trim-vocabulary"),)), "onnx,openvino")
+    assert seen == {
+        "mct.compress.shrink.trim_vocabulary:run": True, "mct.compress.onnx.export_encoder:run": False,
+        "mct.compress.openvino.export:run": True,
+    }  # fmt: skip
+
+
+def test_what_is_not_as_it_was_is_said_when_an_artifact_is_made_again(
+    checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (first,) = make(checkpoints["bert"], texts, tmp_path / "a", read_recipe_of("export-onnx", "quantise-onnx-static"))
+    words = ["compress", str(checkpoints["bert"]), "-o", str(tmp_path / "b"), "--recipe", str(first)]
+    same = CliRunner().invoke(commands, [*words, "--data", str(texts[0]), "--eval", str(texts[1])])
+    assert same.exit_code == 0 and "warning" not in same.stderr
+    other = CliRunner().invoke(commands, [*words, "--data", str(texts[1]), "--target", "edge-x86"])
+    assert other.exit_code == 0, other.output
+    warned = [line for line in other.stderr.splitlines() if line.startswith("warning: other bytes than in")]
+    assert [line.rpartition(": ")[2].split()[0] for line in warned] == ["--data", "it"]
+
+
+def read_recipe_of(*names: str) -> Recipe:
+    return Recipe(tuple(Step(name) for name in names))
