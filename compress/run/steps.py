@@ -151,7 +151,7 @@ def _held(folder: Path) -> Iterator[bool]:
         ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_ours = True
+        is_ours = os.path.samestat(os.fstat(handle), os.stat(folder))  # another run may just have taken it away
     except OSError:
         is_ours = False
     try:
