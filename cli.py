@@ -33,6 +33,10 @@ def main() -> NoReturn:
     """Entry point: run a command; what a user can mend becomes one line, a hint and exit code 2."""
     interrupts = _listen_for_interrupts()
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        _refuse("the folder that you are in is not there any more", "cd to another one")
+    try:
         result = commands.main(prog_name="mct", standalone_mode=False)
         _ignore_interrupts()
         sys.exit(result if isinstance(result, int) else 0)

@@ -256,3 +256,11 @@ def test_an_import_is_never_torn_apart_by_an_interrupt(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["whole", "then interrupted"], done.stderr
+
+
+def test_a_current_folder_that_was_removed(tmp_path: Path) -> None:
+    """Every path that is not absolute would be nowhere."""
+    (tmp_path / "gone").mkdir()
+    code = f"cd {tmp_path}/gone && rmdir ../gone && exec {sys.executable} -m mct.cli models list"
+    done = subprocess.run(["sh", "-c", code], capture_output=True, text=True)
+    assert "is not there any more" in refused(done)
