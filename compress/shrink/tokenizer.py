@@ -129,7 +129,7 @@ def _renumbered(processor: Json | None, new: Ids) -> Json | None:
         return processor | {"processors": [_renumbered(each, new) for each in processor["processors"]]}
     if processor["type"] == "TemplateProcessing":
         special = {
-            name: token | {"ids": [new[number] for number in token["ids"]]}
+            name: token | {"ids": [new[number] for number in token["ids"] if number in new]}
             for name, token in processor["special_tokens"].items()
         }
         return processor | {"special_tokens": special}

@@ -77,7 +77,8 @@ def _renumbered(config: Mapping[str, Any], new: Ids) -> dict[str, Any]:
         elif key.endswith(("_token_id", "suppress_tokens")) and isinstance(value, list):
             found[key] = [new[number] for number in value if _is_id(number) and number in new]
         elif key == "bad_words_ids" and isinstance(value, list):
-            found[key] = [[new[number] for number in word] for word in value if set(word) <= set(new)] or None
+            words = [word for word in value if isinstance(word, list) and all(_is_id(n) and n in new for n in word)]
+            found[key] = [[new[number] for number in word] for word in words] or None
     return found
 
 

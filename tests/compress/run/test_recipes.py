@@ -600,3 +600,26 @@ def test_what_is_not_as_it_was_is_said_when_an_artifact_is_made_again(
 
 def read_recipe_of(*names: str) -> Recipe:
     return Recipe(tuple(Step(name) for name in names))
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("generation_config.json", {"bad_words_ids": [[1], [[2]], 3, "x", [99_999]]}),
+        ("generation_config.json", {"suppress_tokens": [1, None, {"a": 1}, 99_999]}),
+        ("tokenizer_config.json", {"added_tokens_decoder": [1, 2]}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"no number": {}, "99999": {}}}),
+    ],
+)
+def test_what_names_pieces_that_are_none_is_left_out(
+    file: str, change: dict[str, Any], checkpoints: dict[str, Path], texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["llama"], tmp_path / "llama"))
+    (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | change))
+    (trimmed,) = make(folder, texts, tmp_path / "out", Recipe((Step("trim-vocabulary"),)), "checkpoint")
+    written = json.loads((trimmed / file).read_text())
+    vocabulary = json.loads((trimmed / "config.json").read_text())["vocab_size"]
+    if "suppress_tokens" in change:
+        assert len(written["suppress_tokens"]) == 1 and written["suppress_tokens"][0] < vocabulary
+    if isinstance(change.get("added_tokens_decoder"), dict):
+        assert written["added_tokens_decoder"] == {}
