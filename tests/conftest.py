@@ -9,12 +9,13 @@ import hashlib
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,25 @@ def tiny_onnx(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     resources, requests = gather(plan, None, folder / "texts.jsonl", {}, seed=0)
     execute(plan, resources, requests, folder)
     return folder
+
+
+@pytest.fixture
+def files_of_at_most() -> Callable[[int], AbstractContextManager[None]]:
+    """Files of so many bytes at most while it lasts, as on a disk with so many left.
+
+    Python ignores the signal, so that writing fails with an error.
+    """
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
 
 
 Completed = subprocess.CompletedProcess[str]

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from mct.compress.gguf import export_decoder as export_gguf_lm
+from mct.compress.gguf import export_decoder
 from mct.compress.gguf.graphs.decoders import Weight
 from mct.compress.gguf.graphs.encoders import backbone, find_encoder, plan_tensors, read_sizes
 from mct.compress.gguf.graphs.heads import classifier_inside
@@ -78,7 +78,7 @@ def _measure(
 
 def _of_decoder(checkpoint: Checkpoint) -> dict[str, Reading]:
     """What each matrix of a language or reward model reads."""
-    weights = export_gguf_lm.plan(checkpoint, export_gguf_lm.read_config(checkpoint.path)).weights
+    weights = export_decoder.plan(checkpoint, export_decoder.read_config(checkpoint.path)).weights
     return {weight.name: (weight.reads, weight.part) for weight in weights if weight.reads and _is_matrix(weight)}
 
 

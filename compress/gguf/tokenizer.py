@@ -105,16 +105,15 @@ def _reader(folder: Path, tokenizer: Json) -> Callable[[Pieces], Vocabulary]:
 
     Asked before the vocabulary is read: other kinds do not keep theirs as text to number.
     """
-    from mct.compress.gguf import byte_level as gguf_byte_level
-    from mct.compress.gguf import sentencepiece as gguf_sentencepiece
+    from mct.compress.gguf import byte_level, sentencepiece
 
     kind = tokenizer["model"].get("type", "WordPiece")
     if kind == "WordPiece":
         return partial(_wordpiece, tokenizer)
-    if kind == "BPE" and gguf_byte_level.is_byte_level(tokenizer):
-        return partial(gguf_byte_level.read, folder, tokenizer)
-    if kind == "BPE" and gguf_sentencepiece.is_sentencepiece(tokenizer):
-        return partial(gguf_sentencepiece.read, tokenizer)
+    if kind == "BPE" and byte_level.is_byte_level(tokenizer):
+        return partial(byte_level.read, folder, tokenizer)
+    if kind == "BPE" and sentencepiece.is_sentencepiece(tokenizer):
+        return partial(sentencepiece.read, tokenizer)
     what = "BPE tokenizer that is neither byte-level nor SentencePiece's" if kind == "BPE" else f"{kind} tokenizer"
     raise MctError(
         f"{folder} has a {what}, which cannot be written as GGUF yet",

@@ -41,6 +41,13 @@ class Resolved:
         """All that the pass is handed: what its row has fixed, and every option, told or not."""
         return {**self.row.settings, **read_options(self.row, self.options)}
 
+    def why_not(self, checkpoint: Checkpoint) -> str:
+        """Why the pass cannot take this checkpoint; "" where it can."""
+        if not self.row.why_not:
+            return ""
+        reason: str = load(self.row.why_not, self.row.extra)(checkpoint, self.settings)
+        return reason
+
 
 @dataclass(frozen=True)
 class Route:
@@ -89,6 +96,7 @@ class Plan:
                 "passes": [step.name for step in route.passes],
                 "warnings": list(route.warnings),
                 "recipe": route.recipe(seed).as_json(),
+                "digest": route.recipe(seed).digest,
             }
             for route in self.routes
         ]
@@ -124,7 +132,7 @@ def make_plan(
             for format_name, precision in wanted
         )
     for step in first:
-        if step.row.why_not and (reason := load(step.row.why_not, step.row.extra)(checkpoint, step.settings)):
+        if step.row.gives == START and (reason := step.why_not(checkpoint)):
             raise MctError(f"{step.row.name}: {reason}", "see what it may be told: mct compress --passes")
     for route in routes:
         if reason := _obstacle(route, checkpoint, meant):
@@ -213,11 +221,8 @@ def _arrows(rows: Sequence[Pass]) -> str:
 
 def _obstacle(route: Route, checkpoint: Checkpoint, machine: Machine) -> str:
     """Why this route cannot be gone with this checkpoint for this machine; "" where it can."""
-    asked = (
-        load(step.row.why_not, step.row.extra)(checkpoint, step.settings) for step in route.steps if step.row.why_not
-    )
-    reason: str = next(filter(None, asked), "")
-    return reason or why_not(route.passes[-1].numbers, machine)
+    asked = (step.why_not(checkpoint) for step in route.steps if step.row.gives != START)
+    return next(filter(None, asked), "") or why_not(route.passes[-1].numbers, machine)
 
 
 def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:

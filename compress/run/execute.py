@@ -138,8 +138,7 @@ def _run(execution: Execution, route: Route, step: Resolved, key: str, before: P
         execution.advance(f"{route.name}: {step.row.name} (finished before)")
         return found
     execution.advance(f"{route.name}: {step.row.name}")
-    asked = load(step.row.why_not, step.row.extra) if step.row.why_not else None
-    if asked and (reason := asked(origin.checkpoint, step.settings)):  # the plan asked of the first checkpoint alone
+    if reason := step.why_not(origin.checkpoint):  # the plan asked of the first checkpoint alone
         raise MctError(f"{step.row.name}: {reason}", "see what it may be told: mct compress --passes")
     texts = execution.resources.calibration if step.row.texts != "none" else None  # the key of the step has no others
     resources = replace(execution.resources, checkpoint=origin.checkpoint, calibration=texts)

@@ -1,5 +1,7 @@
 """What an artifact says of its making: the checkpoint it began with, then each step with all that decided it."""
 
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ def begun_with(checkpoint: Checkpoint, seed: int) -> Entry:
         "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
         "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path),
         **({"hub": origin.name, "revision": origin.commit} if origin else {}), **before, "seed": seed,
-        "mct": mct.__version__, "libraries": versions(),
+        "mct": mct.__version__, "libraries": dict(versions()),
     }  # fmt: skip
 
 
@@ -95,7 +97,8 @@ def content_digest(checkpoint: Path) -> str:
     return digest({name: sha256(checkpoint / name) for name in names})
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """The libraries that decide what a pass makes, where they are installed."""
     found = {}
     for library in LIBRARIES:

@@ -15,14 +15,13 @@ import onnx
 from onnx import TensorProto, helper
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.graphs import gpt2 as onnx_gpt2
-from mct.compress.onnx.graphs import llama as onnx_llama
+from mct.compress.onnx.graphs import gpt2, llama
 from mct.compress.onnx.graphs.family import Family, Sizes, add_masks, cache_names
 from mct.compress.onnx.graphs.graph import GraphBuilder, assemble
 from mct.models.families.table import graph_of
 
 # By the graph that a family's row names (mct.models.families.table).
-GRAPHS = {"gpt2": onnx_gpt2.FAMILY, "llama": onnx_llama.FAMILY}
+GRAPHS = {"gpt2": gpt2.FAMILY, "llama": llama.FAMILY}
 
 # How many of the last tokens get logits, 0 for all. An input with a default: programs that do not know it leave it out,
 # and a long prompt need not cost (tokens x vocabulary) numbers of which all but the last row are thrown away.

@@ -7,8 +7,8 @@ import json
 import os
 import resource
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,8 @@ from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tables import load
 from mct.targets.machine import probe_machine
 
+Limit = Callable[[int], AbstractContextManager[None]]
 DATA = Path(__file__).parents[1].joinpath("messages.csv")
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def make(checkpoint: Path, out: Path, formats: list[str], precisions: list[str]) -> list[Path]:
@@ -220,8 +211,9 @@ def test_where_files_cannot_have_two_names_they_are_copied(
 @pytest.mark.parametrize("form", ["onnx-int8", "openvino-int8", "gguf-q8_0"])
 @pytest.mark.parametrize("passed", [0, 1], ids=["at the export", "at the quantiser"])
 def test_a_full_disk_keeps_what_was_there(
-    tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path, monkeypatch: Any, form: str, passed: int
-) -> None:
+    tiny_bert: Path, artifacts: Mapping[str, Path], tmp_path: Path, monkeypatch: Any, files_of_at_most: Limit,
+    form: str, passed: int,
+) -> None:  # fmt: skip
     """As a limit on the size of files brings it about, once so many passes are through."""
     old = Path(shutil.copytree(artifacts[form], tmp_path / form))
     runs = itertools.count()

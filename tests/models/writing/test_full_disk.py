@@ -1,8 +1,7 @@
 """A disk that takes no more is said in one line, whichever library met it: real ones, under a limit on file sizes."""
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,8 @@ import pytest
 from mct import MctError
 from mct.models.writing.full_disk import full_disk_explained
 
+Limit = Callable[[int], AbstractContextManager[None]]
 VALUES = np.ones((256, 256), dtype=np.float32)
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """As on a disk with so many bytes left: Python ignores the signal, so that writing fails with an error."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def with_safetensors(folder: Path) -> None:
@@ -68,7 +57,9 @@ WRITERS = [with_safetensors, with_onnx, with_openvino, with_gguf, with_tokenizer
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
-def test_every_library_that_writes_models(tmp_path: Path, write: Callable[[Path], None]) -> None:
+def test_every_library_that_writes_models(
+    tmp_path: Path, write: Callable[[Path], None], files_of_at_most: Limit
+) -> None:
     with pytest.raises(MctError, match="failed: ") as refusal, files_of_at_most(50_000), full_disk_explained(tmp_path):
         write(tmp_path)
     assert str(tmp_path) in refusal.value.message and refusal.value.hint
