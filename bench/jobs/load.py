@@ -1,8 +1,8 @@
 """A bench under load: Poisson arrivals at a given rate, beside a closed loop on the same processes.
 
-Several rounds of fresh processes, the subjects one after the other in each and in reverse order in every second. In
-each process a closed block, one segment of traffic, a closed block: what the closed loop hides is then seen within the
-same minute, on the same process.
+Several rounds of fresh processes, the subjects one after the other in each, in the order of a Latin square. In each
+process a closed block, one segment of traffic, a closed block: what the closed loop hides is then seen within the same
+minute, on the same process.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mct.bench.jobs.job import Job, find_subjects, plan_for, read_rows
 from mct.bench.measure.launch import Setting, WorkerDied, start_worker
 from mct.bench.measure.rounds import Runner
 from mct.bench.measure.sampling import BenchPlan, block_size
+from mct.bench.measure.turns import turns
 from mct.bench.samples.measurement import Block
 from mct.bench.samples.subject import Subject
 from mct.bench.store.store import LoadRecording, begin_load
@@ -25,6 +26,7 @@ from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import Report, silent
 from mct.models.tables import load
 from mct.models.tasks.datasets import read_examples
+from mct.targets.cpus import kept_off
 
 if TYPE_CHECKING:
     from mct.bench.judge.load_result import LoadResult
@@ -101,11 +103,12 @@ def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = sta
         raise MctError(f"a load of {qps:g} requests per second is none", "give a rate above 0")
     ready = make_ready(job, "mct-load", MAX_SECONDS)
     tracks = [Track(subject) for subject in ready.subjects]
-    for number in range(ready.plan.rounds):
-        for place, track in enumerate(tracks if number % 2 == 0 else reversed(tracks)):
-            share = (number + place / len(tracks)) / ready.plan.rounds
-            report(f"{qps:g} requests/s to {track.subject.name} (round {number + 1})", share)
-            _run_process(ready, track, number, qps, launch)
+    with kept_off(ready.plan.affinity):
+        for number, order in enumerate(turns(tracks, ready.plan.rounds, ready.plan.seed)):
+            for place, track in enumerate(order):
+                share = (number + place / len(tracks)) / ready.plan.rounds
+                report(f"{qps:g} requests/s to {track.subject.name} (round {number + 1})", share)
+                _run_process(ready, track, number, qps, launch)
     report("measured", 1.0)
     summarise_load = load("mct.bench.judge.load_result:summarise_load")
     limit_ms = ready.plan.limit_ms

@@ -131,8 +131,7 @@ def _cost_lines(measurement: Measurement, budget: Budget) -> list[Line]:
     if budget.size_mb is not None:
         lines.append(_at_most("size", measurement.subject.size_mb, budget.size_mb))
     if budget.peak_rss_mb is not None:
-        peaks = [start.peak_rss_mb for start in measurement.starts]
-        lines.append(_at_most("peak memory", max(peaks, default=None), budget.peak_rss_mb))
+        lines.append(_at_most("peak memory", measurement.peak_rss_mb, budget.peak_rss_mb))
     return lines
 
 

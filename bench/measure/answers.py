@@ -14,7 +14,6 @@ padding where several go to a call, and no process left with a long chunk at the
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -28,6 +27,7 @@ from mct.bench.samples.measurement import Answers, Failure
 from mct.bench.samples.subject import Subject
 from mct.models.progress import Report, silent
 from mct.models.tasks.examples import Example
+from mct.targets.cpus import allowed_cpus, choose_cpus
 from mct.targets.machine import probe_machine
 
 CHUNK_CHARACTERS = 16_000
@@ -124,8 +124,7 @@ def collect_answers(
 def usable_cpus() -> list[int]:
     """The CPUs that this process may use at once; a number each where they cannot be told apart."""
     usable = probe_machine().usable_threads
-    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(usable)
-    return list(allowed)[:usable]
+    return list(choose_cpus(allowed_cpus() or range(usable), usable))
 
 
 def _length(example: Example) -> int:

@@ -1,9 +1,9 @@
-"""The coordinator: fresh processes, several rounds of them, and in each round the artifacts taking turns A B B A.
+"""The coordinator: fresh processes, several rounds of them, and in each round the artifacts taking turns.
 
-Taking turns in short blocks puts every artifact under the same weather; fresh processes show how much one process
-differs from the next. Every artifact gets its turns in the planned rounds; those whose question is open then get more
-rounds, until the time cap. The answers for the score are there before anything is timed (`mct.bench.measure.answers`).
-What is gathered is handed to `keep` as it comes, so that a later crash loses nothing.
+Taking turns in short blocks, in the order of a Latin square, puts every artifact under the same weather; fresh
+processes show how much one process differs from the next. Every artifact gets its turns in the planned rounds; those
+whose question is open then get more rounds, until the time cap. The answers for the score are there before anything is
+timed (`mct.bench.measure.answers`). What is gathered is handed to `keep` as it comes, so that a later crash loses nothing.
 
 The loop knows workers only as something that starts, runs, answers and closes: tests give it such without a clock.
 """
@@ -13,16 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from time import monotonic
 from typing import Any, Protocol
 
 from mct.bench.measure.answers import collect_answers
 from mct.bench.measure.launch import Setting, WorkerDied, start_worker
 from mct.bench.measure.sampling import GROWTH, INTERIM_LOOKS, BenchPlan, block_size, is_enough
+from mct.bench.measure.turns import turns
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
 from mct.bench.samples.subject import Subject
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import Dataset, check_labels, read_examples
+from mct.targets.cpus import kept_off
 
 CAP_BLOCKS = 5
 """A block is cut off at this many times its planned length: the machine got far slower than it was at warm-up."""
@@ -82,6 +85,7 @@ class Run:
     began: float
     answers_s: float = 0.0
     share: float = 0.0
+    sweeps: int = 0
 
     def spent_s(self) -> float:
         """Seconds of timing so far."""
@@ -129,9 +133,10 @@ def measure(
     run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
     _collect(run)
     number = 0
-    while tracks := _next_tracks(run, number):
-        _run_round(run, number, tracks)
-        number += 1
+    with kept_off(plan.affinity):
+        while tracks := _next_tracks(run, number):
+            _run_round(run, number, tracks)
+            number += 1
     report("measured", 1.0)
     truth = tuple(example.truth for example in examples)
     return tuple(track.finish(truth) for track in run.tracks)
@@ -167,7 +172,7 @@ def _run_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
     began = run.spent_s()
     with ExitStack() as stack:
         crew: Crew = []
-        for track in tracks if number % 2 == 0 else reversed(tracks):
+        for track in tracks:
             with _its_own_failure(run, track):
                 run.report_timing(f"loading {track.subject.name} (round {number + 1})")
                 runner = stack.enter_context(closing(run.instruments.start(track.subject, run.setting, number)))
@@ -181,8 +186,9 @@ def _run_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
 
 
 def _take_turns(run: Run, crew: Crew) -> None:
-    """One block each, then one block each in reverse order; then an interim look at each."""
-    for track, runner in [*crew, *reversed(crew)]:
+    """One block each, then one block each in the Latin square's next order; then an interim look at each."""
+    run.sweeps += 2
+    for track, runner in chain(*turns(crew, run.sweeps, run.plan.seed)[-2:]):
         with _its_own_failure(run, track):
             run.report_timing(f"timing {track.subject.name}")
             position = sum(len(other.blocks) for other in run.tracks)

@@ -7,7 +7,6 @@ spends a part of the error that all of them may make together. The interval prin
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from mct.bench.samples.measurement import Block, Start, per_process_ms
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.data.declared import Count, Index, Positive
 from mct.models.tables import load
+from mct.targets.cpus import allowed_cpus, choose_cpus
 from mct.targets.machine import Machine
 
 TAIL = 0.95
@@ -59,10 +59,9 @@ def plan_bench(
             f"{threads} threads were asked for, but only {usable} can run at once here",
             "lower the target's threads, or raise the container's CPU quota",
         )
-    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return BenchPlan(
         threads=threads or usable,
-        affinity=tuple(allowed[: threads or usable]),
+        affinity=choose_cpus(allowed_cpus(), threads or usable),
         seed=seed,
         limit_ms=limit_ms,
         max_seconds=3600.0 if rigorous else BenchPlan.max_seconds,

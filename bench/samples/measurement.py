@@ -51,7 +51,11 @@ class Block:
 
     `stolen_s` is what other virtual machines took from its CPUs, `waited_s` the time its threads stood ready while
     other processes ran (None where the kernel does not count it); both add up over CPUs or threads, as `cpu_s` does.
-    `new_tokens` is what a language model wrote in all of them.
+    `throttled_s` is how long its control group was stopped for having used up its quota, `throttled` how often, and
+    `peak_rss_mb` the most memory the process had held by the end.
+
+    `tokens` is the length of each request. A language model wrote `new_tokens` in all of them, `written` in each, the
+    first of these after `first_ns`.
     """
 
     round: Index
@@ -67,6 +71,12 @@ class Block:
     major_faults: Index
     energy_uj: Nanoseconds | None = None
     new_tokens: Index | None = None
+    throttled: Index | None = None
+    throttled_s: Amount | None = None
+    peak_rss_mb: Amount | None = None
+    tokens: Times | None = None
+    first_ns: Times | None = None
+    written: Times | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,13 @@ class Measurement:
     def requests(self) -> int:
         """Timed requests over all blocks."""
         return sum(len(block.end_to_end_ns) for block in self.blocks)
+
+    @property
+    def peak_rss_mb(self) -> float | None:
+        """The most memory that any of its processes ever held, 10^6 bytes; None where none was started."""
+        seen = [start.peak_rss_mb for start in self.starts]
+        seen += [block.peak_rss_mb for block in self.blocks if block.peak_rss_mb is not None]
+        return max(seen, default=None)
 
     @property
     def rounds(self) -> int:
@@ -170,4 +187,7 @@ def from_record(record: Record, place: str) -> Start | Block | Answers | Failure
             0 < part <= time for time, part in zip(whole, within, strict=True)
         ):
             raise MctError(f"{place}: the block's times are not those of requests", "copy it again, or measure again")
+        for each in (value.tokens, value.first_ns, value.written):
+            if each is not None and len(each) != len(whole):
+                raise MctError(f"{place}: the block tells of other requests than it times", "copy it again")
     return value

@@ -158,7 +158,7 @@ def _start_costs(measured: Measurement) -> dict[str, Any]:
         "load_cold_ms": _middle([start.load_ms for start in cold]),
         "import_ms": _middle([start.import_ms for start in warm]),
         "first_call_ms": _middle([start.first_call_ms for start in warm]),
-        "peak_rss_mb": max((round(start.peak_rss_mb, 3) for start in starts), default=None),
+        "peak_rss_mb": None if measured.peak_rss_mb is None else round(measured.peak_rss_mb, 3),
         "warm_up": warm_up if starts else None,
     }
 

@@ -3,7 +3,11 @@
 import os
 import resource
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from mct.targets.machine import folder_quota
 
 ZONES = Path("/sys/class/powercap")
 
@@ -38,6 +42,28 @@ def waited_s() -> float | None:
     return sum(waits) / 1e9 if waits else None
 
 
+@dataclass(frozen=True)
+class Throttling:
+    """How often this process's control groups were stopped for having used up their quota, and for how long."""
+
+    times: int
+    seconds: float
+
+
+def throttling(folders: Sequence[Path]) -> Throttling | None:
+    """What these control groups (`mct.targets.machine.cgroup_folders`) count so far; None where none has a quota.
+
+    The kernel counts the group whose quota it was, so a group within it shows nothing: all are added up.
+    """
+    counts = [_cpu_stat(folder) for folder in folders if folder_quota(folder) is not None]
+    known = [count for count in counts if "nr_throttled" in count]
+    if not known:
+        return None
+    # Version 2 of control groups counts microseconds, version 1 nanoseconds.
+    stopped_us = (count.get("throttled_usec", count.get("throttled_time", 0) / 1e3) for count in known)
+    return Throttling(sum(count["nr_throttled"] for count in known), sum(stopped_us) / 1e6)
+
+
 def package_energy_uj(zones: Path = ZONES) -> dict[str, tuple[int, int]]:
     """Microjoules and the value at which the counter wraps, by CPU package; empty where RAPL is unreadable, never zero.
 
@@ -59,6 +85,11 @@ def spent_uj(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int
     if not before or before.keys() != after.keys():
         return None
     return sum((after[name][0] - start) % wrap for name, (start, wrap) in before.items())
+
+
+def _cpu_stat(folder: Path) -> dict[str, int]:
+    pairs = [line.partition(" ") for line in _lines(str(folder / "cpu.stat"))]
+    return {name: int(value) for name, _, value in pairs if value.isdigit()}
 
 
 def _lines(path: str) -> list[str]:

@@ -1,8 +1,9 @@
 """One request as the user feels it: text in, answer out; and the loop that times many of them.
 
-The clock is read four times a request: around the whole, and around the runtime within it. All else that the loop does
-stands outside what it times. Imports no library of its own: tokenizer and runtime come by name through their tables, so
-that an ONNX artifact is timed in a process that never saw torch.
+The clock is read four times a request: around the whole, and around the runtime within it; once more where a language
+model gives its first token. All else that the loop does stands outside what it times. Imports no library of its own:
+tokenizer and runtime come by name through their tables, so that an ONNX artifact is timed in a process that never saw
+torch.
 
 A request may be several inputs (a query with its candidates). They go to the runtime in as large pieces as change no
 answer: what is timed is then also what parity was checked on, and no score depends on its neighbours.
@@ -14,6 +15,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -54,15 +56,24 @@ class Opened:
     at_once: int
 
 
-class Timings(NamedTuple):
-    """Nanoseconds per request, in the order they were made; `gave` is the size of what the runtime gave.
+class Written(NamedTuple):
+    """What a language model wrote, and the moment (of `perf_counter_ns`) when its first token was there."""
 
-    That is the number of new tokens where it gave a text, of outputs otherwise.
+    ids: list[int]
+    first_at_ns: int
+
+
+class Timings(NamedTuple):
+    """Per request, in the order they were made: nanoseconds, and the tokens of the request, over all of its inputs.
+
+    Of language models also the nanoseconds until the first new token was there, and how many there were in the end.
     """
 
     end_to_end: array[int]
     model: array[int]
-    gave: array[int]
+    tokens: array[int]
+    first: array[int]
+    written: array[int]
 
 
 def import_runtime(runtime: Runtime, task: str) -> None:
@@ -119,6 +130,8 @@ def slowed(predictor: Predictor, factor: float) -> Predictor:
         until = began + factor * (ended - began)
         while perf_counter_ns() < until:
             pass
+        if isinstance(outputs, Written):
+            return outputs._replace(first_at_ns=began + int(factor * (outputs.first_at_ns - began)))
         return outputs
 
     return replace(predictor, infer=wait_as_well)
@@ -127,7 +140,8 @@ def slowed(predictor: Predictor, factor: float) -> Predictor:
 def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int) -> Timings:
     """Make the requests one after the other, and time each; stop early once `cap_ns` have passed."""
     encode, infer, decode, clock = predictor.encode, predictor.infer, predictor.decode, perf_counter_ns
-    end_to_end, model, gave = (array("q", bytes(8 * len(requests))) for _ in range(3))
+    end_to_end, model, tokens = (array("q", bytes(8 * len(requests))) for _ in range(3))
+    first, written = array("q"), array("q")
     index, stop = 0, clock() + cap_ns
     for index, request in enumerate(requests):
         began = clock()
@@ -139,10 +153,13 @@ def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int
         ended = clock()
         end_to_end[index] = ended - began
         model[index] = left - entered
-        gave[index] = len(outputs)
+        tokens[index] = sum(len(each.ids) for each in inputs)
+        if isinstance(outputs, Written):
+            first.append(outputs.first_at_ns - began)
+            written.append(len(outputs.ids))
         if ended > stop:
             break
-    return Timings(end_to_end[: index + 1], model[: index + 1], gave[: index + 1])
+    return Timings(end_to_end[: index + 1], model[: index + 1], tokens[: index + 1], first, written)
 
 
 def answer_all(predictor: Predictor, requests: Sequence[Request], at_once: int) -> list[Answer]:
@@ -188,8 +205,10 @@ def _writer(session: Generator, tokenize: Tokenize, executable: Executable, new_
         tokens = tokenize(request)
         return [tokens._replace(ids=tokens.ids[:room], type_ids=tokens.type_ids[:room])]
 
-    return Predictor(
-        encode=encode,
-        infer=lambda inputs: session.generate(inputs[0], most, stop),
-        decode=lambda ids, inputs: tokenize.text(ids),
-    )
+    def write(inputs: list[Tokens]) -> Written:
+        coming = session.write(inputs[0], most, stop)
+        ids = list(islice(coming, 1))
+        first_at_ns = perf_counter_ns()
+        return Written([*ids, *coming], first_at_ns)
+
+    return Predictor(encode=encode, infer=write, decode=lambda written, inputs: tokenize.text(written.ids))

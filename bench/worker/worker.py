@@ -23,14 +23,24 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from statistics import median
 from time import perf_counter, perf_counter_ns, process_time, sleep
 from typing import Any
 
 from mct import MctError
-from mct.bench.worker.counters import package_energy_uj, peak_rss_mb, read_mb, spent_uj, stolen_s, waited_s
+from mct.bench.worker.counters import (
+    Throttling,
+    package_energy_uj,
+    peak_rss_mb,
+    read_mb,
+    spent_uj,
+    stolen_s,
+    throttling,
+    waited_s,
+)
 from mct.bench.worker.open_loop import poisson_arrivals, serve_traffic
 from mct.bench.worker.predict import (
     Predictor,
@@ -41,9 +51,10 @@ from mct.bench.worker.predict import (
     slowed,
     time_requests,
 )
-from mct.bench.worker.warm_up import CAP_S, warm_up
+from mct.bench.worker.warm_up import CAP_S, WarmUp, requests_a_lap, warm_up
 from mct.models.tasks.examples import Request
 from mct.models.tasks.table import Head
+from mct.targets.machine import cgroup_folders
 from mct.targets.runtimes.table import Executable, runtime_for
 
 HEAVY = ("torch", "transformers", "onnxruntime", "openvino", "llama_cpp", "numpy", "tokenizers", "scipy")
@@ -61,7 +72,8 @@ Reply = dict[str, Any]
 class Bench:
     """A loaded, warm model and the endless seeded order in which the requests are made.
 
-    `scorer` answers `scored`, for the score; `writes` says that the model is timed writing a text.
+    `scorer` answers `scored`, for the score; `writes` says that the model is timed writing a text. `groups` are the
+    control groups that limit this process.
     """
 
     predictor: Predictor
@@ -71,6 +83,7 @@ class Bench:
     scored: Sequence[Request]
     answers_at_once: int
     writes: bool
+    groups: Sequence[Path]
 
     def next_requests(self, count: int) -> list[Request]:
         """The next `count` requests of the order."""
@@ -116,13 +129,11 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
     bench.predictor(bench.requests[0])
     called = perf_counter()
     _call_every_length(bench)
-    cap_ns = int(CAP_S * 1e9)
     with _no_collections():
-        warmed = warm_up(lambda count: time_requests(bench.predictor, bench.next_requests(count), cap_ns).end_to_end)
-    again = shuffled_forever(len(bench.requests), job["seed"])  # from the start: both sides of a round ask the same
-    return replace(bench, order=again), {
+        warmed = _warm_up(bench)
+    return bench, {
         "import_ms": (imported - began) * 1e3,
-        "load_ms": (loaded - began) * 1e3,
+        "load_ms": (loaded - began) * 1e3,  # from nothing to ready, the import included
         "first_call_ms": (called - loaded) * 1e3,
         "read_mb": None if read_after is None or read_before is None else read_after - read_before,
         "peak_rss_mb": peak_rss_mb(),
@@ -133,6 +144,20 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
         "warm_up_ended": warmed.ended,
         "typical_ms": warmed.typical_ns / 1e6,
     }
+
+
+def _warm_up(bench: Bench) -> WarmUp:
+    """Warm up on the same few requests over and over, which take nothing from the order."""
+    cap_ns = int(CAP_S * 1e9)
+    typical_ns = median(time_requests(bench.predictor, _spread(bench, 3), cap_ns).end_to_end)
+    lap = _spread(bench, requests_a_lap(typical_ns))
+    return warm_up(lambda: time_requests(bench.predictor, lap, cap_ns).end_to_end)
+
+
+def _spread(bench: Bench, count: int) -> list[Request]:
+    """So many requests, from short ones to long ones."""
+    ranked = sorted(bench.requests, key=lambda request: len(json.dumps(request)))
+    return [ranked[(2 * place + 1) * len(ranked) // (2 * count)] for place in range(count)]
 
 
 def _open(job: Mapping[str, Any]) -> Bench:
@@ -149,6 +174,7 @@ def _open(job: Mapping[str, Any]) -> Bench:
         scored=requests if job["scored"] is None else job["scored"],
         answers_at_once=opened.at_once,
         writes=executable.network == "causal-lm",
+        groups=cgroup_folders(),
     )
 
 
@@ -167,12 +193,12 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
     with _no_collections():
         _resume(bench.predictor, requests)
         before, energy = resource.getrusage(resource.RUSAGE_SELF), package_energy_uj()
-        stolen, waited = stolen_s(), waited_s()
+        stolen, waited, stopped = stolen_s(), waited_s(), throttling(bench.groups)
         began_cpu, began = process_time(), perf_counter_ns()
         timings = time_requests(bench.predictor, requests, int(cap_s * 1e9))
         ended, ended_cpu = perf_counter_ns(), process_time()
         after = resource.getrusage(resource.RUSAGE_SELF)
-    return {
+    return _throttled_since(stopped, bench.groups) | {
         "end_to_end_ns": timings.end_to_end.tolist(),
         "model_ns": timings.model.tolist(),
         "wall_s": (ended - began) / 1e9,
@@ -183,7 +209,11 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         "stolen_s": stolen_s() - stolen,
         "waited_s": _waited_since(waited),
         "energy_uj": spent_uj(energy, package_energy_uj()),
-        "new_tokens": sum(timings.gave) if bench.writes else None,
+        "peak_rss_mb": peak_rss_mb(),
+        "tokens": timings.tokens.tolist(),
+        "new_tokens": sum(timings.written) if bench.writes else None,
+        "first_ns": timings.first.tolist() if bench.writes else None,
+        "written": timings.written.tolist() if bench.writes else None,
     }
 
 
@@ -215,6 +245,16 @@ def answer(bench: Bench, first: int, last: int) -> Reply:
 def _waited_since(before: float | None) -> float | None:
     """Threads that have ended take their count along: what is left may be less than before."""
     return None if before is None else max(0.0, (waited_s() or 0.0) - before)
+
+
+def _throttled_since(before: Throttling | None, groups: Sequence[Path]) -> Reply:
+    after = throttling(groups)
+    if before is None or after is None:
+        return {"throttled": None, "throttled_s": None}
+    return {
+        "throttled": max(0, after.times - before.times),
+        "throttled_s": max(0.0, after.seconds - before.seconds),
+    }
 
 
 def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:

@@ -5,7 +5,7 @@ want the likeliest token.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import llama_cpp as llama
@@ -36,20 +36,22 @@ class _Generator:
             ctypes.memmove(into.ctypes.data, llama.llama_get_logits(context), into.nbytes)
         return {"logits": logits}
 
-    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+    def write(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> Iterator[int]:
         """Greedy, one token at a time. MctError where prompt and `most` tokens do not fit the model."""
         context = self.contexts.ready(len(prompt.ids) + most)
         for start in range(0, len(prompt.ids), STEP):
             decode(context, prompt.ids[start : start + STEP], each=False)
-        found: list[int] = []
-        while len(found) < most:
+        for count in range(most):
             token = self._likeliest(context)
             if token in stop:
-                break
-            found.append(token)
-            if len(found) < most:
+                return
+            yield token
+            if count + 1 < most:
                 decode(context, [token], each=False)
-        return found
+
+    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+        """The same all at once."""
+        return list(self.write(prompt, most, stop))
 
     def _likeliest(self, context: int) -> int:
         pointer = llama.llama_get_logits_ith(context, -1)

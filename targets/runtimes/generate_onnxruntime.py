@@ -3,10 +3,11 @@
 Keys and values live in one buffer for each layer, as long as the text may become: attention writes a new token's behind
 the earlier ones where it stands, instead of copying all of them into a longer array at every token. That asks for
 outputs bound to the memory of the inputs (IOBinding), and for an operator that knows a buffer longer than the text.
+The buffers are kept from text to text, and made anew, twice as long, for one that does not fit.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from mct.targets.runtimes.run_onnxruntime import ERRORS, cannot, open_file
 from mct.targets.runtimes.table import Executable
 
 Step = Callable[[Sequence[int], int], NDArray[np.float32]]
+
+SMALLEST = 64
 
 PAST, PRESENT = "past_key_values", "present"
 KEEP = "num_logits_to_keep"
@@ -42,6 +45,7 @@ class _Generator:
     caches: tuple[Cache, ...]
     vocabulary: int
     max_tokens: int
+    bound: dict[int, Step] = field(default_factory=dict)
 
     def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
         (tokens,) = batch
@@ -54,20 +58,35 @@ class _Generator:
             raise cannot("run", self.path, error) from error
         return {"logits": logits}
 
-    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+    def write(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> Iterator[int]:
         """Greedy, one token at a time; the prompt in one go, of which only the last token's logits are computed."""
         room = min(len(prompt.ids) + most, self.max_tokens)
-        step = self._bind(room)
-        found: list[int] = []
+        step = self._step_for(room)
         new, length = prompt.ids, 0
-        while length + len(new) <= room and len(found) < most:
+        for _ in range(most):
             length += len(new)
+            if length > room:
+                return
             token = int(step(new, length).argmax())
             if token in stop:
-                break
-            found.append(token)
+                return
+            yield token
             new = [token]
-        return found
+
+    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+        """The same all at once."""
+        return list(self.write(prompt, most, stop))
+
+    def _step_for(self, room: int) -> Step:
+        """The function that computes in the buffers at hand, or in longer ones where these hold less than `room`."""
+        capacity = max(self.bound, default=0)
+        if capacity < room:
+            while capacity < room:
+                capacity = max(SMALLEST, 2 * capacity)
+            capacity = min(capacity, self.max_tokens)
+            self.bound.clear()
+            self.bound[capacity] = self._bind(capacity)
+        return self.bound[capacity]
 
     def _bind(self, room: int) -> Step:
         """A function that computes the next tokens in buffers for `room` of them: (new ids, length by then) to logits.

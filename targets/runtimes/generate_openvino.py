@@ -5,7 +5,7 @@ step. This is the graph that openvino-genai and optimum-intel run. The cache tak
 pass recorded: OpenVINO's own choice, 8 bits, is too coarse to continue a text by the same tokens as the original.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,10 @@ from mct.targets.runtimes.private_openvino import ov
 from mct.targets.runtimes.run_openvino import open_core, read_model
 from mct.targets.runtimes.table import Executable
 
+KEEP = "logits_to_keep"
+opset = ov.opset13
+EACH_VALUE = frozenset({"Convert", "Add", "Multiply", "Divide", "Tanh"})
+
 
 @dataclass(frozen=True)
 class _Generator:
@@ -29,24 +33,29 @@ class _Generator:
     def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
         (tokens,) = batch
         self.request.reset_state()
-        return {"logits": self._read(tokens.ids, before=0).copy()}
+        return {"logits": self._read(tokens.ids, before=0, keep=len(tokens.ids)).copy()}
 
-    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+    def write(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> Iterator[int]:
         """Greedy, one token at a time, on the model's own cache."""
         self.request.reset_state()
-        found: list[int] = []
         read, ids = 0, prompt.ids
-        while len(found) < most:
-            token = int(self._read(ids, read)[0, -1].argmax())
+        for _ in range(most):
+            token = int(self._read(ids, read, keep=1)[0, -1].argmax())
             if token in stop:
-                break
-            found.append(token)
+                return
+            yield token
             read, ids = read + len(ids), [token]
-        return found
 
-    def _read(self, ids: Sequence[int], before: int) -> NDArray[np.float32]:
-        """Logits (1, len(ids), vocabulary) of what follows `before` tokens in the cache; valid until the next call."""
-        arrays = step_inputs(ids, before)
+    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+        """The same all at once."""
+        return list(self.write(prompt, most, stop))
+
+    def _read(self, ids: Sequence[int], before: int, keep: int) -> NDArray[np.float32]:
+        """Logits (1, `keep`, vocabulary) of the last of `ids`, which follow `before` tokens in the cache.
+
+        Valid until the next call.
+        """
+        arrays = step_inputs(ids, before) | {KEEP: np.array([keep], dtype=np.int64)}
         self.request.infer({name: arrays[name] for name in self.inputs})
         logits: NDArray[np.float32] = self.request.get_tensor("logits").data
         return logits
@@ -60,6 +69,32 @@ def step_inputs(ids: Sequence[int], before: int = 0) -> dict[str, NDArray[np.int
         "position_ids": np.arange(before, before + len(ids), dtype=np.int64)[None],
         "beam_idx": np.zeros(1, dtype=np.int32),
     }
+
+
+def keep_last(model: ov.Model) -> None:
+    """Let an input of the graph say of how many tokens, counted from the last, it computes logits.
+
+    An exporter's graph computes them of all, which for a long prompt and a large vocabulary is much of the work, and no
+    other runtime does it. What is cut is what goes into the last product; a graph whose logits come otherwise is left
+    as it is. openvino-genai cuts the same place.
+    """
+    product = _last_product(model.output("logits").get_node().input_value(0).get_node())
+    if product is None:
+        return
+    keep = opset.parameter([1], np.int64, KEEP)
+    keep.output(0).get_tensor().set_names({KEEP})
+    rows = product.input_value(0)
+    ends, step, axis = (opset.constant(np.array([value], np.int64)) for value in (np.iinfo(np.int64).max, 1, 1))
+    product.input(0).replace_source_output(opset.slice(rows, opset.negative(keep), ends, step, axis).output(0))
+    model.add_parameters([keep])
+    model.validate_nodes_and_infer_types()
+
+
+def _last_product(node: ov.Node) -> ov.Node | None:
+    """The product that logits come from, where nothing but work on each value stands behind it; None otherwise."""
+    while node.get_type_name() in EACH_VALUE:
+        node = node.input_value(0).get_node()
+    return node if node.get_type_name() == "MatMul" else None
 
 
 def rounding_properties() -> dict[str, str]:
@@ -80,5 +115,7 @@ def open_session(executable: Executable, threads: int) -> _Generator:
         **rounding_properties(),
     }
     core = open_core(threads, properties)
-    compiled = core.compile_model(read_model(core, executable), "CPU")
+    model = read_model(core, executable)
+    keep_last(model)
+    compiled = core.compile_model(model, "CPU")
     return _Generator(compiled.create_infer_request(), frozenset(port.any_name for port in compiled.inputs))

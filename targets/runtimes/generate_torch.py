@@ -1,6 +1,7 @@
 """A causal language model of Hugging Face by torch, eager and fp32: the original that artifacts are held against."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,35 +14,41 @@ from mct.models.checkpoints.load import load_model
 from mct.models.tasks.tokens import Tokens
 from mct.targets.runtimes.table import Executable
 
+KEEP = "logits_to_keep"
+
 
 @dataclass(frozen=True)
 class _Generator:
-    """The loaded model, answering one input at a time."""
+    """The loaded model, answering one input at a time. `last_only` asks it for the last token's logits alone."""
 
     model: PreTrainedModel
+    last_only: dict[str, int]
 
     def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
         (tokens,) = batch
         with torch.inference_mode():
             return {"logits": self.model(torch.tensor([tokens.ids]), use_cache=False).logits.numpy()}
 
-    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+    def write(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> Iterator[int]:
         """Greedy, one token at a time, on the model's own cache."""
-        found: list[int] = []
         past, ids = None, torch.tensor([prompt.ids])
-        with torch.inference_mode():
-            while len(found) < most:
-                output = self.model(ids, past_key_values=past, use_cache=True)
+        for _ in range(most):
+            with torch.inference_mode():  # not across the yield: it would hold for the caller too
+                output = self.model(ids, past_key_values=past, use_cache=True, **self.last_only)
                 token = int(output.logits[0, -1].argmax())
-                if token in stop:
-                    break
-                found.append(token)
-                past, ids = output.past_key_values, torch.tensor([[token]])
-        return found
+            if token in stop:
+                return
+            yield token
+            past, ids = output.past_key_values, torch.tensor([[token]])
+
+    def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
+        """The same all at once."""
+        return list(self.write(prompt, most, stop))
 
 
 def open_session(executable: Executable, threads: int) -> _Generator:
     """Load the checkpoint and answer on `threads` threads (a setting of the whole process, as torch has it)."""
     model = load_model(checkpoint.inspect(executable.folder))
     torch.set_num_threads(threads)
-    return _Generator(model)
+    takes = inspect.signature(model.forward).parameters
+    return _Generator(model, {KEEP: 1} if KEEP in takes else {})

@@ -42,12 +42,15 @@ class Contexts:
     opened: ExitStack = field(default_factory=ExitStack)
 
     def ready(self, tokens: int) -> int:
-        """An empty context for `tokens` tokens. MctError where the model does not take so many."""
+        """An empty context for `tokens` tokens. MctError where the model does not take so many.
+
+        What it held is forgotten and not wiped, which would write to all of its memory, for every request.
+        """
         if not 0 < tokens <= self.longest:
             raise MctError(f"an input has {tokens} tokens; this model takes 1 to {self.longest}", "truncate it")
         if tokens > self.capacity:
             self._grow(tokens)
-        llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
+        llama.llama_memory_clear(llama.llama_get_memory(self.context), False)
         return self.context
 
     def _grow(self, tokens: int) -> None:

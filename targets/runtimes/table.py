@@ -6,7 +6,7 @@ text and labels are not its business, so that parity, bench and `mct run` all me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,10 +34,21 @@ class Session(Protocol):
 
 
 class Generator(Session, Protocol):
-    """An opened causal language model. Called with one input it gives all its "logits", (1, tokens, vocabulary)."""
+    """An opened causal language model. Called with one input it gives all its "logits", (1, tokens, vocabulary).
+
+    Writing is the same work in every runtime, since it is timed: the prompt in one go, of which only the last token's
+    logits are computed, into a cache whose memory is there already and is not wiped; then one step a token.
+    """
+
+    def write(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> Iterator[int]:
+        """The `most` likeliest next token ids (greedy, with a KV cache), each as it is found, ending before `stop`.
+
+        Written to the end before the session is used again.
+        """
+        ...
 
     def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
-        """The `most` likeliest next token ids one by one (greedy, with a KV cache), ending before any of `stop`."""
+        """The same all at once."""
         ...
 
 

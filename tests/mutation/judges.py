@@ -531,6 +531,7 @@ def result_judge(schema: Schema) -> Judge:
 
 
 TIMES = listed({"type": "integer", "minimum": 1}, minItems=1)
+PER_REQUEST = listed({"type": "integer", "minimum": 0})
 START = record(
     {
         "round": INDEX, "import_ms": AMOUNT, "load_ms": AMOUNT, "first_call_ms": AMOUNT, "read_mb": optional(AMOUNT),
@@ -544,7 +545,11 @@ BLOCK = record(
         "cpu_s": AMOUNT, "involuntary_switches": INDEX, "stolen_s": AMOUNT, "waited_s": optional(AMOUNT),
         "minor_faults": INDEX, "major_faults": INDEX,
     },
-    {"energy_uj": optional({"type": "integer", "minimum": 0}), "new_tokens": optional(INDEX)},
+    {
+        "energy_uj": optional({"type": "integer", "minimum": 0}), "new_tokens": optional(INDEX),
+        "throttled": optional(INDEX), "throttled_s": optional(AMOUNT), "peak_rss_mb": optional(AMOUNT),
+        "tokens": optional(PER_REQUEST), "first_ns": optional(PER_REQUEST), "written": optional(PER_REQUEST),
+    },
 )  # fmt: skip
 ANSWERS = record({"values": listed({"enum": ["order", "returns", "human"]}), "tokens": listed(INDEX)})
 FAILURE = record({"message": TEXT}, {"hint": TEXT, "stderr": listed(TEXT)})

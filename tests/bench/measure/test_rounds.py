@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,16 +90,16 @@ def pair(made_up: SimpleNamespace) -> tuple[Subject, Subject]:
     return made_up.subject("A"), made_up.subject("B")
 
 
-def test_fresh_processes_take_turns_abba(
+def test_fresh_processes_take_turns_each_first_as_often_as_the_other(
     made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
 ) -> None:
     stage = Stage(made_up, {"A": 1.0, "B": 1.2})
     first, second = measure(pair, dataset, _plan(), instruments=stage.instruments())
-    assert stage.log == [
-        "answers A", "answers B",
-        "start A", "start B", "A", "B", "B", "A",
-        "start B", "start A", "B", "A", "A", "B",
-    ]  # fmt: skip
+    begun = ["start A", "start B"]
+    assert stage.log[:2] == ["answers A", "answers B"]
+    assert (stage.log[2:4], stage.log[8:10]) == (begun, begun)
+    for round_ in (stage.log[4:8], stage.log[10:14]):
+        assert round_ in (["A", "B", "B", "A"], ["B", "A", "A", "B"])
     assert stage.open == 0
     assert (first.rounds, first.requests) == (2, 4 * 300)
     assert (second.rounds, second.requests) == (2, 4 * 250)
@@ -200,3 +201,15 @@ def test_real_workers_one_of_them_broken(made_up: SimpleNamespace, tmp_path: Pat
     assert second.failure is not None
     assert "onnxruntime cannot open" in second.failure.message
     assert identify(good).digest == first.subject.digest
+
+
+def test_no_artifact_always_follows_the_same_other(made_up: SimpleNamespace, dataset: Dataset) -> None:
+    """In A B C C B A, B always follows A or C, and A never stands in the middle."""
+    stage = Stage(made_up, dict.fromkeys("ABCD", 1.0))
+    subjects = [made_up.subject(name) for name in "ABCD"]
+    measure(subjects, dataset, _plan(rounds=2, max_seconds=60.0), instruments=stage.instruments())
+    timed = [entry for entry in stage.log if entry in set("ABCD")]
+    sweeps = [timed[start : start + 4] for start in range(0, 16, 4)]
+    assert all(sorted(sweep) == list("ABCD") for sweep in sweeps)
+    assert all(sorted(place) == list("ABCD") for place in zip(*sweeps, strict=True))
+    assert len({pair for sweep in sweeps for pair in pairwise(sweep)}) == 12

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mct.bench.samples.subject import identify
-from mct.bench.worker.predict import Predictor, open_predictor, time_requests
+from mct.bench.worker.predict import Predictor, Written, open_predictor, slowed, time_requests
 from mct.models.tasks.tokens import Tokens
 from mct.targets.runtimes.table import runtime_for
 
@@ -54,3 +54,28 @@ def test_opens_a_real_artifact_and_answers_with_labels(tiny_artifact: Path) -> N
         "human",
         "returns",
     ]
+
+
+def test_the_first_token_is_timed_apart_from_those_that_follow() -> None:
+    """A model that reads for 20 ms and writes three tokens at 5 ms each."""
+
+    def write(inputs: list[Tokens]) -> Written:
+        time.sleep(0.02)
+        first_at_ns = time.perf_counter_ns()
+        time.sleep(0.01)
+        return Written([1, 2, 3], first_at_ns)
+
+    writer = Predictor(lambda text: [Tokens([7, 7], [0, 0])], write, lambda written, inputs: "text")
+    timings = time_requests(writer, ["a", "b"], NO_CAP)
+    assert timings.written.tolist() == [3, 3]
+    assert timings.tokens.tolist() == [2, 2]
+    for first, whole in zip(timings.first, timings.end_to_end, strict=True):
+        assert first >= 20_000_000
+        assert whole - first >= 10_000_000
+    slow = time_requests(slowed(writer, 3.0), ["a"], NO_CAP)
+    assert slow.first[0] >= 60_000_000
+
+
+def test_what_writes_nothing_has_no_first_token() -> None:
+    timings = time_requests(_sleeping(0.0, 0.0, 0.0, []), ["a"], NO_CAP)
+    assert (timings.first.tolist(), timings.written.tolist(), timings.tokens.tolist()) == ([], [], [1])

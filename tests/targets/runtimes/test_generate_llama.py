@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import llama_cpp
 import numpy as np
 import pytest
 import torch
@@ -108,3 +109,18 @@ def test_a_truncated_file_is_refused_with_the_reason(model: Executable, kept: fl
     (tmp_path / "model.gguf").write_bytes(whole[: int(len(whole) * kept)])
     with pytest.raises(MctError, match=r"llama\.cpp cannot load .*model\.gguf: "):
         open_session(Executable(tmp_path, "model.gguf", model.task, 0, LONGEST), 1)
+
+
+def test_what_a_context_held_is_forgotten_and_not_wiped(model: Executable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wiping writes to the whole cache, inside the time of every request."""
+    wiped: list[bool] = []
+    forget = llama_cpp.llama_memory_clear
+
+    def clear(memory: object, data: bool) -> None:
+        wiped.append(data)
+        forget(memory, data)
+
+    monkeypatch.setattr(llama_cpp, "llama_memory_clear", clear)
+    session = open_session(model, 1)
+    session.generate(PROMPT, 2)
+    assert wiped == [False]

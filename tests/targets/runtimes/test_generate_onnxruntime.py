@@ -84,3 +84,15 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"not a graph")
     with pytest.raises(MctError, match="onnxruntime cannot open"):
         open_session(Executable(tmp_path, "model.onnx", "causal-lm", 0, 16), 1)
+
+
+def test_the_cache_is_made_once_and_anew_only_for_a_longer_text(decoders: dict[str, Executable]) -> None:
+    """Making and wiping it would else be timed with every request, which no other runtime's is."""
+    session = open_session(decoders["fp32"], 1)
+    session.generate(PROMPT, 4)
+    first = dict(session.bound)
+    short = session.generate(_tokens([9, 8, 7]), 4)
+    assert session.bound == first and list(first) == [64]
+    session.generate(_tokens([5] * 70), 4)
+    assert list(session.bound) == [POSITIONS]
+    assert session.generate(_tokens([9, 8, 7]), 4) == short

@@ -94,3 +94,13 @@ def test_a_damaged_file_is_an_error_a_user_can_mend(product: Product, tmp_path: 
     (tmp_path / product.model).write_text("<net")
     with pytest.raises(MctError, match="openvino cannot open"):
         open_session(runtime_for("openvino"), Executable(tmp_path, product.model, "causal-lm", 0, 128, {}), 1)
+
+
+def test_a_long_prompt_costs_the_logits_of_its_last_token_alone(ours: Generator, inputs: list[Tokens]) -> None:
+    """As in every other runtime: the exporter's graph computes them of every token, which is timed along."""
+    ours.generate(inputs[1], 1)
+    request = ours.request  # type: ignore[attr-defined]
+    assert len(inputs[1].ids) > 1
+    assert tuple(request.get_tensor("logits").shape)[:2] == (1, 1)
+    ours([inputs[1]])
+    assert tuple(request.get_tensor("logits").shape)[:2] == (1, len(inputs[1].ids))
