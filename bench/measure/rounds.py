@@ -3,7 +3,8 @@
 Taking turns in short blocks, in the order of a Latin square, puts every artifact under the same weather; fresh
 processes show how much one process differs from the next. Every artifact gets its turns in the planned rounds; those
 whose question is open then get more rounds, until the time cap. The answers for the score are there before anything is
-timed (`mct.bench.measure.answers`). What is gathered is handed to `keep` as it comes, so that a later crash loses nothing.
+timed (`mct.bench.measure.answers`). What is gathered is handed to `keep` as it comes, so that a later crash loses
+nothing.
 
 The loop knows workers only as something that starts, runs, answers and closes: tests give it such without a clock.
 """
