@@ -16,7 +16,7 @@ from mct.bench.store.reading import StoredRun
 
 Outcome = Literal["faster", "slower", "about the same", "undecided"]
 
-NOT_OF_THE_MACHINE = {"fingerprint", "artifact_digest", "data_sha256", "seed"}
+NOT_OF_THE_MACHINE = {"fingerprint", "artifact_digest", "data_sha256", "seed", "mct", "commit", "made_for"}
 
 
 @dataclass(frozen=True)

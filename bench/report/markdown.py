@@ -132,6 +132,16 @@ def _failures(run: StoredRun) -> str:
     return section("**Could not be measured**", parts)
 
 
+def _conditions(environment: Mapping[str, Any]) -> list[str]:
+    """One line of what is set on the machine; none for a run that is older than this was recorded."""
+    if "smt" not in environment:
+        return []
+    said = [f"SMT {environment['smt']}", f"boost {environment['boost']}", f"governor {environment['governor']}"]
+    said += [f"huge pages {environment['huge_pages']}"]
+    said += [f"{name}={value}" for name, value in environment["threading"].items()]
+    return [f"- {', '.join(said)}"]
+
+
 def _environment(run: StoredRun) -> str:
     first, plan = run.entries[0]["environment"], run.result["plan"]
     libraries = sorted({pair for entry in run.entries for pair in entry["environment"]["libraries"].items()})
@@ -140,7 +150,9 @@ def _environment(run: StoredRun) -> str:
     lines = [
         f"- {first['cpu']} ({', '.join(first['instruction_sets'])}), {first['affinity_cpus']} CPUs{quota}",
         f"- {plan['threads']} threads pinned to CPU {', '.join(map(str, plan['affinity']))}; {first['system']}",
-        f"- Python {first['python']}, {', '.join(f'{name} {version}' for name, version in libraries)}",
+        *_conditions(first),
+        f"- mct {run.result['mct_version']}, Python {first['python']}, "
+        + ", ".join(f"{name} {version}" for name, version in libraries),
         f"- fingerprint {', '.join(prints)}; data {run.result['data']['sha256'][:12]}; seed {plan['seed']}",
     ]
     return section("**Environment**", lines)

@@ -1,45 +1,62 @@
 """Where a number was measured: everything that decides whether two latencies may be compared.
 
-Read from /proc, /sys and package metadata; no library is imported for it.
+Compared are the machine and what is set on it, threads and pinning, Python and the libraries that do the work. Only
+noted are the version of mct, which times the same work by the same clock in every version of one schema, the commit of
+the folder it was run in, artifact, data and seed.
+
+Read from /proc, /sys, git and package metadata; no library is imported for it.
 """
 
 import hashlib
 import json
+import os
 import platform
+import subprocess
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from mct import __version__
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.subject import Subject
 from mct.models.tasks.datasets import Dataset
+from mct.targets.conditions import Conditions, read_conditions
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import installed_version, runtime_for
 
 ALWAYS = ("numpy", "tokenizers")
-GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+COMMIT_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA")
+GIT = ("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+PATIENCE_S = 5.0
 
 
-def fingerprint(subject: Subject, dataset: Dataset, plan: BenchPlan, machine: Machine | None = None) -> dict[str, Any]:
+def fingerprint(
+    subject: Subject,
+    dataset: Dataset,
+    plan: BenchPlan,
+    machine: Machine | None = None,
+    conditions: Conditions | None = None,
+) -> dict[str, Any]:
     """The environment of one subject's numbers, as result.schema.json has it.
 
-    `fingerprint` in it is equal where latencies may be compared: same machine, threads, pinning and library versions.
-    `made_for` is there where the subject says which machine it was made for.
+    `fingerprint` in it is equal where latencies may be compared. `made_for` is there where the subject says which
+    machine it was made for.
     """
     runtime = runtime_for(subject.format)
-    libraries = {"mct": __version__} | {name: _version(name) for name in ALWAYS}
+    libraries = {name: _version(name) for name in ALWAYS}
     same = asdict(machine or probe_machine()) | {
         "python": platform.python_version(),
         "threads": plan.threads,
         "affinity": list(plan.affinity),
         "libraries": libraries | {runtime.distribution: installed_version(runtime) or "absent"},
-        "governor": _governor(),
+        **(conditions or read_conditions(plan.affinity)).as_json(),
     }
     same["instruction_sets"] = list(same["instruction_sets"])
     digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
     return {"fingerprint": digest[:12]} | same | {
+        "mct": __version__,
+        "commit": _commit(),
         "artifact_digest": subject.digest,
         "data_sha256": dataset.sha256,
         "seed": plan.seed,
@@ -54,9 +71,14 @@ def _version(distribution: str) -> str:
         return "absent"
 
 
-def _governor() -> str | None:
-    """The clock governor, None where the machine does not show it."""
+@cache
+def _commit() -> str | None:
+    """The commit of the folder this was run in, as CI says it or git does ("-dirty" where files differ); else None."""
+    said = next((value for name in COMMIT_VARIABLES if (value := os.environ.get(name))), None)
+    if said is not None:
+        return said
     try:
-        return GOVERNOR.read_text(encoding="utf-8").strip()
-    except OSError:
+        done = subprocess.run(GIT, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    except (OSError, subprocess.SubprocessError):
         return None
+    return done.stdout.strip() or None

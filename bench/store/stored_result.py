@@ -204,6 +204,13 @@ class Environment(Struct, frozen=True):
     data_sha256: Digest
     seed: int
     made_for: Described | UnsetType = UNSET
+    smt: str = "unknown"
+    boost: str = "unknown"
+    governor: str | None = None
+    huge_pages: str = "unknown"
+    threading: dict[str, str] = {}
+    mct: str = ""
+    commit: str | None = None
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
