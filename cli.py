@@ -1,7 +1,6 @@
 """The command line's frame: which commands there are, and how an error ends.
 
-Each room has its commands in one light file; they import what
-they need when they are called. Data goes to stdout,
+Each room has its commands in one light file; they import what they need when they are called. Data goes to stdout,
 progress and messages to stderr. Nothing heavy is imported: `mct --help` must answer at once.
 """
 
@@ -11,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -18,7 +18,7 @@ import click
 from mct import MctError, __version__
 from mct.bench.commands import bench, compare, demo, gate, report, run_artifact
 from mct.compress.commands import compress
-from mct.models.command_line import Commands
+from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
 from mct.targets.commands import targets
 
@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from types import FrameType
 
 BAD_INPUT = 2
+BY_SIGNAL = 128
+"""What shells add to a signal's number: 130 after Ctrl-C, 143 after SIGTERM."""
 AGAIN_S = 0.05
+ONE_WISH_S = 1.0
+"""Signals closer together than this are one wish: Ctrl-C pressed twice must not interrupt the clearing up."""
+LONGEST_MESSAGE = 600
 
 
 def main() -> NoReturn:
     """Entry point: run a command; what a user can mend becomes one line, a hint and exit code 2."""
-    interrupts = _listen_for_interrupts()
+    interrupts = listen_for_interrupts()
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -43,7 +48,7 @@ def main() -> NoReturn:
     except MctError as error:
         _refuse(error.message, error.hint)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _stop_interrupted()
+        _stop_interrupted(interrupts)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(BAD_INPUT)
@@ -62,26 +67,42 @@ def main() -> NoReturn:
     except Exception:
         if not interrupts:
             raise
-        _stop_interrupted()  # a library that was interrupted while it was loading raises errors of its own
+        _stop_interrupted(interrupts)  # a library that was interrupted while it was loading raises errors of its own
 
 
-def _listen_for_interrupts() -> list[int]:
+def listen_for_interrupts() -> list[int]:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt; their numbers are added to the list that is given back.
 
     Not while a library is being imported: one written in C++ cannot pass the exception on, and ends the process by an
-    abort. The signal is then sent again, until the import is through.
+    abort. The signal is then sent again, until the import is through; so it is where the exception was raised in a
+    callback or a destructor, out of which Python lets none.
     """
     seen: list[int] = []
+    raised: list[float] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         seen.append(number)
-        if not _is_importing(frame):
+        if _is_importing(frame):
+            _send_again(number)
+        elif not raised or time.monotonic() - raised[-1] > ONE_WISH_S:
+            raised.append(time.monotonic())
             raise KeyboardInterrupt
-        threading.Timer(AGAIN_S, signal.pthread_kill, [threading.get_ident(), number]).start()
 
+    def unraisable(lost: sys.UnraisableHookArgs) -> None:
+        if isinstance(lost.exc_value, KeyboardInterrupt) and seen:
+            raised.clear()
+            _send_again(seen[-1])
+        else:
+            sys.__unraisablehook__(lost)
+
+    sys.unraisablehook = unraisable
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     return seen
+
+
+def _send_again(number: int) -> None:
+    threading.Timer(AGAIN_S, signal.pthread_kill, [threading.main_thread().ident, number]).start()
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -92,11 +113,14 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _refuse(message: str, hint: str) -> NoReturn:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+def _refuse(message: str, hint: str, code: int = BAD_INPUT) -> NoReturn:
+    said = one_line(message)
+    if len(said) > LONGEST_MESSAGE:
+        said = f"{said[: LONGEST_MESSAGE // 2]} … {said[-LONGEST_MESSAGE // 4 :]}"
+    click.echo(f"error: {said}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
-    sys.exit(BAD_INPUT)
+        click.echo(f"hint: {one_line(hint)}", err=True)
+    sys.exit(code)
 
 
 def _ignore_interrupts() -> None:
@@ -105,14 +129,15 @@ def _ignore_interrupts() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _stop_interrupted() -> NoReturn:
+def _stop_interrupted(numbers: list[int]) -> NoReturn:
     """Leave at once with our own exit code: after an interrupt inside `exec` CPython would end itself by the signal."""
+    code = BY_SIGNAL + (numbers[0] if numbers else signal.SIGINT)
     try:
-        _refuse("interrupted", "nothing half-written was left behind; run the command again")
+        _refuse("interrupted", "nothing half-written was left behind; run the command again", code)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(BAD_INPUT)
+        os._exit(code)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

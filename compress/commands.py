@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mct import MctError
-from mct.models.command_line import FILE, FOLDER, REVISION, print_json, renames_of
+from mct.models.command_line import FILE, FOLDER, REVISION, one_line, print_json, renames_of
 from mct.models.commands import models
 
 
@@ -33,7 +33,7 @@ def models_inspect(folder: Path, revision: str | None, as_json: bool) -> None:
         print_json(values)
         return
     for name, fact in facts.items():
-        click.echo(f"{name:<15} {fact}")
+        click.echo(f"{name:<15} {one_line(fact)}")
 
 
 @models.command("formats")

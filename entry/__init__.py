@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,6 +28,7 @@ INSTALL_AGAIN = "pip install --force-reinstall --no-deps mangaassist-mct"
 
 def main() -> NoReturn:
     """Run the command line, unless another package's files stand in its place: then one line, a hint, exit code 2."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the command line listens itself: no traceback of its imports
     for other in _others():
         name = f"{other.metadata['Name']} {other.version} ({other.metadata['Summary']})"
         _refuse(

@@ -1,6 +1,8 @@
 """What all commands share: types of arguments, a group that lists them whole, and how values are printed."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,26 @@ from mct import MctError
 
 LONGEST_SENTENCE = 300
 
-FOLDER = click.Path(path_type=Path)
-FILE = click.Path(path_type=Path)
+# What steers a terminal, turns the direction of writing, or is half of a character.
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Place(click.Path):
+    """A path that every library can be handed: it has a name, and that is text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does, but what has no name is no place, and neither is one whose name is not UTF-8."""
+        if not os.fspath(value):
+            self.fail("the name of a file or folder is empty", param, ctx)
+        try:
+            os.path.abspath(value).encode()
+        except UnicodeEncodeError:
+            self.fail(f"the name {os.path.abspath(value)!a} is not UTF-8 text: rename it", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = Place(path_type=Path)
+FILE = Place(path_type=Path)
 EVALUATION_SET = (
     "Evaluation set: .jsonl, .jsonl.gz or .csv.  [default: data/test.jsonl of the baseline or a checkpoint]"
 )
@@ -43,6 +63,11 @@ Commands.group_class = type  # a group in a group is one as well
 def print_json(value: Any) -> None:
     """A value on stdout, for programs."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def one_line(text: str) -> str:
+    """A text that others may have written, as a terminal can be shown it: one line, what steers it in escapes."""
+    return STEERING.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))
 
 
 def renames_of(fields: tuple[str, ...]) -> Mapping[str, str]:

@@ -7,8 +7,12 @@ file; where another package has it, that package's entry point names the row (`m
 
 import difflib
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
+from inspect import isfunction
+from pathlib import Path
+from traceback import extract_tb
+from types import FunctionType
 from typing import Any, TypeVar
 
 from mct import MctError
@@ -16,8 +20,14 @@ from mct import MctError
 Row = TypeVar("Row")
 
 
+UPDATE = "update that package, or uninstall it"
+
+
 def load(reference: str, extra: str = "") -> Callable[..., Any]:
-    """Import "mct.module:function". A missing library becomes an MctError with the pip line for `extra`."""
+    """Import "mct.module:function". A missing library becomes an MctError with the pip line for `extra`.
+
+    Whatever goes wrong in another package's function, or while that is loaded, becomes one that names it.
+    """
     module, _, function = reference.partition(":")
     try:
         found: Callable[..., Any] = getattr(import_module(module), function)
@@ -25,7 +35,32 @@ def load(reference: str, extra: str = "") -> Callable[..., Any]:
         if error.name is None or error.name.split(".")[0] == "mct":
             raise
         raise missing_library(error.name, extra) from error
-    return found
+    except Exception as error:
+        if is_ours(reference):
+            raise
+        raise MctError(f"{reference} cannot be loaded: {error}", UPDATE) from error
+    return found if is_ours(reference) or not isfunction(found) else _of_others(found, reference)
+
+
+def _of_others(function: FunctionType, reference: str) -> Callable[..., Any]:
+    """Another package's function, whose errors are said in one line: its package, what went wrong, and where."""
+
+    @wraps(function)
+    def called(*given: Any) -> Any:
+        try:
+            return function(*given)
+        except MctError:
+            raise
+        except (Exception, SystemExit) as error:
+            file = function.__code__.co_filename
+            lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
+            owner = owner_of(reference) or "another package"
+            raise MctError(
+                f"{reference} of {owner} failed: {type(error).__name__}: {error} ({Path(file).name}:{lines[-1]})",
+                "report it to that package",
+            ) from error
+
+    return called
 
 
 def missing_library(library: str, extra: str) -> MctError:
@@ -61,19 +96,27 @@ def added_by_others(group: str, kind: type[Row]) -> tuple[Row, ...]:
         try:
             found = point.load()
         except Exception as error:  # whatever somebody else's module does when it is imported
-            raise MctError(f"{owner} cannot be loaded: {error}", "update that package, or uninstall it") from error
+            raise MctError(f"{owner} cannot be loaded: {error}", UPDATE) from error
         several = found if isinstance(found, tuple) else (found,)
         if not all(isinstance(row, kind) for row in several):
-            raise MctError(f"{owner} gives no {kind.__name__}", "update that package, or uninstall it")
+            raise MctError(f"{owner} gives no {kind.__name__}", UPDATE)
         rows += several
     return tuple(rows)
 
 
+def is_ours(reference: str) -> bool:
+    """Whether "module:function" is this package's own."""
+    return _top(reference) == "mct"
+
+
+def _top(reference: str) -> str:
+    return reference.partition(".")[0].partition(":")[0]
+
+
 def owner_of(reference: str) -> str:
     """The package and version that a row's code belongs to, "shop-extras 1.0"; "" for ours, and where none says so."""
-    top = reference.partition(".")[0].partition(":")[0]
-    if top == "mct":
+    if is_ours(reference):
         return ""
     from importlib.metadata import packages_distributions, version
 
-    return ", ".join(f"{name} {version(name)}" for name in sorted(packages_distributions().get(top, ())))
+    return ", ".join(f"{name} {version(name)}" for name in sorted(packages_distributions().get(_top(reference), ())))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mct.models.command_line import EXIT_CODES, FILE, Commands, print_json
+from mct.models.command_line import EXIT_CODES, FILE, Commands, one_line, print_json
 
 
 @click.group(cls=Commands)
@@ -26,7 +26,7 @@ def targets_list(targets_file: Path | None, as_json: bool) -> None:
         print_json([target.as_json() for target in found])
         return
     for target in found:
-        click.echo(f"{target.name:<10} {target.device:<6} {target.about}")
+        click.echo(f"{one_line(target.name):<10} {target.device:<6} {one_line(target.about)}")
 
 
 @targets.command("check")

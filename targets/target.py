@@ -9,10 +9,12 @@ from msgspec import Meta
 from mct import MctError
 from mct.models.data.declared import Amount, Name, declared, read_toml
 from mct.models.tables import unknown
+from mct.targets.arithmetic import ARM
 from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
 
 ONE_TABLE = 'one table per target, like [cpu] device = "cpu"'
 MOST_THREADS = 4096
+OF_ARM = "asimd"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def _target(path: Path, name: str, table: dict[str, Any]) -> Target:
     for each in target.instruction_sets:
         if each not in INSTRUCTION_SETS:
             raise unknown(f"instruction set in target {name}", each, INSTRUCTION_SETS)
+        if target.architecture and each.startswith(OF_ARM) != (target.architecture in ARM):
+            raise MctError(f"target {name}: no {target.architecture} has {each}", "see: mct targets probe")
     if target.instruction_sets and not target.architecture:
         raise MctError(f"target {name} has instruction_sets of no architecture", 'add architecture = "x86_64"')
     return target

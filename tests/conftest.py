@@ -187,6 +187,7 @@ def _run_here(*words: str, given: str) -> Completed:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(told):
         patch.setattr(sys, "argv", ["mct", *words])
         patch.setattr(sys, "stdin", io.StringIO(given))
+        patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # `main` sets its own
         try:
             main()
         except SystemExit as ended:

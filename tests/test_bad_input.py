@@ -229,11 +229,38 @@ def test_an_interrupt_leaves_nothing(folder: Path, tmp_path: Path, reached: str,
     if process.returncode == 0:  # it came after the work was done
         assert left == {"onnx-int8", "gguf-q8_0"}
     else:
-        assert process.returncode == 2, stderr
+        assert process.returncode == 128 + number, stderr
         assert stderr.splitlines()[-2:] == [
             "error: interrupted",
             "hint: nothing half-written was left behind; run the command again",
         ]
+
+
+def test_an_interrupt_in_a_callback_or_a_destructor_is_not_lost(tmp_path: Path) -> None:
+    """Python lets no exception out of these: it prints it, and goes on as if nothing had been."""
+    code = (
+        "import os, signal, threading\n"
+        "from mct.cli import listen_for_interrupts\n"
+        "class Closing:\n    def __del__(self): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "listen_for_interrupts()\n"
+        "closing = Closing()\n"
+        "try:\n    del closing; threading.Event().wait(60); print('lost')\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
+def test_pressed_twice_it_does_not_interrupt_the_clearing_up() -> None:
+    code = (
+        "import os, signal\n"
+        "from mct.cli import listen_for_interrupts\n"
+        "listen_for_interrupts()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "finally:\n    os.kill(os.getpid(), signal.SIGINT); print('cleared up')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "cleared up\n"
 
 
 def wait_for_library(pid: int, name: str) -> None:
@@ -249,13 +276,48 @@ def test_an_import_is_never_torn_apart_by_an_interrupt(tmp_path: Path) -> None:
         "except KeyboardInterrupt:\n    print('torn apart')\n"
     )
     code = (
-        "import sys, threading; from mct.cli import _listen_for_interrupts; _listen_for_interrupts()\n"
+        "import sys, threading; from mct.cli import listen_for_interrupts; listen_for_interrupts()\n"
         f"sys.path.append({str(tmp_path)!r})\n"
         "try:\n    import library; threading.Event().wait(60); print('never interrupted')\n"
         "except KeyboardInterrupt:\n    print('then interrupted')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["whole", "then interrupted"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("", "the name of a file or folder is empty"),
+        ("\udcff", "is not UTF-8 text: rename it"),
+        ("/proc/mct", "no folder /proc/mct/.steps can be made"),
+    ],
+)
+def test_a_place_that_no_library_could_write_to(run_mct: Run, folder: Path, out: str, said: str) -> None:
+    place = out if out in {"", "/proc/mct"} else folder.parent / out
+    assert said in refused(run_mct("compress", folder, "-o", place, "--format", "onnx"))
+
+
+def test_a_way_back_through_a_folder_that_is_not_there(run_mct: Run, folder: Path, tmp_path: Path) -> None:
+    done = run_mct("compress", folder, "-o", tmp_path / "new" / "..", "--format", "onnx", "--precision", "fp32")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "onnx-fp32" / "mct.json").is_file() and not (tmp_path / "new").exists()
+
+
+def test_a_stranger_s_names_do_not_steer_the_terminal(run_mct: Run, folder: Path, tmp_path: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"]["0"] = "\x1b[2Jreturns\u202e"
+    (folder / "config.json").write_text(json.dumps(config | {"label2id": None}))
+    done = run_mct("models", "inspect", folder)
+    assert r"\x1b[2Jreturns\u202e" in done.stdout and "\x1b" not in done.stdout
+    (tmp_path / "r.toml").write_text(f'[[steps]]\npass = "\\u001b[31m{"x" * 9999}"\n')
+    said = refused(run_mct("compress", folder, "-o", tmp_path / "out", "--recipe", tmp_path / "r.toml"))
+    assert "\x1b" not in said and len(said) < 1500
+
+
+def test_a_checkpoint_is_asked_for_and_no_recipe_leaves_one(run_mct: Run, folder: Path, tmp_path: Path) -> None:
+    said = refused(run_mct("compress", folder, "-o", tmp_path / "out", "--format", "checkpoint"))
+    assert "there is no recipe that ends in a checkpoint" in said
 
 
 def test_a_current_folder_that_was_removed(tmp_path: Path) -> None:

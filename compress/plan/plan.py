@@ -166,8 +166,8 @@ def _row_of(step: Step, form: str, task: str, place: str) -> Pass:
         )
     chosen = [row for row in following if step.gives in {"", row.gives}]
     if len(chosen) != 1:
-        forms = ", ".join(row.gives for row in following)
-        raise MctError(f"{place}: {step.name} gives {forms}: say which one", f'add: gives = "{following[0].gives}"')
+        forms, wanted = ", ".join(row.gives for row in following), f" and not {step.gives}" if step.gives else ""
+        raise MctError(f"{place}: {step.name} gives {forms}{wanted}", f'say which: gives = "{following[0].gives}"')
     return chosen[0]
 
 
@@ -203,6 +203,11 @@ def _way(format_name: str, precision: str, task: str, first: Sequence[Resolved] 
     if format_name == START and first:
         return ()
     possible = supported(task)
+    if format_name == START:
+        raise MctError(
+            "--format checkpoint keeps what a recipe leaves, and there is no recipe that ends in a checkpoint",
+            "give one with --recipe: see what it may hold with mct compress --passes",
+        )
     if format_name not in possible:
         raise unknown("format", format_name, possible)
     if precision not in possible[format_name]:

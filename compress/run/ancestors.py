@@ -17,13 +17,22 @@ from mct.compress.plan.passes import Resources
 from mct.compress.run.agreement import Outputs
 from mct.compress.run.asked import Asked
 from mct.compress.run.inputs import encode_requests
-from mct.compress.run.parity import TOLERANCE, Continuation, Parity, Reference, at, compare, require_parity
+from mct.compress.run.parity import (
+    TOLERANCE,
+    Continuation,
+    Parity,
+    Reference,
+    answers_alike,
+    at,
+    compare,
+    require_parity,
+)
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tasks.tokens import ANY_LENGTH, open_tokenizer
 
 
 def kept_of(ancestor: Reference, child: Reference) -> Parity | None:
-    """The child's answers against the ancestor's; None where there is no text that both can be asked.
+    """The child's answers against the ancestor's; None where no text can be asked of both, or labels are others.
 
     `more["same_tokens"]` is the share of the ancestor's inputs that are still cut into the same pieces.
     """
@@ -35,6 +44,8 @@ def kept_of(ancestor: Reference, child: Reference) -> Parity | None:
     if not places:
         return None
     before, after = _in_terms_of(ancestor, child, number, places)
+    if not answers_alike(before, after):
+        return None
     found = compare(before, after, TOLERANCE["checkpoint"])
     return replace(found, more={**found.more, "same_tokens": len(same) / len(groups)})
 

@@ -20,6 +20,7 @@ from mct.compress.plan.passes import START, Product, Resources
 from mct.compress.plan.recipe import LINEAGE
 from mct.compress.run.artifact import Artifact, executable, seal
 from mct.compress.run.lineage import Entry, begun_with, content_digest, entry_of, versions
+from mct.compress.run.products import require_untouched, stamps
 from mct.compress.run.steps import Steps, kept_steps, step_key
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import Report, silent
@@ -82,6 +83,7 @@ def execute(plan: Plan, resources: Resources, texts: ParityTexts, out: Path, rep
     Returns the artifact folders in plan order. MctError where an export is not the same model any more, and before
     anything is done where an artifact would replace what mct did not write.
     """
+    out = Path(os.path.realpath(out)) if ".." in out.parts else out  # what a name goes back from may not be there
     for route in plan.routes:
         require_replaceable(out / route.name, [plan.checkpoint.path])
         for row in route.passes:
@@ -143,7 +145,14 @@ def _run(execution: Execution, route: Route, step: Resolved, key: str, before: P
     texts = execution.resources.calibration if step.row.texts != "none" else None  # the key of the step has no others
     resources = replace(execution.resources, checkpoint=origin.checkpoint, calibration=texts)
     run = load(step.row.run, step.row.extra)
-    return execution.steps.make(key, step.row.gives, lambda draft: run(before, draft, step.settings, resources))
+
+    def checked(draft: Path) -> Any:
+        stamped = stamps(before.folder, step.row)
+        product = run(before, draft, step.settings, resources)
+        require_untouched(before.folder, stamped, step.row)
+        return product
+
+    return execution.steps.make(key, step.row, checked)
 
 
 def _new_origin(execution: Execution, step: Resolved, key: str, product: Product, parent: Origin) -> Origin:

@@ -201,15 +201,21 @@ def _that_fit(reference: Reference, most: int) -> Reference:
     return replace(at(reference, places), continued=continued)
 
 
+def answers_alike(reference: Reference, other: Reference) -> bool:
+    """Whether the other gives every output of the reference, of as many values."""
+    theirs = other.outputs[0]
+    ours = reference.outputs[0].items()
+    return all(name in theirs and theirs[name].shape[-1] == value.shape[-1] for name, value in ours)
+
+
 def compare(reference: Reference, other: Reference, tolerance: float) -> Parity:
     """How far another model's answers to the same inputs are from the reference's."""
     outputs = other.outputs
-    for name, first in reference.outputs[0].items():
-        if name not in outputs[0] or outputs[0][name].shape[-1] != first.shape[-1]:
-            raise MctError(
-                f"{other.folder} does not answer by {first.shape[-1]} values of {name!r}, as {reference.folder} does",
-                "answers of another shape cannot be compared",
-            )
+    if not answers_alike(reference, other):
+        raise MctError(
+            f"{other.folder} does not answer by as many values as {reference.folder} does",
+            "answers of another shape cannot be compared",
+        )
     deltas: dict[str, list[Any]] = {name: [] for name in reference.outputs[0]}
     for before, after in zip(reference.outputs, outputs, strict=True):
         for name in before:

@@ -21,8 +21,9 @@ from msgspec import Struct
 
 import mct
 from mct import MctError
-from mct.compress.plan.passes import START, Product, Resources
+from mct.compress.plan.passes import START, Pass, Product, Resources
 from mct.compress.plan.plan import Resolved
+from mct.compress.run.products import checked_product
 from mct.models.data.declared import Digest, read_json
 from mct.models.data.inside import list_files
 from mct.models.tables import owner_of
@@ -59,12 +60,12 @@ class Steps:
         self.sound.add(key)
         return Product(entry / FILES, record.model, record.settings, record.notes)
 
-    def make(self, key: str, gives: str, run: Callable[[Path], Product]) -> Product:
-        """Let `run` fill an empty folder, and keep that; gives what `find` will. MctError where it leaves a link."""
+    def make(self, key: str, row: Pass, run: Callable[[Path], Any]) -> Product:
+        """Let `run` fill an empty folder, and keep that; gives what `find` will. MctError where that cannot be kept."""
         with draft_folder(self.folder, key[:12]) as draft:
             (draft / FILES).mkdir()
-            product = run(draft / FILES)
-            said = {"gives": gives, "model": product.model, "settings": product.settings, "notes": product.notes}
+            product = checked_product(run(draft / FILES), draft / FILES, row)
+            said = {"gives": row.gives, "model": product.model, "settings": product.settings, "notes": product.notes}
             write_json(draft / RECORD, said | {"sha256": _digest_of(draft / FILES, said)})
             self.forget(key)
             os.rename(draft, self.folder / key)

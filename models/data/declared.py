@@ -57,7 +57,7 @@ def read_object(path: Path, hint: str = HINT) -> dict[str, Any]:
 def read_toml(path: Path, kind: type[T], hint: str = HINT) -> T:
     """A TOML file as `kind`. MctError where it is missing, no TOML, or not of that type."""
     try:
-        value = tomllib.loads(read_bytes(path, hint).decode(), parse_float=_finite)
+        value = tomllib.loads(read_bytes(path, hint).decode("utf-8-sig"), parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise MctError(f"{path} is not valid TOML: {error}", hint) from error
     return declared(value, kind, str(path), hint)

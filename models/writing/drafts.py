@@ -49,9 +49,11 @@ def draft_file(folder: Path, name: str) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. MctError where a file is in the way."""
+    """Make a folder and those above it. MctError where a file is in the way, or the system takes no folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise MctError(f"no folder {folder} can be made", "give a folder on a disk that can be written") from error
     except (FileExistsError, NotADirectoryError) as error:
         raise MctError(f"{error.filename} is no folder, so nothing can be put into it", "give another place") from error
 

@@ -23,6 +23,11 @@ def test_every_other_built_in_budget_is_marked_as_assumed() -> None:
     assert {name for name, budget in load_budgets().items() if not budget.assumed} == {"intent-router"}
 
 
+def test_a_file_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_text("[sentiment]\np95_ms = 8\n", encoding="utf-8-sig")
+    assert find_budget("sentiment", tmp_path / "b.toml").p95_ms == 8
+
+
 def test_a_file_overrides_key_by_key(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text('[sentiment]\np95_ms = 8\n[own]\ntask = "sequence-classification"\nsize_mb = 5\n')
     ours = find_budget("sentiment", tmp_path / "b.toml")
@@ -78,6 +83,10 @@ def test_a_wrong_budget_file_is_refused(tmp_path: Path, content: str, says: str)
         ('[box]\ndevice = "cpu"\nabout = ""\nprice_per_hour = nan\n', "nan is not a finite number"),
         ('[box]\ndevice = "cpu"\nabout = ""\narchitecture = "x86"\n', "Invalid enum value 'x86'"),
         ('[box]\ndevice = "cpu"\nabout = ""\ninstruction_sets = ["avx2"]\n', "instruction_sets of no architecture"),
+        (
+            '[box]\ndevice = "cpu"\nabout = ""\narchitecture = "aarch64"\ninstruction_sets = ["avx2"]\n',
+            "no aarch64 has avx2",
+        ),
         ('[box]\ndevice = "cpu"\nabout = ""\nthread = 1\n', "unknown name at .*target box: 'thread'"),
         ("box = [1]\n", "is a list, expected an object"),
     ],
