@@ -18,6 +18,7 @@ from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tables import added_by_others
 
+TEXTS = ("Where is my order?", "I want to return volume 3", "how long does shipping take")
 PACKAGE = """
 import json, shutil, sys
 from pathlib import Path
@@ -119,7 +120,9 @@ def checkpoint(tiny_bert: Path, tmp_path: Path) -> Path:
 
 def made(checkpoint: Path, out: Path, recipe: Recipe, *formats: str) -> list[Path]:
     plan = make_plan(inspect(checkpoint), formats, [], recipe=recipe)
-    resources, texts = gather(plan, None, None, {}, 0)
+    texts_file = checkpoint.parent / "texts.jsonl"
+    texts_file.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    resources, texts = gather(plan, None, texts_file, {}, 0)
     return execute(plan, resources, texts, out)
 
 
