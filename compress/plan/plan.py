@@ -84,9 +84,14 @@ class Plan:
     routes: tuple[Route, ...]
 
     def describe(self, seed: int = 0) -> str:
-        """For each artifact the passes in order, as a comment, and the recipe that makes it."""
-        said = [(f"# {route.name}: {_arrows(route.passes)}", route.recipe(seed).as_toml()) for route in self.routes]
-        return "\n".join(f"{comment}\n{recipe}" for comment, recipe in said)
+        """The recipe of each artifact, above it the passes in order as a comment: one artifact's is a recipe file."""
+        one = len(self.routes) == 1
+        said = []
+        for number, route in enumerate(self.routes, start=1):
+            part = "" if one else f"# Recipe {number} of {len(self.routes)}: a file of its own, --recipe takes one.\n"
+            arrows = " -> ".join(step.name for step in route.passes)
+            said.append(f"{part}# {route.name}: {arrows}\n{route.recipe(seed).as_toml()}")
+        return "\n".join(said)
 
     def as_json(self, seed: int = 0) -> list[dict[str, Any]]:
         """Plain values, for --json: one entry per artifact."""
@@ -167,7 +172,9 @@ def _row_of(step: Step, form: str, task: str, place: str) -> Pass:
     chosen = [row for row in following if step.gives in {"", row.gives}]
     if len(chosen) != 1:
         forms, wanted = ", ".join(row.gives for row in following), f" and not {step.gives}" if step.gives else ""
-        raise MctError(f"{place}: {step.name} gives {forms}{wanted}", f'say which: gives = "{following[0].gives}"')
+        raise MctError(
+            f"{place}: {step.name} gives {forms}{wanted}: say which one", f'write: gives = "{following[0].gives}"'
+        )
     return chosen[0]
 
 
@@ -218,10 +225,6 @@ def _way(format_name: str, precision: str, task: str, first: Sequence[Resolved] 
 def _route(format_name: str, precision: str, steps: tuple[Resolved, ...], machine: Machine) -> Route:
     warning = no_gain(format_name, steps[-1].row.numbers, machine) if precision else ""
     return Route(format_name, precision, steps, (f"{format_name}-{precision}: {warning}",) if warning else ())
-
-
-def _arrows(rows: Sequence[Pass]) -> str:
-    return " -> ".join(row.name for row in rows)
 
 
 def _obstacle(route: Route, checkpoint: Checkpoint, machine: Machine) -> str:

@@ -16,6 +16,8 @@ precision that is asked for beside it is made of that checkpoint.
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,10 @@ from mct.models.data.declared import Index, Name, read_json, read_toml
 
 MANIFEST, LINEAGE = "mct.json", "mct-lineage.json"
 HINT = 'a recipe is: seed = 0, then [[steps]] with pass = "export-onnx" for each step, in order'
+
+MOST = 2**63 - 1
+"""The largest whole number that every reader of TOML takes."""
+BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,10 @@ class Recipe:
         return {"seed": self.seed, "steps": [_plain(step) for step in self.steps]}
 
     def as_toml(self) -> str:
-        """The recipe as its file."""
+        """The recipe as its file. MctError for a value that TOML has no words for."""
         lines = [f"seed = {self.seed}"]
         for step in self.steps:
-            lines += [
-                "",
-                "[[steps]]",
-                *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in _plain(step).items()),
-            ]
+            lines += ["", "[[steps]]", *_assignments(_plain(step))]
         return "\n".join(lines) + "\n"
 
 
@@ -103,11 +105,18 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _step(path: Path, number: int, said: Mapping[str, Any]) -> Step:
+    if "seed" in said:
+        raise MctError(
+            f"{path}: steps[{number}] has a seed, and a recipe has one for all its steps, before the first",
+            "were these several recipes? give each a file of its own",
+        )
     try:
         wanted = msgspec.convert(said, _Wanted)
     except msgspec.ValidationError as error:
         raise MctError(f"{path}: steps[{number}]: {error}", HINT) from error
-    return Step(wanted.name, wanted.gives, {key: value for key, value in said.items() if key not in {"pass", "gives"}})
+    step = Step(wanted.name, wanted.gives, {key: value for key, value in said.items() if key not in {"pass", "gives"}})
+    _assignments(step.options)  # TOML has dates, which no option takes and no lineage could hold
+    return step
 
 
 def _of_lineage(folder: Path) -> Recipe:
@@ -122,6 +131,32 @@ def _of_lineage(folder: Path) -> Recipe:
     return Recipe(
         tuple(Step(entry.step, entry.gives, entry.options) for entry in done),
         begun.seed or max(entry.seed for entry in done),
+    )
+
+
+def _assignments(values: Mapping[str, Any]) -> list[str]:
+    """`key = value` of each that is not None: TOML has no null, and what is not said is as by default."""
+    return [f"{_key(name)} = {_value(value)}" for name, value in values.items() if value is not None]
+
+
+def _key(name: str) -> str:
+    return name if BARE.fullmatch(name) else _value(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON's escapes are TOML's but for DEL
+    if isinstance(value, int) and abs(value) <= MOST:
+        return json.dumps(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(_assignments(value)) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    raise MctError(
+        f"a recipe holds no {type(value).__name__} of this kind",
+        "give texts, numbers of at most 63 bits, true, false, lists and tables",
     )
 
 

@@ -16,7 +16,7 @@ PRECISION_ALIASES = {
 }
 
 
-RESERVED = ("pass", "gives")
+RESERVED = ("pass", "gives", "seed")
 """What a step of a recipe says beside the options of its pass."""
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 import torch
 import transformers
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from mct import MctError
@@ -296,6 +299,45 @@ def test_the_plan_prints_a_recipe_that_makes_what_was_planned(
     assert folder.name == "onnx-int8"
 
 
+def test_the_recipes_of_several_artifacts_are_a_file_each(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    asked = ["compress", str(checkpoints["bert"]), "-o", str(tmp_path / "out"), "--precision", "int8,fp32", "--plan"]
+    printed = CliRunner().invoke(commands, asked).output
+    parts = printed.split("# Recipe ")[1:]
+    assert [part.partition(":")[0] for part in parts] == [f"{number} of 6" for number in range(1, 7)]
+    file = tmp_path / "printed.toml"
+    for part in parts:
+        file.write_text("# " + part)
+        again = CliRunner().invoke(commands, [*asked[:4], "--recipe", str(file), "--plan"])
+        assert again.output.splitlines() == part.rstrip().splitlines()[1:], again.output
+    file.write_text(printed)
+    with pytest.raises(MctError, match="has a seed, and a recipe has one") as refusal:
+        read_recipe(file)
+    assert refusal.value.hint == "were these several recipes? give each a file of its own"
+
+
+PLAIN = st.recursive(
+    st.text() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text().filter(lambda name: name not in {"pass", "gives", "seed"}), PLAIN, max_size=4))
+def test_whatever_a_pass_is_told_is_written_as_toml(options: dict[str, Any]) -> None:
+    recipe = Recipe((Step("drop-layers", options=options), Step("export-onnx", "onnx-fp32")), 7)
+    assert tomllib.loads(recipe.as_toml()) == recipe.as_json()
+
+
+@pytest.mark.parametrize("value", [[None], 2**63, float("inf"), object()])
+def test_what_toml_has_no_words_for_is_refused(value: object) -> None:
+    with pytest.raises(MctError, match="a recipe holds no"):
+        Recipe((Step("drop-layers", options={"keep": value}),)).as_toml()
+
+
+def test_what_is_none_is_not_said() -> None:
+    assert "keep" not in Recipe((Step("drop-layers", options={"keep": None}),)).as_toml()
+
+
 def step(*lines: str) -> str:
     return "\n".join(["[[steps]]", *lines, ""])
 
@@ -311,6 +353,9 @@ def step(*lines: str) -> str:
         (step("pass = 'drop-layers'", "keeep = [0]"), "keeep"),
         (step("pass = 'drop-layers'", "keep = [3, 1]"), "rising"),
         (step("pass = 'drop-layers'", "keep = [9]"), "0 to 3"),
+        (step("pass = 'drop-layers'", "keep = [1]", "seed = 1"), "has a seed"),
+        (step("pass = 'drop-layers'", "keep = [2020-01-01]"), "holds no date"),
+        (step("pass = 'drop-layers'", f"keep = [0x{'f' * 5000}]"), "holds no int"),
         (step("pass = 'quantise-onnx'"), "takes onnx-fp32, here it gets checkpoint"),
         (step("pass = 'export-onnx-lm'"), "takes no sequence-classification"),
         (step("pass = 'export-onnx'", "keep = [0]"), "no options"),
