@@ -53,11 +53,11 @@ def models_formats(as_json: bool) -> None:
 MOST_SEED = 2**31 - 1
 
 
-def _show_passes(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
+def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the table of passes, and stop."""
     from mct.compress.run.describe import describe_passes
 
-    if asked:
+    if wanted:
         click.echo(describe_passes(), nl=False)
         ctx.exit()
 

@@ -74,16 +74,16 @@ def pip_line(extra: str) -> str:
     return f"pip install 'mangaassist-mct[{extra}]'"
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> MctError:
+def unknown(what: str, name: str, known: Iterable[str]) -> MctError:
     """The error for a name that stands in no table: suggests the nearest ones, or lists them all."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-    return MctError(f"unknown {kind} {name!r}", hint)
+    return MctError(f"unknown {what} {name!r}", hint)
 
 
 @cache
-def added_by_others(group: str, kind: type[Row]) -> tuple[Row, ...]:
+def added_by_others(group: str, row_type: type[Row]) -> tuple[Row, ...]:
     """The rows that installed packages add through the entry point `group`: each a row, or several.
 
     MctError naming the package whose entry point cannot be loaded, or gives something else than rows.
@@ -98,8 +98,8 @@ def added_by_others(group: str, kind: type[Row]) -> tuple[Row, ...]:
         except Exception as error:  # whatever somebody else's module does when it is imported
             raise MctError(f"{owner} cannot be loaded: {error}", UPDATE) from error
         several = found if isinstance(found, tuple) else (found,)
-        if not all(isinstance(row, kind) for row in several):
-            raise MctError(f"{owner} gives no {kind.__name__}", UPDATE)
+        if not all(isinstance(row, row_type) for row in several):
+            raise MctError(f"{owner} gives no {row_type.__name__}", UPDATE)
         rows += several
     return tuple(rows)
 

@@ -169,11 +169,11 @@ def _quota(root: Path, cpus: Sequence[int]) -> Finding:
     name, folders = "quota", _known_cgroups(root)
     if not folders:
         return Finding(name, "unknown", "the limits of this process's cgroup are not shown")
-    limit = min((found for folder in folders if (found := folder_quota(folder)) is not None), default=None)
-    if limit is None:
+    quota = min((found for folder in folders if (found := folder_quota(folder)) is not None), default=None)
+    if quota is None:
         return Finding(name, "ok", "none: every usable CPU may be used all the time")
-    said = f"{limit:g} CPUs' worth of time, {len(cpus)} CPUs usable"
-    if limit >= 1:
+    said = f"{quota:g} CPUs' worth of time, {len(cpus)} CPUs usable"
+    if quota >= 1:
         return Finding(name, "ok", said)
     return Finding(name, "doubtful", f"{said}: even one thread is stopped in every period", WHOLE_CPUS)
 

@@ -112,7 +112,7 @@ def _cpu() -> tuple[str, set[str]]:
 
 def _quota() -> float | None:
     """The tightest CPU limit on the way from this process's cgroup (v2, else v1) to the root."""
-    limits = [limit for folder in cgroup_folders() if (limit := folder_quota(folder)) is not None]
+    limits = [quota for folder in cgroup_folders() if (quota := folder_quota(folder)) is not None]
     return min(limits, default=None)
 
 
@@ -131,8 +131,8 @@ def cgroup_folders(root: Path = Path("/")) -> list[Path]:
 
 def folder_quota(folder: Path) -> float | None:
     """The CPUs' worth of time that a cgroup gets; None without a limit."""
-    if limit := _lines(folder / "cpu.max"):
-        quota, period = limit[0].split()
+    if lines := _lines(folder / "cpu.max"):
+        quota, period = lines[0].split()
         return None if quota == "max" else int(quota) / int(period)
     quota_us, period_us = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
     if quota_us and period_us and int(quota_us[0]) > 0:

@@ -65,13 +65,13 @@ def one_node_model(domain: str, operator: str, source: tuple[int, Shape], weight
     Field numbers are those of onnx.proto: ModelProto ir_version 1, graph 7, opset_import 8; GraphProto node 1, name 2,
     initializer 5, input 11, output 12; NodeProto input 1, output 2, op_type 4, domain 7.
     """
-    kind, (m, k, n) = source
+    element_type, (m, k, n) = source
     result = 6 if operator == "MatMulInteger" else FLOAT
     node = b"".join(_field(1, name.encode()) for name in ("a", *weights))
     node += _field(2, b"y") + _field(4, operator.encode()) + _field(7, domain.encode())
     graph = _field(1, node) + _field(2, b"product")
     graph += b"".join(_field(5, _tensor(name, array)) for name, array in weights.items())
-    graph += _field(11, _value("a", kind, (m, k))) + _field(12, _value("y", result, (m, n)))
+    graph += _field(11, _value("a", element_type, (m, k))) + _field(12, _value("y", result, (m, n)))
     opsets = [_field(2, 17), _field(1, b"com.microsoft") + _field(2, 1)]
     return _field(1, 8) + _field(7, graph) + b"".join(_field(8, opset) for opset in opsets)
 
@@ -141,15 +141,15 @@ def _best_s(call: Callable[[], object], series_s: float) -> float:
 
 def _tensor(name: str, array: NDArray[Any]) -> bytes:
     """TensorProto: dims 1, data_type 2, name 8, raw_data 9."""
-    kind = {np.dtype(np.float32): FLOAT, np.dtype(np.int8): INT8}[array.dtype]
+    element_type = {np.dtype(np.float32): FLOAT, np.dtype(np.int8): INT8}[array.dtype]
     dims = b"".join(_field(1, size) for size in array.shape)
-    return dims + _field(2, kind) + _field(8, name.encode()) + _field(9, array.tobytes())
+    return dims + _field(2, element_type) + _field(8, name.encode()) + _field(9, array.tobytes())
 
 
-def _value(name: str, kind: int, shape: tuple[int, int]) -> bytes:
+def _value(name: str, element_type: int, shape: tuple[int, int]) -> bytes:
     """ValueInfoProto name 1, type 2; TypeProto tensor_type 1; its elem_type 1, shape 2; dim 1, dim_value 1."""
     dims = b"".join(_field(1, _field(1, size)) for size in shape)
-    return _field(1, name.encode()) + _field(2, _field(1, _field(1, kind) + _field(2, dims)))
+    return _field(1, name.encode()) + _field(2, _field(1, _field(1, element_type) + _field(2, dims)))
 
 
 def _field(number: int, value: int | bytes) -> bytes:

@@ -39,27 +39,27 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Re
     Errors are weighed by an importance matrix where there are calibration texts. MctError where llama.cpp refuses the
     model.
     """
-    kind = settings["type"]
-    importance = measure(resources) if resources.calibration and kind not in _INDIFFERENT else None
-    quantise(source.folder / source.model, draft / MODEL, kind, resources.machine.usable_threads, importance)
+    type_name = settings["type"]
+    importance = measure(resources) if resources.calibration and type_name not in _INDIFFERENT else None
+    quantise(source.folder / source.model, draft / MODEL, type_name, resources.machine.usable_threads, importance)
     if "head" in source.settings:
         copy2(source.folder / source.settings["head"], draft / source.settings["head"])
     kept = {key: value for key, value in source.settings.items() if key != "cache"}
-    notes = {"type": kind, **written(draft / MODEL)}
+    notes = {"type": type_name, **written(draft / MODEL)}
     return Product(draft, MODEL, kept, notes | ({"importance": dict(importance.notes)} if importance else {}))
 
 
-def quantise(source: Path, target: Path, kind: str, threads: int, importance: Importance | None) -> None:
-    """Write the F32 file `source` in the type `kind`. MctError where llama.cpp refuses it."""
+def quantise(source: Path, target: Path, type_name: str, threads: int, importance: Importance | None) -> None:
+    """Write the F32 file `source` in the type `type_name`. MctError where llama.cpp refuses it."""
     start_backend()
     parameters = llama.llama_model_quantize_default_params()
-    parameters.ftype = file_type(kind)
+    parameters.ftype = file_type(type_name)
     parameters.nthread = threads
     lent = _lend(importance) if importance else None
     if lent is not None:
         parameters.imatrix = lent.entries
     if llama.llama_model_quantize(str(source).encode(), str(target).encode(), parameters) != 0:
-        raise MctError(f"llama.cpp cannot quantise to {kind}{reason()}", "choose another precision")
+        raise MctError(f"llama.cpp cannot quantise to {type_name}{reason()}", "choose another precision")
 
 
 def file_type(name: str) -> int:

@@ -107,14 +107,18 @@ def _reader(folder: Path, tokenizer: Json) -> Callable[[Pieces], Vocabulary]:
     """
     from mct.compress.gguf import byte_level, sentencepiece
 
-    kind = tokenizer["model"].get("type", "WordPiece")
-    if kind == "WordPiece":
+    algorithm = tokenizer["model"].get("type", "WordPiece")
+    if algorithm == "WordPiece":
         return partial(_wordpiece, tokenizer)
-    if kind == "BPE" and byte_level.is_byte_level(tokenizer):
+    if algorithm == "BPE" and byte_level.is_byte_level(tokenizer):
         return partial(byte_level.read, folder, tokenizer)
-    if kind == "BPE" and sentencepiece.is_sentencepiece(tokenizer):
+    if algorithm == "BPE" and sentencepiece.is_sentencepiece(tokenizer):
         return partial(sentencepiece.read, tokenizer)
-    what = "BPE tokenizer that is neither byte-level nor SentencePiece's" if kind == "BPE" else f"{kind} tokenizer"
+    what = (
+        "BPE tokenizer that is neither byte-level nor SentencePiece's"
+        if algorithm == "BPE"
+        else f"{algorithm} tokenizer"
+    )
     raise MctError(
         f"{folder} has a {what}, which cannot be written as GGUF yet",
         "tokenizers that can: WordPiece, BPE (byte-level, or SentencePiece's)",
@@ -217,11 +221,11 @@ def _wordpiece(tokenizer: Json, pieces: Pieces) -> Vocabulary:
     prefix = tokenizer["model"].get("continuing_subword_prefix", "##")
     marked = tuple(
         text
-        if kind in {CONTROL, USER_DEFINED, UNUSED}
+        if token_type in {CONTROL, USER_DEFINED, UNUSED}
         else text[len(prefix) :]
         if text.startswith(prefix)
         else "▁" + text
-        for text, kind in zip(pieces.tokens, pieces.types, strict=True)
+        for text, token_type in zip(pieces.tokens, pieces.types, strict=True)
     )
     normalizer: Json = declared(tokenizer.get("normalizer") or {}, dict[str, Any], "tokenizer.json: normalizer")
     lowercase = bool(normalizer.get("lowercase", normalizer.get("type") == "Lowercase"))

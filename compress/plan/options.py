@@ -22,5 +22,5 @@ def read_options(row: Pass, told: Mapping[str, Any]) -> dict[str, Any]:
         value = told.get(name, option.default)
         if value is REQUIRED:
             raise MctError(f"{row.name} needs the option {name!r}: {option.about}", "see: mct compress --passes")
-        found[name] = declared(value, option.kind, f"{row.name}: {name}", option.about)
+        found[name] = declared(value, option.type, f"{row.name}: {name}", option.about)
     return found

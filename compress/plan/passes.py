@@ -62,10 +62,10 @@ class Product:
 
 @dataclass(frozen=True)
 class Option:
-    """What a recipe may tell a pass: of the type `kind`, `default` unless told; REQUIRED where it must be told."""
+    """What a recipe may tell a pass: of the type `type`, `default` unless told; REQUIRED where it must be told."""
 
     name: str
-    kind: Any
+    type: Any
     about: str
     default: Any = REQUIRED
 

@@ -11,11 +11,11 @@ EXACT_TYPES = ("F16", "BF16", "Q8_0")
 WEIGHED_TYPES = ("Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K")
 
 
-def _quantise(kind: str) -> Pass:
+def _quantise(type_name: str) -> Pass:
     return Pass(
-        "quantise-gguf", "gguf-f32", f"gguf-{kind.lower()}", "mct.compress.gguf.quantise:run",
-        (*ENCODERS, *REWARDS, *LANGUAGE_MODELS), texts="used" if kind in WEIGHED_TYPES else "none",
-        settings={"type": kind},
+        "quantise-gguf", "gguf-f32", f"gguf-{type_name.lower()}", "mct.compress.gguf.quantise:run",
+        (*ENCODERS, *REWARDS, *LANGUAGE_MODELS), texts="used" if type_name in WEIGHED_TYPES else "none",
+        settings={"type": type_name},
     )  # fmt: skip
 
 
@@ -28,5 +28,5 @@ GGUF_PASSES = (
         "export-gguf", "checkpoint", "gguf-f32", "mct.compress.gguf.export_decoder:run", (*REWARDS, *LANGUAGE_MODELS),
         why_not="mct.compress.gguf.obstacles:why_not_decoder",
     ),
-    *(_quantise(kind) for kind in (*EXACT_TYPES, *WEIGHED_TYPES)),
+    *(_quantise(type_name) for type_name in (*EXACT_TYPES, *WEIGHED_TYPES)),
 )  # fmt: skip

@@ -229,8 +229,8 @@ def _route(format_name: str, precision: str, steps: tuple[Resolved, ...], machin
 
 def _obstacle(route: Route, checkpoint: Checkpoint, machine: Machine) -> str:
     """Why this route cannot be gone with this checkpoint for this machine; "" where it can."""
-    asked = (step.why_not(checkpoint) for step in route.steps if step.row.gives != START)
-    return next(filter(None, asked), "") or why_not(route.passes[-1].numbers, machine)
+    reasons = (step.why_not(checkpoint) for step in route.steps if step.row.gives != START)
+    return next(filter(None, reasons), "") or why_not(route.passes[-1].numbers, machine)
 
 
 def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:

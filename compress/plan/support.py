@@ -11,7 +11,9 @@ def support_markdown() -> str:
     lines = ["| task | " + " | ".join(FORMATS.values()) + " |", "|--|" + "--|" * len(FORMATS)]
     for task in tasks():
         found = supported(task.name)
-        lines.append(f"| {task.name} | " + " | ".join(_cell(found.get(kind, [])) for kind in FORMATS) + " |")
+        lines.append(
+            f"| {task.name} | " + " | ".join(_cell(found.get(format_name, [])) for format_name in FORMATS) + " |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -182,9 +182,9 @@ def read_config(folder: Path) -> Config:
     return read_json(folder / CONFIG, Config)
 
 
-def read_if_there(path: Path, kind: type[T]) -> T:
+def read_if_there(path: Path, wanted: type[T]) -> T:
     """The file at `path` as `kind`; `kind` without anything said where there is none."""
-    return read_json(path, kind) if path.exists() or path.is_symlink() else kind()
+    return read_json(path, wanted) if path.exists() or path.is_symlink() else wanted()
 
 
 def read_heads(folder: Path) -> tuple[Head, ...]:

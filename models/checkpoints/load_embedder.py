@@ -190,27 +190,27 @@ def _linear(head: LinearHead) -> torch.nn.Linear:
 def _modules_behind_the_backbone(folder: Path) -> list[Module]:
     """The rows of modules.json after the transformer, which must be first and in the folder itself."""
     modules = read_json(folder / MODULES, list[Module])
-    if not modules or _kind(modules[0]) != "Transformer" or modules[0].path:
-        first = f"{_kind(modules[0])} in {modules[0].path or 'the folder'!r}" if modules else "nothing"
+    if not modules or _module_type(modules[0]) != "Transformer" or modules[0].path:
+        first = f"{_module_type(modules[0])} in {modules[0].path or 'the folder'!r}" if modules else "nothing"
         raise _refused(folder, f"its first module is a {first}")
     return modules[1:]
 
 
-def _kind(module: Module) -> str:
+def _module_type(module: Module) -> str:
     return module.type.rpartition(".")[2]
 
 
 def _load_step(folder: Path, module: Module) -> torch.nn.Module:
-    kind, path = _kind(module), PurePosixPath(module.path)
-    if kind not in _STEPS:
-        raise _refused(folder, f"its module {kind} is not known here")
+    module_type, path = _module_type(module), PurePosixPath(module.path)
+    if module_type not in _STEPS:
+        raise _refused(folder, f"its module {module_type} is not known here")
     if path.is_absolute() or ".." in path.parts:
-        raise _refused(folder, f"its module {kind} lies outside the folder")
-    config_type, load_it = _STEPS[kind]
+        raise _refused(folder, f"its module {module_type} lies outside the folder")
+    config_type, load_it = _STEPS[module_type]
     config = read_if_there(folder / path / CONFIG, config_type)
     for name in (config.module_input_name, config.module_output_name):
         if name not in (None, "sentence_embedding"):
-            raise _refused(folder, f"its module {kind} works on {name!r}")
+            raise _refused(folder, f"its module {module_type} works on {name!r}")
     return load_it(folder / path, config)
 
 

@@ -115,7 +115,7 @@ def _read_model(path: Path) -> dict[str, Any]:
         raise _refused(path, str(error)) from error
     except _DAMAGE as error:
         raise _refused(path, "it is damaged, or no pickle of the kind that joblib writes") from error
-    if not isinstance(found, _Box) or found.kind != _MODEL or not isinstance(found.state, dict):
+    if not isinstance(found, _Box) or found.type_name != _MODEL or not isinstance(found.state, dict):
         raise _refused(path, "it is no logistic regression")
     return found.state
 
@@ -131,7 +131,7 @@ def _refused(path: Path, reason: str) -> MctError:
 class _Box:
     """Stands for an object of an allowed kind: how it was made, and the state it was given."""
 
-    kind: str
+    type_name: str
     made_with: tuple[Any, ...] = ()
     state: Any = None
 
@@ -156,38 +156,38 @@ class _Reader(pickle._Unpickler):  # the one written in Python: its instructions
     def make(self) -> None:
         """REDUCE and NEWOBJ: a box of the kind that was named, or the value that a scalar stands for."""
         made_with, name = self.stack.pop(), self.stack.pop()
-        if not isinstance(name, _Box) or name.kind != "name" or not isinstance(made_with, tuple):
+        if not isinstance(name, _Box) or name.type_name != "name" or not isinstance(made_with, tuple):
             raise pickle.UnpicklingError("it calls something")
-        (kind,) = name.made_with
-        self.append(_scalar(*made_with) if kind == _SCALAR else _Box(kind, made_with))
+        (type_name,) = name.made_with
+        self.append(_scalar(*made_with) if type_name == _SCALAR else _Box(type_name, made_with))
 
     def build(self) -> None:
         """BUILD: give the last box its state. Array boxes become arrays, of bytes that may follow in the file."""
         state, box = self.stack.pop(), self.stack.pop()
-        if not isinstance(box, _Box) or box.kind == "name" or box.state is not None:
+        if not isinstance(box, _Box) or box.type_name == "name" or box.state is not None:
             raise pickle.UnpicklingError("it changes something that is no plain value")
         box.state = state
-        if box.kind == _WRAPPER:
+        if box.type_name == _WRAPPER:
             self.append(self.read_array(state))
-        elif box.kind == _REBUILD:
+        elif box.type_name == _REBUILD:
             self.append(_array(*state[1:]))
         else:
             self.append(box)
 
     def read_array(self, wrapper: dict[str, Any]) -> NDArray[Any]:
         """joblib's array: a byte that counts the padding, the padding, the raw values (a pickle again for objects)."""
-        kind, shape = _dtype(wrapper["dtype"]), tuple(int(length) for length in wrapper["shape"])
-        if kind.hasobject:
+        dtype, shape = _dtype(wrapper["dtype"]), tuple(int(length) for length in wrapper["shape"])
+        if dtype.hasobject:
             nested = _Reader(self.file.read())
             values = nested.load()
             self.file.seek(nested.file.tell() - nested.size, io.SEEK_END)
             return np.asarray(values)
         if wrapper.get("numpy_array_alignment_bytes") is not None:
             self.file.seek(self.file.read(1)[0], io.SEEK_CUR)
-        needed = prod(shape) * kind.itemsize
+        needed = prod(shape) * dtype.itemsize
         if needed > self.size - self.file.tell():
             raise EOFError
-        values = np.frombuffer(self.file.read(needed), kind)
+        values = np.frombuffer(self.file.read(needed), dtype)
         return values.reshape(shape, order="F" if wrapper["order"] == "F" else "C")
 
 
@@ -201,19 +201,19 @@ _Reader.dispatch = _dispatch
 def _dtype(box: _Box) -> "np.dtype[Any]":
     """A plain dtype: its name, and the byte order that its state gives."""
     name = str(box.made_with[0])
-    if box.kind != _DTYPE or not _NUMBER_OR_TEXT.fullmatch(name):
+    if box.type_name != _DTYPE or not _NUMBER_OR_TEXT.fullmatch(name):
         raise pickle.UnpicklingError(f"it holds an array of {name!r}")
     order = box.state[1] if box.state else "="
     return np.dtype((order if order in "<>" else "=") + name) if not name.startswith("O") else np.dtype("O")
 
 
-def _scalar(kind: _Box, content: bytes) -> Any:
-    return np.frombuffer(content, _dtype(kind))[0].item()
+def _scalar(dtype: _Box, content: bytes) -> Any:
+    return np.frombuffer(content, _dtype(dtype))[0].item()
 
 
-def _array(shape: tuple[int, ...], kind: _Box, fortran: bool, content: Any) -> NDArray[Any]:
+def _array(shape: tuple[int, ...], dtype: _Box, fortran: bool, content: Any) -> NDArray[Any]:
     """An array as numpy pickles it itself: raw bytes, or a list for objects."""
-    found = _dtype(kind)
+    found = _dtype(dtype)
     if found.hasobject:
         return np.array([str(each) if isinstance(each, str) else int(each) for each in content]).reshape(shape)
     return np.frombuffer(content, found).reshape(shape, order="F" if fortran else "C")

@@ -44,9 +44,9 @@ _WRONG_TYPE = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<found>\w+)`")
 _PLACE = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`(?P<place>[^`]+)`)?", re.DOTALL)
 
 
-def read_json(path: Path, kind: type[T], hint: str = HINT) -> T:
-    """A JSON file as `kind`. MctError where it is missing, no JSON, or not of that type."""
-    return parse_json(read_bytes(path, hint), kind, str(path), hint)
+def read_json(path: Path, wanted: type[T], hint: str = HINT) -> T:
+    """A JSON file as `wanted`. MctError where it is missing, no JSON, or not of that type."""
+    return parse_json(read_bytes(path, hint), wanted, str(path), hint)
 
 
 def read_object(path: Path, hint: str = HINT) -> dict[str, Any]:
@@ -54,19 +54,19 @@ def read_object(path: Path, hint: str = HINT) -> dict[str, Any]:
     return read_json(path, dict[str, Any], hint)
 
 
-def read_toml(path: Path, kind: type[T], hint: str = HINT) -> T:
-    """A TOML file as `kind`. MctError where it is missing, no TOML, or not of that type."""
+def read_toml(path: Path, wanted: type[T], hint: str = HINT) -> T:
+    """A TOML file as `wanted`. MctError where it is missing, no TOML, or not of that type."""
     try:
         value = tomllib.loads(read_bytes(path, hint).decode("utf-8-sig"), parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise MctError(f"{path} is not valid TOML: {error}", hint) from error
-    return declared(value, kind, str(path), hint)
+    return declared(value, wanted, str(path), hint)
 
 
-def parse_json(content: bytes, kind: type[T], place: str, hint: str = HINT) -> T:
-    """JSON text as `kind`; `place` says in a refusal where it stands."""
+def parse_json(content: bytes, wanted: type[T], place: str, hint: str = HINT) -> T:
+    """JSON text as `wanted`; `place` says in a refusal where it stands."""
     try:
-        value = msgspec.json.decode(content, type=kind, dec_hook=_special)
+        value = msgspec.json.decode(content, type=wanted, dec_hook=_special)
         _NAMES.decode(content.decode())  # msgspec keeps the last of two equal names and skips what nobody asked for
     except msgspec.ValidationError as error:
         raise _refusal(error, place, hint) from error
@@ -75,26 +75,26 @@ def parse_json(content: bytes, kind: type[T], place: str, hint: str = HINT) -> T
     return value
 
 
-def declared(value: Any, kind: type[T], place: str, hint: str = HINT) -> T:
-    """Plain values as `kind`; `place` says in a refusal where they stand.
+def declared(value: Any, wanted: type[T], place: str, hint: str = HINT) -> T:
+    """Plain values as `wanted`; `place` says in a refusal where they stand.
 
     A dataclass takes no names but those of its fields, as a Struct does that forbids them.
     """
-    if is_dataclass(kind) and isinstance(value, dict):
-        known = {field.name for field in fields(kind)}
+    if is_dataclass(wanted) and isinstance(value, dict):
+        known = {field.name for field in fields(wanted)}
         for name in value:
             if name not in known:
                 raise unknown(f"name at {place}:", name, known)
     try:
-        return msgspec.convert(value, kind, dec_hook=_special)
+        return msgspec.convert(value, wanted, dec_hook=_special)
     except msgspec.ValidationError as error:
         raise _refusal(error, place, hint) from error
 
 
-def is_declared(value: Any, kind: Any) -> bool:
-    """Whether a plain value is of the type `kind`."""
+def is_declared(value: Any, wanted: Any) -> bool:
+    """Whether a plain value is of the type `wanted`."""
     try:
-        msgspec.convert(value, kind)
+        msgspec.convert(value, wanted)
     except msgspec.ValidationError:
         return False
     return True
@@ -128,13 +128,13 @@ def require_file(path: Path, hint: str = HINT) -> None:
         raise MctError(f"{path} is a pipe, a socket or a device, not a file", hint)
 
 
-def _special(kind: type[Any], value: Any) -> Any:
+def _special(wanted: type[Any], value: Any) -> Any:
     """What msgspec has no words for: a path, and an array of nanoseconds or other whole numbers from 0 on."""
-    if kind is Path:
+    if wanted is Path:
         return Path(msgspec.convert(value, str))
-    if kind is array:
+    if wanted is array:
         return array("q", msgspec.convert(value, list[Nanoseconds]))
-    raise NotImplementedError(kind)
+    raise NotImplementedError(wanted)
 
 
 def _refusal(error: msgspec.ValidationError, place: str, hint: str) -> MctError:

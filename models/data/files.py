@@ -14,7 +14,7 @@ from mct import MctError
 from mct.models.data.declared import parse_json, read_bytes
 
 Row = Mapping[str, Any]
-KINDS = (".jsonl", ".jsonl.gz", ".csv")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".csv")
 MOST_BYTES = 2**31
 """A file that unpacks to more is no evaluation set, and may be there to fill the memory."""
 
@@ -58,10 +58,10 @@ def _parse(path: Path, content: bytes) -> Iterator[Row]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MctError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
-    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    if kind == "csv":
+    suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    if suffix == "csv":
         return _parse_csv(path, text)
-    if kind in {"jsonl", "json", "ndjson"}:
+    if suffix in {"jsonl", "json", "ndjson"}:
         return _parse_lines(path, text)
     raise MctError(f"{path} has an unknown kind of data file", HINT)
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from mct import MctError
 from mct.models.data.declared import Name, is_declared
-from mct.models.data.files import KINDS, DataFile, Row, read_data_file
+from mct.models.data.files import SUFFIXES, DataFile, Row, read_data_file
 from mct.models.data.inside import check_beside
 from mct.models.tasks.examples import Example, Truth, find_kind
 from mct.models.tasks.ranking import MOST_GRADE, is_grade
 from mct.models.tasks.table import Head, Task, find_task
 
-Form = tuple[str, Callable[[Any, Row], bool]]
+FieldType = tuple[str, Callable[[Any, Row], bool]]
 
 # A label may be written as a number.
 _LABEL_TYPE = Name | int
@@ -59,7 +59,7 @@ def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = Non
 
 def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> DataFile:
     """The rows with the texts of the documents that they name."""
-    beside = [path.with_name(f"docs{kind}") for kind in KINDS]
+    beside = [path.with_name(f"docs{suffix}") for suffix in SUFFIXES]
     source = next((each for each in beside if each.is_file()), None)
     if source is None:
         names = ", ".join(each.name for each in beside)
@@ -153,7 +153,7 @@ def _check_head(place: str, row: Row, head: Head) -> None:
             f"{place} has no {head.name!r}, which a head of the model answers",
             f"name the column, like --field {head.name}=NAME",
         )
-    _check_form(place, row, head.name, _HEAD_FORMS[head.kind])
+    _check_field(place, row, head.name, _HEAD_FIELDS[head.kind])
 
 
 def _check_fields(path: Path, number: int, row: Row, task: Task) -> None:
@@ -163,14 +163,14 @@ def _check_fields(path: Path, number: int, row: Row, task: Task) -> None:
             raise MctError(
                 f"{path} row {number} has no {field!r} (it has {has})", f"name the column, like --field {field}=NAME"
             )
-        _check_form(f"{path} row {number}", row, field, _FORMS.get(field, _TEXT))
+        _check_field(f"{path} row {number}", row, field, _FIELDS.get(field, _TEXT))
     for field in task.optional:
         if row.get(field) not in (None, ""):
-            _check_form(f"{path} row {number}", row, field, _FORMS.get(field, _TEXT))
+            _check_field(f"{path} row {number}", row, field, _FIELDS.get(field, _TEXT))
 
 
-def _check_form(place: str, row: Row, field: str, form: Form) -> None:
-    wanted, is_so = form
+def _check_field(place: str, row: Row, field: str, expected: FieldType) -> None:
+    wanted, is_so = expected
     if not is_so(row[field], row):
         raise MctError(f"{place}: {field!r} is not {wanted}", f"it is {str(row[field])[:60]!r}")
 
@@ -185,10 +185,10 @@ def _has_a_tag_for_each_word(value: Any, row: Row) -> bool:
 
 
 # What a field has to look like: in words, and as a check of its value in its row.
-_TEXT: Form = ("a text", lambda value, row: isinstance(value, str))
-_LABEL: Form = ("one label", lambda value, row: is_declared(value, _LABEL_TYPE))
-_LABELS: Form = ("a list of labels, each once (CSV cannot hold one)", _are_labels)
-_GRADE: Form = (f"a number from 0, irrelevant, to {MOST_GRADE}", lambda value, row: is_grade(value))
-_TAGS: Form = ("one tag for each word of the text", _has_a_tag_for_each_word)
-_FORMS = {"label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": _GRADE}
-_HEAD_FORMS = {"label": _LABEL, "labels": _LABELS, "tags": _TAGS}
+_TEXT: FieldType = ("a text", lambda value, row: isinstance(value, str))
+_LABEL: FieldType = ("one label", lambda value, row: is_declared(value, _LABEL_TYPE))
+_LABELS: FieldType = ("a list of labels, each once (CSV cannot hold one)", _are_labels)
+_GRADE: FieldType = (f"a number from 0, irrelevant, to {MOST_GRADE}", lambda value, row: is_grade(value))
+_TAGS: FieldType = ("one tag for each word of the text", _has_a_tag_for_each_word)
+_FIELDS = {"label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": _GRADE}
+_HEAD_FIELDS = {"label": _LABEL, "labels": _LABELS, "tags": _TAGS}

@@ -86,8 +86,8 @@ def labels(truth: Truth) -> Iterable[str]:
 
 def recall(truth: Truth, answer: Answer, label: str) -> Part:
     """Of the heads that should answer it, those that do: another head's label of the same name is no answer."""
-    asked = [name for name, value in truth.items() if value == label and isinstance(answer[name], str)]
-    return Part(float(sum(answer[name] == label for name in asked)), float(len(asked)))
+    named = [name for name, value in truth.items() if value == label and isinstance(answer[name], str)]
+    return Part(float(sum(answer[name] == label for name in named)), float(len(named)))
 
 
 # What a row says of its heads, and what they answer.

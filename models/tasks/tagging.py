@@ -59,15 +59,15 @@ def entities(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
 
     BIOES and BILOU are read too: an S- or U- begins an entity, an E- or L- goes on with it.
     """
-    kind, first = "", 0
+    entity, first = "", 0
     for place, tag in enumerate([*tags, OUTSIDE]):
         mark, _, name = tag.partition("-")
         prefix = _PREFIXES.get(mark) if name else None
-        if kind and (prefix != "I" or name != kind):
-            yield kind, first, place - 1
-            kind = ""
-        if prefix and not kind:
-            kind, first = name, place
+        if entity and (prefix != "I" or name != entity):
+            yield entity, first, place - 1
+            entity = ""
+        if prefix and not entity:
+            entity, first = name, place
 
 
 def labels(truth: Truth) -> Iterable[str]:

@@ -70,8 +70,8 @@ def _open_table(path: Path, file: int, name: bytes) -> Rows:
     size = _call("gguf_get_tensor_size", ctypes.c_size_t, context, number)
     offset = _call("gguf_get_data_offset", ctypes.c_size_t, context)
     offset += _call("gguf_get_tensor_offset", ctypes.c_size_t, context, number)
-    kind = _call("gguf_get_tensor_type", ctypes.c_int, context, number)
-    widen = _widener(_call("ggml_type_name", ctypes.c_char_p, ctypes.c_int(kind)).decode())
+    type_name = _call("gguf_get_tensor_type", ctypes.c_int, context, number)
+    widen = _widener(_call("ggml_type_name", ctypes.c_char_p, ctypes.c_int(type_name)).decode())
     stored = np.memmap(path, np.uint8, "r", offset, (count, size // count))
 
     def read(rows: NDArray[np.int64]) -> Array:
@@ -82,19 +82,25 @@ def _open_table(path: Path, file: int, name: bytes) -> Rows:
     return read
 
 
-def _widener(kind: str) -> Callable[[NDArray[np.uint8], int], Array]:
+def _widener(type_name: str) -> Callable[[NDArray[np.uint8], int], Array]:
     """Stored rows of one of ggml's types, by its own name for it ("q8_0"), and their width to float32 rows."""
-    if kind == "f32":
+    if type_name == "f32":
         return lambda rows, width: rows.view(np.float32)
-    if kind == "f16":
+    if type_name == "f16":
         return lambda rows, width: rows.view(np.float16).astype(np.float32)
-    if kind == "bf16":
+    if type_name == "bf16":
         return lambda rows, width: (rows.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
     def widen(rows: NDArray[np.uint8], width: int) -> Array:
         wide = np.empty((len(rows), width), dtype=np.float32)
         pointer = wide.ctypes.data_as(ctypes.c_void_p)
-        _call(f"dequantize_row_{kind}", None, rows.ctypes.data_as(ctypes.c_void_p), pointer, ctypes.c_int64(wide.size))
+        _call(
+            f"dequantize_row_{type_name}",
+            None,
+            rows.ctypes.data_as(ctypes.c_void_p),
+            pointer,
+            ctypes.c_int64(wide.size),
+        )
         return wide
 
     return widen

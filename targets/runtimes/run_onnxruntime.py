@@ -17,7 +17,7 @@ from mct.targets.runtimes.table import Executable, Session
 ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     RuntimeError,
-    *(kind for kind in vars(pybind).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+    *(each for each in vars(pybind).values() if isinstance(each, type) and issubclass(each, Exception)),
 )
 MOST_REASON = 200
 

@@ -71,14 +71,14 @@ def _rope_keys(config: Config) -> dict[str, int | float | str]:
     return found
 
 
-def require_rope(config: Config, *kinds: str) -> None:
+def require_rope(config: Config, *known: str) -> None:
     """MctError for a way of stretching positions that this graph of llama.cpp does not have, or we do not write."""
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}  # the second is what it once was called
-    kind = rope.get("rope_type") or rope.get("type") or "default"
-    if kind not in kinds or rope.get("partial_rotary_factor", 1.0) != 1.0:
+    rope_type = rope.get("rope_type") or rope.get("type") or "default"
+    if rope_type not in known or rope.get("partial_rotary_factor", 1.0) != 1.0:
         raise MctError(
-            f"the rotary positions of this checkpoint are {kind!r}, which cannot be written as GGUF yet",
-            f"those that can: {', '.join(kinds)}, over the whole head",
+            f"the rotary positions of this checkpoint are {rope_type!r}, which cannot be written as GGUF yet",
+            f"those that can: {', '.join(known)}, over the whole head",
         )
 
 

@@ -130,16 +130,16 @@ def plan_tensors(modules: Mapping[str, str], sizes: Sizes) -> Iterator[Tensor]:
 
 def module_tensors(module: str, source: str, sizes: Sizes) -> Iterator[Tensor]:
     """The tensors of one module: an embedding's one, a norm's or a linear layer's weight and bias."""
-    kind = module.rpartition(".")[2]
-    if kind in _EMBEDDINGS:
-        skip = sizes.unused_positions if kind == "position_embd" else 0
-        rows = getattr(sizes, _EMBEDDINGS[kind]) + skip
+    role = module.rpartition(".")[2]
+    if role in _EMBEDDINGS:
+        skip = sizes.unused_positions if role == "position_embd" else 0
+        rows = getattr(sizes, _EMBEDDINGS[role]) + skip
         yield Tensor(f"{module}.weight", f"{source}.weight", (rows, sizes.hidden), skip)
         return
-    if kind.endswith("_norm"):
+    if role.endswith("_norm"):
         weight: tuple[int, ...] = (sizes.hidden,)
     else:
-        rows, columns = _LINEAR.get(kind, ("hidden", "hidden"))
+        rows, columns = _LINEAR.get(role, ("hidden", "hidden"))
         weight = (getattr(sizes, rows), getattr(sizes, columns))
     yield Tensor(f"{module}.weight", f"{source}.weight", weight)
     yield Tensor(f"{module}.bias", f"{source}.bias", weight[:1])

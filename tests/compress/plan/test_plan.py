@@ -82,7 +82,7 @@ def test_bfloat16_is_refused_in_the_plan_for_a_machine_without_it(tiny_bert: Pat
 def test_the_command_warns_on_stderr_and_in_json(run_mct: RunMct, tiny_bert: Path, tmp_path: Path) -> None:
     words = ("compress", tiny_bert, "-o", tmp_path, "--plan", "--format", "onnx,openvino", "--target", "edge-x86")
     done = run_mct(*words)
-    assert [line for line in done.stdout.splitlines() if line.startswith("#")] == [
+    assert [line for line in done.stdout.splitlines() if line.startswith("# o")] == [
         "# onnx-int8: export-onnx -> quantise-onnx",
         "# openvino-int8: export-onnx -> export-openvino -> quantise-openvino",
     ]
