@@ -7,7 +7,8 @@ into answers (see mct.models.tasks.examples). Another package adds a row by its 
 from dataclasses import dataclass
 from typing import Literal
 
-from mct.models.tables import added_by_others, load, unknown
+from mct import MctError
+from mct.models.tables import UPDATE, added_by_others, load, unknown
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,21 @@ TASKS = (
 
 def tasks() -> tuple[Task, ...]:
     """Every row, those that other packages add among them."""
-    return (*TASKS, *added_by_others("mct.tasks", Task))
+    return (*TASKS, *_of_others())
+
+
+def _of_others() -> tuple[Task, ...]:
+    """The rows of other packages. MctError for one that mct has already, or whose network it has not."""
+    found, ours = added_by_others("mct.tasks", Task), {task.name for task in TASKS}
+    for task in found:
+        if task.name in ours:
+            raise MctError(f"a package adds the task {task.name}, which mct has already", UPDATE)
+        if task.network not in ours:
+            raise MctError(
+                f"a package adds the task {task.name} with a network of its own, {task.network or task.name!r}",
+                f"a row names the network that it asks: {', '.join(sorted(ours))}",
+            )
+    return found
 
 
 def find_task(name: str) -> Task:
@@ -116,6 +131,6 @@ def network_of(name: str) -> str:
 
 def recognised(network: str, architecture: str, labels: tuple[str, ...]) -> str:
     """The task that a checkpoint with this network is for: another package's where that knows it for its own."""
-    theirs = [task for task in added_by_others("mct.tasks", Task) if task.recognise]
+    theirs = [task for task in _of_others() if task.recognise]
     found = (task for task in theirs if task.network == network and load(task.recognise)(architecture, labels))
     return next((task.name for task in found), network)

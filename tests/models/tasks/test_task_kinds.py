@@ -1,5 +1,6 @@
 """What each task kind makes of rows, outputs and answers: values worked by hand."""
 
+import sys
 from itertools import permutations
 from math import log2
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from mct import MctError
+from mct.models.tables import added_by_others
 from mct.models.tasks.examples import Kind, Part, find_kind
-from mct.models.tasks.table import TASKS, Head
+from mct.models.tasks.table import TASKS, Head, tasks
 from mct.models.tasks.tagging import entities
 from mct.models.tasks.tokens import Tokens, open_tokenizer
 
@@ -252,3 +254,32 @@ def test_a_word_cut_off_by_truncation_has_no_token(tiny_bert: Path) -> None:
     tokens = open_tokenizer(tiny_bert, 4).with_words("one two three four five six seven eight nine")
     assert tokens.words[-1] == -1
     assert max(tokens.words) < 4
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "said"),
+    [
+        ("mine", "", "with a network of its own, 'mine'"),
+        ("mine", "span-extraction", "with a network of its own, 'span-extraction'"),
+        ("reward", "reward", "which mct has already"),
+    ],
+)
+def test_a_task_of_another_package_asks_a_network_of_ours(
+    name: str, network: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other_tasks.py").write_text(
+        "from mct.models.tasks.table import Task\n"
+        f"TASK = Task({name!r}, ('text',), ('text', 'label'), 'accuracy', 'other_tasks:KIND', network={network!r})\n"
+    )
+    about = tmp_path / "other_tasks-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other-tasks\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[mct.tasks]\nmine = other_tasks:TASK\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    added_by_others.cache_clear()
+    try:
+        with pytest.raises(MctError, match=said):
+            tasks()
+    finally:
+        added_by_others.cache_clear()
+        sys.modules.pop("other_tasks", None)
