@@ -19,7 +19,7 @@ from mct.bench.judge.noise import assess
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.dependence import Floats
-from mct.bench.statistics.percentiles import Decision, Estimate, decide_below, estimate_percentile, percentile
+from mct.bench.statistics.percentiles import Estimate, estimate_percentile, percentile
 from mct.bench.statistics.queueing import relaxation, settling
 from mct.bench.worker.open_loop import Segment
 
@@ -171,34 +171,6 @@ def summarise_load(
         limit_ms=limit_ms,
         stable=stability is None or stability.ok,
     )
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What traffic at one rate shows of P95 against a limit; above capacity it is above any limit. `memory`: requests.
-
-    `p95_ms` is the plain percentile of what was seen, None above capacity.
-    """
-
-    decision: Decision
-    requests: int
-    utilisation: float
-    memory: float
-    p95_ms: float | None
-
-
-def judge_rate(segments: Sequence[Sequence[Segment]], limit_ms: float, interim_looks: int) -> Shown:
-    """Decide one rate from the segments of each process, as one of so many interim looks that may err by 5 % in all."""
-    queues = [read_queue(process) for process in segments]
-    qps, whole = segments[0][0].qps, read_queue([segment for process in segments for segment in process])
-    utilisation, (low, _) = measure_utilisation(qps, queues)
-    memory = relaxation(utilisation, whole.variation)
-    requests = sum(map(len, whole.latency_ms))
-    if memory == inf:
-        return Shown("above" if low > 1 else "undecided", requests, utilisation, memory, None)
-    processes = [np.concatenate(settled(queue, utilisation)) for queue in queues]
-    decision = decide_below(processes, TAIL, limit_ms, interim_looks, least_inflation=memory)
-    return Shown(decision, requests, utilisation, memory, percentile(np.concatenate(processes), TAIL))
 
 
 def _read(segment: Segment) -> tuple[Floats, Floats, Floats]:

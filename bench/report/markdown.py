@@ -94,7 +94,9 @@ def _details(run: StoredRun) -> str:
     """What few need to see, folded. The blank lines make GitHub read Markdown inside of it."""
     same = [f"- **{name}**: same answer on {share:.2%} of the examples" for name, share in run.agreement.items()]
     agreement = section(f"**Agreement with {run.baseline}, right or wrong**", same)
-    parts = [_passed_lines(run), agreement, _steadiness(run), _failures(run), _environment(run)]
+    parts = [
+        _passed_lines(run), agreement, _lengths(run), _starts(run), _steadiness(run), _failures(run), _environment(run),
+    ]  # fmt: skip
     inside = "\n\n".join(part for part in parts if part)
     return f"<details>\n<summary>Limits met, agreement, noise, environment</summary>\n\n{inside}\n\n</details>"
 
@@ -108,6 +110,37 @@ def _passed_lines(run: StoredRun) -> str:
         if line["outcome"] == "pass"
     ]
     return section(f"**Limits met** ({MARKS['pass']})", lines)
+
+
+def _lengths(run: StoredRun) -> str:
+    """P50 and P95 of requests of like length, since length drives latency."""
+    lines = []
+    for entry in run.entries:
+        groups = [
+            f"{_range(group['tokens'])} {group['p50_ms']:.2f} / {_or_dash(group['p95_ms'])}"
+            for group in entry.get("by_length", ())
+        ]
+        lines += [f"- **{entry['artifact']}**: {', '.join(groups)}"] if len(groups) > 1 else []
+    return section("**P50 / P95 in ms by tokens of the request**", lines)
+
+
+def _range(tokens: Sequence[int]) -> str:
+    return f"{tokens[0]}" if tokens[0] == tokens[1] else f"{tokens[0]}–{tokens[1]}"
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _starts(run: StoredRun) -> str:
+    """What a start takes, the import of libraries apart from the opening of the model."""
+    lines = [
+        f"- **{entry['artifact']}**: {entry['import_ms']:.0f} ms to import, {entry['load_ms'] - entry['import_ms']:.0f}"
+        f" to open the model, {entry['first_call_ms']:.1f} for the first call"
+        for entry in run.entries
+        if None not in (entry["import_ms"], entry["load_ms"], entry["first_call_ms"])
+    ]
+    return section("**Start-up**", lines)
 
 
 def _steadiness(run: StoredRun) -> str:

@@ -27,7 +27,7 @@ LOAD_HEAD = (
     "artifact", "load /s", "served /s", "utilisation", "P50 ms", "P95 ms under load (95 % interval)", "P99 ms",
     "closed-loop P95 ms", "P95 of first and last tenth, ms", "steady state",
 )  # fmt: skip
-MAX_HEAD = ("artifact", "P95 limit ms", "highest load shown to meet /s", "lowest shown to miss /s", "closed loop /s")
+MAX_HEAD = ("artifact", "P95 limit ms", "highest load /s", "of single processes /s", "closed loop /s")
 STATES = {"steady": "✓ yes", "above capacity": "✗ ABOVE CAPACITY", "undecided": "? undecided"}
 LOAD_NOTE = (
     "Poisson arrivals to one server, latency from the scheduled arrival. The closed loop ran on the same processes and"
@@ -114,6 +114,18 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     )
 
 
+def _writing(found: Mapping[str, Any]) -> list[str]:
+    """How fast a language model writes; prompt and further tokens apart where that was kept."""
+    said = [f"{found['tokens_per_s']:.1f} new tokens a second"]
+    for key, name in (("first_token", "first token after"), ("per_token", "each further one")):
+        if spread := found.get(key):
+            said.append(f"{name} {spread['p50_ms']:.2f} ms (P95 {_number(spread['p95_ms'], 2)})")
+    if found.get("prefill_tokens_per_s") and found.get("decode_tokens_per_s"):
+        read, wrote = found["prefill_tokens_per_s"], found["decode_tokens_per_s"]
+        said.append(f"reads {read:,.0f} and writes {wrote:,.0f} tokens a second")
+    return said
+
+
 def _load_cells(result: LoadResult) -> tuple[str, ...]:
     low, high = result.utilisation_ci
     none = "none: above capacity" if result.state == "above capacity" else "not known"
@@ -135,10 +147,17 @@ def _max_cells(result: MaxLoad) -> tuple[str, ...]:
     return (
         result.artifact,
         f"{result.limit_ms:g}",
-        f"{result.meets_qps:.1f}" if result.meets_qps else "none",
-        "none" if result.misses_qps is None else f"{result.misses_qps:.1f}",
+        _highest(result),
+        f"{min(result.each_qps):.1f} to {max(result.each_qps):.1f}" if result.each_qps else "-",
         f"{result.capacity_qps:.1f}",
     )
+
+
+def _highest(result: MaxLoad) -> str:
+    """The rate with its interval, in the precision that the interval leaves."""
+    if result.qps is None or result.misses_qps is None:
+        return "?" if result.misses_qps is None else f"none, {result.misses_qps:.1f} misses it"
+    return f"{result.qps:.1f} [{result.meets_qps:.1f}, {result.misses_qps:.1f}]"
 
 
 def _rates_tried(result: MaxLoad) -> str:
@@ -194,7 +213,7 @@ def _further(entries: Sequence[Entry]) -> str:
         if quality["perplexity"] is not None:
             said.append(f"perplexity {quality['perplexity']:.2f}")
         if entry["writing"]:
-            said.append(f"{entry['writing']['tokens_per_s']:.1f} new tokens a second")
+            said += _writing(entry["writing"])
         lines += [f"- **{entry['artifact']}**: {'; '.join(said)}"] if said else []
     return section("Further figures (change against the baseline in points):", lines)
 

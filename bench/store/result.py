@@ -15,10 +15,12 @@ import numpy as np
 from msgspec import Meta
 
 from mct.bench.judge.latency import Latency, summarise
+from mct.bench.judge.lengths import by_length
 from mct.bench.judge.noise import assess
 from mct.bench.judge.quality import score
 from mct.bench.judge.roofline import limit_from_inputs
 from mct.bench.judge.verdict import judge
+from mct.bench.judge.writing import summarise_writing
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Measurement
 from mct.models.data.declared import Count, Digest, Name
@@ -121,7 +123,8 @@ def _entry(
         "model_only": None if model_only is None else model_only.as_json(),
         "limit": _limit(question, measured, model_only),
         "tokens": _tokens(measured),
-        "writing": _writing(measured),
+        "writing": summarise_writing(measured.blocks),
+        "by_length": [group.as_json() for group in by_length(measured.blocks)],
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,
         **_start_costs(measured),
@@ -173,15 +176,6 @@ def _tokens(measured: Measurement) -> dict[str, int] | None:
     lengths = np.sort(np.asarray(measured.answers.tokens))
     p50, p95 = np.quantile(lengths, [0.50, 0.95], method="higher")
     return {"min": int(lengths[0]), "p50": int(p50), "p95": int(p95), "max": int(lengths[-1])}
-
-
-def _writing(measured: Measurement) -> dict[str, float] | None:
-    """How much a language model wrote and how fast: the runtime's time alone, reading the prompt included."""
-    new_tokens = sum(block.new_tokens or 0 for block in measured.blocks)
-    if not new_tokens:
-        return None
-    seconds = sum(sum(block.model_ns) for block in measured.blocks) / 1e9
-    return {"new_tokens": round(new_tokens / measured.requests, 3), "tokens_per_s": round(new_tokens / seconds, 3)}
 
 
 def _energy(measured: Measurement) -> dict[str, float]:

@@ -117,11 +117,33 @@ class Tokens(Struct, frozen=True, forbid_unknown_fields=True):
     max: Index
 
 
+class Spread(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of many times, milliseconds."""
+
+    p50_ms: Positive
+    p95_ms: Positive | None
+    p95_ci_ms: Bounds | None
+
+
+class LengthGroup(Struct, frozen=True, forbid_unknown_fields=True):
+    """Latency of requests of like length."""
+
+    tokens: tuple[Index, Index]
+    n: Count
+    p50_ms: Positive
+    p95_ms: Positive | None
+    p95_ci_ms: Bounds | None
+
+
 class Writing(Struct, frozen=True, forbid_unknown_fields=True):
     """What a language model wrote."""
 
     new_tokens: Positive
     tokens_per_s: Positive
+    first_token: Spread | None = None
+    per_token: Spread | None = None
+    prefill_tokens_per_s: Amount | None = None
+    decode_tokens_per_s: Amount | None = None
 
 
 class WarmUp(Struct, frozen=True, forbid_unknown_fields=True):
@@ -243,6 +265,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     samples: Name
     limit: Limit | None = None
     energy_per_request_mj: Amount = 0.0
+    by_length: list[LengthGroup] = []
 
 
 class TargetRow(Struct, frozen=True):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mct.bench.judge.load_result import LoadResult, judge_rate, read_queue, student, summarise_load
+from mct.bench.judge.load_result import LoadResult, read_queue, student, summarise_load
 from mct.bench.report.table import load_table
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.queueing import serve
@@ -116,14 +116,6 @@ def test_an_unsteady_machine_cannot_pass(made_up: SimpleNamespace) -> None:
     result = summarise_load("A", traffic(350.0), robbed, 20.0)
     assert (result.state, result.outcome) == ("steady", "inconclusive")
     assert "other virtual machines" in result.reasons[-1]
-
-
-@pytest.mark.parametrize(("qps", "decision"), [(200.0, "below"), (450.0, "above"), (600.0, "above")])
-def test_one_rate_is_decided_as_the_formula_has_it(qps: float, decision: str) -> None:
-    """Limit 10 ms, 5 services: the M/D/1 queue meets that up to a utilisation of 0.69."""
-    shown = judge_rate([[segment] for segment in traffic(qps, rounds=3)], 10.0, interim_looks=60)
-    assert shown.decision == decision
-    assert (shown.p95_ms is None) == (qps == 600.0)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
