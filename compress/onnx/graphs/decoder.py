@@ -124,7 +124,7 @@ def _norm_weights(builder: GraphBuilder, norm: str) -> list[str]:
 def _last_tokens(builder: GraphBuilder, hidden: str) -> str:
     """The tokens that logits are asked for: from -n to the end, where -0 is the beginning."""
     keep = builder.constant(KEEP, np.array(0, np.int64))
-    first = builder.add("Neg", [builder.add("Reshape", [keep, builder.integer(1)])])
+    first = builder.add("Mul", [keep, builder.integer(-1)])  # of a scalar and a vector of one: a vector, as Slice wants
     return builder.add("Slice", [hidden, first, builder.integer(_END), builder.integer(1)])
 
 

@@ -71,15 +71,18 @@ def cache_names(layer: int, direction: str) -> tuple[str, str]:
 
 
 def add_masks(builder: GraphBuilder) -> None:
-    """What every layer's attention reads: the bias that hides padding, and how long the sequences are by now."""
-    whole = builder.add("Shape", ["attention_mask"], start=1, end=2)
-    builder.add("Squeeze", [builder.add("Cast", [whole], to=TensorProto.INT32)], TOTAL)
+    """What every layer's attention reads: the bias that hides padding, and how long the sequences are by now.
+
+    As few nodes as can be: for one new token each costs as much to start as a matrix of a small model to multiply.
+    """
+    whole = builder.add("Cast", [builder.add("Shape", ["attention_mask"], start=1, end=2)], to=TensorProto.INT32)
+    builder.add("Squeeze", [whole], TOTAL)
     batch = builder.add("Shape", ["input_ids"], start=0, end=1)
-    last = builder.add("Cast", [builder.add("Sub", [whole, builder.integer(1)])], to=TensorProto.INT32)
+    last = builder.add("Sub", [whole, builder.constant("int32_1", np.array([1], np.int32))])
     builder.add("Expand", [last, batch], LAST)
-    one, lowest = (builder.constant(name, np.array(value, np.float32)) for name, value in _MASK_CONSTANTS.items())
-    seen = builder.add("Cast", ["attention_mask"], to=TensorProto.FLOAT)
-    hidden = builder.add("Mul", [builder.add("Sub", [one, seen]), lowest])
+    zero, lowest = (builder.constant(name, np.array(value, np.float32)) for name, value in _MASK_CONSTANTS.items())
+    seen = builder.add("Cast", ["attention_mask"], to=TensorProto.BOOL)
+    hidden = builder.add("Where", [seen, zero, lowest])
     axes = builder.constant("axes_1_2", np.array([1, 2], np.int64))
     length = builder.add("Shape", ["input_ids"], start=1, end=2)
     shape = builder.add("Concat", [builder.integer(1), builder.integer(1), length, builder.integer(1)], axis=0)
@@ -87,7 +90,7 @@ def add_masks(builder: GraphBuilder) -> None:
 
 
 # Finite, so that a padded token that may look at nothing gets a mean of the values rather than NaN.
-_MASK_CONSTANTS = {"one": 1.0, "lowest": float(np.finfo(np.float32).min)}
+_MASK_CONSTANTS = {"zero": 0.0, "lowest": float(np.finfo(np.float32).min)}
 
 
 def add_attention(builder: GraphBuilder, sizes: Sizes, layer: int, query: str, key: str = "", value: str = "") -> str:

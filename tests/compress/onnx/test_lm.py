@@ -20,6 +20,7 @@ from mct.compress.onnx import half as onnx_half
 from mct.compress.onnx import quantise_decoder as quantise_onnx_lm
 from mct.compress.onnx.graphs import graph as onnx_draft
 from mct.compress.onnx.graphs.blocks import pack, quantise_blocks, restore
+from mct.compress.onnx.graphs.decoder import build_lm
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.execute import execute
@@ -418,3 +419,15 @@ def test_onnxruntime_genai_continues_by_the_same_tokens(saved: Saved, tmp_path: 
     expected = session.generate(Tokens(prompt, [0] * len(prompt)), 40)
     assert found[:40] == expected[: len(found)]
     assert len(found) == 40 or found[-1] == 1
+
+
+def test_a_token_starts_few_nodes_beside_those_of_the_layers() -> None:
+    """Masks, lengths, the words, the last norm and the logits: each costs the same however small the model is."""
+
+    def nodes(layers: int) -> int:
+        config = transformers.LlamaConfig(
+            vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4
+        )
+        return len(build_lm(transformers.LlamaForCausalLM(config)).graph.node)
+
+    assert 2 * nodes(1) - nodes(2) <= 17
