@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -18,8 +19,7 @@ from mct.models.commands import models
 def models_inspect(folder: Path, revision: str | None, as_json: bool) -> None:
     """Say what FOLDER is, or a name on the hub: a checkpoint or an artifact, its technique, task, labels and size."""
     from mct.compress.run.artifact import is_artifact, read_artifact
-    from mct.compress.run.describe import artifact_json, describe_artifact, describe_checkpoint
-    from mct.models.checkpoints.checkpoint import inspect
+    from mct.compress.run.describe import artifact_json, describe_artifact, describe_folder, folder_json
     from mct.models.checkpoints.hub import find_folder
 
     found = find_folder(folder, revision)
@@ -27,8 +27,7 @@ def models_inspect(folder: Path, revision: str | None, as_json: bool) -> None:
         artifact = read_artifact(found)
         facts, values = describe_artifact(artifact, found), artifact_json(artifact, found)
     else:
-        checkpoint = inspect(found)
-        facts, values = describe_checkpoint(checkpoint), checkpoint.as_json()
+        facts, values = describe_folder(found), folder_json(found)
     if as_json:
         print_json(values)
         return
@@ -83,6 +82,19 @@ def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
     type=FILE,
     help="Texts to check parity on.  [default: CHECKPOINT/data/test.jsonl, or a fifth of --data]",
 )
+@click.option(
+    "--base", type=FOLDER, help="The base of an adapter, a folder or a name on the hub, where it is not beside it."
+)
+@click.option("--adapter", default="", help="Which adapter of several, or a mix: a=0.7,b=0.3.")
+@click.option(
+    "--base-quant",
+    type=click.Choice(["nf4", "fp4"]),
+    help="The adapter was trained on a base in these 4-bit numbers (QLoRA), and the one given is whole.",
+)
+@click.option(
+    "--technique", default="", help="How it was fine-tuned, where its folder does not tell (raft, continual)."
+)
+@click.option("--labels", default="", help="Comma-separated labels of an adapter's head, in the order of its outputs.")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 @click.option("--target", default="cpu", show_default=True, help="Make it for this target's instruction sets.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
@@ -101,7 +113,8 @@ def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
 @click.option("--json", "as_json", is_flag=True, help="Print the artifacts as JSON.")
 def compress(
     checkpoint: Path, out: Path, revision: str | None, formats: str | None, precisions: str | None,
-    recipe_file: Path | None, data: Path | None, eval_file: Path | None, fields: tuple[str, ...], target: str,
+    recipe_file: Path | None, data: Path | None, eval_file: Path | None, base: Path | None, adapter: str,
+    base_quant: Literal["nf4", "fp4"] | None, technique: str, labels: str, fields: tuple[str, ...], target: str,
     targets_file: Path | None, seed: int | None, plan_only: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT, a folder or a name on the hub, into artifacts, each checked against it on real texts.
@@ -114,6 +127,7 @@ def compress(
     from mct.compress.run.execute import execute
     from mct.compress.run.lineage import other_inputs
     from mct.compress.run.resources import gather
+    from mct.models.checkpoints.adapted import Told
     from mct.models.checkpoints.checkpoint import inspect
     from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
@@ -123,8 +137,10 @@ def compress(
     recipe = read_recipe(recipe_file) if recipe_file else None
     if recipe is not None and seed is not None and seed != recipe.seed:
         raise MctError(f"the recipe's seed is {recipe.seed}, and --seed says {seed}", "leave one of them out")
+    named = tuple(label.strip() for label in labels.split(",")) if labels else ()
+    told = Told(technique, adapter, base, base_quant or "", named)
     kinds, numbers = (names.split(",") if names else [] for names in (formats, precisions))
-    plan = make_plan(inspect(find_folder(checkpoint, revision)), kinds, numbers, machine, recipe)
+    plan = make_plan(inspect(find_folder(checkpoint, revision), told), kinds, numbers, machine, recipe)
     for warning in (warning for route in plan.routes for warning in route.warnings):
         click.echo(f"warning: {warning}", err=True)
     drawn = recipe.seed if recipe else seed or 0

@@ -20,10 +20,10 @@ NO_REWARD = "llama.cpp's qwen2moe needs an output matrix, and a reward model has
 
 def why_not_encoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     """Why an encoder cannot become GGUF: its family, its variant or its tokenizer; "" where it can."""
-    config = read_object(checkpoint.path / "config.json")
+    config = read_object(checkpoint.sizes / "config.json")
     try:
         sizes = read_sizes(find_encoder(checkpoint.model_type), config, len(checkpoint.labels))
-        read_vocabulary(checkpoint.path, sizes.vocabulary)
+        read_vocabulary(checkpoint.vocabulary, sizes.vocabulary)
     except MctError as error:
         return error.message
     return ""
@@ -34,13 +34,13 @@ def why_not_decoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
 
     What config.json leaves to its family's defaults is looked at by the export, once transformers has filled it in.
     """
-    config = read_object(checkpoint.path / "config.json")
+    config = read_object(checkpoint.sizes / "config.json")
     if checkpoint.network == "reward" and checkpoint.model_type == OUTPUT_NEEDED:
         return NO_REWARD
     try:
         check(config)
         if "vocab_size" in config:
-            read_vocabulary(checkpoint.path, config["vocab_size"])
+            read_vocabulary(checkpoint.vocabulary, config["vocab_size"])
     except MctError as error:
         return error.message
     return ""

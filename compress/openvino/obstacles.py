@@ -32,7 +32,7 @@ def why_not_reward(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     known = _families("reward")
     if checkpoint.model_type not in known:
         return f"its exporter does not know a {checkpoint.model_type} reward model; it knows {', '.join(known)}"
-    pad_id = read_config(checkpoint.path).pad_token_id
+    pad_id = read_config(checkpoint.sizes).pad_token_id
     if pad_id is None or pad_id < 0:
         return (
             "there is no pad_token_id in config.json, and without it nothing tells where a padded text ends and its "

@@ -13,6 +13,7 @@ from typing import Any
 from mct import MctError
 from mct.compress.plan.options import read_options
 from mct.compress.plan.passes import ENCODERS, START, Pass
+from mct.compress.plan.passes_merge import opening
 from mct.compress.plan.recipe import Recipe, Step
 from mct.compress.plan.table import PRECISION_ALIASES, passes
 from mct.models.checkpoints.checkpoint import Checkpoint
@@ -113,11 +114,15 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """One route per format and precision, duplicates dropped, for `machine`, this one if None.
 
-    A recipe that ends in a checkpoint goes before each of them; another says itself what to make. MctError names the
-    nearest combination that works.
+    A recipe that ends in a checkpoint goes before each of them; another says itself what to make. What a checkpoint
+    needs to be an ordinary one (an adapter merged, weights unpacked) comes first of all. MctError names the nearest
+    combination that works.
     """
     meant = machine or probe_machine()
     first = resolve(recipe, checkpoint.network) if recipe else ()
+    begins = opening(checkpoint)
+    if not (first and first[0].row in begins):
+        first = (*map(Resolved, begins), *first)
     if first and first[-1].row.gives != START:
         if formats or precisions:
             raise MctError(

@@ -3,13 +3,14 @@
 from mct import MctError
 from mct.compress.plan.passes import START, Pass
 from mct.compress.plan.passes_gguf import GGUF_PASSES
+from mct.compress.plan.passes_merge import MERGE_PASSES
 from mct.compress.plan.passes_onnx import ONNX_PASSES
 from mct.compress.plan.passes_openvino import OPENVINO_PASSES
 from mct.compress.plan.passes_shrink import SHRINK_PASSES
 from mct.models.tables import UPDATE, added_by_others
 from mct.targets.runtimes.table import RUNTIMES
 
-PASSES = (*SHRINK_PASSES, *ONNX_PASSES, *OPENVINO_PASSES, *GGUF_PASSES)
+PASSES = (*MERGE_PASSES, *SHRINK_PASSES, *ONNX_PASSES, *OPENVINO_PASSES, *GGUF_PASSES)
 
 PRECISION_ALIASES = {
     "gguf": {"fp32": "f32", "fp16": "f16", "int8": "q8_0", "int4": "q4_k_m"},

@@ -8,6 +8,7 @@ its id is.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from mct.compress.run.parity import (
     require_parity,
 )
 from mct.models.checkpoints.checkpoint import Checkpoint
-from mct.models.tasks.tokens import ANY_LENGTH, open_tokenizer
+from mct.models.tasks.tokens import ANY_LENGTH, Tokens, open_tokenizer
 
 
 def kept_of(ancestor: Reference, child: Reference) -> Parity | None:
@@ -64,12 +65,12 @@ def require_same_answers(parent: Reference, child: Reference, step: str) -> None
 
 def require_same_cuts(parent: Checkpoint, child: Checkpoint, resources: Resources, step: str) -> None:
     """MctError where a text of the user's that the child has all pieces for is cut otherwise than by the parent."""
-    number = _ancestor_ids(parent.path, child.path)
+    number = _ancestor_ids(parent.vocabulary, child.vocabulary)
     known = set(number.values())
     requests = resources.calibration_requests()
     before, after = (encode_requests(checkpoint, requests) for checkpoint in (parent, child))
     for old, new in zip(before, after, strict=True):
-        if set(old.ids) <= known and list(old.ids) != [number.get(token, -1) for token in new.ids]:
+        if set(old.ids) <= known and list(old.ids) != _as_ancestor(new, number):
             raise MctError(
                 f"after {step} a text is cut into {len(new.ids)} pieces and not its {len(old.ids)}, which are all kept",
                 "this result is refused; please report the tokenizer",
@@ -85,11 +86,12 @@ def _ancestor_ids(ancestor: Path, child: Path) -> Mapping[int, int]:
 def _cut_as_before(ancestor: Asked, child: Asked, number: Mapping[int, int]) -> list[int]:
     """Places of the inputs whose tokens are the same in both."""
     both = zip(ancestor.inputs, child.inputs, strict=False)
-    return [
-        place
-        for place, (before, after) in enumerate(both)
-        if list(before.ids) == [number.get(token, -1) for token in after.ids]
-    ]
+    return [place for place, (before, after) in enumerate(both) if list(before.ids) == _as_ancestor(after, number)]
+
+
+def _as_ancestor(tokens: Tokens, number: Mapping[int, int]) -> list[int]:
+    """A child's input in the ancestor's ids (-1 for pieces it lacks), without what a pass put before every text."""
+    return [number.get(token, -1) for token in dropwhile(lambda token: token not in number, tokens.ids)]
 
 
 def _has_token_answers(asked: Asked) -> bool:
@@ -101,15 +103,14 @@ def _in_terms_of(
 ) -> tuple[Reference, Reference]:
     """Both at these places, the ancestor's next tokens among the child's pieces alone, the child's under old ids."""
     before = [ancestor.outputs[place] for place in places]
-    after = [child.outputs[place] for place in places]
+    after = [_of_own_tokens(child.outputs[place], ancestor.outputs[place]) for place in places]
     if child.asked.task == "causal-lm":
-        before = _columns(before, after, number)
-    asked = at(child, places).asked
+        before, after = _columns(before, after, number)
+    asked = at(ancestor if _has_token_answers(child.asked) else child, places).asked
     continued = [
         (old, Continuation(old.prompt, tuple(number.get(token, token) for token in new.tokens), ()))
         for old, new in zip(ancestor.continued, child.continued, strict=False)
-        if list(old.prompt.ids) == [number.get(token, -1) for token in new.prompt.ids]
-        and set(old.tokens) <= set(number.values())
+        if list(old.prompt.ids) == _as_ancestor(new.prompt, number) and set(old.tokens) <= set(number.values())
     ]
     return (
         Reference(ancestor.folder, asked, tuple(before), tuple(old for old, _ in continued)),
@@ -117,10 +118,21 @@ def _in_terms_of(
     )
 
 
-def _columns(before: Sequence[Outputs], after: Sequence[Outputs], number: Mapping[int, int]) -> list[Outputs]:
-    """The ancestor's logits of the child's pieces, in the child's order."""
+def _of_own_tokens(child: Outputs, ancestor: Outputs) -> Outputs:
+    """A child's answers for each token, without those for what a pass put before every text."""
+    return {name: value[:, -ancestor[name].shape[1] :] if value.ndim == 3 else value for name, value in child.items()}
+
+
+def _columns(
+    before: Sequence[Outputs], after: Sequence[Outputs], number: Mapping[int, int]
+) -> tuple[list[Outputs], list[Outputs]]:
+    """Both models' logits of the pieces that both have, in the child's order."""
     width = after[0]["logits"].shape[-1]
     if before[0]["logits"].shape[-1] == width:
-        return list(before)
-    kept = np.array([number.get(piece, 0) for piece in range(width)])
-    return [{"logits": each["logits"][..., kept]} for each in before]
+        return list(before), list(after)
+    shared = [piece for piece in range(width) if piece in number]
+    old = np.array([number[piece] for piece in shared])
+    return (
+        [{"logits": each["logits"][..., old]} for each in before],
+        [{"logits": each["logits"][..., shared]} for each in after],
+    )

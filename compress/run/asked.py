@@ -38,7 +38,8 @@ class Asked:
     """Encoded real inputs; `groups` has the number of the request that each of them came from.
 
     `reach` is the number of tokens from which on a decoder works otherwise: its sliding window, or the length it was
-    trained for; 0 where there is no such point.
+    trained for; 0 where there is no such point. `before` is the number of tokens that its tokenizer puts around any
+    text, which is no part of how long the text is.
     """
 
     task: str
@@ -46,6 +47,7 @@ class Asked:
     inputs: tuple[Tokens, ...]
     groups: tuple[int, ...]
     reach: int = 0
+    before: int = 0
 
 
 def ask(checkpoint: Checkpoint, requests: Sequence[Request], most: int = MOST_INPUTS) -> Asked:
@@ -56,12 +58,13 @@ def ask(checkpoint: Checkpoint, requests: Sequence[Request], most: int = MOST_IN
 
 def ask_decoder(checkpoint: Checkpoint, requests: Sequence[Request]) -> Asked:
     """The same of a decoder, and one long text behind them; a language model is asked 40 short ones."""
-    found, reach = ask(checkpoint, requests), _reach(read_object(checkpoint.path / "config.json"))
+    found, reach = ask(checkpoint, requests), _reach(read_object(checkpoint.sizes / "config.json"))
     inputs, groups = found.inputs, found.groups
+    before = len(open_tokenizer(checkpoint.vocabulary, checkpoint.max_tokens)("").ids)
     long = _joined(inputs, _long(reach, checkpoint.max_tokens))
     if checkpoint.network == "causal-lm":
-        inputs, groups = tuple(cut(tokens, LM_TOKENS) for tokens in inputs[:LM_INPUTS]), groups[:LM_INPUTS]
-    return replace(found, inputs=(*inputs, long), groups=(*groups, len(requests)), reach=reach)
+        inputs, groups = tuple(cut(tokens, before + LM_TOKENS) for tokens in inputs[:LM_INPUTS]), groups[:LM_INPUTS]
+    return replace(found, inputs=(*inputs, long), groups=(*groups, len(requests)), reach=reach, before=before)
 
 
 def cut(tokens: Tokens, most: int) -> Tokens:
@@ -70,7 +73,7 @@ def cut(tokens: Tokens, most: int) -> Tokens:
 
 
 def _encoded(checkpoint: Checkpoint, requests: Sequence[Request]) -> Iterator[tuple[int, Tokens]]:
-    tokenize, kind = open_tokenizer(checkpoint.path, checkpoint.max_tokens), find_kind(checkpoint.task)
+    tokenize, kind = open_tokenizer(checkpoint.vocabulary, checkpoint.max_tokens), find_kind(checkpoint.task)
     for number, request in enumerate(requests):
         for tokens in kind.encode(tokenize, request):
             yield number, tokens

@@ -116,7 +116,7 @@ def _by_label(resources: Resources) -> dict[str, list[Tokens]]:
     """The encoded inputs of every calibration row under its label, each request once."""
     assert resources.calibration is not None
     kind = find_kind(resources.checkpoint.task)
-    tokenize = open_tokenizer(resources.checkpoint.path, resources.checkpoint.max_tokens)
+    tokenize = open_tokenizer(resources.checkpoint.vocabulary, resources.checkpoint.max_tokens)
     labelled = {str(request): (request, row) for row in resources.calibration.rows for request in kind.texts([row])}
     groups: dict[str, list[Tokens]] = defaultdict(list)
     for request, row in labelled.values():

@@ -11,13 +11,43 @@ from mct.compress.plan.passes import REQUIRED
 from mct.compress.plan.recipe import LINEAGE
 from mct.compress.plan.table import passes
 from mct.compress.run.artifact import Artifact, is_artifact, read_artifact
-from mct.models.checkpoints.checkpoint import Checkpoint, inspect
+from mct.models.checkpoints.checkpoint import Checkpoint, inspect, statements_alone
 from mct.models.checkpoints.hub import origin_of
+from mct.models.checkpoints.techniques import Statement
 from mct.models.data.declared import read_json
 from mct.models.tasks.table import Head
 from mct.models.writing.folders import size_mb
 
 SHOWN_LABELS = 8
+
+
+def describe_folder(path: Path) -> dict[str, str]:
+    """A checkpoint's facts with their evidence; of an adapter whose base is not here, what its folder alone says."""
+    said = statements_alone(path)
+    if said is None:
+        found = inspect(path)
+        return describe_checkpoint(found) | _evidence(found.statements)
+    return {"adapter of": str(path), "task": "its base is not here: give it to mct compress by --base"} | _evidence(
+        said
+    )
+
+
+def folder_json(path: Path) -> dict[str, Any]:
+    """The same as plain values."""
+    said = statements_alone(path)
+    if said is None:
+        return inspect(path).as_json()
+    technique = ", ".join(each.value for each in said if each.what == "technique")
+    return {"path": str(path), "technique": technique, "statements": [each.as_json() for each in said]}
+
+
+def _evidence(said: Iterable[Statement]) -> dict[str, str]:
+    """A line for each thing that is so of a folder: what, and what says so."""
+    lines: dict[str, str] = {}
+    for each in said:
+        line = f"{each.value} ({'; '.join(each.evidence)})"
+        lines[each.what] = f"{lines[each.what]}, {line}" if each.what in lines else line
+    return lines
 
 
 def describe_checkpoint(found: Checkpoint) -> dict[str, str]:
@@ -29,6 +59,7 @@ def describe_checkpoint(found: Checkpoint) -> dict[str, str]:
         "architecture": f"{found.architecture} ({found.model_type})",
         "task": found.task,
         "technique": found.technique,
+        **({"base": str(found.adaptation.base)} if found.adaptation else {}),
         **_heads(found.heads),
         "longest input": f"{found.max_tokens} tokens",
         "parameters": f"{found.parameters:,}",

@@ -19,7 +19,7 @@ from mct import MctError
 from mct.compress.plan.passes import START, Product, Resources
 from mct.compress.plan.recipe import LINEAGE
 from mct.compress.run.artifact import Artifact, executable, seal
-from mct.compress.run.lineage import Entry, begun_with, content_digest, entry_of, versions
+from mct.compress.run.lineage import Entry, begun_with, entry_of, starting_key, versions
 from mct.compress.run.products import require_untouched, stamps
 from mct.compress.run.steps import Steps, kept_steps, step_key
 from mct.models.checkpoints.checkpoint import inspect
@@ -97,7 +97,7 @@ def execute(plan: Plan, resources: Resources, texts: ParityTexts, out: Path, rep
         done += 1
 
     advance("running the original")
-    key = content_digest(plan.checkpoint.path)
+    key = starting_key(plan.checkpoint)
     reference = _answers(plan.checkpoint, texts, resources)
     root = Origin(plan.checkpoint, reference, key, (begun_with(plan.checkpoint, resources.seed),))
     with kept_steps(out) as steps:
@@ -250,7 +250,7 @@ def _artifact_of(
         task=checkpoint.task,
         labels=checkpoint.labels,
         heads=checkpoint.heads,
-        technique=checkpoint.technique,
+        technique=execution.plan.checkpoint.technique,
         max_tokens=min(checkpoint.max_tokens, int(product.settings.get("context", checkpoint.max_tokens))),
         model=product.model,
         settings=product.settings,

@@ -9,5 +9,5 @@ from mct.models.tasks.tokens import Tokens, open_tokenizer
 
 def encode_requests(checkpoint: Checkpoint, requests: Sequence[Request]) -> list[Tokens]:
     """The model's inputs for `requests`, in order; a request may take more than one."""
-    tokenize, kind = open_tokenizer(checkpoint.path, checkpoint.max_tokens), find_kind(checkpoint.task)
+    tokenize, kind = open_tokenizer(checkpoint.vocabulary, checkpoint.max_tokens), find_kind(checkpoint.task)
     return [tokens for request in requests for tokens in kind.encode(tokenize, request)]

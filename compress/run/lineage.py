@@ -12,6 +12,7 @@ from mct.compress.plan.plan import Resolved
 from mct.compress.plan.recipe import LINEAGE
 from mct.compress.run.artifact import read_artifact
 from mct.compress.run.resources import Source
+from mct.models.checkpoints.adapted import Adaptation
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.hub import origin_of
 from mct.models.data.declared import read_json
@@ -20,8 +21,8 @@ from mct.models.tables import owner_of
 from mct.models.writing.folders import digest, sha256
 
 LIBRARIES = (
-    "torch", "transformers", "tokenizers", "safetensors", "onnx", "onnxruntime", "openvino", "nncf", "optimum-intel",
-    "llama-cpp-python", "gguf",
+    "torch", "transformers", "peft", "tokenizers", "safetensors", "onnx", "onnxruntime", "openvino", "nncf",
+    "optimum-intel", "llama-cpp-python", "gguf",
 )  # fmt: skip
 
 # Evaluation and training data lie there, which no pass reads by itself.
@@ -35,10 +36,11 @@ def begun_with(checkpoint: Checkpoint, seed: int) -> Entry:
     origin = origin_of(checkpoint.path)
     made = checkpoint.path / LINEAGE
     before = {"made_by": read_json(made, list[dict[str, Any]])} if made.is_file() else {}
+    adapted = _adapted(checkpoint.adaptation) if checkpoint.adaptation else {}
     return {
         "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
         "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path),
-        **({"hub": origin.name, "revision": origin.commit} if origin else {}), **before, "seed": seed,
+        **({"hub": origin.name, "revision": origin.commit} if origin else {}), **before, **adapted, "seed": seed,
         "mct": mct.__version__, "libraries": dict(versions()),
     }  # fmt: skip
 
@@ -89,6 +91,22 @@ def _recorded(folder: Path) -> tuple[list[Entry], Entry, Entry]:
 def weights_digest(checkpoint: Path) -> str:
     """One SHA-256 over a checkpoint's weight files: what an artifact's lineage names as its origin."""
     return digest({file.relative_to(checkpoint).as_posix(): sha256(file) for file in weight_files(checkpoint)})
+
+
+def _adapted(adaptation: Adaptation) -> Entry:
+    """What an adapter was put on: the base's own weights, or its name on the hub."""
+    origin = origin_of(adaptation.base)
+    base = {"sha256": weights_digest(adaptation.base)}
+    return {"base": base | ({"hub": origin.name, "revision": origin.commit} if origin else {})}
+
+
+def starting_key(checkpoint: Checkpoint) -> str:
+    """One SHA-256 over all that the first step starts from: the folder, an adapter's base, what the user said of it."""
+    found = content_digest(checkpoint.path)
+    if checkpoint.adaptation is None:
+        return found
+    said = checkpoint.adaptation.told.as_json() | {"base": content_digest(checkpoint.adaptation.base)}
+    return digest({"checkpoint": found} | {name: str(value) for name, value in said.items()})
 
 
 def content_digest(checkpoint: Path) -> str:

@@ -51,9 +51,10 @@ class Continuation:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the checkpoint in `folder` gives to what it was asked: `outputs`, one entry an input, arrays of (1, ...).
+    """What a checkpoint, whose tokenizer is in `folder`, gives to what it was asked.
 
-    Of a language model's input the logits of its last tokens are kept. `continued` is empty for other tasks.
+    `outputs` has one entry an input, arrays of (1, ...); of a language model's input the logits of its last tokens are
+    kept. `continued` is empty for other tasks.
     """
 
     folder: Path
@@ -103,8 +104,8 @@ def run_original(checkpoint: Checkpoint, requests: Sequence[Request], threads: i
     outputs = _outputs(session, asked)
     if not _finite(outputs):
         raise MctError(f"{checkpoint.path} itself gives NaN or infinite outputs", "is it trained, and saved whole?")
-    prompts = _prompts(asked.inputs, checkpoint.max_tokens) if asked.task == "causal-lm" else []
-    return Reference(checkpoint.path, asked, outputs, tuple(_continued(session, prompt) for prompt in prompts))
+    prompts = _prompts(asked, checkpoint.max_tokens) if asked.task == "causal-lm" else []
+    return Reference(checkpoint.vocabulary, asked, outputs, tuple(_continued(session, prompt) for prompt in prompts))
 
 
 def measure_parity(reference: Reference, form: str, executable: Executable, threads: int) -> Parity:
@@ -164,11 +165,11 @@ def _finite(outputs: Sequence[Outputs]) -> bool:
     return all(np.isfinite(value).all() for each in outputs for value in each.values())
 
 
-def _prompts(inputs: Sequence[Tokens], most: int) -> list[Tokens]:
+def _prompts(asked: Asked, most: int) -> list[Tokens]:
     """The beginnings of the first inputs, and as much of the long one as leaves room for what is to come."""
     room = most - NEW_TOKENS
-    beginnings = [cut(tokens, min(PROMPT_TOKENS, room)) for tokens in inputs[:PROMPTS]]
-    return [*beginnings, cut(inputs[-1], room)] if room > 0 else []
+    beginnings = [cut(tokens, min(asked.before + PROMPT_TOKENS, room)) for tokens in asked.inputs[:PROMPTS]]
+    return [*beginnings, cut(asked.inputs[-1], room)] if room > asked.before else []
 
 
 def _continued(session: Session, prompt: Tokens) -> Continuation:

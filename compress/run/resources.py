@@ -85,7 +85,7 @@ def gather(
     elif calibration is not None:
         calibration, checked_on, source = _hold_out(calibration, inputs[0], seed)
     else:
-        checked_on = _shop_messages(checkpoint.task)
+        checked_on = shop_messages(checkpoint.task)
         source = Source(checked_on.name, checked_on.sha256, len(checked_on.rows))
     requests = _drawn(find_kind(checkpoint.task).texts(checked_on.rows), seed)
     return Resources(checkpoint, calibration, machine or probe_machine(), seed), ParityTexts(requests, source)
@@ -151,7 +151,7 @@ def _asked(row: Row, fields: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(" ".join(str(row[field]).casefold().split()) for field in fields)
 
 
-def _shop_messages(task: str) -> Dataset:
+def shop_messages(task: str) -> Dataset:
     """Messages of the built-in generator: real enough to tell two models apart, for when no file was given."""
     from mct.models.scenarios.manga_intents import generate
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from mct.compress.plan.passes import Product, Resources
-from mct.compress.shrink.folders import copy_rest, rewrite_weights
+from mct.compress.run.folders import copy_rest, rewrite_weights
 from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 from mct.models.writing.folders import write_json

@@ -17,7 +17,7 @@ def why_not_drop_layers(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> 
     family = find_family(checkpoint.model_type)
     if family is None or not family.layers:
         return f"where a {checkpoint.model_type} model keeps its layers is not known"
-    config = read_object(checkpoint.path / "config.json")
+    config = read_object(checkpoint.sizes / "config.json")
     count, kept = config.get(family.keys.layers), settings["keep"]
     if not isinstance(count, int):
         return f"config.json does not say {family.keys.layers}"
@@ -35,9 +35,9 @@ def why_not_trim_vocabulary(checkpoint: Checkpoint, settings: Mapping[str, Any])
     family = find_family(checkpoint.model_type)
     if family is None or not family.words:
         return f"where a {checkpoint.model_type} model keeps its word embeddings is not known"
-    if not (checkpoint.path / "tokenizer.json").is_file():
+    if not (checkpoint.vocabulary / "tokenizer.json").is_file():
         return "it has no tokenizer.json"
-    model = read_tokenizer(checkpoint.path).get("model", {})
+    model = read_tokenizer(checkpoint.vocabulary).get("model", {})
     if model.get("type") not in TRIMMED:
         return f"its tokenizer is a {model.get('type')}, and these can be trimmed: {', '.join(TRIMMED)}"
     if model["type"] == "BPE" and (model.get("end_of_word_suffix") or model.get("continuing_subword_prefix")):

@@ -1,30 +1,35 @@
-"""Adapters: weights that mean nothing without the base they were trained on. mct cannot merge them yet.
+"""Adapters as peft writes them: found in a folder, chosen where there are several, and the base that they are for.
 
-Files and names as peft writes them; a second adapter lies in a folder of its name. A base beside its adapter looks like
-a whole model: compressed as such it would silently be the model before the training.
+Weights of an adapter mean nothing without the base they were trained on. A second adapter lies in a folder of its name.
+What the files name is a stranger's word: a base is taken from beside its adapter or by its name on the hub, never from
+a path that a file names.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from msgspec import Struct
 
 from mct import MctError
-from mct.models.data.declared import Name, read_json
+from mct.models.checkpoints.hub import NAME, find_folder
+from mct.models.data.declared import Count, Index, Name, read_json
+from mct.models.tables import load
 
-CONFIG = "adapter_config.json"
-NAMES = frozenset({CONFIG, "adapter_model.safetensors", "adapter_model.bin"})
+CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+NAMES = frozenset({CONFIG, WEIGHTS, PICKLE})
+DEFAULT, REFERENCE = "default", "ref"
 
-# Methods that put virtual tokens before a text: no matrix of the base could take them up.
-_PROMPTS = frozenset({"PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "MULTITASK_PROMPT_TUNING", "CPT"})
+# What a training run saved on its way.
+_STEP = re.compile(r"checkpoint-\d+(/|$)")
 
-# peft's task type -> its class that loads base and adapter together.
-_CLASSES = {
-    "SEQ_CLS": "AutoPeftModelForSequenceClassification",
-    "TOKEN_CLS": "AutoPeftModelForTokenClassification",
-    "CAUSAL_LM": "AutoPeftModelForCausalLM",
-    "FEATURE_EXTRACTION": "AutoPeftModelForFeatureExtraction",
-}
+# Methods that put virtual tokens before a text, or keys and values before those of every layer.
+SOFT_PROMPTS = frozenset({"PROMPT_TUNING", "P_TUNING"})
+PROMPTS = SOFT_PROMPTS | {"PREFIX_TUNING", "MULTITASK_PROMPT_TUNING", "CPT", "CARTRIDGE"}
+
+Shape = tuple[int, ...]
 
 
 class AdapterConfig(Struct, frozen=True):
@@ -32,30 +37,132 @@ class AdapterConfig(Struct, frozen=True):
 
     peft_type: Name
     base_model_name_or_path: str | None = None
+    revision: str | None = None
     task_type: str | None = None
+    use_dora: bool = False
+    use_rslora: bool = False
+    rank_pattern: dict[str, Index] | None = None
+    alpha_pattern: dict[str, float] | None = None
+    init_lora_weights: bool | str | None = None
+    loftq_config: dict[str, Any] | None = None
+    target_parameters: list[str] | None = None
+    trainable_token_indices: list[Index] | dict[str, list[Index]] | None = None
+    modules_to_save: list[str] | None = None
+    alora_invocation_tokens: list[Index] | None = None
+    num_virtual_tokens: Count | None = None
 
 
-def refuse_adapters(folder: Path, files: Iterable[str]) -> None:
-    """MctError where one of the folder's `files` is part of an adapter: its type, its base, and how to merge it."""
-    found = sorted({PurePosixPath(file).parent for file in files if PurePosixPath(file).name in NAMES})
-    if not found:
-        return
-    place = folder / found[0]
-    if not (place / CONFIG).is_file():
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter: its name, the folder that its files lie in, what they say, and the shape of each tensor."""
+
+    name: str
+    folder: Path
+    config: AdapterConfig
+    tensors: Mapping[str, Shape]
+
+    @property
+    def virtual_tokens(self) -> int:
+        """How many tokens it puts before every text; 0 where it changes weights."""
+        return self.config.num_virtual_tokens or 0 if self.config.peft_type in PROMPTS else 0
+
+    @property
+    def base_name(self) -> str:
+        """What it calls its base; "" where it does not say."""
+        return self.config.base_model_name_or_path or ""
+
+
+def find_adapters(folder: Path, files: Iterable[str]) -> dict[str, Adapter]:
+    """The adapters among the folder's `files`, by name: "default" at its top, else the folders that they lie in.
+
+    MctError for one that lacks its configuration or its weights, or has these as a pickle only.
+    """
+    places = sorted({PurePosixPath(file).parent for file in files if PurePosixPath(file).name in NAMES})
+    return {name: _read(name, folder / place) for place in places for name in [_name_of(place)]}
+
+
+def _name_of(place: PurePosixPath) -> str:
+    return DEFAULT if place == PurePosixPath(".") else place.as_posix()
+
+
+def _read(name: str, folder: Path) -> Adapter:
+    if not (folder / CONFIG).is_file():
         raise MctError(
-            f"{place} holds the weights of an adapter without its {CONFIG}",
-            "save the adapter again with peft, and merge it",
+            f"{folder} holds the weights of an adapter without its {CONFIG}", "save the adapter again with peft"
         )
-    config = read_json(place / CONFIG, AdapterConfig)
-    kind, base = config.peft_type, config.base_model_name_or_path or "a base that it does not name"
-    raise MctError(f"{place} holds a {kind} adapter of {base}, which mct cannot merge yet", _hint(place, config))
+    config = read_json(folder / CONFIG, AdapterConfig)
+    if not (folder / WEIGHTS).is_file():
+        reason = f"its weights only as a pickle ({PICKLE}), which can run code" if (folder / PICKLE).is_file() else ""
+        raise MctError(
+            f"the adapter in {folder} has {reason or f'no {WEIGHTS}'}",
+            "save it again with peft where you trust it: model.save_pretrained(folder)",
+        )
+    return Adapter(name, folder, config, load("mct.models.checkpoints.tensor_files:read_shapes")(folder / WEIGHTS))
 
 
-def _hint(place: Path, config: AdapterConfig) -> str:
-    if config.peft_type in _PROMPTS:
-        return "virtual tokens cannot be merged into a base: give the base's own folder to compress it without them"
-    name, merged = _CLASSES.get(config.task_type or "", "AutoPeftModel"), f"{place.resolve().name}-merged"
-    return (
-        f'merge it first: python -c "from peft import {name} as M; M.from_pretrained({str(place)!r})'
-        f".merge_and_unload().save_pretrained({merged!r})\", then put the tokenizer's files there"
+def choose(folder: Path, found: Mapping[str, Adapter], told: str) -> dict[str, float]:
+    """The adapters to take, each with its weight: the one there is, or as `told` ("NAME", or "a=0.7,b=0.3").
+
+    The reference that a preference was trained against is none to choose from, nor what was saved on the way. MctError
+    where not one is left.
+    """
+    if told:
+        return _weights(found, told)
+    names = [name for name in found if PurePosixPath(name).name != REFERENCE]
+    names = [name for name in names if not _STEP.match(name)] or names
+    if len(names) != 1:
+        raise MctError(
+            f"{folder} holds {len(found)} adapters: {', '.join(found)}", f"say which one: --adapter {next(iter(found))}"
+        )
+    return {names[0]: 1.0}
+
+
+def _weights(found: Mapping[str, Adapter], told: str) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for part in told.split(","):
+        name, _, share = part.partition("=")
+        if name not in found:
+            raise MctError(f"there is no adapter {name!r}", f"there are: {', '.join(found)}")
+        try:
+            weights[name] = float(share or 1)
+        except ValueError as error:
+            raise MctError(f"--adapter {part}: {share!r} is no weight", "write it as --adapter a=0.7,b=0.3") from error
+    return weights
+
+
+def find_base(adapter: Adapter, folder: Path, is_whole: bool, told: Path | None) -> Path:
+    """The folder of the adapter's base: as told, in the folder itself, beside it under the name it gives, or the hub's.
+
+    MctError where it is none of these, with how to give it.
+    """
+    if told is not None:
+        return find_folder(told)
+    if (local := local_base(adapter, folder, is_whole)) is not None:
+        return local
+    name = adapter.base_name
+    if not name:
+        raise MctError(f"{folder} holds an adapter that does not name its base", "give it: --base DIR_OR_HUB_NAME")
+    if NAME.fullmatch(name):
+        return _fetched(folder, name, adapter.config.revision)
+    raise MctError(
+        f"the base of the adapter in {folder}, {name!r}, is not beside it, and mct follows no path that a file names",
+        f"give it, if it is yours: --base {name}",
     )
+
+
+def local_base(adapter: Adapter, folder: Path, is_whole: bool) -> Path | None:
+    """The base in the adapter's folder, where that holds a whole model, or beside it under the name that it gives."""
+    name = Path(adapter.base_name)
+    if is_whole:
+        return folder
+    beside = folder.resolve().parent / name.name
+    return beside if name.name and beside.is_dir() and ".." not in name.parts else None
+
+
+def _fetched(folder: Path, name: str, revision: str | None) -> Path:
+    try:
+        return find_folder(Path(name), revision)
+    except MctError as error:
+        raise MctError(
+            f"the base of the adapter in {folder} cannot be had: {error.message}", "give it: --base DIR_OR_HUB_NAME"
+        ) from error

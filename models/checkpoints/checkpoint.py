@@ -5,12 +5,23 @@ Reads the small JSON files and the headers of the safetensors files only. No tor
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.models.checkpoints.adapters import refuse_adapters
+from mct.models.checkpoints.adapted import (
+    Adaptation,
+    FourBit,
+    Told,
+    head_rows,
+    labels_with,
+    require_head,
+    require_same_kind,
+    require_task_of,
+)
+from mct.models.checkpoints.adapters import Adapter, choose, find_base, local_base
+from mct.models.checkpoints.evidence import Contents, read_contents
 from mct.models.checkpoints.files import (
     CONFIG,
     GENERATION,
@@ -30,8 +41,8 @@ from mct.models.checkpoints.files import (
     read_heads,
     read_if_there,
 )
+from mct.models.checkpoints.techniques import Statement, describe, detect
 from mct.models.data.declared import read_json, read_object
-from mct.models.data.inside import list_files
 from mct.models.families.table import find_family
 from mct.models.tables import load
 from mct.models.tasks.table import Head, find_task, network_of, recognised, tasks
@@ -42,10 +53,11 @@ PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A Hugging Face folder as a user brings it.
+    """A Hugging Face folder as a user brings it, or an adapter's with the base that goes with it.
 
     `heads` say what it answers, none for one that gives vectors, scores or text; `labels` are those of its one head.
-    `max_tokens` includes special tokens; `parameters` counts the weights on disk.
+    `max_tokens` includes special tokens; `parameters` counts the weights on disk. `quantised` names the 4-bit numbers
+    that its weights, or its base's, are packed into. `statements` are what its folder alone says, with evidence.
     """
 
     path: Path
@@ -57,6 +69,9 @@ class Checkpoint:
     max_tokens: int
     parameters: int
     size_mb: float
+    quantised: FourBit = ""
+    statements: tuple[Statement, ...] = ()
+    adaptation: Adaptation | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,15 +83,38 @@ class Checkpoint:
         """The task whose network it has: what exports and runtimes go by."""
         return network_of(self.task)
 
+    @property
+    def vocabulary(self) -> Path:
+        """The folder that holds its tokenizer: its own, or that of its base where it has none."""
+        own = self.adaptation is None or (self.path / "tokenizer.json").is_file()
+        return self.path if own or self.adaptation is None else self.adaptation.base
+
+    @property
+    def sizes(self) -> Path:
+        """The folder that holds the config.json of its network: its own, or that of its base."""
+        return self.adaptation.base if self.adaptation else self.path
+
     def as_json(self) -> dict[str, Any]:
         """Plain values, for --json."""
-        return asdict(self) | {"path": str(self.path), "labels": list(self.labels)}
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "adaptation"}
+        return plain | {
+            "path": str(self.path),
+            "heads": [asdict(head) for head in self.heads],
+            "labels": list(self.labels),
+            "base": str(self.adaptation.base) if self.adaptation else None,
+            "statements": [each.as_json() for each in self.statements],
+        }
 
 
 CLASSIFIER = "ForSequenceClassification"
 
 # A text has at least a token of its own beside those that mark its begin and end.
 LEAST_TOKENS = 3
+
+# peft's task types -> tasks; of any other, the base says what it is for.
+_OF_ADAPTERS = {
+    "SEQ_CLS": "sequence-classification", "TOKEN_CLS": "token-classification", "CAUSAL_LM": "causal-lm",
+}  # fmt: skip
 
 SETFIT_HEAD = "model_head.pkl"
 HEADS_WEIGHTS = "heads.safetensors"
@@ -92,32 +130,54 @@ def weight_files(path: Path) -> list[Path]:
     return [file for pattern in WEIGHTS for file in sorted(path.glob(pattern))]
 
 
-def inspect(path: Path) -> Checkpoint:
+def inspect(path: Path, told: Told | None = None) -> Checkpoint:
     """Say what the folder is. MctError where it is no checkpoint, damaged, pickle-only, or of an unknown kind.
 
-    MctError too for an adapter, and for a folder with links that lead out of it.
+    An adapter is taken together with its base, as one checkpoint. MctError too for a folder with links that lead out.
     """
     if not path.is_dir():
         said = "is a file, not a folder" if path.exists() else "does not exist"
         raise MctError(f"{path} {said}", "give a checkpoint folder (config.json and model.safetensors)")
-    files = list_files(path)
-    refuse_adapters(path, files)
-    if CONFIG not in files:
+    contents, told = read_contents(path), told or Told()
+    found = _adapted(contents, told) if contents.adapters else _whole(contents)
+    statements = detect(contents, told.technique)
+    technique = ", ".join(each.value for each in statements)
+    return replace(found, technique=technique, statements=(*statements, *describe(contents)))
+
+
+def statements_alone(path: Path) -> tuple[Statement, ...] | None:
+    """What an adapter's folder says by itself, where its base is not at hand; None for any other folder."""
+    if not path.is_dir():
+        return None
+    contents = read_contents(path)
+    whole = is_whole(contents)
+    if not contents.adapters or any(local_base(each, path, whole) for each in contents.adapters.values()):
+        return None
+    return (*detect(contents), *describe(contents))
+
+
+def is_whole(contents: Contents) -> bool:
+    """True where a folder holds a model of its own, whatever lies beside it."""
+    return CONFIG in contents.files and any(Path(file).match("model*.safetensors") for file in contents.files)
+
+
+def _whole(contents: Contents, adapter: Adapter | None = None) -> Checkpoint:
+    """The checkpoint that a folder holds; as the base of an adapter, by the task that this is for."""
+    path = contents.path
+    if CONFIG not in contents.files:
         raise MctError(
             f"{path} is no checkpoint: it has no {CONFIG}", "give a Hugging Face folder (model.save_pretrained)"
         )
     config = read_config(path)
-    if config.quantization_config is not None:
-        method = config.quantization_config.get("quant_method", "another tool")
-        raise MctError(f"{path} was quantised already (by {method})", "give the checkpoint that it was made of")
+    quantised = _quantised(path, config, contents)
     read_if_there(path / GENERATION, Generation)
     architecture = (config.architectures or ["?"])[0]
-    network, technique = _what(path, config, architecture)
+    network = _network(path, config, architecture, adapter)
     by_file = _read_shapes(path)
     shapes = {name: shape for found in by_file.values() for name, shape in found.items()}
     _check_sizes(path, config, shapes)
     max_tokens = _max_tokens(path, config)
-    if "tokenizer.json" in files:
+    if "tokenizer.json" in contents.files:
         load("mct.models.tasks.tokens:check_tokenizer")(path, max_tokens, config.vocab_size)
     heads = _heads(path, network, config, by_file.get(HEADS_WEIGHTS, {}))
     return Checkpoint(
@@ -125,27 +185,71 @@ def inspect(path: Path) -> Checkpoint:
         architecture=architecture,
         model_type=config.model_type,
         task=recognised(network, architecture, heads[0].labels if len(heads) == 1 else ()),
-        technique=technique,
+        technique="",
         heads=heads,
         max_tokens=max_tokens,
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         size_mb=round(size_mb(path), 3),
+        quantised=quantised,
     )
 
 
-def _what(path: Path, config: Config, architecture: str) -> tuple[str, str]:
-    """The task whose network it has, and the technique, from what lies in the folder."""
+def _quantised(path: Path, config: Config, contents: Contents) -> FourBit:
+    """The 4-bit numbers that bitsandbytes packed the weights into, which mct unpacks; "" where they are whole."""
+    said = config.quantization_config
+    if said is None:
+        return ""
+    if said.get("quant_method") == "bitsandbytes" and contents.quantised:
+        return "nf4" if contents.quantised == "nf4" else "fp4"
+    raise MctError(
+        f"{path} was quantised already (by {said.get('quant_method', 'another tool')})",
+        "give the checkpoint that it was made of",
+    )
+
+
+def _adapted(contents: Contents, told: Told) -> Checkpoint:
+    """The adapter that is meant, with its base: what the base is, but for the head and labels of the adapter."""
+    weights = choose(contents.path, contents.adapters, told.adapter)
+    chosen = {name: contents.adapters[name] for name in weights}
+    require_same_kind(contents.path, chosen)
+    first = next(iter(chosen.values()))
+    folder = find_base(first, contents.path, is_whole(contents), told.base)
+    base_contents = contents if folder == contents.path else read_contents(folder)
+    base = _whole(base_contents, first)
+    require_task_of(first, base.model_type, folder)
+    require_head(first, base.network, base.architecture)
+    heads = base.heads
+    if len(heads) == 1 and not base.network.startswith("embedding"):
+        labels = labels_with(first, read_config(folder), folder / CONFIG, told.labels)
+        heads = (replace(heads[0], labels=labels),)
+    quantised_base: FourBit = "" if base.quantised else told.base_quant
+    return replace(
+        base,
+        path=contents.path,
+        heads=heads,
+        max_tokens=base.max_tokens - first.virtual_tokens,
+        parameters=base.parameters
+        + sum(math.prod(shape) for each in chosen.values() for shape in each.tensors.values()),
+        size_mb=round(size_mb(contents.path) + (0 if folder == contents.path else size_mb(folder)), 3),
+        adaptation=Adaptation(folder, tuple(chosen.values()), tuple(weights.values()), quantised_base, told),
+    )
+
+
+def _network(path: Path, config: Config, architecture: str, adapter: Adapter | None) -> str:
+    """The task whose network it has, from what lies in the folder; of a base, from what its adapter is for."""
+    if adapter is not None and (asked := _OF_ADAPTERS.get(adapter.config.task_type or "")):
+        return asked if asked != "sequence-classification" else _kind_of_classifier(path, config, head_rows(adapter))
     if (path / SETFIT_HEAD).is_file():
-        return "embedding-head", "SetFit few-shot"
+        return "embedding-head"
     if (path / HEADS).is_file():
-        return "multi-head", "multi-task fine-tuning"
+        return "multi-head"
     if _pools(path):
-        return "sentence-embedding", "contrastive fine-tuning"
+        return "sentence-embedding"
     for task in tasks():
         if task.suffixes and architecture.endswith(task.suffixes):
-            return task.name, "full fine-tuning"
+            return task.name
     if architecture.endswith(CLASSIFIER):
-        return _kind_of_classifier(path, config), "full fine-tuning"
+        return _kind_of_classifier(path, config)
     known = (CLASSIFIER, *(suffix for task in tasks() for suffix in task.suffixes))
     raise MctError(
         f"{path} holds a {architecture}, which mct cannot compress yet",
@@ -154,10 +258,11 @@ def _what(path: Path, config: Config, architecture: str) -> tuple[str, str]:
     )
 
 
-def _kind_of_classifier(path: Path, config: Config) -> str:
+def _kind_of_classifier(path: Path, config: Config, outputs: int = 0) -> str:
+    """What a classifier of so many outputs answers; as many as config.json says, where that is 0."""
     if config.problem_type == "multi_label_classification":
         return "multi-label-classification"
-    if len(labels_of(config, path / CONFIG)) == 1:
+    if (outputs or len(labels_of(config, path / CONFIG))) == 1:
         family = find_family(config.model_type)
         return "reward" if family is not None and family.decoder else "pair-scoring"
     if config.problem_type == "regression":

@@ -7,6 +7,8 @@ module that names its outputs as the runtimes do: what is traced, and what the o
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
 import transformers
@@ -26,6 +28,8 @@ logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 MOST_REASON = 200
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 # Tasks whose folder is more than a transformers model: the function that loads it, as a module like `_Logits`.
@@ -68,24 +72,55 @@ def cannot_load(path: Path, error: Exception) -> MctError:
 
 
 def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The checkpoint's model in fp32 on the CPU, in evaluation mode; the bare backbone where mct knows more than it."""
+    """The checkpoint's model in fp32 on the CPU, in evaluation mode; the bare backbone where mct knows more than it.
+
+    An adapter's is its base with the adapter on it, not merged.
+    """
+    if checkpoint.adaptation is not None:
+        adapted: PreTrainedModel = load("mct.models.checkpoints.load_adapter:load_adapted", "compress")(checkpoint)
+        return adapted
+    model, missing = load_base(checkpoint.path, checkpoint.network, checkpoint.quantised)
+    _check_complete(checkpoint, missing)
+    return model
+
+
+def load_base(
+    folder: Path, network: str, quantised: str = "", sizes: Mapping[str, Any] = _NOTHING
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model of a folder for a task's network, in fp32, and the names of weights that its files lack.
+
+    Weights in 4 bits are decoded; `sizes` are said in the place of config.json's.
+    """
+    auto = getattr(transformers, find_task(network).auto)
+    plain = {
+        "dtype": torch.float32,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        "local_files_only": True,
+        "attn_implementation": None,  # config.json could name a kernel on the hub: code, fetched and run
+        **_AS_IT_RUNS,
+        **sizes,
+    }
     try:
-        model, found = getattr(transformers, find_task(checkpoint.network).auto).from_pretrained(
-            checkpoint.path,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            attn_implementation=None,  # config.json could name a kernel on the hub: code, fetched and run
-            **_AS_IT_RUNS,
-        )
+        if quantised:
+            model, found = _from_four_bits(auto, folder, sizes)
+        else:
+            model, found = auto.from_pretrained(folder, output_loading_info=True, **plain)
     except REFUSALS as error:
-        raise cannot_load(checkpoint.path, error) from error
-    _check_complete(checkpoint, found["missing_keys"])
+        raise cannot_load(folder, error) from error
     assert isinstance(model, PreTrainedModel)
     model.train(False)
-    return model
+    return model, sorted(found["missing_keys"])
+
+
+def _from_four_bits(auto: Any, folder: Path, sizes: Mapping[str, Any]) -> Any:
+    """The model with its weights decoded, its configuration without a word of how they were packed."""
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **sizes)
+    del config.quantization_config
+    with torch.device("meta"):
+        kind = type(auto.from_config(config))
+    weights = load("mct.models.checkpoints.tensor_files:read_unpacked")(folder)
+    return kind.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32, output_loading_info=True)
 
 
 def _check_complete(checkpoint: Checkpoint, missing: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from mct.models.checkpoints import checkpoint
+from mct.models.checkpoints.adapted import read_told
 from mct.models.checkpoints.load import load_model
 from mct.models.tasks.tokens import Tokens
 from mct.targets.runtimes.table import Executable
@@ -48,7 +49,7 @@ class _Generator:
 
 def open_session(executable: Executable, threads: int) -> _Generator:
     """Load the checkpoint and answer on `threads` threads (a setting of the whole process, as torch has it)."""
-    model = load_model(checkpoint.inspect(executable.folder))
+    model = load_model(checkpoint.inspect(executable.folder, read_told(executable.settings)))
     torch.set_num_threads(threads)
     takes = inspect.signature(model.forward).parameters
     return _Generator(model, {KEEP: 1} if KEEP in takes else {})

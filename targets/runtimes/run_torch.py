@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from mct.models.checkpoints import checkpoint
+from mct.models.checkpoints.adapted import read_told
 from mct.models.checkpoints.files import pad_id
 from mct.models.checkpoints.load import load_module, outputs_of
 from mct.models.tasks.tokens import Tokens
@@ -18,10 +19,11 @@ from mct.targets.runtimes.table import Executable, Session
 
 def open_session(executable: Executable, threads: int) -> Session:
     """Load the checkpoint and answer on `threads` threads (a setting of the whole process, as torch has it)."""
-    module = load_module(checkpoint.inspect(executable.folder))
+    opened = checkpoint.inspect(executable.folder, read_told(executable.settings))
+    module = load_module(opened)
     torch.set_num_threads(threads)
-    fill = pad_id(executable.folder)
-    heart = module.model
+    fill = pad_id(opened.sizes)
+    heart = getattr(module.model, "inner", module.model)  # with virtual tokens before the texts it stands within
     assert isinstance(heart, PreTrainedModel)
     names = input_names(heart)
 
@@ -33,7 +35,8 @@ def open_session(executable: Executable, threads: int) -> Session:
         answers = [infer([tokens]) for tokens in batch]
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
-    return infer_one_by_one if executable.network == "reward" and not _says_padding(heart) else infer
+    last_token_of_all = executable.network == "reward" and (heart is not module.model or not _says_padding(heart))
+    return infer_one_by_one if last_token_of_all else infer
 
 
 def _says_padding(model: PreTrainedModel) -> bool:

@@ -139,7 +139,8 @@ def runtime_for(format_name: str) -> Runtime:
 
 def original(checkpoint: Checkpoint) -> Executable:
     """A checkpoint as torch runs it at fp32: the original that every artifact is held against."""
-    return Executable(checkpoint.path, "", checkpoint.task, len(checkpoint.labels), checkpoint.max_tokens)
+    told = checkpoint.adaptation.told.as_json() if checkpoint.adaptation else {}
+    return Executable(checkpoint.path, "", checkpoint.task, len(checkpoint.labels), checkpoint.max_tokens, told)
 
 
 def open_session(runtime: Runtime, executable: Executable, threads: int) -> Session:

@@ -245,9 +245,9 @@ KINDS: tuple[Kind | Intruder, ...] = (
     _of("setfit", "config_setfit.json", judges.SETFIT),
     Kind("setfit/model_head.pkl", "setfit", "model_head.pkl", (spoil.spoil_bytes,), nothing_against, read_checkpoint),
     Kind(
-        "adapter/adapter_config.json", "adapter", "adapter_config.json", (*JSON, *SAME),
-        lambda folder, was: "an adapter", read_checkpoint,
+        "adapter/adapter_config.json", "adapter", "adapter_config.json", JSON, nothing_against, read_checkpoint, SAME
     ),
+    _weights("adapter", "adapter_model.safetensors"),
     _data("rows.jsonl", "sequence-classification", harmless=(spoil.reformat_lines,)),
     _data("rows.jsonl.gz", "sequence-classification", (spoil.packed(spoil.spoil_lines),)),
     _data("rows.csv", "sequence-classification", (spoil.spoil_cells, spoil.spoil_cells, spoil.spoil_bytes)),

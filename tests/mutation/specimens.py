@@ -108,8 +108,9 @@ def write_results(folder: Path) -> None:
 
 
 def write_checkpoints(folder: Path) -> None:
-    """A classifier, the same in shards, several heads, an embedder, SetFit's, and an adapter."""
+    """A classifier, the same in shards, several heads, an embedder, SetFit's, and an adapter with its base."""
     import torch
+    from peft import LoraConfig, get_peft_model
     from transformers import BertConfig, BertForSequenceClassification, BertModel, GenerationConfig
 
     torch.manual_seed(0)
@@ -129,9 +130,8 @@ def write_checkpoints(folder: Path) -> None:
     tokenizer.save_pretrained(folder / "backbone")
     _write_embedders(folder)
     shutil.copytree(folder / "classifier", folder / "adapter")
-    adapter = {"peft_type": "LORA", "task_type": "SEQ_CLS", "base_model_name_or_path": "shop/base", "r": 4}
-    (folder / "adapter" / "adapter_config.json").write_text(json.dumps(adapter))
-    (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    lora = LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query", "value"], init_lora_weights=False)
+    get_peft_model(model, lora).save_pretrained(folder / "adapter")
 
 
 def _write_heads(folder: Path, backbone: object, tokenizer: object) -> None:

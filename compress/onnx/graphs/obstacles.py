@@ -22,7 +22,7 @@ Config = Mapping[str, Any]
 
 def why_not(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     """Why a language or reward model cannot become ONNX; "" where it can."""
-    return obstacle(read_object(checkpoint.path / "config.json"))
+    return obstacle(read_object(checkpoint.sizes / "config.json"))
 
 
 def obstacle(config: Config) -> str:

@@ -245,4 +245,4 @@ def test_every_decoder_family_that_gguf_has_a_row_for_is_one_that_onnx_knows() -
 def test_reasons_are_asked_of_passes_that_begin_at_the_checkpoint() -> None:
     """They speak of a checkpoint: behind another pass there is none any more."""
     asked: list[Pass] = [step for step in PASSES if step.why_not]
-    assert len(asked) == 7 and all(step.takes == "checkpoint" for step in asked)
+    assert len(asked) == 10 and all(step.takes == "checkpoint" for step in asked)

@@ -77,7 +77,7 @@ def test_inspect_says_what_an_artifact_is(artifacts: Mapping[str, Path]) -> None
     assert done.exit_code == 0, done.output
     facts = dict(line.split(maxsplit=1) for line in done.output.replace("made ", "made-").splitlines())
     assert (facts["format"], facts["precision"]) == ("onnx, run by onnxruntime", "int8")
-    assert (facts["task"], facts["technique"]) == ("sequence-classification", "full fine-tuning")
+    assert (facts["task"], facts["technique"]) == ("sequence-classification", "full")
     assert facts["labels"] == "3: order_tracking, returns, other"
     assert facts["made-by"] == "export-onnx, quantise-onnx"
     assert facts["made-for"].startswith(probe_machine().cpu)

@@ -1,11 +1,11 @@
-"""A checkpoint's folder written anew with some of its weights changed: what every shrinking pass ends with.
+"""A checkpoint's folder written anew with some of its weights changed, as most passes to a checkpoint end.
 
 Works on the tensors' names and rows, so that it serves every task kind: the encoder inside an embedder, a SetFit model
 or several heads is changed, and what stands on it is copied as it is. Weights keep the type they were saved in.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import torch
@@ -34,14 +34,14 @@ def rewrite_weights(source: Path, draft: Path, change: Change) -> None:
     save_file(dict(found for found in changed if found is not None), draft / MODEL, metadata={"format": "pt"})
 
 
-def copy_rest(source: Path, draft: Path) -> None:
+def copy_rest(source: Path, draft: Path, leave_out: Container[str] = ()) -> None:
     """Copy what `draft` lacks of `source`: all but the model's own weights, its list of files, and other folders.
 
     Folders come along where sentence-transformers numbers them ("1_Pooling").
     """
     for path in sorted(source.iterdir()):
         target = draft / path.name
-        if target.exists() or path.name == INDEX or path.name in LISTS or path.match(SHARDS):
+        if target.exists() or path.name == INDEX or path.name in leave_out or path.name in LISTS or path.match(SHARDS):
             continue
         if path.is_file() and (path.suffix in COPIED or path.name == SETFIT_HEAD):
             shutil.copyfile(path, target)

@@ -1,0 +1,50 @@
+"""Which adapters cannot become an ordinary checkpoint, told from their small files: what the plan asks beforehand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mct.models.checkpoints.adapters import PROMPTS, SOFT_PROMPTS
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.techniques import ALTERED_BASE
+
+# Types whose adapters peft adds up into the weights of the base, each held against the adapted model by a test.
+MERGED = frozenset({
+    "ADALORA", "ADAMSS", "BEFT", "BOFT", "C3A", "DEFT", "DELORA", "FOURIERFT", "FROD", "GLORA", "GRALORA", "HIRA",
+    "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "LORA", "MISS", "OFT", "OSF", "PEANUT", "PSOFT", "PVERA", "RANDLORA",
+    "ROAD", "SHIRA", "SUPERTUNING", "TRAINABLE_TOKENS", "UNILORA", "VBLORA", "VERA", "WAVEFT",
+})  # fmt: skip
+
+# Initialisations that peft repeats on the base when it loads an adapter, the same every time.
+REPEATED = ("pissa", "olora", "mica")
+
+
+def why_not_merge(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+    """Why this adapter cannot be merged into its base; "" where it can."""
+    if checkpoint.adaptation is None:
+        return "it is no adapter"
+    for adapter in checkpoint.adaptation.adapters:
+        config = adapter.config
+        if config.peft_type in PROMPTS:
+            return f"{config.peft_type} puts virtual tokens before a text: no matrix of the base could take them up"
+        if config.peft_type not in MERGED:
+            return f"peft cannot merge adapters of the type {config.peft_type}"
+        if config.alora_invocation_tokens:
+            return "an activated LoRA works from certain tokens on, and a merged one would always"
+        how = config.init_lora_weights
+        if isinstance(how, str) and how.startswith(ALTERED_BASE) and how not in REPEATED:
+            return f"it was begun by {how}, which changed the base by chance or by data that are not here"
+        if config.loftq_config:
+            return "it was begun by LoftQ, on a base that was rounded anew and is not here"
+    return ""
+
+
+def why_not_bake(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+    """Why these virtual tokens cannot become rows of the vocabulary; "" where they can."""
+    if checkpoint.adaptation is None or checkpoint.adaptation.first.config.peft_type not in SOFT_PROMPTS:
+        return "it is no adapter of virtual tokens"
+    return ""
+
+
+def why_not_unpack(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+    """Why there is nothing to unpack; "" where there is."""
+    return "" if checkpoint.quantised else "its weights are not packed"

@@ -1,0 +1,130 @@
+"""Weights in 4 bits as bitsandbytes packs them: decoded to the last bit, and rounded as it would round them. A leaf.
+
+A block of 64 weights shares its largest magnitude; each weight is one of 16 levels of it, two to a byte, the first in
+the high half. With double quantisation the magnitudes, less their mean, are 8-bit numbers on a curve, 256 to a block.
+
+Dettmers et al. 2023, arXiv:2305.14314 (NF4, double quantisation); Dettmers et al. 2022, arXiv:2110.02861 (the curve).
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from mct.models.data.declared import Count, parse_json
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+BLOCK, NESTED_BLOCK = 64, 256
+LEAST = np.float32(1e-38)
+
+# Quantiles of a normal distribution, with a zero (arXiv:2305.14314, appendix E).
+NF4 = np.array(
+    [
+        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+        -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634,
+        0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+    ], np.float32,
+)  # fmt: skip
+
+# One bit of sign, two of exponent, one of fraction: 0, 1/192, 8/12, 12/12, 4/12, 6/12, 2/12, 3/12 and their negatives.
+FP4 = np.array([0, 0.0625, 8, 12, 4, 6, 2, 3, -0.0, -0.0625, -8, -12, -4, -6, -2, -3], np.float32) / np.float32(12)
+
+LEVELS = {"nf4": NF4, "fp4": FP4}
+
+
+class State(Struct, frozen=True):
+    """What is said of a packed weight beside it, as JSON in a tensor of bytes."""
+
+    quant_type: Literal["nf4", "fp4"]
+    shape: list[Count]
+    dtype: Literal["float32", "float16", "bfloat16"]
+    blocksize: Count
+    nested_blocksize: Count | None = None
+    nested_offset: float = 0.0
+
+
+def read_state(content: Bytes, place: str) -> State:
+    """The state that a tensor of bytes holds; `place` says in a refusal which tensor it is."""
+    return parse_json(content.tobytes(), State, place)
+
+
+def decode(packed: Bytes, parts: Mapping[str, NDArray[np.generic]], state: State) -> Floats:
+    """The weight that was packed, of `state.shape`. `parts` are the tensors beside it: "absmax", "quant_map" …"""
+    levels = parts["quant_map"].astype(np.float32)
+    magnitudes = parts["absmax"]
+    if state.nested_blocksize:
+        nested = parts["nested_quant_map"].astype(np.float32)[magnitudes.astype(np.intp)]
+        scales = np.repeat(parts["nested_absmax"].astype(np.float32), state.nested_blocksize)[: nested.size]
+        magnitudes = nested * scales + np.float32(state.nested_offset)
+    count = int(np.prod(state.shape))
+    codes = np.stack([packed.ravel() >> 4, packed.ravel() & 15], axis=1).ravel()[:count]
+    each = np.repeat(magnitudes.astype(np.float32), state.blocksize)[:count]
+    return as_stored(levels[codes] * each, state.dtype).reshape(state.shape)
+
+
+def rounded(weight: Floats, kind: Literal["nf4", "fp4"], dtype: str) -> Floats:
+    """The weight as a linear layer in 4 bits computes with it: rounded to the levels, double quantisation and all.
+
+    `dtype` is the type that the weight was loaded in before it was rounded. The mean of the magnitudes is a sum, whose
+    last bit is another on every machine: so is now and then the level of a magnitude.
+    """
+    flat = weight.astype(np.float32).ravel()
+    blocks = np.pad(flat, (0, -flat.size % BLOCK)).reshape(-1, BLOCK)
+    largest = np.abs(blocks).max(axis=1)
+    scaled = np.clip(blocks * (np.float32(1) / np.maximum(largest, LEAST))[:, None], -1, 1)
+    levels = np.sort(LEVELS[kind])
+    nearest = levels[np.searchsorted(_between(levels), scaled, side="left")]
+    found = (nearest * _double_quantised(largest)[:, None]).ravel()[: flat.size]
+    return as_stored(found, dtype).reshape(weight.shape)
+
+
+def _double_quantised(magnitudes: Floats) -> Floats:
+    """The blocks' magnitudes after they were themselves rounded to 8 bits."""
+    offset = magnitudes.mean(dtype=np.float32)
+    less = magnitudes - offset
+    blocks = np.pad(less, (0, -less.size % NESTED_BLOCK)).reshape(-1, NESTED_BLOCK)
+    largest = np.abs(blocks).max(axis=1)
+    scaled = np.clip(blocks * (np.float32(1) / np.maximum(largest, LEAST))[:, None], -1, 1)
+    curve = dynamic_curve()
+    nearest = curve[np.searchsorted(_between(curve), scaled, side="left")]
+    found: Floats = (nearest * largest[:, None]).ravel()[: less.size] + offset
+    return found
+
+
+def _between(levels: Floats) -> Floats:
+    """Where the nearest of two neighbouring levels changes."""
+    middle: Floats = (levels[:-1] + levels[1:]) / np.float32(2)
+    return middle
+
+
+def dynamic_curve() -> Floats:
+    """256 numbers from -1 to 1: seven decades, each with twice the steps of the one below (arXiv:2110.02861)."""
+    found = [0.0, 1.0]
+    for decade in range(7):
+        edges = _evenly(2**decade)
+        middles = np.float32(10.0 ** (decade - 6)) * ((edges[:-1] + edges[1:]) / np.float32(2))
+        found += [*middles.tolist(), *(-middles).tolist()]
+    return np.sort(np.array(found, np.float32))
+
+
+def _evenly(steps: int) -> Floats:
+    """From 0.1 to 1 in so many steps, counted from the nearer end and rounded once: what torch.linspace gives."""
+    first, last, number = np.float32(0.1), np.float32(1), np.arange(steps + 1, dtype=np.float64)
+    step = np.float64((last - first) / np.float32(steps))
+    near, far = np.float64(first) + step * number, 1 - step * (steps - number)
+    return np.where(number < (steps + 1) // 2, near, far).astype(np.float32)
+
+
+def as_stored(values: Floats, dtype: str) -> Floats:
+    """The values after they were stored in a shorter type: float16, or bfloat16 (half to even)."""
+    if dtype == "float16":
+        return values.astype(np.float16).astype(np.float32)
+    if dtype == "bfloat16":
+        bits = np.ascontiguousarray(values).view(np.uint32)
+        kept = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
+        return kept.view(np.float32)
+    return values

@@ -1,0 +1,247 @@
+"""An adapter on its base, as peft itself runs it, or merged into it: a leaf.
+
+Weights come from safetensors alone, the base's through `mct.models.checkpoints.load`. Which weights an adapter must
+bring is known once peft has put it together: one that lacks some, or holds others besides, is refused and not half
+loaded. Everything is in fp32, whatever the files were saved in.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+from peft.utils import ModulesToSaveWrapper
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+from transformers.quantizers.base import get_keys_to_not_convert
+
+from mct import MctError
+from mct.models.checkpoints.adapted import Adaptation, adapter_name
+from mct.models.checkpoints.adapters import PROMPTS, WEIGHTS, Adapter
+from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.files import read_config
+from mct.models.checkpoints.four_bit import rounded
+from mct.models.checkpoints.load import REFUSALS, cannot_load, load_base
+from mct.models.checkpoints.tensor_files import read_tensors
+
+MIX = "mix"
+SHOWN = 3
+
+
+class Prompted(torch.nn.Module):
+    """A model with virtual tokens before every text, which gives outputs for the text's own tokens alone."""
+
+    def __init__(self, adapted: PeftModel) -> None:
+        super().__init__()
+        self.adapted = adapted
+        self.inner = _inner(adapted)
+        self.config = self.inner.config
+
+    def forward(self, input_ids: torch.Tensor, past_key_values: Any = None, **inputs: Any) -> Any:
+        """As transformers' own model: what follows on `past_key_values` has the virtual tokens behind it already."""
+        if past_key_values is not None:
+            return self.inner(input_ids, past_key_values=past_key_values, **inputs)
+        output = self.adapted(input_ids=input_ids, **inputs)
+        if output.logits.dim() == 3:
+            output.logits = output.logits[:, -input_ids.shape[1] :]
+        return output
+
+
+def load_adapted(checkpoint: Checkpoint) -> PreTrainedModel | Prompted:
+    """The adapted model as it was trained, unmerged, in evaluation mode."""
+    adapted = load_peft(checkpoint, trained_on(checkpoint))
+    if checkpoint.adaptation is not None and checkpoint.adaptation.first.config.peft_type in PROMPTS:
+        prompted = Prompted(adapted)
+        prompted.train(False)
+        return prompted
+    return _inner(adapted)
+
+
+def _inner(adapted: PeftModel) -> PreTrainedModel:
+    """transformers' own model, with the adapter's layers within it."""
+    model = adapted.get_base_model()
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def merge(checkpoint: Checkpoint, base: PreTrainedModel) -> PreTrainedModel:
+    """The adapter taken up into the weights of `base`, which is changed: an ordinary model."""
+    adapted = load_peft(checkpoint, base)
+    with _refused_in_one_line(checkpoint.path):
+        model: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
+    model.train(False)
+    return model
+
+
+def trained_on(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The base as the adapter met it in training: rounded to 4 bits where it was held so."""
+    adaptation = _adaptation(checkpoint)
+    base = plain_base(checkpoint)
+    if adaptation.base_quant:
+        config = read_config(adaptation.base)
+        round_linear_layers(base, adaptation.base_quant, config.dtype or config.torch_dtype or "float32")
+    return base
+
+
+def plain_base(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The base as its folder has it, in fp32, with room for the adapter's head and tokens."""
+    adaptation = _adaptation(checkpoint)
+    labels = checkpoint.labels
+    sizes = {"num_labels": len(labels)} if labels else {}
+    if checkpoint.network in {"reward", "pair-scoring"}:
+        sizes = {"num_labels": 1}
+    base, missing = load_base(adaptation.base, checkpoint.network, checkpoint.quantised, sizes)
+    if labels:
+        base.config.id2label = dict(enumerate(labels))
+        base.config.label2id = {label: number for number, label in enumerate(labels)}
+    brought = adaptation.first.tensors
+    lost = [name for name in missing if not any(_is_same(name, other) for other in brought)]
+    if lost:
+        raise MctError(
+            f"neither {adaptation.base} nor its adapter has {len(lost)} of the weights: {', '.join(lost[:SHOWN])}",
+            "an adapter trained with a new head must be saved with it (modules_to_save)",
+        )
+    _make_room(base, adaptation.first)
+    return base
+
+
+def _is_same(name: str, brought: str) -> bool:
+    """Whether a weight of the base is one that the adapter brings, whose names have more before and within them."""
+    return brought.endswith(f".{name}") or brought.replace(".modules_to_save.default", "").endswith(f".{name}")
+
+
+def _make_room(base: PreTrainedModel, adapter: Adapter) -> None:
+    """Widen the table of words where the adapter was saved with a longer one, for tokens that were added to it."""
+    table = base.get_input_embeddings()
+    if not isinstance(table, torch.nn.Embedding):
+        return
+    name = next(name for name, module in base.named_modules() if module is table)
+    found = [shape[0] for key, shape in adapter.tensors.items() if len(shape) == 2 and key.endswith(f"{name}.weight")]
+    if found and found[0] > table.num_embeddings:
+        base.resize_token_embeddings(found[0], mean_resizing=False)
+
+
+def round_linear_layers(model: PreTrainedModel, kind: Literal["nf4", "fp4"], dtype: str) -> None:
+    """Round in place every linear layer that bitsandbytes would hold in 4 bits; `dtype` is what it was loaded in."""
+    kept = get_keys_to_not_convert(model)
+    for name, module in model.named_modules():
+        is_conv = isinstance(module, Conv1D)
+        if not (is_conv or type(module) is torch.nn.Linear) or any(name == key or key in name for key in kept):
+            continue
+        weight = module.weight.data.T if is_conv else module.weight.data
+        found = torch.from_numpy(rounded(weight.contiguous().numpy(), kind, dtype).copy())
+        module.weight.data = found.T.contiguous() if is_conv else found
+
+
+def load_peft(checkpoint: Checkpoint, base: PreTrainedModel) -> PeftModel:
+    """The adapters put on `base` by peft, the chosen one or their mix active. MctError where they do not fit it."""
+    adaptation = _adaptation(checkpoint)
+    first, *others = adaptation.adapters
+    for adapter in adaptation.adapters:
+        _require_finite(adapter)
+    with _refused_in_one_line(checkpoint.path):
+        adapted = PeftModel.from_pretrained(
+            base, str(first.folder), adapter_name(first), config=_config(first), autocast_adapter_dtype=True
+        )
+        for adapter in others:
+            adapted.load_adapter(str(adapter.folder), adapter_name(adapter), peft_config=_config(adapter))
+        for adapter in adaptation.adapters:
+            _require_all(adapted, adapter)
+        _activate(adapted, adaptation)
+    return adapted.to(torch.float32).train(False)
+
+
+def _config(adapter: Adapter) -> PeftConfig:
+    config: PeftConfig = PeftConfig.from_pretrained(str(adapter.folder))
+    config.inference_mode = True
+    return config
+
+
+def _require_finite(adapter: Adapter) -> None:
+    for name, tensor in read_tensors(adapter.folder / WEIGHTS).items():
+        if not torch.isfinite(tensor).all():
+            raise MctError(
+                f"{adapter.folder / WEIGHTS} holds NaN or infinite numbers: {name}",
+                "its training diverged, or the file is damaged: take an earlier one",
+            )
+
+
+def _require_all(adapted: PeftModel, adapter: Adapter) -> None:
+    """MctError unless the file holds the tensors that the adapter is made of, and no others."""
+    if adapter.config.peft_type in PROMPTS:
+        return
+    name = adapter_name(adapter)
+    wanted = set(get_peft_model_state_dict(adapted, adapter_name=name, save_embedding_layers=False))
+    besides = [each for each in adapter.tensors if each not in wanted and not _is_of_the_base(adapted, each)]
+    lost = sorted(wanted - adapter.tensors.keys())
+    if besides:
+        raise MctError(
+            f"{adapter.folder / WEIGHTS} holds {len(besides)} tensors of no part of this adapter: {besides[0]}",
+            "is the file that of another adapter, or of two? save each into a folder of its own",
+        )
+    if lost:
+        raise MctError(
+            f"{adapter.folder / WEIGHTS} lacks {len(lost)} tensors of its adapter: {lost[0]}",
+            "is the base the one that it was trained on? save it again with peft",
+        )
+
+
+def _is_of_the_base(adapted: PeftModel, name: str) -> bool:
+    """Tables of words, which peft saves with the adapter where they were widened."""
+    return name.removeprefix("base_model.model.") in dict(adapted.get_base_model().named_parameters())
+
+
+def _activate(adapted: PeftModel, adaptation: Adaptation) -> None:
+    """Make the one adapter active, or the mix of several that peft can add up."""
+    names = [adapter_name(adapter) for adapter in adaptation.adapters]
+    if len(names) == 1 and adaptation.weights == (1.0,):
+        adapted.set_adapter(names[0])
+        return
+    add: Callable[..., Any] | None = getattr(adapted.base_model, "add_weighted_adapter", None)
+    if add is None:
+        raise MctError(
+            f"adapters of the type {adaptation.first.config.peft_type} have no weighted mix", "take one: --adapter NAME"
+        )
+    takes = inspect.signature(add).parameters
+    how = {"combination_type": "cat"} if "combination_type" in takes else {}
+    add(names, list(adaptation.weights), MIX, **how)
+    adapted.set_adapter(MIX)
+
+
+def unwrapped(model: PreTrainedModel, name: str) -> PreTrainedModel:
+    """The model with the modules that an adapter was saved with in the place of its own."""
+    for path, module in list(model.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper):
+            parent, _, child = path.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.modules_to_save[name])
+    return model
+
+
+def _adaptation(checkpoint: Checkpoint) -> Adaptation:
+    assert checkpoint.adaptation is not None
+    return checkpoint.adaptation
+
+
+@contextmanager
+def _refused_in_one_line(folder: Path) -> Iterator[None]:
+    """What peft says of an adapter that does not fit, as one line: it raises what Python has, and warns of the rest."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (*REFUSALS, NotImplementedError) as error:
+        raise _does_not_fit(folder, error) from error
+
+
+def _does_not_fit(folder: Path, error: Exception) -> MctError:
+    reason = cannot_load(folder, error).message.partition(": ")[2]
+    if "size mismatch" in str(error):
+        reason = f"its base has other sizes ({reason[reason.find('size mismatch') :]})"
+    return MctError(
+        f"peft cannot put the adapter in {folder} on its base: {reason}",
+        "give the base that it was trained on: --base DIR_OR_HUB_NAME",
+    )
