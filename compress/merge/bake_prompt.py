@@ -21,7 +21,7 @@ from mct.compress.merge.saving import save_merged
 from mct.compress.merge.templates import add_virtual_tokens, tell_others
 from mct.compress.plan.passes import Product, Resources
 from mct.models.checkpoints.adapted import adapter_name
-from mct.models.checkpoints.load_adapter import load_peft, plain_base, unwrapped
+from mct.models.checkpoints.load_adapter import inner_model, load_peft, plain_base, unwrapped
 from mct.models.writing.folders import write_atomically
 
 
@@ -33,10 +33,10 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Re
     adapted = load_peft(checkpoint, plain_base(checkpoint))
     with torch.inference_mode():
         vectors = adapted.get_prompt(batch_size=1)[0].clone()
-        unwanted = _least_likely(adapted.get_base_model(), vectors)
+        unwanted = _least_likely(inner_model(adapted), vectors)
     names = [f"<|virtual_{number}|>" for number in range(len(vectors))]
     tokenizer, ids = add_virtual_tokens(checkpoint.vocabulary / "tokenizer.json", names)
-    model = unwrapped(adapted.get_base_model(), adapter_name(adaptation.first))
+    model = unwrapped(inner_model(adapted), adapter_name(adaptation.first))
     _write_rows(model, ids, vectors, unwanted)
     save_merged(model, checkpoint, draft)
     write_atomically(draft / "tokenizer.json", tokenizer)

@@ -102,8 +102,8 @@ def load_base(
         **sizes,
     }
     try:
-        if quantised:
-            model, found = _from_four_bits(auto, folder, sizes)
+        if quantised or (folder / "adapter_config.json").is_file():
+            model, found = _from_tensors(auto, folder, sizes)
         else:
             model, found = auto.from_pretrained(folder, output_loading_info=True, **plain)
     except REFUSALS as error:
@@ -113,10 +113,16 @@ def load_base(
     return model, sorted(found["missing_keys"])
 
 
-def _from_four_bits(auto: Any, folder: Path, sizes: Mapping[str, Any]) -> Any:
-    """The model with its weights decoded, its configuration without a word of how they were packed."""
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **sizes)
-    del config.quantization_config
+def _from_tensors(auto: Any, folder: Path, sizes: Mapping[str, Any]) -> Any:
+    """The model of the folder's own weights, decoded, and nothing else that lies there.
+
+    The library's way would want another library for packed weights, and would put an adapter that it finds on them.
+    """
+    config = transformers.AutoConfig.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, **(_AS_IT_RUNS | dict(sizes))
+    )
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
     with torch.device("meta"):
         kind = type(auto.from_config(config))
     weights = load("mct.models.checkpoints.tensor_files:read_unpacked")(folder)

@@ -38,7 +38,7 @@ class Prompted(torch.nn.Module):
     def __init__(self, adapted: PeftModel) -> None:
         super().__init__()
         self.adapted = adapted
-        self.inner = _inner(adapted)
+        self.inner = inner_model(adapted)
         self.config = self.inner.config
 
     def forward(self, input_ids: torch.Tensor, past_key_values: Any = None, **inputs: Any) -> Any:
@@ -58,10 +58,10 @@ def load_adapted(checkpoint: Checkpoint) -> PreTrainedModel | Prompted:
         prompted = Prompted(adapted)
         prompted.train(False)
         return prompted
-    return _inner(adapted)
+    return inner_model(adapted)
 
 
-def _inner(adapted: PeftModel) -> PreTrainedModel:
+def inner_model(adapted: PeftModel) -> PreTrainedModel:
     """transformers' own model, with the adapter's layers within it."""
     model = adapted.get_base_model()
     assert isinstance(model, PreTrainedModel)

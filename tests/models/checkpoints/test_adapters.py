@@ -62,9 +62,14 @@ def test_its_own_tokenizer_comes_before_that_of_the_base(folder: Path) -> None:
 
 @pytest.mark.parametrize("place", [".", "polite", "checkpoint-500/polite"])
 def test_an_adapter_within_its_base_is_not_passed_over(folder: Path, place: str) -> None:
+    shutil.copytree(folder / "bert", folder / "plain")
     shutil.copytree(folder / "router", folder / "bert" / place, dirs_exist_ok=True)
     found = inspect(folder / "bert")
     assert found.technique == "lora"
+    ids = torch.tensor([[2, 30, 31, 32, 3]])
+    with torch.no_grad():
+        wanted = load_adapted(inspect(folder / "router", Told(base=folder / "plain")))(input_ids=ids).logits
+        assert torch.equal(load_adapted(found)(input_ids=ids).logits, wanted), "put on once, not by transformers too"
     assert found.adaptation is not None and found.adaptation.first.name == ("default" if place == "." else place)
 
 
