@@ -8,7 +8,7 @@ or has another shape, one that no place was found for, embeddings that are tied 
 weights.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from safetensors.numpy import save
 from transformers import AutoConfig
 
 from mct import MctError
-from mct.compress.gguf.graphs.decoders import Array, Config, Decoder, Weight, read_decoder
+from mct.compress.gguf.graphs.decoders import Config, Decoder, read_decoder
 from mct.compress.gguf.graphs.encoders import Tensor
 from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
 from mct.compress.gguf.obstacles import NO_REWARD, OUTPUT_NEEDED
@@ -159,11 +159,8 @@ def _add_tensors(writer: GGUFWriter, decoder: Decoder, read: Read) -> None:
     for name, values in decoder.extra.items():
         writer.add_tensor(name, values)
     for weight in decoder.weights:
-        writer.add_tensor(weight.name, np.ascontiguousarray(weight.arrange(_read_all(weight, read))))
-
-
-def _read_all(weight: Weight, read: Read) -> Sequence[Array]:
-    return [read(tensor) for tensor in weight.sources]
+        sources = [read(tensor) for tensor in weight.sources]
+        writer.add_tensor(weight.name, np.ascontiguousarray(weight.arrange(sources)))
 
 
 def _keep_head(read: Read, path: Path, labels: int, hidden: int) -> None:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from mct.compress.gguf import export_decoder
-from mct.compress.gguf.graphs.decoders import Weight
 from mct.compress.gguf.graphs.encoders import backbone, find_encoder, plan_tensors, read_sizes
 from mct.compress.gguf.graphs.heads import classifier_inside
 from mct.compress.plan.passes import ENCODERS, Resources
@@ -79,7 +78,8 @@ def _measure(
 def _of_decoder(checkpoint: Checkpoint) -> dict[str, Reading]:
     """What each matrix of a language or reward model reads."""
     weights = export_decoder.plan(checkpoint, export_decoder.read_config(checkpoint.path)).weights
-    return {weight.name: (weight.reads, weight.part) for weight in weights if weight.reads and _is_matrix(weight)}
+    matrices = (weight for weight in weights if len(weight.sources[0].shape) == 2)
+    return {matrix.name: (matrix.reads, matrix.part) for matrix in matrices if matrix.reads}
 
 
 def _of_encoder(checkpoint: Checkpoint, model: PreTrainedModel) -> dict[str, Reading]:
@@ -92,10 +92,6 @@ def _of_encoder(checkpoint: Checkpoint, model: PreTrainedModel) -> dict[str, Rea
     sources = {tensor.source.removesuffix(".weight"): tensor.name for tensor in plan_tensors(modules, sizes)}
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     return {sources[name]: (name, "") for name in linear if name in sources}
-
-
-def _is_matrix(weight: Weight) -> bool:
-    return len(weight.sources[0].shape) == 2
 
 
 class _Sums:

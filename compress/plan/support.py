@@ -11,11 +11,6 @@ def support_markdown() -> str:
     lines = ["| task | " + " | ".join(FORMATS.values()) + " |", "|--|" + "--|" * len(FORMATS)]
     for task in tasks():
         found = supported(task.name)
-        lines.append(
-            f"| {task.name} | " + " | ".join(_cell(found.get(format_name, [])) for format_name in FORMATS) + " |"
-        )
+        cells = [", ".join(found.get(format_name, ())) or "-" for format_name in FORMATS]
+        lines.append(f"| {task.name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(precisions: list[str]) -> str:
-    return ", ".join(precisions) or "-"

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -94,7 +94,7 @@ def seal(artifact: Artifact, folder: Path) -> Artifact:
     """Hash every file of `folder` into the artifact and write `mct.json`, the last file: its existence means done."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     files = {path.relative_to(folder).as_posix(): sha256(path) for path in found}
-    sealed = Artifact(**{**_fields(artifact), "files": files})
+    sealed = replace(artifact, files=files)
     write_json(folder / MANIFEST, {"schema": sealed.schema} | asdict(sealed))
     return sealed
 
@@ -140,10 +140,6 @@ def executable(artifact: Artifact, folder: Path) -> Executable:
         max_tokens=artifact.max_tokens,
         settings=artifact.settings,
     )
-
-
-def _fields(artifact: Artifact) -> dict[str, Any]:
-    return {name: getattr(artifact, name) for name in artifact.__dataclass_fields__}
 
 
 def _read_manifest(path: Path) -> Artifact:

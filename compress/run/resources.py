@@ -87,13 +87,10 @@ def gather(
     else:
         checked_on = shop_messages(checkpoint.task)
         source = Source(checked_on.name, checked_on.sha256, len(checked_on.rows))
-    requests = _drawn(find_kind(checkpoint.task).texts(checked_on.rows), seed)
-    return Resources(checkpoint, calibration, machine or probe_machine(), seed), ParityTexts(requests, source)
-
-
-def _drawn(requests: list[Request], seed: int) -> tuple[Request, ...]:
-    """At most `PARITY_REQUESTS` of them in random order, because many files are sorted by label or by length."""
-    return tuple(random.Random(seed).sample(requests, min(len(requests), PARITY_REQUESTS)))
+    requests = find_kind(checkpoint.task).texts(checked_on.rows)
+    # In random order, because many files are sorted by label or by length.
+    drawn = tuple(random.Random(seed).sample(requests, min(len(requests), PARITY_REQUESTS)))
+    return Resources(checkpoint, calibration, machine or probe_machine(), seed), ParityTexts(drawn, source)
 
 
 def _texts(checkpoint: Checkpoint, given: Path | None, own: str, renames: Mapping[str, str]) -> Dataset | None:

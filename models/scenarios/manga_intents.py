@@ -116,7 +116,8 @@ def generate(seed: int, production: int, synthetic: int, high_risk: int = 0) -> 
     """
     taken: set[str] = set()
     made: dict[str, tuple[dict[str, Any], ...]] = {}
-    for split, rows in zip(SPLITS, _by_share(production, _deal_shares()), strict=True):
+    shares = [DEAL.count(split) / len(DEAL) for split in SPLITS]
+    for split, rows in zip(SPLITS, _by_share(production, shares), strict=True):
         draw = random.Random(f"manga-intents/{seed}/{split}")
         mix = _mix(rows, high_risk if split == "test" else 0)
         made[split] = tuple(_split_rows(split, mix, synthetic, draw, taken))
@@ -165,10 +166,6 @@ def write_data(data: IntentData, folder: Path) -> None:
 def normalised(text: str) -> str:
     """Letters and digits of any script in lower case, everything else one space: texts that read alike are equal."""
     return " ".join(re.findall(r"\w+", text.casefold()))
-
-
-def _deal_shares() -> list[float]:
-    return [DEAL.count(split) / len(DEAL) for split in SPLITS]
 
 
 def _by_share(total: int, shares: Sequence[float]) -> list[int]:
