@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from mct import MctError, __version__
-from mct.bench.commands import bench, compare, demo, gate, report, run_artifact
+from mct.bench.commands import bench, compare, demo, gate, history, report, run_artifact
 from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
@@ -147,7 +147,7 @@ def commands() -> None:
 
 
 # In the order of the work.
-for command in (demo, models, compress, bench, run_artifact, compare, report, gate, targets):
+for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, targets):
     commands.add_command(command)
 
 

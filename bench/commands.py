@@ -1,4 +1,4 @@
-"""The commands of this room: `mct demo`, `bench`, `run`, `compare`, `report` and `gate`; `mct targets limit`."""
+"""Commands of this room: `mct demo`, `bench`, `run`, `compare`, `report`, `history`, `gate`; `mct targets limit`."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--rigorous", is_flag=True, help="Take MLPerf's number of requests (50,425 for P95) of each.")
 @click.option("--load", "qps", type=click.FloatRange(min=0, min_open=True), help="Serve QPS requests a second instead.")
 @click.option("--find-max-load", "find_max", is_flag=True, help="Search the highest load that meets the budget's P95.")
+@click.option("--offline", is_flag=True, help="Throughput instead: all texts at once, in batches of 1 to 32.")
+@click.option("--scan", "scanned", help="Measure at several values of one: threads=1,2, batch=1,8 or length=16,64.")
 @click.option("--limit", is_flag=True, help="Measure the machine's limit first, once, and show the share reached.")
 @click.option("--new-tokens", default=32, show_default=True, help="What a language model is timed writing, at most.")
 @click.option("--seed", default=0, show_default=True, help="Decides the order of the texts.")
@@ -61,14 +63,17 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 def bench(
     artifacts: tuple[Path, ...], data: Path | None, target: str, budget: str | None, baseline: Path | None,
     revision: str | None, budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
-    results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool, limit: bool,
+    results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool,
+    offline: bool, scanned: str | None, limit: bool,
     new_tokens: int, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Measure P95 latency and quality of ARTIFACTS (or checkpoints), and judge them against a budget.
 
     A checkpoint may be a name on the hub. All are measured in turns, in fresh processes, on the texts of --data. With
-    --load, requests arrive at that rate whether or not the last is done, and latency counts from the arrival. Exits
-    with 0 when the budget is met, 1 when it is missed, 3 when the data cannot tell.
+    --load, requests arrive at that rate whether or not the last is done, and latency counts from the arrival. With
+    --offline or --scan each value is measured and nothing judged.
+
+    Exits with 0 when the budget is met, 1 when it is missed, 3 when the data cannot tell.
     """
     from mct.bench.jobs.job import Job, run_job, worst_outcome
     from mct.bench.samples.subject import own_data
@@ -78,6 +83,8 @@ def bench(
     from mct.targets.budget import find_budget
     from mct.targets.target import find_target
 
+    if sum((qps is not None, find_max, offline, scanned is not None)) > 1:
+        raise MctError("--load, --find-max-load, --offline and --scan are four jobs", "give one of them")
     if revision is not None and baseline is None:
         raise MctError("--revision is that of the baseline, and there is none", "add --baseline ORG/NAME")
     paths = tuple(find_folder(artifact) for artifact in artifacts)
@@ -99,6 +106,8 @@ def bench(
     )
     if qps is not None or find_max:
         return _bench_load(job, qps, json_file)
+    if offline or scanned is not None:
+        return _bench_scan(job, scanned, json_file)
     with shown() as report:
         result = run_job(job, report)
     _show_result(result, results, json_file)
@@ -127,6 +136,23 @@ def _lines_of_stdin() -> Iterator[str]:
         yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
     except UnicodeDecodeError as error:
         raise MctError("stdin is not UTF-8 text", "convert it first: iconv -t UTF-8") from error
+
+
+def _bench_scan(job: Job, scanned: str | None, json_file: Path | None) -> int:
+    """Measure at each value of a parameter, of the batch size if none is named; the table on stdout."""
+    from mct.bench.jobs.scan import OFFLINE, parse_scan, run_scan
+    from mct.bench.report.scan_table import scan_table
+    from mct.models.data.declared import read_object
+    from mct.models.progress import shown
+    from mct.models.writing.folders import write_json
+
+    scan = parse_scan(scanned) if scanned is not None else OFFLINE
+    with shown() as report:
+        run = run_scan(job, scan, report)
+    click.echo(scan_table(run.results), nl=False)
+    if json_file is not None:
+        write_json(json_file, read_object(run.path))
+    return 0
 
 
 def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
@@ -254,6 +280,32 @@ def report(
         click.echo(content, nl=False)
     else:
         write_bytes_atomically(out, content)
+
+
+@click.command()
+@click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
+@click.option("--artifact", "artifacts", multiple=True, help="Only artifacts of this name. May be repeated.")
+@click.option("--budget", help="Only runs that were judged against this budget.")
+@click.option("--png", "plot", type=FILE, help="Also draw it into this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def history(results: Path, artifacts: tuple[str, ...], budget: str | None, plot: Path | None, as_json: bool) -> None:
+    """Show P95 of each artifact over all stored runs, and where it went over to another level.
+
+    Only runs of the same machine, libraries, texts and budget stand in one series.
+    """
+    from mct.bench.store.history import read_history
+    from mct.models.tables import load
+    from mct.models.writing.folders import write_bytes_atomically
+    from mct.models.writing.ownership import require_output
+
+    require_output(plot, given(results))
+    series = read_history(results, artifacts, budget)
+    if plot is not None:
+        write_bytes_atomically(plot, load("mct.bench.report.plots:history_png", "report")(series))
+    if as_json:
+        click.echo(json.dumps([each.as_json() for each in series], indent=2))
+    else:
+        click.echo(load("mct.bench.report.history:history_table")(series), nl=False)
 
 
 @click.command()

@@ -31,8 +31,9 @@ from mct.targets.cpus import kept_off
 if TYPE_CHECKING:
     from mct.bench.judge.load_result import LoadResult
     from mct.bench.judge.max_load import MaxLoad
+    from mct.bench.judge.scan_result import ScanRow
 
-Result = TypeVar("Result", "LoadResult", "MaxLoad")
+Result = TypeVar("Result", "LoadResult", "MaxLoad", "ScanRow")
 
 MAX_SECONDS = 60.0
 """For each subject, unless the job says otherwise."""

@@ -46,7 +46,7 @@ class Setting:
     """How a worker runs, and on what. `affinity` are the CPUs to be pinned to, empty where that cannot be.
 
     `slow_down` above 1 makes every request that much longer: to see whether a check would find it. A language model is
-    timed writing `new_tokens` at most.
+    timed writing `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come).
     """
 
     examples: Sequence[Example]
@@ -55,6 +55,8 @@ class Setting:
     seed: int
     slow_down: float = 1.0
     new_tokens: int = NEW_TOKENS
+    batch: int = 1
+    length: int = 0
 
 
 @dataclass(eq=False)
@@ -206,6 +208,8 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
         "seed": setting.seed * 1000 + round_number,
         "slow_down": setting.slow_down,
         "new_tokens": setting.new_tokens,
+        "batch": setting.batch,
+        "length": setting.length,
         "requests": requests,
         "scored": None if scored == requests else scored,
     }

@@ -7,7 +7,7 @@ scaled down to a phone cannot be read.
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from xml.sax.saxutils import quoteattr
 
@@ -17,11 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from mct import MctError
+from mct.bench.report.plot_history import history_panel
 from mct.bench.report.plot_latency import latency_panel
 from mct.bench.report.plot_pareto import pareto_panel
 from mct.bench.report.plot_slices import slices_panel
 from mct.bench.report.plot_style import POINTS_PER_INCH, SETTINGS, THEME, Panel
 from mct.bench.report.report import Report
+from mct.bench.store.history import Series
 from mct.bench.store.reading import StoredRun
 
 WIDTH, WIDTH_NARROW = 860.0, 370.0
@@ -63,6 +65,16 @@ def as_png(report: Report) -> bytes:
     sheet = [panel for run in report.runs for panel in panels(run)]
     if not sheet:
         raise MctError("no artifact of these results has a P95 to draw", "measure for longer, or report as markdown")
+    return draw_sheet(sheet)
+
+
+def history_png(series: Sequence[Series]) -> bytes:
+    """The histories on one sheet, one below the other."""
+    return draw_sheet([history_panel(each) for each in series])
+
+
+def draw_sheet(sheet: Sequence[Panel]) -> bytes:
+    """All figures one below the other, each with its title, as PNG."""
     written = io.BytesIO()
     heading = 34.0
     heights = [panel.height + heading for panel in sheet]

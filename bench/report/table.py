@@ -41,7 +41,7 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     """The table of one result, and below it the lines that did not pass, each with its reason."""
     entries = result["artifacts"]
     parts = (
-        _table(HEAD, [_cells(entry) for entry in entries], words=(0, 1)), _choice(entries), _elsewhere(entries),
+        figures_table(HEAD, [_cells(entry) for entry in entries], words=(0, 1)), _choice(entries), _elsewhere(entries),
         _further(entries), _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -52,14 +52,14 @@ def load_table(results: Sequence[LoadResult]) -> str:
     said = [
         f"- **{each.artifact} at {each.offered_qps:g}/s**: {reason}." for each in results for reason in each.reasons
     ]
-    table = _table(LOAD_HEAD, [_load_cells(each) for each in results], words=(0, len(LOAD_HEAD) - 1))
+    table = figures_table(LOAD_HEAD, [_load_cells(each) for each in results], words=(0, len(LOAD_HEAD) - 1))
     return "\n".join([table, "", *said, *([""] if said else []), LOAD_NOTE]) + "\n"
 
 
 def max_load_table(results: Sequence[MaxLoad]) -> str:
     """One row per artifact, and below it every rate that was tried."""
     said = [f"- **{each.artifact}**: {reason}." for each in results for reason in each.reasons]
-    table = _table(MAX_HEAD, [_max_cells(each) for each in results], words=(0,))
+    table = figures_table(MAX_HEAD, [_max_cells(each) for each in results], words=(0,))
     return "\n".join([table, "", *said, *([""] if said else []), *map(_rates_tried, results)]) + "\n"
 
 
@@ -91,7 +91,7 @@ def _elsewhere(entries: Sequence[Entry]) -> str:
     return section("Made for another machine than this:", lines)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int]) -> str:
+def figures_table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int]) -> str:
     """The columns `words` are of words and stand left, the others are of figures and stand right."""
     rule = ["---" if column in words else "---:" for column in range(len(head))]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in (head, rule, *rows))
@@ -103,7 +103,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
         entry["artifact"],
         f"{entry['format']} {entry['precision']}",
         _number(latency.get("p50_ms"), 2),
-        _with_interval(latency.get("p95_ms"), latency.get("p95_ci_ms")),
+        with_interval(latency.get("p95_ms"), latency.get("p95_ci_ms")),
         _number(model_only.get("p95_ms"), 2),
         _quality(entry["quality"]),
         _worst_slice(entry["quality"]),
@@ -167,17 +167,18 @@ def _rates_tried(result: MaxLoad) -> str:
 
 
 def _estimate(found: Estimate | None) -> str:
-    return "-" if found is None else _with_interval(found.value, (found.low, found.high))
+    return "-" if found is None else with_interval(found.value, (found.low, found.high))
 
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
+def with_interval(value: float | None, interval: Sequence[float] | None, digits: int = 2) -> str:
+    """A value and its interval; "-" where either is unknown."""
     if value is None or interval is None:
         return "-"
-    return f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+    return f"{value:.{digits}f} ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
 
 
 def _quality(score: Mapping[str, Any] | None) -> str:

@@ -144,7 +144,7 @@ def begin(folder: Path, question: Question, subjects: Sequence[Subject], dataset
 def begin_load(
     folder: Path, kind: str, subjects: Sequence[Subject], dataset: Dataset, plan: BenchPlan
 ) -> LoadRecording:
-    """Begin to record a run of a `kind` ("mct-load", "mct-max-load") in the store `folder`."""
+    """Begin to record a run of a `kind` ("mct-load", "mct-max-load", "mct-scan") in the store `folder`."""
     identity = _new_run(folder / LOAD)
     header = {
         "schema": LOAD_SCHEMA,

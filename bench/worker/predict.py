@@ -48,12 +48,14 @@ class Predictor:
 class Opened:
     """A loaded model. `timed` answers as a user asks, `scored` as the score asks: they differ for language models only.
 
-    `at_once` is how many inputs of `scored` one call may take.
+    `at_once` is how many inputs of `scored` one call may take. `together` answers a list of requests in one call,
+    however many, as throughput is asked for; None where a runtime writes one text at a time.
     """
 
     timed: Predictor
     scored: Predictor
     at_once: int
+    together: Predictor | None
 
 
 class Written(NamedTuple):
@@ -100,7 +102,7 @@ def open_predictor(
         decode=lambda outputs, inputs: kind.decode(outputs, inputs, heads),
     )
     timed = _writer(cast(Generator, session), tokenize, executable, new_tokens) if writes else scored
-    return Opened(timed, scored, at_once)
+    return Opened(timed, scored, at_once, None if writes else _together(replace(scored, infer=session)))
 
 
 def in_pieces(session: Session, at_once: int) -> Callable[[list[Tokens]], Mapping[str, Any]]:
@@ -115,6 +117,27 @@ def in_pieces(session: Session, at_once: int) -> Callable[[list[Tokens]], Mappin
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return infer
+
+
+def _together(one: Predictor) -> Predictor:
+    """The same for a list of requests at once, as a predictor whose request is the list."""
+    sizes: list[int] = []
+
+    def encode(requests: Any) -> list[Tokens]:
+        encoded = [one.encode(request) for request in requests]
+        sizes[:] = map(len, encoded)
+        return [tokens for inputs in encoded for tokens in inputs]
+
+    def decode(outputs: Any, inputs: list[Tokens]) -> list[Answer]:
+        found, first = [], 0
+        for size in sizes:
+            last = first + size
+            own = {name: value[first:last] for name, value in outputs.items()}
+            found.append(one.decode(own, inputs[first:last]))
+            first = last
+        return found
+
+    return Predictor(encode, one.infer, decode)
 
 
 def slowed(predictor: Predictor, factor: float) -> Predictor:

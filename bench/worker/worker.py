@@ -23,8 +23,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import cycle
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter, perf_counter_ns, process_time, sleep
@@ -52,6 +52,7 @@ from mct.bench.worker.predict import (
     time_requests,
 )
 from mct.bench.worker.warm_up import CAP_S, WarmUp, requests_a_lap, warm_up
+from mct.models.tables import load
 from mct.models.tasks.examples import Request
 from mct.models.tasks.table import Head
 from mct.targets.machine import cgroup_folders
@@ -59,6 +60,8 @@ from mct.targets.runtimes.table import Executable, runtime_for
 
 HEAVY = ("torch", "transformers", "onnxruntime", "openvino", "llama_cpp", "numpy", "tokenizers", "scipy")
 PR_SET_PDEATHSIG = 1
+MOST_STRUNG = 200
+"""So many different texts of a wanted length are enough, and soon made."""
 RESUME_LEAST = 3
 RESUME_S = 0.01
 REST_STEP_S = 0.003
@@ -165,9 +168,16 @@ def _open(job: Mapping[str, Any]) -> Bench:
     runtime, requests = runtime_for(job["format"]), job["requests"]
     executable = Executable(**{**job["executable"], "folder": Path(job["executable"]["folder"])})
     heads = tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in job["heads"])
+    if job["length"]:
+        executable, requests = of_length(executable, requests, job["length"], job["new_tokens"])
     opened = open_predictor(runtime, executable, heads, job["threads"], job["new_tokens"])
+    timed = opened.timed
+    if job["batch"] > 1:
+        if opened.together is None:
+            raise MctError(f"{runtime.name} writes one text at a time", "a batch is for other tasks")
+        timed, requests = opened.together, in_batches(requests, job["batch"], job["seed"])
     return Bench(
-        predictor=slowed(opened.timed, job["slow_down"]),
+        predictor=slowed(timed, job["slow_down"]),
         requests=requests,
         order=shuffled_forever(len(requests), job["seed"]),
         scorer=opened.scored,
@@ -185,6 +195,34 @@ def shuffled_forever(size: int, seed: int) -> Iterator[int]:
     while True:
         rng.shuffle(rows)
         yield from rows
+
+
+def in_batches(requests: Sequence[Request], size: int, seed: int) -> list[list[Request]]:
+    """The requests in random order, so many at a time; those of the beginning fill up the last."""
+    mixed = random.Random(seed).sample(list(requests), len(requests))
+    endless = cycle(mixed)
+    return [list(islice(endless, size)) for _ in range(-(-len(mixed) // size))]
+
+
+def of_length(
+    executable: Executable, requests: Sequence[Request], tokens: int, new_tokens: int
+) -> tuple[Executable, list[Request]]:
+    """Requests of exactly so many tokens, special ones among them: texts strung together and cut there.
+
+    MctError for what is no text, and for more tokens than the model takes.
+    """
+    room = tokens + (new_tokens if executable.network == "causal-lm" else 0)
+    if room > executable.max_tokens:
+        raise MctError(f"this model takes {executable.max_tokens} tokens, not {room}", "scan over shorter lengths")
+    if not all(isinstance(request, str) for request in requests):
+        raise MctError("only single texts can be made as long as wanted", "leave a scan over length to such tasks")
+    tokenize = load("mct.models.tasks.tokens:open_tokenizer")(executable.folder, tokens)
+    endless, found = cycle(map(str, requests)), []
+    for text in map(str, requests[:MOST_STRUNG]):
+        while len(tokenize(text).ids) < tokens:
+            text += " " + next(endless)
+        found.append(text)
+    return replace(executable, max_tokens=room), found
 
 
 def run_block(bench: Bench, count: int, cap_s: float) -> Reply:

@@ -1,0 +1,142 @@
+"""A scan over one parameter: the same artifacts at several threads, batch sizes or text lengths, in one job.
+
+Every value of every artifact gets a fresh process in each round, one after the other in the order of a Latin square, so
+that no value meets another hour than its neighbours. Throughput (`--offline`) is the scan over batch sizes: all texts
+are there from the start, and what counts is how many are answered in a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mct import MctError
+from mct.bench.jobs.job import Job
+from mct.bench.jobs.load import CAP_BLOCKS, Loaded, LoadRun, failed, make_ready
+from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.rounds import Runner
+from mct.bench.measure.sampling import block_size
+from mct.bench.measure.turns import turns
+from mct.bench.samples.measurement import Block
+from mct.bench.samples.subject import Subject
+from mct.models.progress import Report, silent
+from mct.models.tables import load, unknown
+from mct.targets.cpus import allowed_cpus, choose_cpus, kept_off
+from mct.targets.machine import probe_machine
+
+if TYPE_CHECKING:
+    from mct.bench.judge.scan_result import ScanRow
+
+PARAMETERS = ("threads", "batch", "length")
+BATCHES = (1, 2, 4, 8, 16, 32)
+"""What `--offline` tries."""
+MOST_VALUES, LARGEST = 16, 4096
+MAX_SECONDS = 240.0
+BLOCK_S = 1.0
+
+Launch = Callable[[Subject, Setting, int], Runner]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Which parameter, and its values."""
+
+    parameter: str
+    values: tuple[int, ...]
+
+
+@dataclass
+class Variant:
+    """One subject at one value, and what has been gathered of it."""
+
+    subject: Subject
+    value: int
+    setting: Setting
+    blocks: list[Block] = field(default_factory=list)
+
+
+OFFLINE = Scan("batch", BATCHES)
+ONE_BY_ONE = Scan("batch", (1,))
+"""Throughput of what writes one text at a time."""
+
+
+def parse_scan(text: str) -> Scan:
+    """A scan as it is written: threads=1,2,4. MctError for another parameter, and for what are no whole numbers."""
+    name, _, listed = text.partition("=")
+    if name not in PARAMETERS:
+        raise unknown("parameter to scan over", name, PARAMETERS)
+    values = listed.split(",")
+    if not all(value.isdecimal() and 1 <= int(value) <= LARGEST for value in values):
+        raise MctError(f"{listed!r} are no values of {name}", f"write whole numbers from 1 to {LARGEST}: {name}=1,2,4")
+    numbers = tuple(dict.fromkeys(map(int, values)))
+    if len(numbers) > MOST_VALUES:
+        raise MctError(f"{len(numbers)} values are too many for one scan", f"give {MOST_VALUES} at most")
+    return Scan(name, numbers)
+
+
+def run_scan(job: Job, scan: Scan, report: Report = silent, launch: Launch = start_worker) -> LoadRun[ScanRow]:
+    """Measure each subject of the job at each value, and store it. MctError for whatever the user can mend."""
+    _require_possible(scan)
+    ready = make_ready(job, "mct-scan", MAX_SECONDS)
+    scan = _fitting(ready.subjects, scan)
+    variants = [
+        Variant(subject, value, _setting(ready.setting, scan.parameter, value))
+        for subject in ready.subjects
+        for value in scan.values
+    ]
+    turn_s = ready.seconds / (ready.plan.rounds * len(variants))
+    with kept_off(max((variant.setting.affinity for variant in variants), key=len)):
+        for number, order in enumerate(turns(variants, ready.plan.rounds, ready.plan.seed)):
+            for place, variant in enumerate(order):
+                share = (number + place / len(variants)) / ready.plan.rounds
+                report(f"{variant.subject.name}, {scan.parameter} {variant.value} (round {number + 1})", share)
+                _run_process(ready, scan, variant, number, turn_s, launch)
+    report("measured", 1.0)
+    summarise_row = load("mct.bench.judge.scan_result:summarise_row")
+    rows: tuple[ScanRow, ...] = tuple(
+        summarise_row(
+            each.subject.name, scan.parameter, each.value, each.setting.threads, each.setting.batch, each.blocks
+        )
+        for each in variants
+    )
+    return LoadRun(rows, ready.recording.finish([row.as_json() for row in rows]))
+
+
+def _run_process(ready: Loaded, scan: Scan, variant: Variant, number: int, turn_s: float, launch: Launch) -> None:
+    """One fresh process and one block, as long as the process's share of the time leaves it."""
+    try:
+        with closing(launch(variant.subject, variant.setting, number)) as runner:
+            left_s = turn_s - runner.start.load_ms / 1e3 - runner.start.warm_up_s
+            block_s = max(ready.plan.block_s, min(BLOCK_S, left_s))
+            count = block_size(runner.start, replace(ready.plan, block_s=block_s))
+            variant.blocks.append(runner.run(count, CAP_BLOCKS * block_s, number))
+            ready.recording.keep(f"{variant.subject.name} {scan.parameter}={variant.value}", variant.blocks[-1])
+    except WorkerDied as death:
+        raise failed(variant.subject, death) from death
+
+
+def _setting(setting: Setting, parameter: str, value: int) -> Setting:
+    if parameter == "threads":
+        return replace(setting, threads=value, affinity=choose_cpus(allowed_cpus(), value))
+    return replace(setting, batch=value) if parameter == "batch" else replace(setting, length=value)
+
+
+def _require_possible(scan: Scan) -> None:
+    usable = probe_machine().usable_threads
+    if scan.parameter == "threads" and max(scan.values) > usable:
+        raise MctError(
+            f"{max(scan.values)} threads were asked for, but only {usable} can run at once here",
+            "scan over fewer, or raise the container's CPU quota",
+        )
+
+
+def _fitting(subjects: tuple[Subject, ...], scan: Scan) -> Scan:
+    """The scan as these subjects can be run. MctError, before anything is timed, where they cannot."""
+    writes = [subject.name for subject in subjects if subject.executable.network == "causal-lm"]
+    if not writes or scan.parameter != "batch" or max(scan.values) == 1:
+        return scan
+    if scan == OFFLINE:
+        return ONE_BY_ONE
+    raise MctError(f"{writes[0]} writes one text at a time", "a batch is for other tasks than language models")

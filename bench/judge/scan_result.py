@@ -1,0 +1,69 @@
+"""What a scan over one parameter shows: latency and throughput at each of its values, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import exp, log
+from typing import Any
+
+from mct.bench.judge.latency import summarise
+from mct.bench.judge.load_result import student
+from mct.bench.judge.noise import assess
+from mct.bench.judge.rounding import rounded
+from mct.bench.samples.measurement import Block, per_process_ms
+from mct.bench.statistics.percentiles import Estimate
+
+CONFIDENCE = 0.95
+MOST = 1e9
+"""More requests a second than this are none: the interval of a rate that two processes do not tell."""
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    """One artifact at one value of the parameter. Times are those of one call, of `batch` requests, in milliseconds.
+
+    `per_s` is requests a second, the geometric mean over fresh processes, with its interval over them (Student's t of
+    logarithms). P50 and P95 are None where there are too few calls for their intervals.
+    """
+
+    artifact: str
+    parameter: str
+    value: int
+    threads: int
+    batch: int
+    processes: int
+    calls: int
+    p50: Estimate | None
+    p95: Estimate | None
+    per_s: float
+    per_s_ci: tuple[float, float] | None
+    reasons: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        plain: dict[str, Any] = rounded(asdict(self), 5)
+        return plain
+
+
+def summarise_row(
+    artifact: str, parameter: str, value: int, threads: int, batch: int, blocks: Sequence[Block]
+) -> ScanRow:
+    """What these blocks, whose times are those of calls of `batch` requests, show."""
+    latency, stability = summarise(blocks), assess(blocks)
+    rates = [log(1e3 * batch * len(process) / float(process.sum())) for process in per_process_ms(blocks)]
+    low, high = student(rates, CONFIDENCE)
+    return ScanRow(
+        artifact=artifact,
+        parameter=parameter,
+        value=value,
+        threads=threads,
+        batch=batch,
+        processes=len(rates),
+        calls=sum(len(block.end_to_end_ns) for block in blocks),
+        p50=None if latency is None else latency.p50,
+        p95=None if latency is None else latency.p95,
+        per_s=exp(sum(rates) / len(rates)),
+        per_s_ci=None if high > log(MOST) else (exp(low), exp(high)),
+        reasons=() if stability is None else stability.reasons,
+    )
