@@ -28,6 +28,7 @@ from msgspec import Meta, Struct
 
 from mct import MctError
 from mct.models.data.declared import Index, Name, read_json, read_toml
+from mct.models.data.inside import check_beside
 
 MANIFEST, LINEAGE = "mct.json", "mct-lineage.json"
 HINT = 'a recipe is: seed = 0, then [[steps]] with pass = "export-onnx" for each step, in order'
@@ -122,6 +123,7 @@ def _step(path: Path, number: int, said: Mapping[str, Any]) -> Step:
 def _of_lineage(folder: Path) -> Recipe:
     """The steps by which an artifact, or a checkpoint that a recipe left, says that it was made."""
     hint = "give a recipe file, or an artifact's folder"
+    check_beside(folder / LINEAGE)
     if (folder / LINEAGE).is_file():
         begun, *done = read_json(folder / LINEAGE, _Lineage, hint)
     else:

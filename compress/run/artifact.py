@@ -57,8 +57,22 @@ class Artifact:
         return f"{self.format}-{self.precision}"
 
 
+class _Texts(Struct, frozen=True):
+    name: Name
+    left_out: Index = 0
+    sha256: str = ""
+
+
+class _Kept(Struct, frozen=True):
+    """What a checkpoint pass kept of its ancestors' answers, as far as it is read again: on which texts."""
+
+    texts: _Texts | None = None
+
+
 class _Step(Struct, frozen=True):
     step: Name
+    data: _Texts | None = None
+    parity: _Kept | None = None
 
 
 class _Origin(_Step, frozen=True):
@@ -70,9 +84,8 @@ class _Origin(_Step, frozen=True):
     revision: Name | None = None
 
 
-class _Texts(Struct, frozen=True):
-    name: Name
-    left_out: Index = 0
+class _Root(Struct, frozen=True):
+    agreement: Share | None
 
 
 class _Parity(Struct, frozen=True):
@@ -82,6 +95,7 @@ class _Parity(Struct, frozen=True):
     agreement: Share | None
     max_abs_delta: Amount
     texts: _Texts | None = None
+    root: _Root | None = None
 
 
 class _Machine(Struct, frozen=True):
@@ -158,10 +172,15 @@ def _read_manifest(path: Path) -> Artifact:
     return artifact
 
 
+def check_lineage(history: Sequence[Mapping[str, Any]], place: str) -> None:
+    """MctError where a step, or the checkpoint before all of them, does not say what is read of it."""
+    for number, step in enumerate(history):
+        declared(step, _Step if number else _Origin, f"{place}[{number}]", AGAIN)
+
+
 def _check_history(artifact: Artifact, place: str) -> None:
     """MctError where what is shown of an artifact's making is not as `execute` writes it; it may be left out."""
-    for number, step in enumerate(artifact.lineage):
-        declared(step, _Step if number else _Origin, f"{place} lineage[{number}]", AGAIN)
+    check_lineage(artifact.lineage, f"{place} lineage")
     if artifact.parity:
         declared(artifact.parity, _Parity, f"{place} parity", AGAIN)
     if artifact.made_for:

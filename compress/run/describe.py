@@ -148,8 +148,8 @@ def _source(artifact: Artifact) -> str:
     if not artifact.lineage:
         return "not recorded"
     origin = artifact.lineage[0]
-    name = f"{origin['hub']} at {origin['revision']}" if "hub" in origin else origin["architecture"]
-    return f"{name}, weights {origin['sha256'][:12]}"
+    name = f"{origin['hub']} at {origin.get('revision', '?')}" if "hub" in origin else origin.get("architecture", "?")
+    return f"{name}, weights {origin.get('sha256', '?')[:12]}"
 
 
 def _machine(machine: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import mct
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import Resolved
 from mct.compress.plan.recipe import LINEAGE
-from mct.compress.run.artifact import read_artifact
+from mct.compress.run.artifact import check_lineage, read_artifact
 from mct.compress.run.resources import Source
 from mct.models.checkpoints.adapted import Adaptation
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
@@ -65,8 +65,8 @@ def other_inputs(folder: Path, resources: Resources, texts: Source) -> list[str]
     history, machine, compared = _recorded(folder)
     if history[0].get("sha256") != weights_digest(resources.checkpoint.path):
         found.append("the checkpoint has other weights")
-    data = next((entry["data"] for entry in history if "data" in entry), None)
-    if data and (resources.calibration is None or resources.calibration.sha256 != data["sha256"]):
+    data = next((entry["data"] for entry in history if entry.get("data")), None)
+    if data and (resources.calibration is None or resources.calibration.sha256 != data.get("sha256")):
         found.append(f"--data is not the {data['name']} of then")
     if compared and compared.get("sha256") != texts.sha256:
         found.append(f"--eval is not the {compared['name']} of then")
@@ -83,9 +83,10 @@ def _recorded(folder: Path) -> tuple[list[Entry], Entry, Entry]:
     """What a folder says of its making: its lineage, the machine it was made for, the texts it was compared on."""
     if (folder / LINEAGE).is_file():
         history = read_json(folder / LINEAGE, list[Entry])
-        return history, {}, history[-1].get("parity", {}).get("texts", {})
+        check_lineage(history, str(folder / LINEAGE))
+        return history, {}, (history[-1].get("parity") or {}).get("texts") or {}
     artifact = read_artifact(folder, verify=False)
-    return [*map(dict, artifact.lineage)], dict(artifact.made_for), dict(artifact.parity.get("texts", {}))
+    return [*map(dict, artifact.lineage)], dict(artifact.made_for), dict(artifact.parity.get("texts") or {})
 
 
 def weights_digest(checkpoint: Path) -> str:

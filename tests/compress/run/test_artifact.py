@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.compress.run.artifact import MANIFEST, Artifact, read_artifact, seal
+from mct.compress.plan.recipe import LINEAGE, read_recipe
+from mct.compress.run.artifact import MANIFEST, Artifact, check_lineage, read_artifact, seal
+from mct.compress.run.describe import describe_artifact
 from mct.models.tasks.table import Head
 
 
@@ -134,3 +136,26 @@ def test_a_folder_without_a_manifest_is_no_artifact(tmp_path: Path) -> None:
         read_artifact(tmp_path)
     with pytest.raises(MctError, match="does not exist"):
         read_artifact(tmp_path / "nowhere")
+
+
+def test_a_manifest_may_leave_out_where_its_checkpoint_came_from(folder: Path) -> None:
+    manifest = json.loads((folder / "mct.json").read_text())
+    manifest["lineage"][0].pop("sha256")
+    (folder / "mct.json").write_text(json.dumps(manifest))
+    assert describe_artifact(read_artifact(folder), folder)["made from"].endswith("weights ?")
+
+
+@pytest.mark.parametrize("parity", [{"texts": "these"}, {"texts": {"name": 1}}, "good"])
+def test_a_checkpoint_s_lineage_that_says_nonsense_is_refused(parity: object, tmp_path: Path) -> None:
+    said = [{"step": "checkpoint", "seed": 0}, {"step": "drop-layers", "options": {"keep": [0]}, "parity": parity}]
+    (tmp_path / LINEAGE).write_text(json.dumps(said))
+    with pytest.raises(MctError, match=r"mct-lineage\.json\[1\]"):
+        check_lineage(json.loads((tmp_path / LINEAGE).read_text()), str(tmp_path / LINEAGE))
+
+
+def test_a_lineage_that_is_a_link_elsewhere_is_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("[]")
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / LINEAGE).symlink_to(tmp_path / "other.json")
+    with pytest.raises(MctError, match="a link that leads out of its folder"):
+        read_recipe(tmp_path / "made")
