@@ -140,9 +140,18 @@ def inspect(path: Path, told: Told | None = None) -> Checkpoint:
         raise MctError(f"{path} {said}", "give a checkpoint folder (config.json and model.safetensors)")
     contents, told = read_contents(path), told or Told()
     found = _adapted(contents, told) if contents.adapters else _whole(contents)
-    statements = detect(contents, told.technique)
+    statements = detect(contents, told.technique, _four_bits_of(found))
     technique = ", ".join(each.value for each in statements)
     return replace(found, technique=technique, statements=(*statements, *describe(contents)))
+
+
+def _four_bits_of(found: Checkpoint) -> str:
+    """What says that the base of an adapter was held in 4 bits; "" where nothing does, or it is none."""
+    if found.adaptation is None:
+        return ""
+    if found.adaptation.base_quant:
+        return f"--base-quant {found.adaptation.base_quant}"
+    return f"config.json of its base: quantization_config, {found.quantised}" if found.quantised else ""
 
 
 def statements_alone(path: Path) -> tuple[Statement, ...] | None:

@@ -6,6 +6,7 @@ the high half. With double quantisation the magnitudes, less their mean, are 8-b
 Dettmers et al. 2023, arXiv:2305.14314 (NF4, double quantisation); Dettmers et al. 2022, arXiv:2110.02861 (the curve).
 """
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from mct import MctError
 from mct.models.data.declared import Count, parse_json
 
 Floats = NDArray[np.float32]
@@ -53,7 +55,11 @@ def read_state(content: Bytes, place: str) -> State:
 
 
 def decode(packed: Bytes, parts: Mapping[str, NDArray[np.generic]], state: State) -> Floats:
-    """The weight that was packed, of `state.shape`. `parts` are the tensors beside it: "absmax", "quant_map" …"""
+    """The weight that was packed, of `state.shape`. `parts` are the tensors beside it: "absmax", "quant_map" …
+
+    MctError where these are not the parts of such a weight.
+    """
+    _require_parts(packed, parts, state)
     levels = parts["quant_map"].astype(np.float32)
     magnitudes = parts["absmax"]
     if state.nested_blocksize:
@@ -64,6 +70,21 @@ def decode(packed: Bytes, parts: Mapping[str, NDArray[np.generic]], state: State
     codes = np.stack([packed.ravel() >> 4, packed.ravel() & 15], axis=1).ravel()[:count]
     each = np.repeat(magnitudes.astype(np.float32), state.blocksize)[:count]
     return as_stored(levels[codes] * each, state.dtype).reshape(state.shape)
+
+
+def _require_parts(packed: Bytes, parts: Mapping[str, NDArray[np.generic]], state: State) -> None:
+    """MctError unless there are as many codes and magnitudes as the shape takes, and levels for each of them."""
+    count = math.prod(state.shape)
+    blocks = -(-count // state.blocksize)
+    sizes = {"quant_map": 16, "absmax": blocks}
+    if state.nested_blocksize:
+        sizes |= {"nested_quant_map": 256, "nested_absmax": -(-blocks // state.nested_blocksize)}
+    found = {name: parts[name].size if name in parts else 0 for name in sizes}
+    if not state.shape or found != sizes or packed.dtype != np.uint8 or packed.size != -(-count // 2):
+        raise MctError(
+            f"a weight of shape {state.shape} in 4 bits holds {packed.size} bytes of codes and {found}, not {sizes}",
+            "the file is damaged: copy it again from where it was saved",
+        )
 
 
 def rounded(weight: Floats, kind: Literal["nf4", "fp4"], dtype: str) -> Floats:

@@ -234,10 +234,11 @@ def techniques() -> tuple[Technique, ...]:
     return (*TECHNIQUES, *added_by_others("mct.techniques", Technique))
 
 
-def detect(contents: Contents, told: str = "") -> tuple[Statement, ...]:
+def detect(contents: Contents, told: str = "", of_base: str = "") -> tuple[Statement, ...]:
     """The techniques that hold of a folder, each with its evidence; "unknown" where nothing tells.
 
-    `told` is what the user says it is, which stands before what is seen.
+    `told` is what the user says it is, which stands before what is seen. `of_base` says that an adapter's base was held
+    in 4 bits, where that is known from elsewhere.
     """
     known = {row.name: row for row in techniques()}
     if told and told not in known:
@@ -245,6 +246,8 @@ def detect(contents: Contents, told: str = "") -> tuple[Statement, ...]:
     found = {name: row.clue(contents) for name, row in known.items()}
     found |= _of_other_adapters(contents, found)
     seen = {name: said for name, said in found.items() if said and name != told}
+    if of_base and "lora" in seen:
+        seen = {"qlora": (of_base,)} | seen
     if "qlora" in seen or told == "qlora":
         seen.pop("lora", None)
     if told or seen.keys() & _SAYS_IT_ALL or contents.steps[1:]:
