@@ -140,7 +140,7 @@ def test_a_folder_without_a_manifest_is_no_artifact(tmp_path: Path) -> None:
 
 def test_a_manifest_may_leave_out_where_its_checkpoint_came_from(folder: Path) -> None:
     manifest = json.loads((folder / "mct.json").read_text())
-    manifest["lineage"][0].pop("sha256")
+    manifest["lineage"] = [{"step": "checkpoint"}]
     (folder / "mct.json").write_text(json.dumps(manifest))
     assert describe_artifact(read_artifact(folder), folder)["made from"].endswith("weights ?")
 
