@@ -1,6 +1,5 @@
 """A merged model as an ordinary folder: its weights, and what its base or its adapter has beside theirs."""
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -26,11 +25,10 @@ def save_merged(model: PreTrainedModel, checkpoint: Checkpoint, draft: Path) -> 
         model.config.tie_word_embeddings = _shares_words(model)
     model.config.dtype = model.dtype
     model.save_pretrained(draft)
-    for name in TOKENIZER_FILES:
-        if (checkpoint.vocabulary / name).is_file():
-            shutil.copyfile(checkpoint.vocabulary / name, draft / name)
-    leave_out = {*NAMES, *_OF_TRAINING, *(TOKENIZER_FILES if checkpoint.vocabulary != checkpoint.sizes else ())}
-    copy_rest(checkpoint.sizes, draft, leave_out)
+    leave_out = {*NAMES, *_OF_TRAINING}
+    copy_rest(checkpoint.path, draft, leave_out)
+    own_tokenizer = checkpoint.vocabulary != checkpoint.sizes
+    copy_rest(checkpoint.sizes, draft, leave_out | set(TOKENIZER_FILES if own_tokenizer else ()))
 
 
 def _shares_words(model: PreTrainedModel) -> bool:

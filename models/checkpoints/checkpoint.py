@@ -90,6 +90,12 @@ class Checkpoint:
         return self.path if own or self.adaptation is None else self.adaptation.base
 
     @property
+    def steps(self) -> Path:
+        """The folder that lists what an embedder does behind its backbone: its own, or that of its base."""
+        own = self.adaptation is None or (self.path / MODULES).is_file()
+        return self.path if own or self.adaptation is None else self.adaptation.base
+
+    @property
     def sizes(self) -> Path:
         """The folder that holds the config.json of its network: its own, or that of its base."""
         return self.adaptation.base if self.adaptation else self.path
@@ -236,7 +242,7 @@ def _adapted(contents: Contents, told: Told) -> Checkpoint:
         base,
         path=contents.path,
         heads=heads,
-        max_tokens=base.max_tokens - first.virtual_tokens,
+        max_tokens=int(min([base.max_tokens, *_limits(contents.path)])) - first.virtual_tokens,
         parameters=base.parameters
         + sum(math.prod(shape) for each in chosen.values() for shape in each.tensors.values()),
         size_mb=round(size_mb(contents.path) + (0 if folder == contents.path else size_mb(folder)), 3),
@@ -252,7 +258,7 @@ def _network(path: Path, config: Config, architecture: str, adapter: Adapter | N
         return "embedding-head"
     if (path / HEADS).is_file():
         return "multi-head"
-    if _pools(path):
+    if _pools(path) or (adapter is not None and _pools(adapter.folder)):
         return "sentence-embedding"
     for task in tasks():
         if task.suffixes and architecture.endswith(task.suffixes):
@@ -354,16 +360,20 @@ def _max_tokens(path: Path, config: Config) -> int:
                 "set it to the id of the tokenizer's padding token",
             )
         positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
-    tokenizer = read_if_there(path / TOKENIZER, TokenizerConfig)
-    transformer = read_if_there(path / TRANSFORMER, Transformer)
-    limits = (positions, tokenizer.model_max_length, transformer.max_seq_length)
-    most = int(min(limit for limit in limits if limit is not None))
+    most = int(min([positions, *_limits(path)]))
     if most < LEAST_TOKENS:
         raise MctError(
             f"{path} takes inputs of {most} tokens: too few for any text",
             f"check max_position_embeddings in {CONFIG} and model_max_length in {TOKENIZER}",
         )
     return most
+
+
+def _limits(path: Path) -> list[float]:
+    """How long an input the folder's tokenizer and its embedder say that they take, where they do."""
+    tokenizer = read_if_there(path / TOKENIZER, TokenizerConfig)
+    transformer = read_if_there(path / TRANSFORMER, Transformer)
+    return [most for most in (tokenizer.model_max_length, transformer.max_seq_length) if most is not None]
 
 
 def _read_shapes(path: Path) -> dict[str, dict[str, Shape]]:

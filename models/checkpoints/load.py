@@ -130,17 +130,19 @@ def _from_tensors(auto: Any, folder: Path, sizes: Mapping[str, Any]) -> Any:
 
 
 def _check_complete(checkpoint: Checkpoint, missing: Iterable[str]) -> None:
-    """MctError where weights that answer are not in the files: transformers would draw them at random.
-
-    A bare backbone may lack its pooler, which nothing here reads.
-    """
-    bare = checkpoint.network in _BUILT
-    if lost := sorted(name for name in missing if not (bare and name.startswith("pooler."))):
+    """MctError where weights that answer are not in the files: transformers would draw them at random."""
+    if lost := unread(checkpoint.network, missing):
         some = ", ".join(lost[:3]) + (", …" if len(lost) > 3 else "")
         raise MctError(
             f"{checkpoint.path} lacks {len(lost)} of its weights: {some}",
             "save the whole model again: model.save_pretrained(folder)",
         )
+
+
+def unread(network: str, missing: Iterable[str]) -> list[str]:
+    """Those of the missing weights that matter: a bare backbone may lack its pooler, which nothing here reads."""
+    bare = network in _BUILT
+    return sorted(name for name in missing if not (bare and name.startswith("pooler.")))
 
 
 def load_module(checkpoint: Checkpoint) -> torch.nn.Module:

@@ -25,7 +25,7 @@ from mct.models.checkpoints.adapters import PROMPTS, WEIGHTS, Adapter
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.files import read_config
 from mct.models.checkpoints.four_bit import rounded
-from mct.models.checkpoints.load import REFUSALS, cannot_load, load_base
+from mct.models.checkpoints.load import REFUSALS, cannot_load, load_base, unread
 from mct.models.checkpoints.tensor_files import read_tensors
 
 MIX = "mix"
@@ -99,7 +99,7 @@ def plain_base(checkpoint: Checkpoint) -> PreTrainedModel:
         base.config.id2label = dict(enumerate(labels))
         base.config.label2id = {label: number for number, label in enumerate(labels)}
     brought = adaptation.first.tensors
-    lost = [name for name in missing if not any(_is_same(name, other) for other in brought)]
+    lost = [name for name in unread(checkpoint.network, missing) if not any(_is_same(name, each) for each in brought)]
     if lost:
         raise MctError(
             f"neither {adaptation.base} nor its adapter has {len(lost)} of the weights: {', '.join(lost[:SHOWN])}",

@@ -163,7 +163,7 @@ class EmbedderWithHead(torch.nn.Module):
 
 def load_embedder(checkpoint: Checkpoint) -> Embedder:
     """The folder as a module in evaluation mode. MctError for a step that is not known here."""
-    folder = checkpoint.path
+    folder = checkpoint.steps
     _check_text(folder)
     steps = [_load_step(folder, module) for module in _modules_behind_the_backbone(folder)]
     if not steps or not isinstance(steps[0], Pooling) or any(isinstance(step, Pooling) for step in steps[1:]):

@@ -255,3 +255,42 @@ def test_an_adapter_comes_out_in_every_format(beside: Path, tmp_path: Path) -> N
         assert (artifact.technique, artifact.lineage[1]["step"]) == ("lora", "merge-adapter")
         assert artifact.parity["root"]["agreement"] == 1.0
         assert artifact.parity["root"]["max_abs_delta"] <= 1e-3
+
+
+def test_an_embedder_that_sentence_transformers_put_an_adapter_on(tiny_bert: Path, tmp_path: Path) -> None:
+    """Its own loader leaves such an adapter out; the one that trained it, and saved it, is what is held against."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+
+    BertModel.from_pretrained(tiny_bert).save_pretrained(tmp_path / "bert")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tiny_bert / file, tmp_path / "bert" / file)
+    trained = SentenceTransformer(modules=[Transformer(str(tmp_path / "bert")), Pooling(64)], device="cpu")
+    torch.manual_seed(7)
+    trained.add_adapter(
+        peft.LoraConfig(task_type="FEATURE_EXTRACTION", target_modules=["query", "value"], lora_alpha=64, **LORA)
+    )
+    trained.save(str(tmp_path / "adapter"))
+    checkpoint = inspect(tmp_path / "adapter")
+    assert (checkpoint.task, checkpoint.technique) == ("sentence-embedding", "lora, contrastive")
+    folder = merged(tmp_path / "adapter", tmp_path / "merged")
+    texts = ["where is my order?", "i want to return volume 3"]
+    found = SentenceTransformer(str(folder), device="cpu").encode(texts)
+    assert abs(found - trained.encode(texts)).max() <= 1e-4
+    bare = SentenceTransformer(modules=[Transformer(str(tmp_path / "bert")), Pooling(64)], device="cpu").encode(texts)
+    assert abs(found - bare).max() > 0.1
+    assert inspect(folder).task == "sentence-embedding"
+
+
+def test_a_cross_encoder_saved_without_its_head_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    from sentence_transformers import CrossEncoder
+
+    BertModel.from_pretrained(tiny_bert).save_pretrained(tmp_path / "bert")
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tiny_bert / file, tmp_path / "bert" / file)
+    trained = CrossEncoder(str(tmp_path / "bert"), num_labels=1, device="cpu")
+    trained.add_adapter(peft.LoraConfig(task_type="SEQ_CLS", target_modules=["query"], **LORA))
+    trained.save(str(tmp_path / "adapter"))
+    with pytest.raises(MctError, match="neither it nor its base, a BertModel, has a head") as refused:
+        inspect(tmp_path / "adapter")
+    assert "modules_to_save" in refused.value.hint
