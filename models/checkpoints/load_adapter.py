@@ -70,6 +70,7 @@ def inner_model(adapted: PeftModel) -> PreTrainedModel:
 
 def merge(checkpoint: Checkpoint, base: PreTrainedModel) -> PreTrainedModel:
     """The adapter taken up into the weights of `base`, which is changed: an ordinary model."""
+    _part_words_from_output(base, _adaptation(checkpoint).first)
     adapted = load_peft(checkpoint, base)
     with _refused_in_one_line(checkpoint.path):
         model: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
@@ -107,6 +108,19 @@ def plain_base(checkpoint: Checkpoint) -> PreTrainedModel:
         )
     _make_room(base, adaptation.first)
     return base
+
+
+def _part_words_from_output(base: PreTrainedModel, adapter: Adapter) -> None:
+    """Give a matrix of its own to the output where it is the table of words and an adapter changes one of the two."""
+    words, output = base.get_input_embeddings(), base.get_output_embeddings()  # type: ignore[no-untyped-call]
+    if not isinstance(output, torch.nn.Linear) or not isinstance(words, torch.nn.Embedding):
+        return
+    names = [name for name, module in base.named_modules() if module is words or module is output]
+    changed = (key.partition(f".{name}.")[2] for key in adapter.tensors for name in names)
+    whole = ("weight", "bias", "base_layer.", "token_adapter.")
+    if words.weight is output.weight and any(part and not part.startswith(whole) for part in changed):
+        output.weight = torch.nn.Parameter(output.weight.detach().clone())
+        base.config.tie_word_embeddings = False
 
 
 def _is_same(name: str, brought: str) -> bool:
@@ -192,7 +206,8 @@ def _require_all(adapted: PeftModel, adapter: Adapter) -> None:
 
 def _is_of_the_base(adapted: PeftModel, name: str) -> bool:
     """Tables of words, which peft saves with the adapter where they were widened."""
-    return name.removeprefix("base_model.model.") in dict(adapted.get_base_model().named_parameters())
+    known = {each for each, _ in inner_model(adapted).named_parameters(remove_duplicate=False)}
+    return name.removeprefix("base_model.model.") in known
 
 
 def _activate(adapted: PeftModel, adaptation: Adaptation) -> None:
