@@ -56,6 +56,7 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--find-max-load", "find_max", is_flag=True, help="Search the highest load that meets the budget's P95.")
 @click.option("--offline", is_flag=True, help="Throughput instead: all texts at once, in batches of 1 to 32.")
 @click.option("--scan", "scanned", help="Measure at several values of one: threads=1,2, batch=1,8 or length=16,64.")
+@click.option("--torch-compile", is_flag=True, help="Run each checkpoint by torch.compile too, in a row of its own.")
 @click.option("--limit", is_flag=True, help="Measure the machine's limit first, once, and show the share reached.")
 @click.option("--new-tokens", default=32, show_default=True, help="What a language model is timed writing, at most.")
 @click.option("--seed", default=0, show_default=True, help="Decides the order of the texts.")
@@ -64,7 +65,7 @@ def bench(
     artifacts: tuple[Path, ...], data: Path | None, target: str, budget: str | None, baseline: Path | None,
     revision: str | None, budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
     results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool,
-    offline: bool, scanned: str | None, limit: bool,
+    offline: bool, scanned: str | None, torch_compile: bool, limit: bool,
     new_tokens: int, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Measure P95 latency and quality of ARTIFACTS (or checkpoints), and judge them against a budget.
@@ -103,6 +104,7 @@ def bench(
         rigorous=rigorous,
         limit=limit,
         new_tokens=new_tokens,
+        torch_compile=torch_compile,
     )
     if qps is not None or find_max:
         return _bench_load(job, qps, json_file)

@@ -15,7 +15,7 @@ from mct.bench.judge.line import Outcome, worst
 from mct.bench.judge.roofline import limit_inputs
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
-from mct.bench.samples.subject import Subject, identify_all
+from mct.bench.samples.subject import Subject, compiled, identify_all
 from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.progress import Report, silent
@@ -34,6 +34,7 @@ class Job:
 
     `max_seconds`, `rounds` and `block_s` of None leave the plan's own. `limit`: measure the machine's limit if it is
     not known yet; one that is known is used anyway. `new_tokens`: the most that a language model is timed writing.
+    `torch_compile`: give every checkpoint a second row, run by torch.compile.
     """
 
     paths: tuple[Path, ...]
@@ -50,6 +51,7 @@ class Job:
     block_s: float | None = None
     limit: bool = False
     new_tokens: int = NEW_TOKENS
+    torch_compile: bool = False
 
 
 def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
@@ -87,6 +89,8 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     require_container(job.results, paths)
     subjects = identify_all(paths)
     require_one_task(subjects)
+    if job.torch_compile:
+        subjects += tuple(compiled(subject) for subject in subjects if subject.format == "checkpoint")
     if job.budget is not None and job.budget.task != subjects[0].task:
         raise MctError(
             f"budget {job.budget.name} is for {job.budget.task}, {subjects[0].name} does {subjects[0].task}",

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event
 from typing import Protocol
 
@@ -104,7 +105,7 @@ def collect_answers(
     order = sorted(range(len(setting.examples)), key=lambda row: (-_length(setting.examples[row]), row))
     setting = replace(setting, examples=[setting.examples[row] for row in order], threads=1)
     chunks = _cut(setting.examples)
-    queues = {subject.path: Queue(subject, deque(chunks)) for subject in subjects}
+    queues = {_key(subject): Queue(subject, deque(chunks)) for subject in subjects}
     pool = Pool(tuple(queues.values()), setting, launch)
     places = _places(subjects, len(chunks), usable_cpus() if cpus is None else cpus)
     with ThreadPoolExecutor(len(places)) as threads:
@@ -117,8 +118,13 @@ def collect_answers(
         except BaseException:  # whatever ends the wait before everything is answered ends the work
             pool.close()
             raise
-    found = {path: _in_order(queue, order) for path, queue in queues.items()}
-    return [found[subject.path] for subject in subjects]
+    found = {key: _in_order(queue, order) for key, queue in queues.items()}
+    return [found[_key(subject)] for subject in subjects]
+
+
+def _key(subject: Subject) -> tuple[Path, str]:
+    """A folder, and how it is run: compiled, it may round otherwise."""
+    return subject.path, json.dumps(dict(subject.executable.settings), sort_keys=True)
 
 
 def usable_cpus() -> list[int]:

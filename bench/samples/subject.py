@@ -6,6 +6,8 @@ loaded here.
 
 import hashlib
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -58,6 +60,21 @@ def identify_all(paths: Sequence[Path]) -> tuple[Subject, ...]:
     if len({path.resolve() for path in paths}) < len(paths):
         raise MctError("the same folder is given twice", "name each artifact once")
     return _distinct([identify(path) for path in paths])
+
+
+def compiled(subject: Subject) -> Subject:
+    """The same checkpoint run by torch.compile, under a name of its own.
+
+    MctError for an artifact, which is compiled already, and for a language model, which is compiled anew for every
+    length that its cache grows to.
+    """
+    if subject.runtime != "torch" or subject.executable.network == "causal-lm":
+        raise MctError(f"{subject.name} is nothing that torch.compile helps", "give it for checkpoints of other tasks")
+    if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
+        raise MctError("torch.compile needs a C++ compiler", "install g++, or leave --torch-compile out")
+    executable = replace(subject.executable, settings={**subject.executable.settings, "compile": "inductor"})
+    digest = hashlib.sha256(f"{subject.digest} compiled".encode()).hexdigest()
+    return replace(subject, name=f"{subject.name} (torch.compile)", executable=executable, digest=digest)
 
 
 def own_data(paths: Sequence[Path]) -> Path:

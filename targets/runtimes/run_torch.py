@@ -1,4 +1,8 @@
-"""A Hugging Face folder by torch, eager and fp32: how the original gets its row beside its artifacts."""
+"""A Hugging Face folder by torch and fp32: how the original gets its row beside its artifacts.
+
+Eager, unless the setting "compile" names a backend of torch.compile ("inductor" is torch's own, and needs a C++
+compiler): then the first call compiles, for inputs of every length at once.
+"""
 
 import inspect
 from collections.abc import Sequence
@@ -16,16 +20,22 @@ from mct.models.tasks.tokens import Tokens
 from mct.targets.runtimes.batches import padded
 from mct.targets.runtimes.table import Executable, Session
 
+COMPILE = "compile"
+
 
 def open_session(executable: Executable, threads: int) -> Session:
     """Load the checkpoint and answer on `threads` threads (a setting of the whole process, as torch has it)."""
-    opened = checkpoint.inspect(executable.folder, read_told(executable.settings))
+    said = dict(executable.settings)
+    backend = said.pop(COMPILE, None)
+    opened = checkpoint.inspect(executable.folder, read_told(said))
     module = load_module(opened)
     torch.set_num_threads(threads)
     fill = pad_id(opened.sizes)
     heart = getattr(module.model, "inner", module.model)  # with virtual tokens before the texts it stands within
     assert isinstance(heart, PreTrainedModel)
     names = input_names(heart)
+    if backend is not None:
+        heart.compile(backend=str(backend), dynamic=True)
 
     def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
         inputs = {name: torch.from_numpy(array) for name, array in padded(batch, names, fill).items()}

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mct import MctError
-from mct.bench.samples.subject import identify, identify_all, own_data
+from mct.bench.samples.subject import compiled, identify, identify_all, own_data
 
 
 def _checkpoint(folder: Path) -> Path:
@@ -80,3 +80,22 @@ def test_like_names_are_told_apart_by_their_parents(tiny_artifact: Path, tmp_pat
     shutil.copytree(tiny_artifact, other)
     names = [subject.name for subject in identify_all([tiny_artifact, other])]
     assert names == [f"{tmp_path.name}/onnx-fp32", "head/onnx-fp32"]
+
+
+def test_a_compiled_checkpoint_is_a_row_of_its_own(tmp_path: Path, tiny_artifact: Path) -> None:
+    eager = identify(_checkpoint(tmp_path / "router"))
+    found = compiled(eager)
+    assert (found.name, found.executable.settings) == ("router (torch.compile)", {"compile": "inductor"})
+    assert (found.path, found.runtime) == (eager.path, "torch")
+    assert found.digest != eager.digest
+    with pytest.raises(MctError, match=r"nothing that torch\.compile helps"):
+        compiled(identify(tiny_artifact))
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(MctError, match=r"needs a C\+\+ compiler"):
+        compiled(identify(_checkpoint(tmp_path / "router")))
