@@ -32,7 +32,7 @@ def found(name: str) -> dict[str, Any]:
     return value
 
 
-@pytest.mark.parametrize("name", ["demo", "power"])
+@pytest.mark.parametrize("name", ["demo", "power", "max_load"])
 def test_a_table_is_that_of_its_figures(name: str) -> None:
     assert script(name).markdown(found(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 

@@ -28,6 +28,7 @@ from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_turns, is_d
 from mct.models.progress import Report, part, silent
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.models.tasks.examples import Example
+from mct.targets.cpus import kept_off
 
 TAIL, TYPICAL = 0.95, 0.50
 PAIRS = 10
@@ -131,7 +132,8 @@ def measure_pair(
         track.answers = answers
     experiment = Experiment((a, b), tracks, examples, plan, report, launch, clock, clock() + plan.max_seconds)
     try:
-        _run_pairs(experiment)
+        with kept_off(plan.affinity):
+            _run_pairs(experiment)
     except WorkerDied as death:
         raise _half(death.failure) from death
     report("compared", 1.0)

@@ -292,4 +292,5 @@ def test_a_kind_is_timed_scored_and_stored(task: str, checkpoints: Callable[[str
     table = markdown_table(result)
     assert f"quality is {find_task(task).metric}" in table
     assert ("new tokens a second" in table) == ("perplexity" in table) == (task == "causal-lm")
+    assert ("first token after" in table) == ("each further one" in table) == (task == "causal-lm")
     assert ("label accuracy" in table) == ("slots f1_entities" in table) == (task == "multi-head")

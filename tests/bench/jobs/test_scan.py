@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from mct import MctError
+from mct.bench.commands import bench
 from mct.bench.jobs.job import Job
 from mct.bench.jobs.load import LoadRun
 from mct.bench.jobs.scan import OFFLINE, Scan, _fitting, parse_scan, run_scan
@@ -153,3 +155,8 @@ def test_a_language_model_has_a_throughput_of_single_texts_alone(made_up: Simple
     assert _fitting((subject,), OFFLINE) == OFFLINE
     with pytest.raises(MctError, match="writes one text at a time"):
         _fitting((subject, writer), Scan("batch", (1, 2)))
+
+
+def test_two_jobs_at_once_are_refused(tiny_artifact: Path) -> None:
+    with pytest.raises(MctError, match="four jobs"):
+        CliRunner().invoke(bench, [str(tiny_artifact), "--load", "5", "--scan", "threads=1"], catch_exceptions=False)
