@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from mct.compress.merge.obstacles import REPEATED
 from mct.compress.merge.saving import save_merged
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.inputs import encode_requests
@@ -34,6 +35,8 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Re
     notes: dict[str, Any] = {
         "adapters": dict(zip([each.name for each in adaptation.adapters], adaptation.weights, strict=True))
     }
+    if isinstance(how := adaptation.first.config.init_lora_weights, str) and how in REPEATED:
+        notes["base_altered_again_by"] = how
     if adaptation.base_quant:
         model, compared = _nearer(checkpoint, resources)
         notes |= {"base_quant": adaptation.base_quant} | compared

@@ -15,7 +15,15 @@ MERGED = frozenset({
 })  # fmt: skip
 
 # Initialisations that peft repeats on the base when it loads an adapter, the same every time.
-REPEATED = ("pissa", "olora", "mica")
+REPEATED = ("pissa", "olora")
+
+
+_WHY_NOT_PROMPTS = {
+    "PREFIX_TUNING": "its keys and values stand before those of every layer, and no weight of a model could give them",
+    "CARTRIDGE": "its keys and values stand before those of every layer, and no weight of a model could give them",
+    "MULTITASK_PROMPT_TUNING": "its virtual tokens are other ones for every task, which a text does not name",
+    "CPT": "its virtual tokens are weighed by those of each text",
+}
 
 
 def why_not_merge(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
@@ -25,7 +33,7 @@ def why_not_merge(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     for adapter in checkpoint.adaptation.adapters:
         config = adapter.config
         if config.peft_type in PROMPTS:
-            return f"{config.peft_type} puts virtual tokens before a text: no matrix of the base could take them up"
+            return _WHY_NOT_PROMPTS.get(config.peft_type, "no matrix of the base could take it up")
         if config.peft_type not in MERGED:
             return f"peft cannot merge adapters of the type {config.peft_type}"
         if config.alora_invocation_tokens:

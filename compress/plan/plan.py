@@ -143,11 +143,18 @@ def make_plan(
         )
     for step in first:
         if step.row.gives == START and (reason := step.why_not(checkpoint)):
-            raise MctError(f"{step.row.name}: {reason}", "see what it may be told: mct compress --passes")
+            raise MctError(f"{step.row.name}: {reason}", _other_way(step.row, begins))
     for route in routes:
         if reason := _obstacle(route, checkpoint, meant):
             raise MctError(f"{route.name}: {reason}", _nearest(route, checkpoint, meant))
     return Plan(checkpoint, routes)
+
+
+def _other_way(refused: Pass, begins: Sequence[Pass]) -> str:
+    """A hint where a step to a checkpoint cannot be taken: to leave out what it was for, or to tell it otherwise."""
+    if refused in begins:
+        return "to compress the base without what was added to it, give the base's own folder"
+    return "see what it may be told: mct compress --passes"
 
 
 def resolve(recipe: Recipe, task: str) -> tuple[Resolved, ...]:

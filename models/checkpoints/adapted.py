@@ -78,11 +78,17 @@ class Adaptation:
 
 def head_rows(adapter: Adapter) -> int:
     """The number of labels of a head that the adapter brings along; 0 where it brings none."""
+    name = head_tensor(adapter)
+    return adapter.tensors[name][0] if name else 0
+
+
+def head_tensor(adapter: Adapter) -> str:
+    """The tensor of that head's last layer; "" where there is none."""
     for name, shape in adapter.tensors.items():
-        *before, layer, kind = name.split(".")
+        *before, layer, kind = ("", *name.split("."))
         if kind == "weight" and len(shape) == 2 and layer in _OUTPUTS and {*before, layer} & _HEADS:
-            return shape[0]
-    return 0
+            return name
+    return ""
 
 
 def require_head(adapter: Adapter, network: str, architecture: str) -> None:

@@ -148,7 +148,19 @@ def inspect(path: Path, told: Told | None = None) -> Checkpoint:
     found = _adapted(contents, told) if contents.adapters else _whole(contents)
     statements = detect(contents, told.technique, _four_bits_of(found))
     technique = ", ".join(each.value for each in statements)
-    return replace(found, technique=technique, statements=(*statements, *describe(contents)))
+    task = Statement("task", found.task, (_task_evidence(found),))
+    return replace(found, technique=technique, statements=(*statements, task, *describe(contents)))
+
+
+def _task_evidence(found: Checkpoint) -> str:
+    """The file that says what a checkpoint computes."""
+    if found.network == "embedding-head":
+        return SETFIT_HEAD
+    if found.network in {"multi-head", "sentence-embedding"}:
+        return HEADS if found.network == "multi-head" else MODULES
+    if found.adaptation is not None and (said := found.adaptation.first.config.task_type):
+        return f"adapter_config.json: task_type {said}"
+    return f"{CONFIG}: architectures {found.architecture}"
 
 
 def _four_bits_of(found: Checkpoint) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mct.models.checkpoints.adapted import head_rows, head_tensor
 from mct.models.checkpoints.adapters import REFERENCE, Adapter
 from mct.models.checkpoints.evidence import Contents
 from mct.models.families.table import find_family
@@ -19,7 +20,7 @@ CLASSIFIER = "ForSequenceClassification"
 SHOWN = 3
 
 # Initialisations by which peft takes a part of the base's weights into the adapter: the base is another one then.
-ALTERED_BASE = ("pissa", "corda", "olora", "lora_ga", "loftq", "mica")
+ALTERED_BASE = ("pissa", "corda", "olora", "lora_ga", "loftq")
 
 Evidence = tuple[str, ...]
 Clue = Callable[[Contents], Evidence]
@@ -273,8 +274,11 @@ def _stated(found: Mapping[str, Evidence]) -> Iterable[Statement]:
 
 
 def describe(contents: Contents) -> tuple[Statement, ...]:
-    """What else the folder alone says: base, adapters, virtual tokens, experts, and how its base was quantised."""
+    """What else the folder alone says: family, base, adapters, heads, virtual tokens, experts, what is quantised."""
     found = []
+    if family := contents.config.get("model_type"):
+        found.append(Statement("family", str(family), ("config.json: model_type",)))
+    found += [Statement("head", name, ("heads.json",)) for name in contents.heads]
     for file, adapter in _adapters(contents):
         count = f"{len(adapter.tensors)} tensor{'s' * (len(adapter.tensors) > 1)}"
         found.append(Statement("adapter", adapter.name, (f"{file}: peft_type {adapter.config.peft_type}, {count}",)))
@@ -282,6 +286,9 @@ def describe(contents: Contents) -> tuple[Statement, ...]:
             found.append(Statement("adapter task", adapter.config.task_type, (f"{file}: task_type",)))
         if adapter.base_name:
             found.append(Statement("base", adapter.base_name, (f"{file}: base_model_name_or_path",)))
+        if name := head_tensor(adapter):
+            shape = " x ".join(map(str, adapter.tensors[name]))
+            found.append(Statement("head", f"{head_rows(adapter)} outputs", (f"tensor {name}, {shape}",)))
         if adapter.virtual_tokens:
             found.append(Statement("virtual tokens", str(adapter.virtual_tokens), (f"{file}: num_virtual_tokens",)))
         if _alters_its_base(adapter):

@@ -294,3 +294,24 @@ def test_a_cross_encoder_saved_without_its_head_is_refused(tiny_bert: Path, tmp_
     with pytest.raises(MctError, match="neither it nor its base, a BertModel, has a head") as refused:
         inspect(tmp_path / "adapter")
     assert "modules_to_save" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"init_lora_weights": "corda"}, "begun by corda"), ({"init_lora_weights": "lora_ga"}, "begun by lora_ga"),
+        ({"init_lora_weights": "pissa_niter_4"}, "by chance"), ({"loftq_config": {"loftq_bits": 4}}, "LoftQ"),
+        ({"alora_invocation_tokens": [5]}, "from certain tokens on"), ({"peft_type": "XLORA"}, "of the type XLORA"),
+        ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}, "no weight of a model could give them"),
+        ({"peft_type": "CPT", "num_virtual_tokens": 4}, "weighed by those of each text"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_merged_is_refused_by_the_plan_with_its_reason(
+    said: dict[str, Any], reason: str, beside: Path, run_mct: Callable[..., Any]
+) -> None:
+    adapted = put_on(AutoModelForCausalLM.from_pretrained(beside / "base"), "LORA", PAIR | LORA)
+    adapted.save_pretrained(beside / "adapter")
+    path = beside / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | said))
+    done = run_mct("compress", beside / "adapter", "-o", beside / "out", "--plan")
+    assert done.returncode == 2 and reason in done.stderr and "hint: " in done.stderr

@@ -140,6 +140,19 @@ def test_sentence_transformers_folders_are_told_by_their_modules(tiny_bert: Path
     assert list(told(tmp_path / "cross")) == ["cross-encoder"]
 
 
+def test_task_family_and_head_have_their_evidence_too(tiny_bert: Path, tmp_path: Path) -> None:
+    said = {each.what: (each.value, each.evidence[0]) for each in inspect(tiny_bert).statements}
+    assert said["task"] == ("sequence-classification", "config.json: architectures BertForSequenceClassification")
+    assert said["family"] == ("bert", "config.json: model_type")
+    shutil.copytree(tiny_bert, tmp_path / "base")
+    lora = peft.LoraConfig(task_type="SEQ_CLS", target_modules=["query"])
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
+    peft.get_peft_model(model, lora).save_pretrained(tmp_path / "adapter")
+    said = {each.what: (each.value, each.evidence[0]) for each in inspect(tmp_path / "adapter").statements}
+    assert said["task"] == ("sequence-classification", "adapter_config.json: task_type SEQ_CLS")
+    assert said["head"] == ("3 outputs", "tensor base_model.model.classifier.weight, 3 x 64")
+
+
 def test_nothing_is_loaded_and_nothing_is_run(tiny_llama: Path, tmp_path: Path, run_mct: Callable[..., Any]) -> None:
     """An adapter whose base is not here is still told for what it is."""
     base = AutoModelForCausalLM.from_pretrained(tiny_llama)
