@@ -134,6 +134,12 @@ def _require_possible(scan: Scan) -> None:
 
 def _fitting(subjects: tuple[Subject, ...], scan: Scan) -> Scan:
     """The scan as these subjects can be run. MctError, before anything is timed, where they cannot."""
+    if scan.parameter == "length":
+        for subject in subjects:
+            if max(scan.values) > (most := subject.executable.max_tokens):
+                raise MctError(
+                    f"{subject.name} takes {most} tokens at most, not {max(scan.values)}", "scan over shorter lengths"
+                )
     writes = [subject.name for subject in subjects if subject.executable.network == "causal-lm"]
     if not writes or scan.parameter != "batch" or max(scan.values) == 1:
         return scan

@@ -151,7 +151,11 @@ def _steadiness(run: StoredRun) -> str:
             said = "steady" if found["ok"] else f"unsteady: {'; '.join(found['reasons'])}"
             own = found["floor_p95"]
             floor = "" if own is None else f"; against itself its P95 differs by {own:.1%}"
-            lines.append(f"- **{entry['artifact']}**: {said}; {found['stolen_share']:.2%} of the time stolen{floor}")
+            stopped = entry.get("throttled_s")
+            quota = "" if stopped is None else f"; stopped by its quota for {stopped:.2f} s"
+            lines.append(
+                f"- **{entry['artifact']}**: {said}; {found['stolen_share']:.2%} of the time stolen{quota}{floor}"
+            )
     return section("**Noise**", lines)
 
 

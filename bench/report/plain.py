@@ -46,6 +46,7 @@ COLUMNS: tuple[tuple[str, tuple[str | int, ...]], ...] = (
     ("prefill_tokens_per_s", ("writing", "prefill_tokens_per_s")),
     ("decode_tokens_per_s", ("writing", "decode_tokens_per_s")),
     *((name, (name,)) for name in ("size_mb", "load_ms", "load_cold_ms", "import_ms", "first_call_ms", "peak_rss_mb")),
+    ("throttled_s", ("throttled_s",)),
     ("cost_per_1000", ("cost_per_1000",)),
     ("energy_per_request_mj", ("energy_per_request_mj",)),
     ("stable", ("stability", "ok")),

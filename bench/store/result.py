@@ -128,6 +128,7 @@ def _entry(
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,
         **_start_costs(measured),
+        "throttled_s": _throttled_s(measured),
         "cost_per_1000": None if price is None or latency is None else price / 3600 * latency.mean_ms,
         **_energy(measured),
         "stability": None if stability is None else stability.as_json(),
@@ -176,6 +177,12 @@ def _tokens(measured: Measurement) -> dict[str, int] | None:
     lengths = np.sort(np.asarray(measured.answers.tokens))
     p50, p95 = np.quantile(lengths, [0.50, 0.95], method="higher")
     return {"min": int(lengths[0]), "p50": int(p50), "p95": int(p95), "max": int(lengths[-1])}
+
+
+def _throttled_s(measured: Measurement) -> float | None:
+    """How long the quota stopped it while it was timed; None where no quota is, or it is not counted."""
+    stopped = [block.throttled_s for block in measured.blocks if block.throttled_s is not None]
+    return round(sum(stopped), 6) if stopped else None
 
 
 def _energy(measured: Measurement) -> dict[str, float]:

@@ -266,6 +266,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit | None = None
     energy_per_request_mj: Amount = 0.0
     by_length: list[LengthGroup] = []
+    throttled_s: Amount | None = None
 
 
 class TargetRow(Struct, frozen=True):

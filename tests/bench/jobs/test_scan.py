@@ -157,6 +157,13 @@ def test_a_language_model_has_a_throughput_of_single_texts_alone(made_up: Simple
         _fitting((subject, writer), Scan("batch", (1, 2)))
 
 
+def test_longer_texts_than_a_model_takes_are_refused_before_anything_runs(
+    tmp_path: Path, tiny_artifact: Path, dataset: Dataset
+) -> None:
+    with pytest.raises(MctError, match="takes 32 tokens at most, not 33"):
+        run_scan(job_for(tmp_path, tiny_artifact, dataset), Scan("length", (8, 33)))
+
+
 def test_two_jobs_at_once_are_refused(tiny_artifact: Path) -> None:
     with pytest.raises(MctError, match="four jobs"):
         CliRunner().invoke(bench, [str(tiny_artifact), "--load", "5", "--scan", "threads=1"], catch_exceptions=False)

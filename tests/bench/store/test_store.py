@@ -107,6 +107,22 @@ def test_a_cold_start_and_energy_are_told_where_they_were_had(
     assert entry["energy_per_request_mj"] == 2.0  # 0.6 J per 300 requests
 
 
+def test_what_was_seen_after_the_timing_counts_too(
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
+) -> None:
+    """Memory that only the timed requests took, and the time for which a quota stopped them."""
+    question, (found, *_) = run
+    blocks = tuple(
+        replace(block, peak_rss_mb=100.0 + number, throttled=number, throttled_s=0.25)
+        for number, block in enumerate(found.blocks)
+    )
+    question = replace(question, environments={found.subject.name: question.environments[found.subject.name]})
+    stored = store.append(tmp_path, question, [replace(found, blocks=blocks)], dataset)
+    (entry,) = store.read_result(stored)["artifacts"]
+    assert entry["peak_rss_mb"] == 100.0 + len(blocks) - 1
+    assert entry["throttled_s"] == 0.25 * len(blocks)
+
+
 def test_everything_is_recomputed_from_the_raw_samples(
     run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:
