@@ -49,6 +49,7 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--budgets", "budgets_file", type=FILE, help="More budgets, or other limits (TOML).")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
+@click.option("--group", default="", help="Column of what belongs together (a conversation).")
 @click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Cap on the timing.  [default: 75]")
 @click.option("--rigorous", is_flag=True, help="Take MLPerf's number of requests (50,425 for P95) of each.")
@@ -64,7 +65,7 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 def bench(
     artifacts: tuple[Path, ...], data: Path | None, target: str, budget: str | None, baseline: Path | None,
     revision: str | None, budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
-    results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool,
+    group: str, results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool,
     offline: bool, scanned: str | None, torch_compile: bool, limit: bool,
     new_tokens: int, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
@@ -98,6 +99,7 @@ def bench(
         budget=find_budget(budget, budgets_file) if budget else None,
         baseline=original,
         renames=renames_of(fields),
+        group=group,
         results=results,
         seed=seed,
         max_seconds=max_seconds,

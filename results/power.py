@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mct.bench.judge.line import ERROR
+from mct.bench.statistics.levels import ERROR
 from mct.bench.statistics.score_test import drop_p_value
 from mct.models.scenarios.table import HIGH_RISK_INTENTS
 from mct.models.writing.folders import write_atomically, write_json

@@ -33,6 +33,7 @@ class CompareJob:
     limits: Limits
     slices: tuple[str, ...] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
     results: Path = RESULTS
     max_seconds: float = 60.0
     slow_down_b: float = 1.0
@@ -45,7 +46,7 @@ def run_compare(job: CompareJob, report: Report = silent) -> tuple[Comparison, l
     subjects = (a.subject, b.subject)
     require_one_task(subjects)
     require_container(job.results, (job.a, job.b))
-    dataset = read_rows(job.data, job.renames, subjects)
+    dataset = read_rows(job.data, job.renames, subjects, job.group)
     plan = plan_bench(probe_machine(), max(a.threads, b.threads), seed=job.seed)
     memory_mb = probe_machine().memory_mb
     pair_plan = PairPlan(plan.affinity, job.seed, 1 + job.limits.latency, MEASURING * job.max_seconds, memory_mb)

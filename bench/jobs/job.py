@@ -19,7 +19,7 @@ from mct.bench.samples.subject import Subject, compiled, identify_all
 from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.progress import Report, silent
-from mct.models.tasks.datasets import Dataset, check_labels, read_dataset
+from mct.models.tasks.datasets import Dataset, check_labels, read_dataset, read_examples, with_groups
 from mct.models.tasks.table import find_task
 from mct.models.writing.ownership import require_container
 from mct.targets.budget import Budget
@@ -32,8 +32,9 @@ from mct.targets.target import Target
 class Job:
     """What to bench, on what, against what. `baseline` is measured too, if it is not one of `paths` anyway.
 
-    `max_seconds`, `rounds` and `block_s` of None leave the plan's own. `limit`: measure the machine's limit if it is
-    not known yet; one that is known is used anyway. `new_tokens`: the most that a language model is timed writing.
+    `group` is the field of what belongs together (a conversation). `max_seconds`, `rounds` and `block_s` of None leave
+    the plan's own. `limit`: measure the machine's limit if it is not known yet; one that is known is used anyway.
+    `new_tokens`: the most that a language model is timed writing.
     `torch_compile`: give every checkpoint a second row, run by torch.compile.
     """
 
@@ -43,6 +44,7 @@ class Job:
     budget: Budget | None = None
     baseline: Path | None = None
     renames: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
     results: Path = RESULTS
     seed: int = 0
     max_seconds: float | None = None
@@ -57,7 +59,7 @@ class Job:
 def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     """Run a bench and store it; gives the stored result. MctError for whatever the user can mend, before any timing."""
     subjects = find_subjects(job)
-    dataset = read_rows(job.data, job.renames, subjects)
+    dataset = read_rows(job.data, job.renames, subjects, job.group)
     place = job.baseline and job.baseline.resolve()
     baseline = next((subject.name for subject in subjects if subject.path.resolve() == place), None)
     plan = plan_for(job)
@@ -106,12 +108,17 @@ def require_one_task(subjects: Sequence[Subject]) -> None:
         raise MctError(f"these do different tasks ({kinds})", "bench artifacts of one task together")
 
 
-def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject]) -> Dataset:
-    """The evaluation set, with the fields of the subjects' task and labels that every one of them knows."""
+def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject], group: str = "") -> Dataset:
+    """The evaluation set, with the fields of the subjects' task and labels that every one of them knows.
+
+    `group` is the field by which rows belong together.
+    """
     dataset = read_dataset(path, find_task(subjects[0].task), renames)
     for subject in subjects:
         check_labels(dataset, subject.task, subject.heads)
-    return dataset
+    if not group:
+        return dataset
+    return with_groups(dataset, group, read_examples(dataset, subjects[0].task, subjects[0].heads))
 
 
 def plan_for(job: Job) -> BenchPlan:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from mct.bench.samples.measurement import Block, per_process_ms
+from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.percentiles import Estimate, estimate_percentile
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)

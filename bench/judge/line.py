@@ -8,8 +8,6 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 
 OUTCOMES: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
 """The worst first."""
-ERROR = 0.05
-"""The error that a line may make, either way."""
 
 
 @dataclass(frozen=True)

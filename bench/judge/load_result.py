@@ -18,8 +18,7 @@ from mct.bench.judge.latency import summarise
 from mct.bench.judge.noise import assess
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block
-from mct.bench.statistics.dependence import Floats
-from mct.bench.statistics.percentiles import Estimate, estimate_percentile, percentile
+from mct.bench.statistics.percentiles import Estimate, Floats, estimate_percentile, percentile
 from mct.bench.statistics.queueing import relaxation, settling
 from mct.bench.worker.open_loop import Segment
 
@@ -144,7 +143,7 @@ def summarise_load(
     utilisation, interval = measure_utilisation(qps, [read_queue([segment]) for segment in segments])
     memory = relaxation(utilisation, queue.variation)
     steady = settled(queue, utilisation)
-    found = {p: estimate_percentile(steady, p, least_inflation=memory) for p in (0.50, 0.95, 0.99)}
+    found = {p: estimate_percentile(steady, p) for p in (0.50, 0.95, 0.99)}
     state, reasons = _state(queue, interval, memory, found[TAIL])
     stability = assess(blocks)
     if state != "steady":

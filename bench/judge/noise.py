@@ -1,27 +1,29 @@
 """Could this run be trusted? What disturbed it, and how much the same artifact differs from itself.
 
 Noise is measured where it acts, per block of requests: CPU time that neighbours took (other virtual machines: stolen;
-other processes: waited), and the A/A floor, the spread between blocks of one and the same artifact. A run that fails
-here says what to do about it, and its latency passes only where noise of that size could not have mattered.
+other processes: waited), and the A/A floor, the spread between blocks of one and the same artifact. That processes
+differ is normal, and the interval of a percentile knows it; what it does not know is told here: time that was taken,
+and rounds whose order was no chance (`WANDERS` is the share of false alarms, however many rounds there are). A run that
+fails here says what to do about it. Noise only adds time: what is fast enough in spite of it passes.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block, per_process_ms
-from mct.bench.statistics.percentiles import percentile
+from mct.bench.statistics.levels import ERROR
+from mct.bench.statistics.percentiles import FEWEST_PROCESSES, percentile
+from mct.bench.statistics.wandering import wandering_p
 
 MOST_STOLEN = 0.02
 MOST_WAITED = 0.05
 """The size of the tail beyond P95: with more than that taken away, P95 is the neighbours'."""
-MOST_FLOOR = 0.15
-MOST_DRIFT = 0.15
-FEWEST_ROUNDS = 2
+WANDERS = 0.01
 MAD_TO_SIGMA = 1.4826
 """Makes the median absolute deviation of a Gaussian its standard deviation."""
 
@@ -31,7 +33,8 @@ class Stability:
     """Whether a run was steady, and if not, why and what to do: one sentence each.
 
     `stolen_share` and `waited_share` are shares of the CPU time wanted; `floor_p50` and `floor_p95` the relative spread
-    of blocks; `drift` the slowest round's P50 over the fastest's, minus 1. None: not to be had from this run.
+    of blocks; `drift` the slowest round's P50 over the fastest's, minus 1, and `drift_p` the chance that rounds in
+    random order follow one another as smoothly. None: not to be had from this run.
     """
 
     ok: bool
@@ -43,14 +46,7 @@ class Stability:
     floor_p50: float | None
     floor_p95: float | None
     drift: float | None
-
-    @property
-    def disturbance(self) -> float:
-        """The largest relative error that this noise may have caused; infinite where only one process was seen."""
-        if self.drift is None:
-            return inf
-        taken = min(0.99, self.stolen_share + (self.waited_share or 0.0))
-        return max(self.drift, self.floor_p95 or 0.0, taken / (1 - taken))
+    drift_p: float | None
 
     def as_json(self) -> dict[str, Any]:
         """As result.schema.json has it."""
@@ -76,14 +72,24 @@ def assess(blocks: Sequence[Block]) -> Stability | None:
         floor_p50=_floor(blocks, 0.50),
         floor_p95=_floor(blocks, 0.95),
         drift=max(medians) / min(medians) - 1 if len(medians) > 1 else None,
+        drift_p=wandering_p(np.array(medians)) if len(medians) > 1 else None,
     )
     reasons = tuple(_reasons(figures, len(medians)))
     return replace(figures, ok=not reasons, reasons=reasons)
 
 
-def fastest_ms(blocks: Sequence[Block]) -> float:
-    """P5 of all requests: the shortest inputs at the least disturbed moments. Where these are too slow, all is."""
-    return percentile(np.concatenate(per_process_ms(blocks)), 0.05)
+def least_disturbed_ms(blocks: Sequence[Block], p: float) -> float:
+    """What the p-percentile would be at least without noise: that of the process which noise spared most.
+
+    Its lower bound by the order of its requests, less the share of its time that others took.
+    """
+    bounds = []
+    for number, requests in zip(sorted({block.round for block in blocks}), per_process_ms(blocks), strict=True):
+        own = [block for block in blocks if block.round == number]
+        taken = sum(block.stolen_s + (block.waited_s or 0.0) for block in own) / _wanted_s(own)
+        rank = int(stats.binom.ppf(ERROR / 2, len(requests), p))
+        bounds.append(float(np.sort(requests)[max(0, rank - 1)]) * (1 - taken))
+    return min(bounds)
 
 
 def _wanted_s(blocks: Sequence[Block]) -> float:
@@ -109,16 +115,12 @@ def _reasons(figures: Stability, rounds: int) -> list[str]:
     if figures.waited_share is not None and figures.waited_share > MOST_WAITED:
         taken = f"{figures.waited_share:.1%}"
         found.append(f"other processes took {taken} of the CPU time: stop them, or give fewer threads")
-    if figures.floor_p50 is not None and figures.floor_p50 > MOST_FLOOR:
-        differ = f"{figures.floor_p50:.0%}"
-        found.append(f"two blocks of the same artifact differ by about {differ}: run it again on a quieter machine")
-    if figures.drift is not None and figures.drift > MOST_DRIFT:
+    if figures.drift is not None and figures.drift_p is not None and figures.drift_p <= WANDERS:
         found.append(
-            f"the slowest round was {figures.drift:.0%} slower than the fastest: let the machine come to rest, or look"
-            " at its clock governor and temperature"
+            f"its speed wandered while it was measured, by {figures.drift:.0%} from the fastest round to the slowest:"
+            " let the machine come to rest, or look at its clock governor and temperature"
         )
-    if rounds < FEWEST_ROUNDS:
-        found.append(
-            "only one fresh process could be measured, so how processes differ is not known: give it more time"
-        )
+    if rounds < FEWEST_PROCESSES:
+        processes = "one fresh process" if rounds == 1 else f"{rounds} fresh processes"
+        found.append(f"only {processes} could be measured, so how they differ is not known: give it more time")
     return found

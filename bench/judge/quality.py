@@ -7,7 +7,7 @@ has it too. Scores come with intervals because the evaluation set is a sample to
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import exp
+from math import ceil, exp
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,10 @@ from scipy import stats
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.bootstrap import resample_value
-from mct.bench.statistics.paired import NonInferiority, difference, difference_p, find_flips
+from mct.bench.statistics.levels import CONFIDENCE
+from mct.bench.statistics.paired import NonInferiority, difference, difference_p, examples_needed, find_flips
 from mct.bench.statistics.ratio_metric import RatioMetric, counted
-from mct.bench.statistics.score_test import drop_p_value
 from mct.models.tasks.examples import find_kind
-
-CONFIDENCE = 0.95
-MOST_EXAMPLES = 1_000_000
 
 Interval = tuple[float, float]
 
@@ -91,7 +88,8 @@ def metrics(measurement: Measurement) -> dict[str, RatioMetric]:
     """Every metric of the subject's task kind, the headline first. The measurement must have answers."""
     kind = find_kind(measurement.subject.task)
     parts = [kind.score(truth, answer) for truth, answer in _answered(measurement)]
-    return {name: _metric([(part[name].got, part[name].of) for part in parts]) for name in parts[0]}
+    groups = measurement.groups
+    return {name: _metric([(part[name].got, part[name].of) for part in parts], groups) for name in parts[0]}
 
 
 def headline(measurement: Measurement) -> RatioMetric:
@@ -103,7 +101,8 @@ def recall(measurement: Measurement, label: str) -> RatioMetric:
     """The recall of one label, on the examples whose truth has it."""
     find = find_kind(measurement.subject.task).recall
     parts = [find(truth, answer, label) for truth, answer in _answered(measurement)]
-    return _metric([(part.got, part.of) for part in parts if part.of])
+    having = [row for row, part in enumerate(parts) if part.of]
+    return _metric([(part.got, part.of) for part in parts], measurement.groups).rows(having)
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def nll_per_token(measurement: Measurement) -> RatioMetric | None:
     """Nats a token of a language model's texts, whose exponential is the perplexity; None for other tasks."""
     if measurement.subject.task != "causal-lm" or measurement.answers is None:
         return None
-    return _metric([(answer["nll"], answer["tokens"]) for answer in measurement.answers.values])
+    return _metric([(answer["nll"], answer["tokens"]) for answer in measurement.answers.values], measurement.groups)
 
 
 def perplexity(measurement: Measurement) -> float | None:
@@ -140,7 +139,7 @@ def perplexity(measurement: Measurement) -> float | None:
 
 def value_bounds(metric: RatioMetric, error: float) -> Interval:
     """Lower and upper bound of a metric, each exceeded with probability `error`: exact for right answers."""
-    if metric.binary:
+    if metric.exact:
         return proportion_bounds(int(metric.got.sum()), len(metric), error)
     found, value = resample_value(metric), metric.value or 0.0
     return max(0.0, min(value, found.bound(error))), min(1.0, max(value, found.bound(1 - error)))
@@ -153,42 +152,16 @@ def proportion_bounds(hits: int, n: int, error: float) -> Interval:
     return low, high
 
 
-def more_examples(test: NonInferiority, error: float) -> int | None:
-    """How many more examples like those seen would show that the drop is below the margin.
+def more_examples(test: NonInferiority) -> int:
+    """How many more examples like these pass an artifact that lost nothing with 80 % power; 0 where these were enough.
 
-    None where that would take beyond a million, or where the drop seen is already the margin or more.
+    What flips is expected to go on flipping as often, one way as the other: the drop seen is what is in question.
     """
     if test.method == "exact":
-        return examples_missing(test.lost, test.gained, test.n, test.margin, error)
-    if test.drop >= test.margin:
-        return None
-    ratio = (test.drop_at_most - test.drop) / (test.margin - test.drop)  # intervals shrink with the root of n
-    missing = round(test.n * (max(1.0, ratio) ** 2 - 1))
-    return missing if missing <= MOST_EXAMPLES else None
-
-
-def examples_missing(lost: int, gained: int, n: int, margin: float, error: float) -> int | None:
-    """How many more examples, flipping at the rates seen so far, would show that the drop is below `margin`.
-
-    None where that would take beyond a million, or where the drop seen is already the margin or more.
-    """
-    if (lost - gained) / n >= margin:
-        return None
-
-    def shown(total: int) -> bool:
-        lost_then, gained_then = round(lost * total / n), round(gained * total / n)
-        return drop_p_value(lost_then, gained_then, total, margin, "less") <= error
-
-    high = n
-    while not shown(high):
-        high *= 2
-        if high > MOST_EXAMPLES:
-            return None
-    low = high // 2
-    while high - low > max(1, high // 50):
-        middle = (low + high) // 2
-        low, high = (low, middle) if shown(middle) else (middle, high)
-    return max(0, high - n)
+        needed = examples_needed((test.lost + test.gained) / test.n, test.margin, test.alpha)
+    else:
+        needed = ceil(test.n * (test.resolvable / test.margin) ** 2)  # intervals shrink with the root of n
+    return max(0, needed - test.n)
 
 
 def _answered(measurement: Measurement) -> list[tuple[Any, Any]]:
@@ -198,9 +171,9 @@ def _answered(measurement: Measurement) -> list[tuple[Any, Any]]:
     return list(zip(measurement.truth, measurement.answers.values, strict=True))
 
 
-def _metric(parts: Sequence[tuple[float, float]]) -> RatioMetric:
+def _metric(parts: Sequence[tuple[float, float]], groups: Sequence[int]) -> RatioMetric:
     table = np.asarray(parts, dtype=np.float64).reshape(-1, 2)
-    return RatioMetric(table[:, 0], table[:, 1])
+    return RatioMetric(table[:, 0], table[:, 1], np.asarray(groups, dtype=np.intp) if groups else None)
 
 
 def _score(name: str, metric: RatioMetric, before: RatioMetric | None, itself: bool) -> Score:

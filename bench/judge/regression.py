@@ -1,10 +1,11 @@
 """Is the head worse than the base? Verdict lines that ask only that, each answered by an interval.
 
 Latency has two cases. Base and head measured in turns in one job share the machine's moods, so the ratio's own interval
-decides and a few per cent are found. A base measured on another day does not: what differs between two jobs on the very
-same machine (neighbours, clock, placement) is often tens of per cent and stands in neither run's interval, so only a
-slow-down beyond `ACROSS_RUNS` is called one, and a run of another machine is not compared at all. Quality has no such
-trouble: the same rows, answered by both, are paired whenever they were answered.
+decides, by the very estimator of `mct compare`, and a few per cent are found. A base measured on another day does not:
+what differs between two jobs on the very same machine (neighbours, clock, placement) is often tens of per cent and
+stands in neither run's interval, so only a slow-down beyond `ACROSS_RUNS` is called one, and a run of another machine
+is not compared at all. Quality has no such trouble: the same rows, answered by both, are paired whenever they were
+answered.
 
 Pure: values in, lines out. `mct.bench.jobs.guard` measures and stores.
 """
@@ -16,15 +17,17 @@ from dataclasses import dataclass, replace
 from math import exp, hypot, log
 
 from mct.bench.judge.line import Line, Outcome
-from mct.bench.judge.noise import assess, fastest_ms
+from mct.bench.judge.noise import assess, least_disturbed_ms
 from mct.bench.judge.verdict import judge, milliseconds
+from mct.bench.measure.pairs import ratios, shared_rounds
 from mct.bench.samples.measurement import Measurement, per_process_ms
-from mct.bench.statistics.dependence import Floats
-from mct.bench.statistics.percentiles import Estimate, estimate_percentile, minimum_sample
-from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, judge_ratio
+from mct.bench.statistics.percentiles import FEWEST_PROCESSES, Estimate, Floats, estimate_percentile, minimum_sample
+from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, judge_latency
 from mct.targets.budget import Budget
 
 TAIL = 0.95
+MAX_SLOWDOWN = 0.10
+"""Share by which the head may be slower than the base in one job."""
 ACROSS_RUNS = 0.25
 """Share by which P95 may differ between two jobs on one machine before it is called a difference."""
 MAX_DROP = 0.01
@@ -42,17 +45,20 @@ class Shift:
     high: float
 
 
-def judge_same_job(base: Measurement, head: Measurement) -> Line:
-    """P95 of the head over that of the base, from rounds in which they took turns (`mct.bench.statistics.ratio`)."""
-    limit = "P95 no slower than the base, in turns"
-    # A side whose question stayed open went on alone.
-    shared = {block.round for block in base.blocks} & {block.round for block in head.blocks}
-    before, after = (per_process_ms([block for block in side.blocks if block.round in shared]) for side in (base, head))
-    if len(before) < 2:
+def judge_same_job(base: Measurement, head: Measurement, max_slowdown: float = MAX_SLOWDOWN) -> Line:
+    """P50 and P95 of the head over the base's, from rounds in which they took turns, as `mct compare` judges them.
+
+    Fails where either is shown to be slower at all, unless no more than `max_slowdown` (a fraction) is possible; passes
+    where more is excluded for both.
+    """
+    limit = f"P50 and P95 at most {max_slowdown:.0%} slower than the base, in turns"
+    if len(shared_rounds(base.blocks, head.blocks)) < 2:
         return Line(limit, "-", "inconclusive", "Too few rounds were measured to compare: allow more seconds.")
-    ratio = compare_percentile(before, after, TAIL)
-    outcome, reason = _explain(ratio)
-    return Line(limit, f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]", outcome, reason)
+    p50, p95 = ratios(base.blocks, head.blocks)
+    measured = ", ".join(
+        f"{name} {ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]" for name, ratio in (("P50", p50), ("P95", p95))
+    )
+    return Line(limit, measured, *_explain(p50, p95, max_slowdown))
 
 
 def compare_runs(before_ms: Sequence[Floats], after_ms: Sequence[Floats]) -> Shift | None:
@@ -78,12 +84,13 @@ def judge_stored(base: Measurement, head: Measurement, tolerated: float = ACROSS
     limit = f"P95 at most {tolerated:.0%} slower than the stored run"
     shift = compare_runs(per_process_ms(base.blocks), per_process_ms(head.blocks))
     if shift is None:
-        reason = f"One side is worth fewer than {minimum_sample(TAIL)} independent requests: allow more seconds."
+        least = f"{FEWEST_PROCESSES} processes and {minimum_sample(TAIL)} requests"
+        reason = f"One side has fewer than {least}: allow more seconds."
         return Line(limit, "-", "inconclusive", reason)
     measured = f"{shift.value:.2f}x [{shift.low:.2f}, {shift.high:.2f}]"
     seen = f"{milliseconds(shift.after)} now, {milliseconds(shift.before)} then"
     unsteady = _unsteady("this run", head)
-    slow_at_best = not unsteady or fastest_ms(head.blocks) > (1 + tolerated) * shift.before.high
+    slow_at_best = not unsteady or least_disturbed_ms(head.blocks, TAIL) > (1 + tolerated) * shift.before.high
     if shift.low > 1 + tolerated and slow_at_best:
         return Line(limit, measured, "fail", f"{seen}: more than two jobs on one machine differ by.")
     unsteady += _unsteady("the stored run", base)
@@ -123,14 +130,13 @@ def _unsteady(name: str, measurement: Measurement) -> list[str]:
     return [f"{name} was unsteady: {'; '.join(stability.reasons)}"]
 
 
-def _explain(ratio: Ratio) -> tuple[Outcome, str]:
-    judged = judge_ratio(ratio)
-    over = f"over {ratio.rounds} rounds"
-    if judged.outcome == "slower":
-        return "fail", f"Slower {over} (p = {ratio.p_value:.2g})."
-    if ratio.rounds < FEWEST_ROUNDS:
+def _explain(p50: Ratio, p95: Ratio, max_slowdown: float) -> tuple[Outcome, str]:
+    over, worst = f"over {p95.rounds} rounds", max(p50.high, p95.high) - 1
+    if p95.rounds < FEWEST_ROUNDS:
         return "inconclusive", f"Fewer than {FEWEST_ROUNDS} rounds decide nothing: allow more seconds."
-    if judged.outcome == "faster" or ratio.high <= 1 + judged.margin:
-        return "pass", f"A slow-down of more than {max(0.0, ratio.high - 1):.1%} is excluded {over}."
-    reason = f"A slow-down of up to {ratio.high - 1:.0%} cannot be excluded {over}: allow more seconds."
-    return "inconclusive", reason
+    if worst <= max_slowdown:
+        return "pass", f"A slow-down of more than {max(0.0, worst):.1%} is excluded {over}."
+    judged = judge_latency(p50, p95, max_slowdown)
+    if judged.outcome == "slower":
+        return "fail", f"Slower at {' and '.join(judged.shown)} {over}."
+    return "inconclusive", f"A slow-down of up to {worst:.0%} cannot be excluded {over}: allow more seconds."

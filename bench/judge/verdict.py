@@ -3,10 +3,9 @@
 A limit passes when the data exclude that it is missed, fails when they exclude that it is met, and is inconclusive
 otherwise: nothing passes on a point estimate. The errors this can make:
 
-- latency: 5 % over all interim looks and the final interval (mct.bench.measure.sampling). That P95 lies above the limit
-  can be shown by fewer requests than an interval for it needs. An unsteady run decides only where twice its noise would
-  change nothing, or where even its fastest requests (P5) are above the limit: noise only adds time, and spares some
-  requests.
+- latency: 5 % over all looks and the final interval (mct.bench.measure.sampling). That P95 lies above the limit can be
+  shown by fewer requests than an interval for it needs. Noise only adds time: an unsteady run that lies below the limit
+  passes, and one that lies above it fails only where its least disturbed process does too.
 - quality "at least X or at most d below the baseline": two ways to pass, so each gets half of the 5 %.
 - further metrics and perplexity: 5 % each, paired; all of them must hold, so none can be passed for another.
 - recall of slices: 5 % each, paired; all must hold, so all together pass wrongly no more often than one. Any that fails
@@ -15,19 +14,30 @@ otherwise: nothing passes on a point estimate. The errors this can make:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mct.bench.judge.latency import Latency, summarise
+import numpy as np
+
 from mct.bench.judge.line import Line, Outcome, worst
-from mct.bench.judge.noise import assess, fastest_ms
+from mct.bench.judge.noise import assess, least_disturbed_ms
 from mct.bench.judge.verdict_quality import quality_lines
 from mct.bench.samples.measurement import Measurement, per_process_ms
-from mct.bench.statistics.percentiles import Estimate, decide_below, minimum_sample
+from mct.bench.statistics.levels import ERROR
+from mct.bench.statistics.percentiles import (
+    FEWEST_PROCESSES,
+    Estimate,
+    Floats,
+    estimate_percentile,
+    evidence_above,
+    minimum_sample,
+)
 from mct.targets.budget import Budget
 
-SAFETY = 2
-"""An unsteady run decides only where this many times its noise would leave the interval on its side of the limit."""
+TAIL = 0.95
+OTHERS = 2.0
+"""Processes that nobody saw may be this many times as slow, where too few were started to know how they differ."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +52,18 @@ class Verdict:
         return {"outcome": self.outcome, "lines": [asdict(line) for line in self.lines]}
 
 
-def judge(measurement: Measurement, budget: Budget, baseline: Measurement | None = None) -> Verdict:
-    """Judge one subject. `baseline` is the measurement, on the same rows, that relative limits refer to."""
+def judge(
+    measurement: Measurement, budget: Budget, baseline: Measurement | None = None, error: float = ERROR
+) -> Verdict:
+    """Judge one subject, each line with at most this `error`. `baseline` is the measurement, on the same rows, that
+    relative limits refer to.
+    """
     lines = []
     if measurement.failure is not None:
         reason = f"It could not be measured: {measurement.failure.message}."
         lines.append(Line("runs to the end", "no", "fail", reason))
-    lines += _latency_lines(measurement, budget)
-    lines += quality_lines(measurement, budget, baseline)
+    lines += _latency_lines(measurement, budget, error)
+    lines += quality_lines(measurement, budget, baseline, error)
     lines += _cost_lines(measurement, budget)
     return Verdict(worst(line.outcome for line in lines), tuple(lines))
 
@@ -57,33 +71,45 @@ def judge(measurement: Measurement, budget: Budget, baseline: Measurement | None
 # Latency
 
 
-def _latency_lines(measurement: Measurement, budget: Budget) -> list[Line]:
+def _latency_lines(measurement: Measurement, budget: Budget, error: float) -> list[Line]:
     if budget.p95_ms is None:
         return []
     limit = f"P95 < {budget.p95_ms:g} ms"
-    latency = summarise(measurement.blocks)
-    if latency is None:
+    processes = per_process_ms(measurement.blocks)
+    if not processes:
         return [Line(limit, "-", "inconclusive", "No request was timed.")]
-    if latency.p95 is None:
-        outcome, reason = _judge_unbounded(latency, budget.p95_ms, measurement)
-        return [Line(limit, f"{latency.n:,} requests", outcome, reason)]
-    outcome, reason = _judge_p95(latency.p95, budget.p95_ms, measurement)
-    return [Line(limit, milliseconds(latency.p95), outcome, reason)]
+    p95 = estimate_percentile(processes, TAIL, 1 - error)
+    if p95 is None:
+        requests = f"{sum(map(len, processes)):,} requests of {_processes(len(processes))}"
+        return [Line(limit, requests, *_judge_without_interval(measurement, processes, budget.p95_ms))]
+    outcome, reason = _place(p95, budget.p95_ms)
+    stability = assess(measurement.blocks)
+    if stability is not None and not stability.ok:
+        outcome, reason = _in_spite_of_noise(outcome, reason, budget.p95_ms, measurement)
+    return [Line(limit, milliseconds(p95), outcome, reason)]
 
 
-def _judge_unbounded(latency: Latency, limit: float, measurement: Measurement) -> tuple[Outcome, str]:
-    """Too few requests for an interval may be enough to say that P95 lies above the limit."""
-    processes, noise = per_process_ms(measurement.blocks), _noise(measurement)
-    if decide_below(processes, 0.95, limit * (1 + SAFETY * noise), interim_looks=1) == "above":
-        reason = f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms."
-        return "fail", _despite(noise, reason) if noise else reason
-    needed = minimum_sample(0.95)
-    if latency.n < needed:
+def _judge_without_interval(measured: Measurement, processes: Sequence[Floats], limit: float) -> tuple[Outcome, str]:
+    """Too few for an interval may be enough: where most requests are too slow, or all are fast beyond any doubt."""
+    needed = minimum_sample(TAIL)
+    if evidence_above(processes, TAIL, limit) >= 2 / ERROR and least_disturbed_ms(measured.blocks, TAIL) > limit:
+        return "fail", f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms."
+    if sum(map(len, processes)) < needed:
         return "inconclusive", f"P95 needs at least {needed} requests: let it measure for longer."
-    return "inconclusive", (
-        f"The {latency.rounds} fresh processes differ so much that {latency.n:,} requests are worth fewer than the"
-        f" {needed} independent ones that P95 needs: let it measure for longer, or on a quieter machine."
-    )
+    if len(processes) >= FEWEST_PROCESSES:
+        return "inconclusive", "Too few requests of a single process: let it measure for longer."
+    highest = max(float(np.max(each)) for each in processes)
+    if OTHERS * highest < limit:
+        reason = (
+            f"Its slowest request took {highest:.2f} ms: processes {OTHERS:g} times as slow would meet the limit too."
+        )
+        return "pass", reason
+    reason = f"How processes differ is not known from {_processes(len(processes))}: let it measure for longer."
+    return "inconclusive", reason
+
+
+def _processes(number: int) -> str:
+    return "one process" if number == 1 else f"{number} processes"
 
 
 def milliseconds(estimate: Estimate) -> str:
@@ -91,35 +117,22 @@ def milliseconds(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} ms [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
-def _judge_p95(p95: Estimate, limit: float, measurement: Measurement) -> tuple[Outcome, str]:
-    outcome, reason = _place(p95, limit)
-    noise = _noise(measurement)
-    if noise == 0:
-        return outcome, reason
-    if outcome == "fail" and (fastest := fastest_ms(measurement.blocks)) > limit:
-        return "fail", f"{reason} The run was unsteady, but 95 % of all requests took more than {fastest:.2f} ms."
-    if p95.high * (1 + SAFETY * noise) < limit or p95.low > limit * (1 + SAFETY * noise):
-        return outcome, _despite(noise, reason)
+def _in_spite_of_noise(outcome: Outcome, reason: str, limit: float, measured: Measurement) -> tuple[Outcome, str]:
+    """What the noise of an unsteady run leaves of an outcome: it only adds time."""
+    if outcome == "pass":
+        return "pass", f"{reason} The run was unsteady, which only adds time."
+    if outcome == "fail" and least_disturbed_ms(measured.blocks, TAIL) > limit:
+        return "fail", f"{reason} The run was unsteady, but even its least disturbed process is too slow."
     return "inconclusive", f"{reason} But the run was unsteady."
 
 
-def _despite(noise: float, reason: str) -> str:
-    return f"{reason} The run was unsteady, but {SAFETY} times its noise of {noise:.0%} changes nothing."
-
-
-def _noise(measurement: Measurement) -> float:
-    """The relative error that noise may have caused; 0 for a steady run."""
-    stability = assess(measurement.blocks)
-    return 0.0 if stability is None or stability.ok else stability.disturbance
-
-
 def _place(p95: Estimate, limit: float) -> tuple[Outcome, str]:
-    level = f"{p95.confidence:.0%}"
+    level, seen = f"{100 * p95.confidence:g} %", f"{p95.n:,} requests of {_processes(p95.processes)}"
     if p95.high < limit:
-        return "pass", f"The whole {level} interval lies below {limit:g} ms ({p95.n:,} requests)."
+        return "pass", f"The whole {level} interval lies below {limit:g} ms ({seen})."
     if p95.low > limit:
-        return "fail", f"The whole {level} interval lies above {limit:g} ms ({p95.n:,} requests)."
-    reason = f"The {level} interval reaches across {limit:g} ms after {p95.n:,} requests: let it measure for longer."
+        return "fail", f"The whole {level} interval lies above {limit:g} ms ({seen})."
+    reason = f"The {level} interval reaches across {limit:g} ms after {seen}: let it measure for longer."
     return "inconclusive", reason
 
 

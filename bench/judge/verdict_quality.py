@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, expm1, log1p
 
-from mct.bench.judge.line import ERROR, Line, Outcome
+from mct.bench.judge.line import Line, Outcome
 from mct.bench.judge.quality import metrics, more_examples, nll_per_token, recall, value_bounds
 from mct.bench.samples.measurement import Measurement
+from mct.bench.statistics.levels import ERROR
 from mct.bench.statistics.paired import NonInferiority, compare_slices, non_inferior
 from mct.bench.statistics.ratio_metric import RatioMetric
 from mct.models.tasks.table import find_task
@@ -23,16 +24,18 @@ from mct.targets.budget import Budget
 class Pair:
     """The subject (`after`) and its baseline (`before`), both with answers.
 
-    `known` is the outcome of every relative limit where there is nothing to compare; `before` is then `after`.
+    `known` is the outcome of every relative limit where there is nothing to compare; `before` is then `after`. `error`
+    is what a line may err.
     """
 
     before: Measurement
     after: Measurement
     known: tuple[Outcome, str] | None
+    error: float
 
     def judge(self, before: RatioMetric, after: RatioMetric, margin: float, error: float) -> tuple[Outcome, str]:
         """Whether a metric dropped by less than `margin`."""
-        return self.known or _explain(non_inferior(before, after, margin, error), error)
+        return self.known or _explain(non_inferior(before, after, margin, error))
 
     def change(self, before: RatioMetric, after: RatioMetric) -> str:
         """The subject's metric, with the change against the baseline where there is one."""
@@ -40,23 +43,25 @@ class Pair:
         return f"{value:.2%}" if self.known else f"{value:.2%} ({100 * (value - earlier):+.2f} points)"
 
 
-def quality_lines(measurement: Measurement, budget: Budget, baseline: Measurement | None) -> list[Line]:
-    """A line for each of the budget's limits of quality. `baseline` answered the same examples."""
+def quality_lines(
+    measurement: Measurement, budget: Budget, baseline: Measurement | None, level: float = ERROR
+) -> list[Line]:
+    """A line for each limit of quality, which may err by `level`. `baseline` answered the same examples."""
     limit = _headline_limit(measurement, budget)
     slices = budget.slices if budget.slice_max_drop is not None else ()
     if measurement.answers is None:
         limits = [*([limit] if limit else []), *(_metric_limit(*each) for each in budget.metric_max_drop.items())]
         limits += [] if budget.perplexity_max_increase is None else [_perplexity_limit(budget.perplexity_max_increase)]
-        limits += [_slice_limit(name, budget) for name in slices]
+        limits += [slice_limit(name, budget.slice_max_drop or 0.0) for name in slices]
         return [Line(limit, "-", "inconclusive", "There are no answers to score.") for limit in limits]
-    pair = _pair(measurement, baseline)
+    pair = _pair(measurement, baseline, level)
     lines = [_overall_line(limit, pair, budget)] if limit else []
     lines += [_metric_line(name, margin, pair) for name, margin in budget.metric_max_drop.items()]
     lines += _perplexity_lines(pair, budget)
     return lines + (_slice_lines(slices, pair, budget) if slices else [])
 
 
-def _pair(measurement: Measurement, baseline: Measurement | None) -> Pair:
+def _pair(measurement: Measurement, baseline: Measurement | None, error: float) -> Pair:
     if baseline is None:
         reason = "There is no baseline to compare with: give one with --baseline."
         known: tuple[Outcome, str] = ("inconclusive", reason)
@@ -65,8 +70,8 @@ def _pair(measurement: Measurement, baseline: Measurement | None) -> Pair:
     elif baseline.answers is None:
         known = ("inconclusive", f"The baseline {baseline.subject.name} gave no answers to compare with.")
     else:
-        return Pair(baseline, measurement, None)
-    return Pair(measurement, measurement, known)
+        return Pair(baseline, measurement, None, error)
+    return Pair(measurement, measurement, known, error)
 
 
 def _headline_limit(measurement: Measurement, budget: Budget) -> str:
@@ -86,7 +91,7 @@ def _overall_line(limit: str, pair: Pair, budget: Budget) -> Line:
     if after.value is None:
         return Line(limit, "-", "inconclusive", "No example of the evaluation set says what is right.")
     at_least, margin = budget.quality_at_least, budget.quality_max_drop
-    error = ERROR / (2 if at_least is not None and margin is not None else 1)
+    error = pair.error / (2 if at_least is not None and margin is not None else 1)
     found = []
     if at_least is not None:
         found.append(_judge_value(after, at_least, error))
@@ -109,7 +114,7 @@ def _metric_line(name: str, margin: float, pair: Pair) -> Line:
     if name not in before or name not in after or after[name].value is None:
         has = ", ".join(key for key, metric in after.items() if metric.value is not None)
         return Line(limit, "-", "inconclusive", f"There is no such score here; there are: {has}.")
-    outcome, reason = pair.judge(before[name], after[name], margin, ERROR)
+    outcome, reason = pair.judge(before[name], after[name], margin, pair.error)
     return Line(limit, pair.change(before[name], after[name]), outcome, reason)
 
 
@@ -126,7 +131,7 @@ def _perplexity_lines(pair: Pair, budget: Budget) -> list[Line]:
         return [Line(limit, "-", "inconclusive", "These answers tell no likelihoods.")]
     change = "" if pair.known else f" ({100 * expm1(after.value - before.value):+.2f} %)"
     # A drop of quality here is a rise, in nats a token: the sides change places.
-    outcome, reason = pair.known or _explain_rise(non_inferior(after, before, log1p(increase), ERROR), increase)
+    outcome, reason = pair.known or _explain_rise(non_inferior(after, before, log1p(increase), pair.error), increase)
     return [Line(limit, f"{exp(after.value):.2f}{change}", outcome, reason)]
 
 
@@ -152,24 +157,25 @@ def _judge_value(metric: RatioMetric, at_least: float, error: float) -> tuple[Ou
     return "inconclusive", f"Anything from {low:.2%} to {high:.2%} is possible {level}."
 
 
-def _explain(test: NonInferiority, error: float) -> tuple[Outcome, str]:
-    """A test in words. `error` is what it may spend alone; it decides how many examples are missing."""
+def _explain(test: NonInferiority) -> tuple[Outcome, str]:
+    """A test in words."""
     lost, won = ("got lost", "won") if test.method == "exact" else ("got worse", "better")
     flips = f"Of {test.n:,} examples {test.lost} {lost} and {test.gained} {won}"
     if test.outcome == "non-inferior":
         return "pass", f"{flips}: a drop of {points(test.margin)} or more is excluded (p = {test.p_value:.2g})."
     if test.outcome == "inferior":
         return "fail", f"{flips}: the drop exceeds {points(test.margin)} (p = {test.p_inferior:.2g})."
-    missing = more_examples(test, error)
-    if missing is None:
-        advice = f"the {points(test.drop)} seen are too near the limit, or beyond it, for more examples to clear it"
+    missing = more_examples(test)
+    if missing:
+        advice = f"with about {missing:,} more examples like these, 4 of 5 artifacts that lost nothing pass"
     else:
-        advice = f"about {missing:,} more examples like these would decide it"
+        advice = "on as many, 4 of 5 artifacts that lost nothing pass: it lost something, or had bad luck"
     return "inconclusive", f"{flips}: a drop of up to {points(test.drop_at_most)} cannot be excluded; {advice}."
 
 
-def _slice_limit(name: str, budget: Budget) -> str:
-    return f"recall of {name} at most {points(budget.slice_max_drop or 0.0)} below the baseline"
+def slice_limit(name: str, margin: float) -> str:
+    """What the line of one slice asks; `margin` is a fraction."""
+    return f"recall of {name} at most {points(margin)} below the baseline"
 
 
 def _slice_lines(slices: Sequence[str], pair: Pair, budget: Budget) -> list[Line]:
@@ -177,15 +183,15 @@ def _slice_lines(slices: Sequence[str], pair: Pair, budget: Budget) -> list[Line
     found = {name: (recall(pair.before, name), recall(pair.after, name)) for name in slices}
     found = {name: sides for name, sides in found.items() if len(sides[1])}
     margin = budget.slice_max_drop or 0.0
-    tests = {} if pair.known else compare_slices(found, margin, ERROR)
+    tests = {} if pair.known else compare_slices(found, margin, pair.error)
     lines = []
     for name in slices:
-        limit = _slice_limit(name, budget)
+        limit = slice_limit(name, budget.slice_max_drop or 0.0)
         if name not in found:
             reason = f"No example of the evaluation set has the label {name}: add some."
             lines.append(Line(limit, "-", "inconclusive", reason))
         else:
-            outcome, reason = pair.known or _explain(tests[name], ERROR)
+            outcome, reason = pair.known or _explain(tests[name])
             lines.append(Line(limit, pair.change(*found[name]), outcome, reason))
     return lines
 

@@ -22,9 +22,9 @@ from mct import MctError
 from mct.bench.measure.answers import collect_answers
 from mct.bench.measure.launch import Setting, WorkerDied, start_worker
 from mct.bench.measure.rounds import Collect, Runner, Track
-from mct.bench.samples.measurement import Block, Failure, Measurement, per_turn_ms
+from mct.bench.samples.measurement import Block, Failure, Measurement, per_process_ms
 from mct.bench.samples.subject import Subject
-from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_turns, is_decided
+from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, is_decided
 from mct.models.progress import Report, part, silent
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.models.tasks.examples import Example
@@ -138,17 +138,23 @@ def measure_pair(
         raise _half(death.failure) from death
     report("compared", 1.0)
     truth = tuple(example.truth for example in examples)
-    return tracks[0].finish(truth), tracks[1].finish(truth)
+    return tracks[0].finish(truth, dataset.groups), tracks[1].finish(truth, dataset.groups)
 
 
 def _half(failure: Failure) -> MctError:
     return MctError(f"one side could not be run: {failure.message}", failure.hint)
 
 
+def shared_rounds(a: Sequence[Block], b: Sequence[Block]) -> set[int]:
+    """The rounds in which both took turns: a side whose question stayed open went on alone."""
+    return {block.round for block in a} & {block.round for block in b}
+
+
 def ratios(a: Sequence[Block], b: Sequence[Block]) -> tuple[Ratio, Ratio]:
-    """P50 and P95 of B over those of A, turn against turn; at least two pairs."""
-    before, after = per_turn_ms(a), per_turn_ms(b)
-    return compare_turns(before, after, TYPICAL), compare_turns(before, after, TAIL)
+    """P50 and P95 of B over those of A, by the pairs in which they ran side by side; at least two."""
+    shared = shared_rounds(a, b)
+    before, after = (per_process_ms([block for block in side if block.round in shared]) for side in (a, b))
+    return compare_percentile(before, after, TYPICAL), compare_percentile(before, after, TAIL)
 
 
 def _run_pairs(experiment: Experiment) -> None:

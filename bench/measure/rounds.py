@@ -58,7 +58,7 @@ class Instruments:
 
 @dataclass
 class Track:
-    """What has been gathered of one subject so far. `requests_looked_at` were there at its last interim look."""
+    """What has been gathered of one subject so far. `processes_looked_at` were there at its last look."""
 
     subject: Subject
     starts: list[Start] = field(default_factory=list)
@@ -66,12 +66,13 @@ class Track:
     answers: Answers | None = None
     failure: Failure | None = None
     interim_looks: int = 0
-    requests_looked_at: int = 0
+    processes_looked_at: int = 0
     settled: bool = False
 
-    def finish(self, truth: tuple[Any, ...]) -> Measurement:
+    def finish(self, truth: tuple[Any, ...], groups: tuple[int, ...]) -> Measurement:
         """The values, frozen."""
-        return Measurement(self.subject, truth, tuple(self.starts), tuple(self.blocks), self.answers, self.failure)
+        gathered = (tuple(self.starts), tuple(self.blocks), self.answers, self.failure)
+        return Measurement(self.subject, truth, *gathered, groups)
 
 
 @dataclass
@@ -140,7 +141,7 @@ def measure(
             number += 1
     report("measured", 1.0)
     truth = tuple(example.truth for example in examples)
-    return tuple(track.finish(truth) for track in run.tracks)
+    return tuple(track.finish(truth, dataset.groups) for track in run.tracks)
 
 
 def _collect(run: Run) -> None:
@@ -166,11 +167,7 @@ def _next_tracks(run: Run, number: int) -> list[Track]:
 
 
 def _run_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
-    """Start everyone afresh and let them take turns.
-
-    Turns beyond the first go on for as long as the loading took: then another process tells more than more of the same.
-    """
-    began = run.spent_s()
+    """Start everyone afresh and let them take turns; then ask whether that is enough."""
     with ExitStack() as stack:
         crew: Crew = []
         for track in tracks:
@@ -180,14 +177,14 @@ def _run_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
                 run.gather(track, runner.start)
                 track.starts.append(runner.start)
                 crew.append((track, runner))
-        deadline = min(run.plan.max_seconds, 2 * run.spent_s() - began)
         _take_turns(run, crew)
-        while run.spent_s() < deadline and (eager := [each for each in crew if _wants_more(each[0])]):
-            _take_turns(run, eager)
+    if number + 1 >= run.plan.rounds:
+        for track in tracks:
+            _interim_look(track, run.plan)
 
 
 def _take_turns(run: Run, crew: Crew) -> None:
-    """One block each, then one block each in the Latin square's next order; then an interim look at each."""
+    """One block each, then one block each in the Latin square's next order."""
     run.sweeps += 2
     for track, runner in chain(*turns(crew, run.sweeps, run.plan.seed)[-2:]):
         with _its_own_failure(run, track):
@@ -197,8 +194,6 @@ def _take_turns(run: Run, crew: Crew) -> None:
             block = runner.run(count, CAP_BLOCKS * run.plan.block_s, position)
             run.gather(track, block)
             track.blocks.append(block)
-    for track, _ in crew:
-        _interim_look(track, run.plan)
 
 
 @contextmanager
@@ -213,12 +208,12 @@ def _its_own_failure(run: Run, track: Track) -> Iterator[None]:
 
 
 def _interim_look(track: Track, plan: BenchPlan) -> None:
-    """Ask whether this is enough, if there is enough new data for one of the few interim looks."""
-    requests = sum(len(block.end_to_end_ns) for block in track.blocks)
-    if track.settled or track.interim_looks == INTERIM_LOOKS or requests < GROWTH * track.requests_looked_at:
+    """Ask whether this is enough, if there are enough new processes for one of the few looks."""
+    processes = len({block.round for block in track.blocks})
+    if track.settled or track.interim_looks == INTERIM_LOOKS or processes < GROWTH * track.processes_looked_at:
         return
     track.interim_looks += 1
-    track.requests_looked_at = requests
+    track.processes_looked_at = processes
     track.settled = is_enough(track.blocks, plan)
 
 

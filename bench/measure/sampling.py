@@ -1,8 +1,10 @@
 """How much to sample, and when to stop: the plan of a run and the question asked of its growing data.
 
-Sampling of an artifact ends once its P95 is decided against the limit or, without one, known narrowly. Looking often at
-growing data would in the end find anything, so interim looks are few (each on 30 % more data than the last) and each
-spends a part of the error that all of them may make together. The interval printed at the end spends the rest.
+Sampling of an artifact ends once its P95 is decided against the limit or, without one, known narrowly. Nothing is asked
+before the planned processes are there: how processes differ is what decides, and of one nobody knows it. Looking often
+at growing data would in the end find anything, so looks are few (each on 30 % more processes than the last) and each
+spends a part of the error that all of them may make together. A look only ends the measuring: what the verdict says is
+read off all data at the end, by the interval that spends the rest.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 
 from mct import MctError
 from mct.bench.samples.measurement import Block, Start, per_process_ms
+from mct.bench.statistics.levels import CONFIDENCE, ERROR
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.data.declared import Count, Index, Positive
 from mct.models.tables import load
@@ -19,14 +22,13 @@ from mct.targets.cpus import allowed_cpus, choose_cpus
 from mct.targets.machine import Machine
 
 TAIL = 0.95
-CONFIDENCE = 0.95
-STOP_ERROR = 0.025
-"""Error of stopping early, over all interim looks; the final interval's other 2.5 % make it 5."""
-INTERIM_LOOKS = 16
+STOP_ERROR = ERROR / 2
+"""Of stopping early, over all looks."""
+INTERIM_LOOKS = 6
 GROWTH = 1.3
 NARROW = 0.10
 """Without a limit: the interval of P95 is narrow enough at this share of P95."""
-BLOCK_LEAST, BLOCK_MOST = 20, 4000
+BLOCK_LEAST, BLOCK_MOST = 15, 4000
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class BenchPlan:
     affinity: tuple[Index, ...] = ()
     seed: int = 0
     limit_ms: Positive | None = None
-    rounds: Count = 4
-    block_s: Positive = 0.3
+    rounds: Count = 6
+    block_s: Positive = 0.2
     max_seconds: Positive = 75.0
     rigorous: bool = False
     new_tokens: Count = NEW_TOKENS
@@ -75,21 +77,13 @@ def block_size(start: Start, plan: BenchPlan) -> int:
 
 
 def is_enough(blocks: Sequence[Block], plan: BenchPlan) -> bool:
-    """True when this many requests answer the question. What one interim look spends: see above."""
-    estimate_percentile = load("mct.bench.statistics.percentiles:estimate_percentile")
+    """True when these answer the question. What one look spends: see above."""
     processes = per_process_ms(blocks)
-    requests = sum(len(process) for process in processes)
     if plan.rigorous:
-        return bool(requests >= load("mct.bench.statistics.percentiles:mlperf_query_count")(TAIL))
-    estimate = estimate_percentile(processes, TAIL, CONFIDENCE)
-    if estimate is None:
-        return False
+        needed = load("mct.bench.statistics.percentiles:mlperf_query_count")(TAIL)
+        return sum(map(len, processes)) >= int(needed)
     if plan.limit_ms is not None:
         decide_below = load("mct.bench.statistics.percentiles:decide_below")
-        decision = decide_below(processes, TAIL, plan.limit_ms, INTERIM_LOOKS, STOP_ERROR)
-        if decision == "above":  # too slow: its P99 may not cost the others their time
-            return True
-        decided = decision == "below"
-    else:
-        decided = estimate.high - estimate.low <= NARROW * estimate.value
-    return decided and estimate_percentile(processes, 0.99, CONFIDENCE) is not None
+        return bool(decide_below(processes, TAIL, plan.limit_ms, STOP_ERROR / INTERIM_LOOKS) != "undecided")
+    estimate = load("mct.bench.statistics.percentiles:estimate_percentile")(processes, TAIL, CONFIDENCE)
+    return estimate is not None and bool(estimate.high - estimate.low <= NARROW * estimate.value)

@@ -24,7 +24,7 @@ from mct.bench.report.plot_style import (
     quiet_axes,
     shortened,
 )
-from mct.bench.statistics.dependence import Floats
+from mct.bench.statistics.percentiles import Floats
 from mct.bench.store.reading import StoredRun
 
 CURVE_HEIGHT, CURVE_HEIGHT_NARROW = 250.0, 220.0

@@ -1,7 +1,7 @@
 """What each slice of the data lost or won against the baseline, with intervals, beside the drop that is allowed.
 
-One small panel per artifact on a common axis. A filled mark says that the data exclude a larger drop than allowed, a
-hollow one that they do not, a cross that they show one: readable without colour.
+One small panel per artifact on a common axis. Marks are the verdict's where there is one: filled where a larger drop
+than allowed is excluded, hollow where it is not, a cross where it is shown: readable without colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator
 
+from mct.bench.judge.verdict_quality import slice_limit
 from mct.bench.report.plot_style import LIGHT, Identity, Panel, identities, quiet_axes, shortened
 from mct.bench.store.reading import StoredRun
 
@@ -23,29 +24,34 @@ ACROSS = 3
 MOST_SLICES = 12
 CAPTION = (
     "How the share of right answers changed, for all examples and for each label, with 95 % intervals. Tinted: the "
-    "change that is allowed. A filled mark: a larger drop is excluded; a hollow one: it is not; a cross: it is certain."
+    "change that is allowed. A filled mark: a larger drop is excluded; a hollow one: it is not; a cross: it is shown. "
+    "Verdicts ask one side alone, at 5 %, so a filled mark's interval may reach a little beyond."
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """A difference to the baseline and its interval in percentage points, and the drop that is allowed, if any."""
+    """A difference to the baseline and its interval in percentage points, and the drop that is allowed, if any.
+
+    `outcome` is the verdict's, "" where it has no line for this.
+    """
 
     name: str
     delta: float
     low: float
     high: float
     allowed: float | None
+    outcome: str = ""
 
     @property
     def excluded(self) -> bool:
         """The data exclude a larger drop than the allowed one (than none at all where nothing is allowed)."""
-        return self.low >= -(self.allowed or 0.0)
+        return self.outcome == "pass" if self.outcome else self.low >= -(self.allowed or 0.0)
 
     @property
     def broken(self) -> bool:
         """The data show a larger drop than the allowed one."""
-        return self.high < -(self.allowed or 0.0)
+        return self.outcome == "fail" if self.outcome else self.high < -(self.allowed or 0.0)
 
 
 def slices_panel(run: StoredRun) -> Panel | None:
@@ -77,7 +83,11 @@ def _compared(run: StoredRun) -> dict[str, list[Row]]:
             rows = [_row(f"all ({quality['metric']})", quality, run.budget.get("quality_max_drop"))]
             judged = run.budget.get("slices") or ()
             drop = run.budget.get("slice_max_drop")
-            rows += [_row(name, of[name], drop if name in judged else None) for name in chosen if name in of]
+            lines = {line["limit"]: line["outcome"] for line in (entry["verdict"] or {"lines": ()})["lines"]}
+            for name in (name for name in chosen if name in of):
+                allowed = drop if name in judged else None
+                outcome = "" if allowed is None else lines.get(slice_limit(name, allowed), "")
+                rows.append(_row(name, of[name], allowed, outcome))
             found[entry["artifact"]] = rows
     return found
 
@@ -94,9 +104,9 @@ def _chosen_slices(run: StoredRun) -> list[str]:
     return (judged + others)[: max(MOST_SLICES, len(judged))]
 
 
-def _row(name: str, part: Mapping[str, Any], allowed: float | None) -> Row:
+def _row(name: str, part: Mapping[str, Any], allowed: float | None, outcome: str = "") -> Row:
     low, high = part["delta_ci"]
-    return Row(name, 100 * part["delta"], 100 * low, 100 * high, None if allowed is None else 100 * allowed)
+    return Row(name, 100 * part["delta"], 100 * low, 100 * high, None if allowed is None else 100 * allowed, outcome)
 
 
 def _in_words(compared: Mapping[str, Sequence[Row]]) -> str:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MARKS = {"pass": "✓ pass", "fail": "✗ FAIL", "inconclusive": "? inconclusive"}
 HEAD = (
-    "artifact", "format", "P50 ms", "P95 ms (95 % interval)", "model-only P95", "quality", "worst slice", "size MB",
-    "load ms", "peak MB", "verdict",
+    "artifact", "format", "P50 ms", "P95 ms (95 % interval)", "times faster at P95", "model-only P95", "quality",
+    "worst slice", "size MB", "load ms", "peak MB", "verdict",
 )  # fmt: skip
 LOAD_HEAD = (
     "artifact", "load /s", "served /s", "utilisation", "P50 ms", "P95 ms under load (95 % interval)", "P99 ms",
@@ -41,8 +41,8 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     """The table of one result, and below it the lines that did not pass, each with its reason."""
     entries = result["artifacts"]
     parts = (
-        figures_table(HEAD, [_cells(entry) for entry in entries], words=(0, 1)), _choice(entries), _elsewhere(entries),
-        _further(entries), _reasons(entries), _limits(entries), _context(result),
+        figures_table(HEAD, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
+        _elsewhere(entries), _further(entries), _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -68,17 +68,25 @@ def section(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, "", *lines]) if lines else ""
 
 
-def _choice(entries: Sequence[Entry]) -> str:
-    """Which to ship: the fastest of those that are shown to meet the budget; "" where there was no budget."""
-    if not any(entry["verdict"] for entry in entries):
+def _choice(choice: Mapping[str, Any] | None) -> str:
+    """Which to ship; "" where there was no budget."""
+    if choice is None:
         return ""
-    met = [
-        entry for entry in entries if entry["verdict"] and entry["verdict"]["outcome"] == "pass" and entry["latency"]
-    ]
-    if not met:
-        return "None of these is shown to meet the whole budget."
-    fastest = min(met, key=lambda entry: float(entry["latency"]["p95_ms"]))
-    return f"The fastest that is shown to meet the whole budget: **{fastest['artifact']}**."
+    among = f", chosen among {choice['considered']}" if choice["considered"] > 1 else ""
+    said = "None of these is shown to meet the whole budget."
+    if choice["fastest"] is not None:
+        said = f"The fastest that is shown to meet the whole budget{among}: **{choice['fastest']}**."
+    if choice["ties"]:
+        said += f" Not shown to be slower: {_listed(choice['ties'])}."
+    if choice["uncorrected"]:
+        said += (
+            f" Each by itself passes, but not as the best of {choice['considered']}: {_listed(choice['uncorrected'])}."
+        )
+    return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _elsewhere(entries: Sequence[Entry]) -> str:
@@ -98,12 +106,13 @@ def figures_table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Seq
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
-    latency, model_only = entry["latency"] or {}, entry["model_only"] or {}
+    latency, model_only, speedup = entry["latency"] or {}, entry["model_only"] or {}, entry.get("speedup") or {}
     return (
         entry["artifact"],
         f"{entry['format']} {entry['precision']}",
         _number(latency.get("p50_ms"), 2),
         with_interval(latency.get("p95_ms"), latency.get("p95_ci_ms")),
+        with_interval(speedup.get("p95"), speedup.get("p95_ci")),
         _number(model_only.get("p95_ms"), 2),
         _quality(entry["quality"]),
         _worst_slice(entry["quality"]),

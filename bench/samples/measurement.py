@@ -98,7 +98,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Everything measured of one subject. `truth` is what is right, a JSON value for each example, in file order."""
+    """Everything measured of one subject. `truth` is what is right, a JSON value for each example, in file order.
+
+    `groups` numbers the examples that belong together; empty where each stands for itself.
+    """
 
     subject: Subject
     truth: tuple[Any, ...]
@@ -106,6 +109,7 @@ class Measurement:
     blocks: tuple[Block, ...] = ()
     answers: Answers | None = None
     failure: Failure | None = None
+    groups: tuple[Index, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -143,16 +147,6 @@ def per_process_ms(blocks: Sequence[Block], model_only: bool = False) -> list[ND
         )
         for number in rounds
     ]
-
-
-def per_turn_ms(blocks: Sequence[Block]) -> list[list[NDArray[np.float64]]]:
-    """Latencies in milliseconds, one array per block in time order, in one list per fresh process."""
-    import numpy as np
-
-    rounds: dict[int, list[NDArray[np.float64]]] = {}
-    for block in sorted(blocks, key=lambda block: (block.round, block.position)):
-        rounds.setdefault(block.round, []).append(np.asarray(block.end_to_end_ns, dtype=np.float64) / 1e6)
-    return list(rounds.values())
 
 
 Record = Mapping[str, Any]

@@ -1,1 +1,1 @@
-"""Percentiles, dependence, ratios, paired tests, bootstrap: numpy and scipy only."""
+"""Percentiles, ratios, wandering, paired tests, bootstrap: numpy and scipy only."""

@@ -13,7 +13,7 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
-from mct.bench.statistics.dependence import Floats
+from mct.bench.statistics.percentiles import Floats
 
 ALPHA = 0.05
 SHUFFLES = 1999

@@ -21,8 +21,7 @@ from math import exp, sqrt
 import numpy as np
 from scipy import special
 
-from mct.bench.statistics.dependence import Floats
-from mct.bench.statistics.percentiles import percentile
+from mct.bench.statistics.percentiles import Floats, percentile
 from mct.bench.statistics.queueing import relaxation, serve, settling
 
 LOWEST, HIGHEST = 0.02, 0.99

@@ -5,8 +5,8 @@ came from different examples throws that away: it misses real losses and needs m
 finds "no difference" has not shown that there is none: a budget asks for non-inferiority, that a drop larger than the
 margin is excluded by the data. So there are three answers, and a set too small to exclude the drop gives the third.
 
-Where every example is right or wrong the tests are exact; where it adds a part (mean nDCG, F1 over entities), they
-are a paired bootstrap over the examples (`mct.bench.statistics.bootstrap`).
+Where every example is right or wrong the tests are exact. Where it adds a part (mean nDCG, F1 over entities), or where
+examples belong together, they are a paired bootstrap (`mct.bench.statistics.bootstrap`).
 
 Pure functions, no I/O. What is compared is given as a `RatioMetric` of `mct.bench.statistics.ratio_metric`, or as an
 array that says "right" per example. Quality and drops are fractions (0.005 is half a point); a drop is baseline minus
@@ -16,7 +16,7 @@ zero flips, where the textbook is certain of everything.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import ceil, log, log1p, sqrt
 from typing import Literal
 
 import numpy as np
@@ -24,16 +24,13 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from mct.bench.statistics.bootstrap import resample_change
-from mct.bench.statistics.ratio_metric import RatioMetric, as_metric, counted
+from mct.bench.statistics.ratio_metric import SAME, RatioMetric, as_metric, counted
 from mct.bench.statistics.score_test import Side, drop_bound, drop_p_value, score_interval
 
 Outcome = Literal["non-inferior", "inferior", "inconclusive"]
 Method = Literal["exact", "bootstrap"]
 SIDES: tuple[Side, Side] = ("less", "more")
 Scored = ArrayLike | RatioMetric
-
-SAME = 1e-12
-"""Parts of an example that differ by less are the same: rounding of a sum."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def find_flips(baseline: Scored, candidate: Scored) -> Flips:
 def difference(baseline: Scored, candidate: Scored, confidence: float = 0.95) -> Difference:
     """Candidate minus baseline with its interval: Tango's score interval, or the bootstrap's."""
     before, after = _pair(baseline, candidate)
-    if before.binary and after.binary:
+    if before.exact and after.exact:
         flips = find_flips(before, after)
         return paired_difference(len(flips.lost), len(flips.gained), flips.n, confidence)
     change, outside = resample_change(before, after), (1 - confidence) / 2
@@ -101,7 +98,7 @@ def difference(baseline: Scored, candidate: Scored, confidence: float = 0.95) ->
 def difference_p(baseline: Scored, candidate: Scored) -> float:
     """Two-sided p-value of "there is no difference": McNemar's mid-p, or the bootstrap's."""
     before, after = _pair(baseline, candidate)
-    if before.binary and after.binary:
+    if before.exact and after.exact:
         flips = find_flips(before, after)
         return mcnemar_mid_p(len(flips.lost), len(flips.gained))
     change = resample_change(before, after)
@@ -133,7 +130,7 @@ def non_inferior(baseline: Scored, candidate: Scored, margin: float, alpha: floa
     before, after = _pair(baseline, candidate)
     flips = find_flips(before, after)
     lost, gained, n = len(flips.lost), len(flips.gained), flips.n
-    method: Method = "exact" if before.binary and after.binary else "bootstrap"
+    method: Method = "exact" if before.exact and after.exact else "bootstrap"
     if method == "exact":
         drop, resolvable = (lost - gained) / n, resolvable_drop(n, (lost + gained) / n, alpha)
         least, most = -drop_bound(gained, lost, n, alpha), drop_bound(lost, gained, n, alpha)
@@ -183,6 +180,12 @@ def resolvable_drop(n: int, flip_rate: float, alpha: float = 0.05, power: float 
     what is left open when nothing flips at all.
     """
     return max(_reach(alpha, power) * sqrt(flip_rate / n), 1 - float(alpha ** (1 / n)))
+
+
+def examples_needed(flip_rate: float, margin: float, alpha: float = 0.05, power: float = 0.8) -> int:
+    """The fewest examples at which `resolvable_drop` is at most `margin`."""
+    by_flips = flip_rate * (_reach(alpha, power) / margin) ** 2
+    return ceil(max(by_flips, log(alpha) / log1p(-margin)))
 
 
 def _reach(alpha: float, power: float = 0.8) -> float:

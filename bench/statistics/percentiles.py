@@ -1,44 +1,64 @@
-"""Percentiles of latency samples with intervals that keep their promise, and the decision against a limit.
+"""Percentiles of latency over processes started afresh, with intervals that hold where processes differ.
 
-An interval for a percentile needs no assumption on the shape of the latencies: between which order statistics the true
-percentile lies is a binomial question. Two things spoil the textbook version. Order statistics are discrete, so at
-n = 200 the interval covers more than it says: here they are interpolated (Hutson 1999). And samples are dependent, so
-the interval covers less than it says: here n is replaced by the effective sample size
-(`mct.bench.statistics.dependence`). results/coverage.md shows what both together achieve.
+What is asked is the percentile of a request to *some* fresh process, not of these few: where a process happens to lie
+in memory stays with it for life, and on real machines P95 differs between processes by 5 to 20 %. So the processes are
+the sample. Each is summed up by the logarithm of its own percentile. If these were normal, the percentile over all
+processes would be a function of their mean and variance alone (it lies the further above their mean, the more they
+differ), and its interval follows from the pivots of both: Student's t and chi-square, drawn together (generalised
+pivotal quantity, Weerahandi 1993). How much requests add is read off the requests themselves, without a model. Whatever
+requests of one process have in common (bursts, drift, memory) is in what the processes' percentiles differ by, and need
+not be known.
 
-Pure functions on arrays, no I/O. A percentile is named by its fraction: P95 is 0.95. Latencies are in any unit; results
-are in the same.
+Where processes differ otherwise than by a factor (some stall and others do not) that model asks for too much at the
+lower end: so the lower bound is the lower of its own and of a bound that needs no model, Student's t on each process's
+share of requests beyond a value. results/coverage.md shows what is reached, from latencies that know nothing of this.
+
+Pure functions on arrays, no I/O. A percentile is named by its fraction: P95 is 0.95. Latencies are positive, in any
+unit; results are in the same. The trade-off: processes that nobody saw (one in twenty that stalls) are not in it, and
+with four processes the interval is wide.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log
+from functools import lru_cache
+from math import ceil, exp, log, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, special
+from numpy.typing import NDArray
+from scipy import special
 
-from mct.bench.statistics.dependence import Floats, measure_dependence
-
+Floats = NDArray[np.float64]
 Decision = Literal["below", "above", "undecided"]
 
 FEWEST_PROCESSES = 3
+DRAWS = 10_000
+NODES = 21
+"""Of the quadrature over how processes differ."""
+SPREADS = np.concatenate([[0.0], np.geomspace(0.01, 4.0, 20)])
+"""Standard deviations of processes, on the log scale, at which the shift is computed; it is interpolated between."""
+BETS = (1.0, 0.5, 0.25)
+"""How much of the evidence each process may take away: a mixture, since none is best everywhere."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A percentile with its two-sided interval. `effective_n` independent samples carry what these `n` do."""
+    """A percentile with its two-sided interval, from `n` requests of so many `processes`.
+
+    `effective_n` independent requests would tell as much: fewer than n where processes differ.
+    """
 
     value: float
     low: float
     high: float
     n: int
+    processes: int
     effective_n: int
     confidence: float
 
 
 def minimum_sample(p: float, confidence: float = 0.95, two_sided: bool = True) -> int:
-    """Fewest independent samples at which a p-percentile's interval is finite: P95 72 (59 one-sided), P99 368 (299).
+    """Fewest requests at which a p-percentile's interval can be finite: P95 72 (59 one-sided), P99 368 (299).
 
     The upper bound can be at most the largest sample, which lies below the percentile with probability p^n.
     """
@@ -56,96 +76,119 @@ def mlperf_query_count(p: float, margin: float | None = None, confidence: float 
 
 
 def percentile(values: Floats, p: float) -> float:
-    """The median-unbiased percentile (Hyndman & Fan 1996, type 8), to which the interval shrinks at confidence 0."""
+    """The median-unbiased percentile (Hyndman & Fan 1996, type 8)."""
     return float(np.quantile(values, p, method="median_unbiased"))
 
 
-def estimate_percentile(
-    blocks: Sequence[Floats], p: float, confidence: float = 0.95, least_inflation: float = 1.0
-) -> Estimate | None:
-    """The p-percentile of all blocks together with its two-sided interval; None where that interval is not finite.
+def estimate_percentile(processes: Sequence[Floats], p: float, confidence: float = 0.95) -> Estimate | None:
+    """The p-percentile over processes, of which these are a sample, with its two-sided interval.
 
-    Each block is one process's samples in time order. None is the refusal: fewer samples, or a smaller effective
-    number of them, than `minimum_sample(p, confidence)`. With a single block the interval speaks of that process only.
-    Where processes differ so much that the effective number is too small, the processes themselves are the sample.
-    `least_inflation` is dependence known beforehand, which a short sample may fail to show.
+    Each process's requests in any order; processes count alike, whatever their number of requests. None is the refusal:
+    fewer than `FEWEST_PROCESSES`, fewer requests than `minimum_sample(p, confidence)`, or too few in one process for
+    one of them to be expected beyond its percentile (P95: 20).
     """
-    sample = _pool(blocks)
-    if len(sample) < minimum_sample(p, confidence):
+    logs = [np.sort(np.log(each)) for each in processes if len(each)]
+    n = sum(map(len, logs))
+    if len(logs) < FEWEST_PROCESSES or n < minimum_sample(p, confidence):
         return None
-    value = percentile(sample, p)
-    effective_n = len(sample) / max(least_inflation, measure_dependence(blocks, p, value).inflation)
-    low = _bound(sample, effective_n, p, (1 + confidence) / 2)
-    high = _bound(sample, effective_n, p, (1 - confidence) / 2)
-    if low is None or high is None:
-        return _estimate_by_process(blocks, p, confidence, least_inflation, effective_n)
-    return Estimate(value, low, high, len(sample), int(effective_n), confidence)
-
-
-def _estimate_by_process(
-    blocks: Sequence[Floats], p: float, confidence: float, inflation: float, effective_n: float
-) -> Estimate | None:
-    """The percentile with a t-interval over the logarithms of the processes' own percentiles, stretched to hold it.
-
-    None with fewer than `FEWEST_PROCESSES`, or where one has too few samples for one of them to lie beyond its
-    percentile (P95: 20): then it is the samples that are missing.
-    """
-    processes = [block for block in blocks if len(block)]
-    few = ceil(1 / (1 - max(p, 1 - p)))
-    if len(processes) < FEWEST_PROCESSES or min(len(block) for block in processes) / inflation < few:
+    if min(map(len, logs)) * (1 - max(p, 1 - p)) < 1 - 1e-9:
         return None
-    value = percentile(_pool(processes), p)
-    logs = np.log([percentile(block, p) for block in processes])
-    reach = special.stdtrit(len(logs) - 1, (1 + confidence) / 2) * np.std(logs, ddof=1) / np.sqrt(len(logs))
-    low, high = float(np.exp(logs.mean() - reach)), float(np.exp(logs.mean() + reach))
-    n = sum(len(block) for block in processes)
-    return Estimate(value, min(low, value), max(high, value), n, int(effective_n), confidence)
+    pooled = percentile(np.concatenate(logs), p)
+    below, above = _deviations(logs, p, confidence)
+    low = min(pooled + below, _without_model(logs, p, pooled, 1 - confidence))
+    return Estimate(
+        exp(pooled), exp(min(low, pooled)), exp(max(pooled + above, pooled)), n, len(logs),
+        _effective_n(logs, p, pooled), confidence,
+    )  # fmt: skip
 
 
-def decide_below(
-    blocks: Sequence[Floats],
-    p: float,
-    limit: float,
-    interim_looks: int,
-    error: float = 0.05,
-    least_inflation: float = 1.0,
-) -> Decision:
-    """Whether the p-percentile is below or above `limit`, at no more than so many looks while samples come.
+def decide_below(processes: Sequence[Floats], p: float, limit: float, error: float = 0.05) -> Decision:
+    """Whether the p-percentile over processes lies below or above `limit`; either answer is false with `error` / 2.
 
-    Each interim look spends its share of `error` (Bonferroni), half of it on either answer, so that over all of them a
-    false answer has probability at most `error` however they are spaced and wherever the true percentile lies, on the
-    limit too. "above" can be said before "below": it needs no sample beyond the percentile.
+    "above" needs no interval, and may be asked as often as one likes (`evidence_above`).
     """
-    sample = _pool(blocks)
-    if len(sample) < 2:
+    if evidence_above(processes, p, limit) >= 2 / error:
+        return "above"
+    estimate = estimate_percentile(processes, p, 1 - error)
+    if estimate is None:
         return "undecided"
-    spent = error / interim_looks / 2
-    effective_n = len(sample) / max(least_inflation, measure_dependence(blocks, p, percentile(sample, p)).inflation)
-    high = _bound(sample, effective_n, p, spent)
-    if high is not None and high < limit:
-        return "below"
-    low = _bound(sample, effective_n, p, 1 - spent)
-    return "above" if low is not None and low > limit else "undecided"
+    return "below" if estimate.high < limit else "above" if estimate.low > limit else "undecided"
 
 
-def _pool(blocks: Sequence[Floats]) -> Floats:
-    parts = [np.asarray(block, dtype=np.float64) for block in blocks if len(block)]
-    return np.sort(np.concatenate(parts)) if parts else np.zeros(0)
+def evidence_above(processes: Sequence[Floats], p: float, limit: float) -> float:
+    """An e-value against "the p-percentile over processes is at most `limit`": 40 or more has probability 1/40.
 
-
-def _bound(ordered: Floats, effective_n: float, p: float, above: float) -> float | None:
-    """The value that lies below the true p-percentile with probability `above`; None beyond the sample's ends.
-
-    At rank u of N independent samples the chance of lying below is I_p((N+1)u, (N+1)(1-u)) (Hutson 1999), continuous
-    in u, with order statistics interpolated at (n+1)u.
+    If the percentile is at most the limit, a fresh process's share of requests beyond it is 1-p at most on average,
+    however they are spread: so the product of bets on these shares grows by luck alone as rarely as Ville's inequality
+    says, at whatever moment it is looked at (Waudby-Smith & Ramdas 2024). No model, no fewest number of requests.
     """
+    shares = np.array([np.mean(np.asarray(each) > limit) for each in processes if len(each)]) / (1 - p)
+    return float(np.mean([np.prod(1 + bet * (shares - 1)) for bet in BETS]))
+
+
+def _deviations(logs: Sequence[Floats], p: float, confidence: float) -> tuple[float, float]:
+    """Lower and upper bound of how far the truth lies from the pooled percentile, on the log scale."""
+    own = np.array([percentile(each, p) for each in logs])
+    within = float(np.mean([_sampling_variance(each, p) for each in logs]))
+    spread, k = float(own.var(ddof=1)), len(own)
+    shifts = _shifts(np.sort(np.concatenate([each - level for each, level in zip(logs, own, strict=True)])), p)
+    normal, chi_square = _pivots(k)
+    variance = spread * (k - 1) / chi_square
+    drawn = normal * np.sqrt(variance / k) + np.interp(np.sqrt(np.maximum(0.0, variance - within)), SPREADS, shifts)
+    drawn -= np.interp(sqrt(max(0.0, spread - within)), SPREADS, shifts)
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=64)
+def _pivots(processes: int) -> tuple[Floats, Floats]:
+    """Draws of a standard normal and of a chi-square with one degree less than processes; always the same ones."""
+    rng = np.random.default_rng(processes)
+    strata = (np.arange(DRAWS) + 0.5) / DRAWS
+    return special.ndtri(rng.permutation(strata)), special.chdtri(processes - 1, rng.permutation(strata))
+
+
+def _shifts(residuals: Floats, p: float) -> Floats:
+    """How far the percentile over processes that differ by each of `SPREADS` lies above that of processes alike.
+
+    `residuals` are all requests' log latencies less their process's own percentile, sorted. The share below a value is
+    averaged over normal processes by Gauss-Hermite quadrature, and solved for p by bisection.
+    """
+    places, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    weights = weights / weights.sum()
+    reach = 4 * SPREADS + 1e-9
+    low, high = residuals[0] - reach, residuals[-1] + reach
+    offsets = SPREADS[:, None] * places
+    for _ in range(40):
+        middle = (low + high) / 2
+        share = np.searchsorted(residuals, middle[:, None] - offsets, side="right") @ weights / len(residuals)
+        low, high = np.where(share < p, middle, low), np.where(share < p, high, middle)
+    return np.asarray(high - high[0], dtype=np.float64)
+
+
+def _sampling_variance(ordered: Floats, p: float) -> float:
+    """Variance of one process's own percentile through its number of requests: the spacing at one standard error."""
     n = len(ordered)
+    step = sqrt(p * (1 - p) / n)
+    low, high = max(p - step, 0.5 / n), min(p + step, 1 - 0.5 / n)
+    return ((percentile(ordered, high) - percentile(ordered, low)) / (high - low) * step) ** 2
 
-    def surplus(u: float) -> float:
-        return float(special.betainc((effective_n + 1) * u, (effective_n + 1) * (1 - u), p)) - above
 
-    first, last = 1 / (effective_n + 1), effective_n / (effective_n + 1)
-    if last <= first or surplus(first) < 0 or surplus(last) > 0:
-        return None
-    rank = (n + 1) * float(optimize.brentq(surplus, first, last, xtol=1e-7)) - 1
-    return float(np.interp(rank, np.arange(n), ordered))
+def _without_model(logs: Sequence[Floats], p: float, pooled: float, error: float) -> float:
+    """The lowest value whose share of requests at or below it, over processes, is not shown to be less than p."""
+    ordered = np.sort(np.concatenate(logs))
+    candidates = ordered[: np.searchsorted(ordered, pooled, side="right")]
+    candidates = candidates[np.unique(np.linspace(0, len(candidates) - 1, 2000).astype(int))]
+    shares = np.array([np.searchsorted(each, candidates, side="right") / len(each) for each in logs])
+    error_of_mean = shares.std(axis=0, ddof=1) / sqrt(len(logs))
+    reach = float(special.stdtrit(len(logs) - 1, 1 - error))
+    possible = np.flatnonzero(shares.mean(axis=0) + reach * error_of_mean >= p)
+    return float(candidates[possible[0]]) if len(possible) else pooled
+
+
+def _effective_n(logs: Sequence[Floats], p: float, pooled: float) -> int:
+    """Independent requests whose share below the percentile would vary as much as the mean of the processes' does."""
+    shares = np.array([np.searchsorted(each, pooled, side="right") / len(each) for each in logs])
+    variance = float(shares.var(ddof=1)) / len(shares)
+    n = sum(map(len, logs))
+    return min(n, int(p * (1 - p) / variance)) if variance else n

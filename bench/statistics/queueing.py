@@ -13,8 +13,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from mct.bench.statistics.dependence import Floats
-from mct.bench.statistics.percentiles import percentile
+from mct.bench.statistics.percentiles import Floats, percentile
 
 SETTLE = 3
 """Relaxations after which a queue that began empty is typical: what comes before is left out."""
@@ -37,10 +36,8 @@ def serve(arrivals: Sequence[float] | Floats, services: Sequence[float] | Floats
 def relaxation(utilisation: float, variation: float = 0.0) -> float:
     """Requests after which a queue has about forgotten its state, at least 1; infinite from utilisation 1 on.
 
-    Successive requests wait in the same queue, so the effective number of n latencies is n / this at most: what
-    `estimate_percentile` and `decide_below` take as `least_inflation`. A short sample does not show that by itself: the
-    interval then covers 85 % of the time at utilisation 0.8 with 3,000 requests a process, and 35 % at 0.9 with
-    500 (simulated).
+    Successive requests wait in the same queue, so the effective number of n latencies is n / this at most, and a run
+    must last for many of these before it tells of a steady state.
 
     The M/M/1 queue relaxes in 1 / (1 - sqrt(rho))^2 services (Cohen 1982), rho times as many requests; other services
     scale that by (1 + c^2) / 2, the heavy-traffic rule, with `variation` c^2 their squared coefficient of variation.

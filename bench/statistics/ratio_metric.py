@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mct.bench.statistics.dependence import Floats
+from mct.bench.statistics.percentiles import Floats
 
 Bools = NDArray[np.bool_]
+
+SAME = 1e-12
+"""Parts of an example that differ by less are the same: rounding of a sum."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class RatioMetric:
     """One metric of one subject, example by example in file order: `got` out of `of`.
 
     An example with nothing to get (a query without a relevant document, a text without entities in which none were
-    found) has `of` 0 and adds nothing.
+    found) has `of` 0 and adds nothing. `groups` says which examples belong together (a conversation, a template): a
+    number each; None where every example stands for itself.
     """
 
     got: Floats
     of: Floats
+    groups: NDArray[np.intp] | None = None
 
     def __len__(self) -> int:
         return len(self.got)
@@ -38,8 +43,13 @@ class RatioMetric:
 
     @property
     def binary(self) -> bool:
-        """True where every example is simply right or wrong: then the exact tests hold."""
+        """True where every example is simply right or wrong."""
         return bool((self.of == 1).all() and np.isin(self.got, (0, 1)).all())
+
+    @property
+    def exact(self) -> bool:
+        """True where the exact tests hold: right or wrong, and every example stands for itself."""
+        return self.groups is None and self.binary
 
     @property
     def each(self) -> Floats:
@@ -49,7 +59,15 @@ class RatioMetric:
     def rows(self, rows: ArrayLike) -> RatioMetric:
         """The same of some examples, by mask or by indices."""
         chosen = np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.intp)
-        return RatioMetric(self.got[chosen], self.of[chosen])
+        return RatioMetric(self.got[chosen], self.of[chosen], None if self.groups is None else self.groups[chosen])
+
+    def by_group(self) -> RatioMetric:
+        """The same with one example a group."""
+        if self.groups is None:
+            return self
+        _, places = np.unique(self.groups, return_inverse=True)
+        got, of = (np.bincount(places, part).astype(np.float64) for part in (self.got, self.of))
+        return RatioMetric(got, of)
 
 
 def as_metric(right: ArrayLike | RatioMetric) -> RatioMetric:

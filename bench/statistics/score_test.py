@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, special
 
-from mct.bench.statistics.dependence import Floats
+from mct.bench.statistics.percentiles import Floats
 
 Counts = Floats | float
 Side = Literal["less", "more"]

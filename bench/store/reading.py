@@ -16,7 +16,7 @@ from mct import MctError
 
 if TYPE_CHECKING:
     from mct.bench.samples.measurement import Measurement
-    from mct.bench.statistics.dependence import Floats
+    from mct.bench.statistics.percentiles import Floats
     from mct.bench.store.samples_file import Samples
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta
 
+from mct.bench.judge.choice import choose
 from mct.bench.judge.latency import Latency, summarise
 from mct.bench.judge.lengths import by_length
 from mct.bench.judge.noise import assess
@@ -21,6 +22,7 @@ from mct.bench.judge.quality import score
 from mct.bench.judge.roofline import limit_from_inputs
 from mct.bench.judge.verdict import judge
 from mct.bench.judge.writing import summarise_writing
+from mct.bench.measure.pairs import ratios, shared_rounds
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Measurement
 from mct.models.data.declared import Count, Digest, Name
@@ -85,6 +87,7 @@ def result_json(identity: Identity, question: Question, measurements: Sequence[M
         **asdict(identity),
         **question_json(question),
         "samples": identity.samples,
+        "choice": None if question.budget is None else choose(measurements, question.budget, baseline).as_json(),
         "artifacts": [_entry(identity, question, each, baseline) for each in measurements],
     }
 
@@ -120,6 +123,7 @@ def _entry(
         "runtime": subject.runtime,
         "task": subject.task,
         "latency": None if latency is None else latency.as_json(),
+        "speedup": _speedup(measured, baseline),
         "model_only": None if model_only is None else model_only.as_json(),
         "limit": _limit(question, measured, model_only),
         "tokens": _tokens(measured),
@@ -137,6 +141,15 @@ def _entry(
         "environment": dict(question.environments[subject.name]),
         "samples": identity.samples,
     }
+
+
+def _speedup(measured: Measurement, baseline: Measurement | None) -> dict[str, Any] | None:
+    """How many times faster than the baseline, from rounds that both took turns in; None where there are too few."""
+    if baseline is None or baseline is measured or len(shared_rounds(measured.blocks, baseline.blocks)) < 2:
+        return None
+    of = dict(zip(("p50", "p95"), ratios(measured.blocks, baseline.blocks), strict=True))
+    times = {name: round(ratio.value, 4) for name, ratio in of.items()}
+    return times | {f"{name}_ci": [round(ratio.low, 4), round(ratio.high, 4)] for name, ratio in of.items()}
 
 
 def _limit(question: Question, measured: Measurement, model_only: Latency | None) -> dict[str, Any] | None:

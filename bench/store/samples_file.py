@@ -20,7 +20,7 @@ from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, 
 from mct.bench.samples.subject import Subject
 from mct.bench.store.result import SCHEMA, Data, Identity, Question, RunId
 from mct.compress.run.artifact import check_answering
-from mct.models.data.declared import Name, declared, parse_json, read_bytes
+from mct.models.data.declared import Index, Name, declared, parse_json, read_bytes
 from mct.models.data.files import unpacked
 from mct.models.tasks.examples import Answer, Kind, Truth, find_kind
 from mct.models.tasks.table import Head
@@ -71,6 +71,7 @@ class _Run(Struct, frozen=True, forbid_unknown_fields=True):
     subjects: Annotated[list[Subject], Meta(min_length=1)]
     truth: list[Any]
     limit: _Limit | None = None
+    groups: list[Index] | None = None
 
 
 def read_samples(path: Path) -> Samples:
@@ -89,7 +90,7 @@ def read_samples(path: Path) -> Samples:
         if not isinstance(of, str) or of not in values:
             raise MctError(f"{place} is of {of!r}, which the run does not name", COPY)
         values[of].append(from_record(record, place))
-    measurements = tuple(_measurement(each, tuple(run.truth), values[each.name], str(path)) for each in run.subjects)
+    measurements = tuple(_measurement(each, run, values[each.name], str(path)) for each in run.subjects)
     identity = Identity(run.id, run.created, run.mct_version)
     question = Question(
         run.data, run.plan, run.target, run.budget, run.baseline, first["environments"], first.get("limit")
@@ -119,24 +120,27 @@ def _check_run(run: _Run, place: str) -> None:
     task = run.subjects[0].task
     if any(subject.task != task for subject in run.subjects):
         raise MctError(f"{place} has subjects of several tasks", COPY)
+    if run.groups is not None and len(run.groups) != len(run.truth):
+        raise MctError(f"{place} has {len(run.groups)} groups of {len(run.truth)} examples", COPY)
     for truth in run.truth:
         declared(truth, find_kind(task).truth, f"{place}: what is right", COPY)
 
 
-def _measurement(subject: Subject, truth: tuple[Any, ...], values: Sequence[Any], place: str) -> Measurement:
+def _measurement(subject: Subject, run: _Run, values: Sequence[Any], place: str) -> Measurement:
     answers = [value for value in values if isinstance(value, Answers)]
     failures = [value for value in values if isinstance(value, Failure)]
     if len(answers) > 1 or len(failures) > 1:
         raise MctError(f"{place} has several answers of {subject.name} to one question", COPY)
     for each in answers:
-        _check_answers(subject, truth, each, f"{place}: answers of {subject.name}")
+        _check_answers(subject, run.truth, each, f"{place}: answers of {subject.name}")
     return Measurement(
         subject,
-        truth,
+        tuple(run.truth),
         starts=tuple(value for value in values if isinstance(value, Start)),
         blocks=tuple(value for value in values if isinstance(value, Block)),
         answers=next(iter(answers), None),
         failure=next(iter(failures), None),
+        groups=tuple(run.groups or ()),
     )
 
 

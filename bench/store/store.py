@@ -137,6 +137,7 @@ def begin(folder: Path, question: Question, subjects: Sequence[Subject], dataset
         {"kind": "run", "schema": SCHEMA, **asdict(identity), **question_json(question)}
         | {"environments": {name: dict(environment) for name, environment in question.environments.items()}}
         | {"subjects": [asdict(subject) for subject in subjects], "truth": [example.truth for example in examples]}
+        | ({"groups": list(dataset.groups)} if dataset.groups else {})
     )
     return recording
 

@@ -108,6 +108,20 @@ class Limit(Struct, frozen=True, forbid_unknown_fields=True):
     share: Amount | None
 
 
+class Speedup(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many times faster than the baseline."""
+
+    p50: Positive
+    p50_ci: Bounds
+    p95: Positive
+    p95_ci: Bounds
+
+    def __post_init__(self) -> None:
+        """Each interval lies around its ratio."""
+        _require_around(self.p50, self.p50_ci)
+        _require_around(self.p95, self.p95_ci)
+
+
 class Tokens(Struct, frozen=True, forbid_unknown_fields=True):
     """Lengths of the requests."""
 
@@ -166,6 +180,7 @@ class Stability(Struct, frozen=True, forbid_unknown_fields=True):
     floor_p50: Amount | None
     floor_p95: Amount | None
     drift: Amount | None
+    drift_p: Share | None = None
 
 
 class Line(Struct, frozen=True, forbid_unknown_fields=True):
@@ -264,6 +279,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     environment: Environment
     samples: Name
     limit: Limit | None = None
+    speedup: Speedup | None = None
     energy_per_request_mj: Amount = 0.0
     by_length: list[LengthGroup] = []
     throttled_s: Amount | None = None
@@ -298,6 +314,15 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     new_tokens: Count
 
 
+class Choice(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which artifact to ship."""
+
+    fastest: Name | None
+    ties: list[Name]
+    uncorrected: list[Name]
+    considered: Count
+
+
 class Result(Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run."""
 
@@ -314,6 +339,7 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
     samples: Name
     artifacts: Annotated[list[Entry], Meta(min_length=1)]
     limit: Rates | None = None
+    choice: Choice | None = None
 
     def __post_init__(self) -> None:
         """Its parts are of one run: names differ, the baseline is one of them, the samples are its own."""
@@ -322,6 +348,8 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("two artifacts have one name")
         if self.baseline not in (None, *names):
             raise ValueError(f"the baseline {self.baseline!r} is none of its artifacts")
+        if self.choice and not {self.choice.fastest, *self.choice.ties, *self.choice.uncorrected} <= {None, *names}:
+            raise ValueError("the choice names an artifact that is none of the run's")
         path = PurePosixPath(self.samples)
         if path.is_absolute() or path.name != f"{self.id}.samples.jsonl.gz":
             raise ValueError(f"{self.samples!r} are not the samples of {self.id}")

@@ -7,7 +7,7 @@ hands the rows to it.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,14 @@ _LABELS_TYPE = list[Name | int]
 class Dataset:
     """Rows of one data file, in file order. `sha256` of its bytes says exactly what a result was scored on.
 
-    Where the rows' documents come from a file of their own, the hash is of both.
+    Where the rows' documents come from a file of their own, the hash is of both. `groups` numbers what belongs
+    together, one for each row; empty where every row stands for itself.
     """
 
     name: str
     rows: tuple[Row, ...]
     sha256: str
+    groups: tuple[int, ...] = ()
 
     def column(self, field: str) -> list[Any]:
         """One field of every row, in order."""
@@ -55,6 +57,20 @@ def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = Non
     for number, row in enumerate(found.rows, start=1):
         _check_fields(path, number, row, task)
     return Dataset(path.name, found.rows, found.sha256)
+
+
+def with_groups(dataset: Dataset, field: str, examples: Sequence[Example]) -> Dataset:
+    """The same with rows that have one value of `field` (a conversation, a template) in one group.
+
+    MctError where a row lacks it, or where an example takes several rows, which then belong together already.
+    """
+    if len(examples) != len(dataset.rows):
+        raise MctError(f"{dataset.name} has {len(examples)} examples in {len(dataset.rows)} rows", "leave out --group")
+    for number, row in enumerate(dataset.rows, start=1):
+        if not _id(row, field):
+            raise MctError(f"{dataset.name} row {number} has no {field!r} to group by", _fields_of(dataset.rows))
+    numbers: dict[str, int] = {}
+    return replace(dataset, groups=tuple(numbers.setdefault(_id(row, field), len(numbers)) for row in dataset.rows))
 
 
 def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> DataFile:
@@ -96,7 +112,11 @@ def _id(row: Row, field: str) -> str:
 
 
 def _fields(found: DataFile) -> str:
-    return f"it has {', '.join(found.rows[0])}" if found.rows else "it has no rows"
+    return _fields_of(found.rows)
+
+
+def _fields_of(rows: Sequence[Row]) -> str:
+    return f"it has {', '.join(rows[0])}" if rows else "it has no rows"
 
 
 def read_examples(dataset: Dataset, task: str, heads: Sequence[Head]) -> tuple[Example, ...]:

@@ -251,7 +251,7 @@ def test_every_request_is_handed_over_unchanged(project: Path, store: Path) -> N
 def test_in_one_job_the_interleaved_ratio_decides(project: Path) -> None:
     done = run_tests(project, "-v", "-k", "in_one_job")
     assert outcomes(done) == {"test_in_one_job": "FAILED"}, done.stdout
-    assert re.search(r"fail  +P95 no slower than the base, in turns: \d+\.\d\dx", done.stdout)
+    assert re.search(r"fail  +P50 and P95 at most 10% slower than the base, in turns: P50 \d+\.\d\dx", done.stdout)
     assert re.search(r"pass  +accuracy at most 1 point below the baseline", done.stdout)
 
 

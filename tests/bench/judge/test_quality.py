@@ -1,9 +1,12 @@
 from collections.abc import Callable
+from math import ceil
 
+import numpy as np
 import pytest
 
-from mct.bench.judge.quality import examples_missing, proportion_bounds, score
+from mct.bench.judge.quality import more_examples, proportion_bounds, score
 from mct.bench.samples.measurement import Measurement
+from mct.bench.statistics.paired import examples_needed, non_inferior
 
 MakeMeasurement = Callable[..., Measurement]
 
@@ -47,20 +50,16 @@ def test_bounds_of_a_share() -> None:
     assert proportion_bounds(8, 10, 0.025) == pytest.approx((0.4439, 0.9748), abs=1e-4)
 
 
-def test_examples_missing_without_flips_is_the_rule_of_three() -> None:
-    """(1 - 0.01)^n <= 0.05 first at n = 299: with 100 seen, 199 are missing (the search stops within 2 %)."""
-    missing = examples_missing(0, 0, 100, 0.01, 0.05)
-    assert missing is not None
-    assert 199 <= missing <= 206
+def test_examples_needed_without_flips_are_the_rule_of_three() -> None:
+    """(1 - 0.01)^n <= 0.05 first at n = 299; with flips (1.645 + 0.842)^2 times their rate over the margin squared."""
+    assert examples_needed(0.0, 0.01) == 299
+    assert examples_needed(0.02, 0.01) == ceil(0.02 * (1.6449 + 0.8416) ** 2 / 0.01**2)
+    assert examples_needed(0.0, 0.005) == 598
 
 
-def test_no_number_of_examples_clears_a_drop_beyond_the_margin() -> None:
-    assert examples_missing(3, 0, 100, 0.01, 0.05) is None
-    assert examples_missing(1, 0, 100, 0.01, 0.05) is None
-
-
-def test_a_drop_near_the_margin_takes_many_more(measured: MakeMeasurement) -> None:
-    near, far = examples_missing(8, 0, 1000, 0.01, 0.05), examples_missing(2, 0, 1000, 0.01, 0.05)
-    assert near is not None
-    assert far == 0
-    assert near > 1000
+def test_what_is_missing_is_asked_of_no_loss_not_of_the_drop_seen() -> None:
+    """Of 1,000 examples 8 got lost: near the margin, yet with as many an artifact that loses nothing would pass."""
+    before, after = np.ones(1000, dtype=bool), np.arange(1000) >= 8
+    assert more_examples(non_inferior(before, after, 0.01)) == 0
+    few = non_inferior(before[:100], after[-100:], 0.01)
+    assert more_examples(few) == 199

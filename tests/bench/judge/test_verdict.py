@@ -53,58 +53,54 @@ def test_too_few_for_an_interval_can_be_enough_to_fail(
 ) -> None:
     """60 requests of about 20 ms are too few for a P95, and plenty to know that it is not below 15; unless as much time
     again was taken by others, which may have doubled them."""
-    blocks = [replace(each, waited_s=waited * each.wall_s) for each in made_up.blocks(20.0, rounds=2, size=15)]
+    blocks = [replace(each, waited_s=waited * 2 * each.wall_s) for each in made_up.blocks(20.0, rounds=2, size=15)]
     line = _only(judge(measured(blocks=blocks), _budget(p95_ms=15.0)))
-    assert (line.measured, line.outcome) == ("60 requests", outcome)
+    assert (line.measured, line.outcome) == ("60 requests of 2 processes", outcome)
     assert ("enough to show that it lies above 15 ms" in line.reason) is (outcome == "fail")
 
 
-@pytest.mark.parametrize(("limit", "outcome"), [(0.59, "fail"), (0.61, "inconclusive")])
-def test_an_unsteady_run_fails_where_twice_its_noise_changes_nothing(
+@pytest.mark.parametrize(("limit", "outcome"), [(2.8, "inconclusive"), (4.0, "pass"), (0.5, "fail")])
+def test_of_two_processes_nobody_knows_how_they_differ(
     made_up: SimpleNamespace, measured: MakeMeasurement, limit: float, outcome: str
 ) -> None:
-    """As below, seen from the other side: 1 ms is above 1.67 times 0.59 ms. Some requests were faster than that."""
-    blocks = [made_up.block([0.5] * 40 + [1.0] * 280, number // 2, number, waited_s=0.1) for number in range(4)]
-    assert _only(judge(measured(blocks=blocks), _budget(p95_ms=limit))).outcome == outcome
+    """Neither has a request above 1.5 ms: others may be twice as slow, which 4 ms allow and 2.8 ms do not."""
+    blocks = [made_up.block([1.0 + 0.005 * number for number in range(100)], place, place) for place in range(2)]
+    line = _only(judge(measured(blocks=blocks), _budget(p95_ms=limit)))
+    assert (line.measured, line.outcome) == ("200 requests of 2 processes", outcome)
 
 
-def test_few_processes_that_differ_are_inconclusive(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
-    """One process at 1 ms and one at 1.5 ms: how slow the next one is, nobody knows."""
-    blocks = [*made_up.blocks(1.0, rounds=1), *(replace(each, round=1) for each in made_up.blocks(1.5, rounds=1))]
-    line = _only(judge(measured(blocks=blocks), _budget(p95_ms=15.0)))
+def test_one_process_says_nothing_of_a_limit_nearby(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
+    line = _only(judge(measured(blocks=made_up.blocks(1.0, rounds=1)), _budget(p95_ms=2.0)))
     assert line.outcome == "inconclusive"
-    assert line.reason.startswith("The 2 fresh processes differ so much that 1,200 requests are worth fewer")
+    assert "not known from one process" in line.reason
 
 
-@pytest.mark.parametrize(("limit", "outcome"), [(1.6, "inconclusive"), (1.7, "pass")])
-def test_an_unsteady_run_passes_only_where_twice_its_noise_changes_nothing(
+def test_noise_only_adds_time(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
+    """Requests of 1 ms with half of the CPU time taken: what lies below the limit passes all the same, with a word."""
+    blocks = [made_up.block([1.0] * 300, number // 2, number, waited_s=0.3) for number in range(8)]
+    line = _only(judge(measured(blocks=blocks), _budget(p95_ms=1.1)))
+    assert line.outcome == "pass"
+    assert "The run was unsteady, which only adds time." in line.reason
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [(0.49, "fail"), (0.51, "inconclusive")])
+def test_what_noise_may_have_pushed_over_the_limit_is_left_open(
     made_up: SimpleNamespace, measured: MakeMeasurement, limit: float, outcome: str
 ) -> None:
-    """Requests of 1 ms with a quarter of the CPU time taken: 1/3 longer than alone, so 1.67 ms at twice that."""
-    blocks = [made_up.block([1.0] * 300, number // 2, number, waited_s=0.1) for number in range(4)]
+    """Requests of 1 ms with half of the CPU time taken were perhaps of half a millisecond."""
+    blocks = [made_up.block([1.0] * 300, number // 2, number, waited_s=0.3) for number in range(8)]
     line = _only(judge(measured(blocks=blocks), _budget(p95_ms=limit)))
     assert line.outcome == outcome
     assert "unsteady" in line.reason
 
 
-def test_one_process_alone_cannot_pass(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
-    line = _only(judge(measured(blocks=made_up.blocks(1.0, rounds=1)), _budget(p95_ms=1000.0)))
-    assert line.outcome == "inconclusive"
-
-
-def test_an_unsteady_run_fails_only_where_even_its_fastest_requests_do(
+def test_a_wandering_run_fails_where_its_fastest_process_does(
     made_up: SimpleNamespace, measured: MakeMeasurement
 ) -> None:
-    """Medians of 24 and 20 ms: their P5 is 1.39 times below that, 17.3 and 14.4 ms."""
-    slow, slower = (
-        [replace(block, waited_s=block.wall_s) for block in made_up.blocks(median)] for median in (20.0, 24.0)
-    )
-    line = _only(judge(measured(blocks=slower), _budget(p95_ms=15.0)))
-    assert line.outcome == "fail"
-    assert "95 % of all requests took more than 17." in line.reason
-    line = _only(judge(measured(blocks=slow), _budget(p95_ms=15.0)))
-    assert line.outcome == "inconclusive"
-    assert "interval lies above 15 ms" in line.reason
+    """Ten processes, each slower than the last, from 1 ms to 1.9: the P95 of them all lies above 0.9 and above 1.2."""
+    blocks = [made_up.block([1.0 + 0.1 * number] * 300, number, number) for number in range(10)]
+    outcomes = [_only(judge(measured(blocks=blocks), _budget(p95_ms=limit))).outcome for limit in (0.9, 1.2)]
+    assert outcomes == ["fail", "inconclusive"]
 
 
 def test_absolute_quality_needs_its_lower_bound(measured: MakeMeasurement) -> None:
@@ -115,7 +111,8 @@ def test_absolute_quality_needs_its_lower_bound(measured: MakeMeasurement) -> No
 
 
 def test_a_drop_is_judged_paired(measured: MakeMeasurement) -> None:
-    """The baseline errs on 100 rows. No new error excludes half a point; 40 new ones exceed it; 8 decide nothing."""
+    """The baseline errs on 100 rows. No new error excludes half a point; 40 new ones exceed it; 8 decide nothing, and
+    were bad luck: of artifacts that flip as much and lose nothing 4 of 5 would have passed."""
     baseline = measured("router", TRUTH, _with_errors(range(100)))
     budget = _budget(quality_max_drop=0.005)
     lines = [
@@ -125,7 +122,7 @@ def test_a_drop_is_judged_paired(measured: MakeMeasurement) -> None:
     assert [line.outcome for line in lines] == ["pass", "inconclusive", "fail"]
     assert lines[1].measured == "94.60% (-0.40 points)"
     assert "Of 2,000 examples 8 got lost and 0 won" in lines[1].reason
-    assert "more examples like these would decide it" in lines[1].reason
+    assert "on as many, 4 of 5 artifacts that lost nothing pass" in lines[1].reason
 
 
 def test_either_way_of_passing_is_enough_and_both_must_fail(measured: MakeMeasurement) -> None:
@@ -247,7 +244,7 @@ def test_the_order_of_documents_is_judged_by_ndcg(measured: MakeMeasurement) -> 
     assert line(400, 200).outcome == "fail"
     assert line(400, 200).measured == "81.55% (-18.45 points)"
     assert line(20, 1).outcome == "inconclusive"
-    assert "more examples like these would decide it" in line(20, 1).reason
+    assert "more examples like these, 4 of 5 artifacts that lost nothing pass" in line(20, 1).reason
 
 
 def test_a_rise_of_perplexity_is_judged_paired(measured: MakeMeasurement) -> None:

@@ -159,7 +159,7 @@ def test_names_cannot_break_the_markdown(evil: StoredRun) -> None:
     report = text_of(render([evil], "markdown", baseline=evil))
     rows = [line for line in report.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(evil.entries)
-    assert {row.count("|") for row in rows} == {12}
+    assert {row.count("|") for row in rows} == {13}
     for active in ("<script", "@team", "#1 ", "`$y", "-->\n", "\n@"):
         assert active not in report.replace(MARKER, "")
 

@@ -1,5 +1,4 @@
 import json
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ def example() -> dict[str, Any]:
 def test_one_row_per_artifact_all_of_the_same_width(example: dict[str, Any]) -> None:
     rows = [line for line in markdown_table(example).splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(example["artifacts"])
-    assert {row.count("|") for row in rows} == {12}
+    assert {row.count("|") for row in rows} == {13}
 
 
 def test_a_row_says_what_was_measured(example: dict[str, Any]) -> None:
@@ -27,6 +26,7 @@ def test_a_row_says_what_was_measured(example: dict[str, Any]) -> None:
         "onnx int8",
         "1.43",
         "2.70 (2.60 to 2.85)",
+        "-",
         "2.65",
         "92.30%, -0.20 (-0.56 to +0.16)",
         "returns 94.67%, -0.33",
@@ -39,7 +39,7 @@ def test_a_row_says_what_was_measured(example: dict[str, Any]) -> None:
 
 def test_what_was_not_measured_is_a_dash(example: dict[str, Any]) -> None:
     row = next(line for line in markdown_table(example).splitlines() if line.startswith("| gguf-q8_0 "))
-    assert row == "| gguf-q8_0 | gguf q8_0 | - | - | - | - | - | 24.9 | - | - | ✗ FAIL |"
+    assert row == "| gguf-q8_0 | gguf q8_0 | - | - | - | - | - | - | 24.9 | - | - | ✗ FAIL |"
 
 
 def test_every_line_that_did_not_pass_is_listed_with_its_reason(example: dict[str, Any]) -> None:
@@ -68,18 +68,31 @@ def test_an_artifact_made_for_other_instruction_sets_says_so(example: dict[str, 
     assert gguf.startswith("- **gguf-q8_0** was made for") and "the same for this machine" in gguf
 
 
-def test_the_fastest_that_passed_is_named(example: dict[str, Any]) -> None:
-    router = example["artifacts"][0]
-    slower = deepcopy(router) | {"artifact": "slower"}
-    slower["latency"]["p95_ms"] *= 2
-    for entry, outcome in ((router, "pass"), (slower, "pass")):
-        entry["verdict"] = {"outcome": outcome, "lines": []}
-    example["artifacts"] = [slower, router]
-    assert f"meet the whole budget: **{router['artifact']}**" in markdown_table(example)
-    router["verdict"] = {"outcome": "inconclusive", "lines": []}
-    assert "meet the whole budget: **slower**" in markdown_table(example)
-    slower["verdict"] = {"outcome": "fail", "lines": []}
-    assert "None of these is shown to meet the whole budget" in markdown_table(example)
+CHOICE = {"fastest": "b", "ties": [], "uncorrected": [], "considered": 3}
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({}, "The fastest that is shown to meet the whole budget, chosen among 3: **b**."),
+        ({"considered": 1}, "The fastest that is shown to meet the whole budget: **b**."),
+        ({"ties": ["a", "c", "d"]}, "**b**. Not shown to be slower: a, c and d."),
+        ({"uncorrected": ["a"]}, "**b**. Each by itself passes, but not as the best of 3: a."),
+        ({"fastest": None}, "None of these is shown to meet the whole budget."),
+        (
+            {"fastest": None, "uncorrected": ["a", "b"]},
+            "meet the whole budget. Each by itself passes, but not as the best of 3: a and b.",
+        ),
+    ],
+)
+def test_the_choice_in_words(example: dict[str, Any], choice: dict[str, Any], said: str) -> None:
+    example["choice"] = CHOICE | choice
+    assert said in markdown_table(example)
+
+
+def test_how_many_times_faster(example: dict[str, Any]) -> None:
+    example["artifacts"][1]["speedup"] = {"p50": 6.0, "p50_ci": [5.5, 6.5], "p95": 5.123, "p95_ci": [4.8, 5.5]}
+    assert "| 2.70 (2.60 to 2.85) | 5.12 (4.80 to 5.50) | 2.65 |" in markdown_table(example)
 
 
 def test_a_clean_pass_has_no_list(example: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def test_p99_is_null_where_n_is_too_small(
     made_up: SimpleNamespace, measured: MakeMeasurement, dataset: Dataset, tmp_path: Path
 ) -> None:
     truth = dataset.column("label")
-    small = measured("small", truth, truth, blocks=made_up.blocks(1.0, rounds=2, size=50))
+    small = measured("small", truth, truth, blocks=made_up.blocks(1.0, rounds=3, size=50))
     question = store.make_question([small.subject], dataset, PLAN)
     result = store.read_result(store.append(tmp_path, question, [small], dataset))
     _validate(result)
