@@ -197,7 +197,7 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
 @click.option("--max-seconds", default=60.0, show_default=True, help="Cap on starting and timing.")
 @click.option(
-    "--slow-down-b", default=1.0, show_default=True, help="Slow B's runtime by this factor, to try the check."
+    "--slow-down-b", default=1.0, show_default=True, help="Slow B's requests by this factor, to try the check."
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "json_file", type=FILE, help="Also write the comparison to this file.")

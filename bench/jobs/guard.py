@@ -18,7 +18,14 @@ from mct import MctError
 from mct.bench.jobs.job import Job, run_job
 from mct.bench.judge.line import Line, Outcome, worst
 from mct.bench.judge.quality import flipped
-from mct.bench.judge.regression import judge_quality, judge_same_job, judge_stored, other_conditions
+from mct.bench.judge.regression import (
+    ACROSS_RUNS,
+    MAX_SLOWDOWN,
+    judge_quality,
+    judge_same_job,
+    judge_stored,
+    other_conditions,
+)
 from mct.bench.judge.verdict import judge
 from mct.bench.report.change import differences
 from mct.bench.samples.measurement import Measurement
@@ -39,7 +46,10 @@ LOST_SHOWN = 3
 
 @dataclass(frozen=True)
 class Watch:
-    """What to measure. `baseline` is the base's artifact or checkpoint; without it the stored run is compared with."""
+    """What to measure. `baseline` is the base's artifact or checkpoint; without it the stored run is compared with.
+
+    `max_slowdown` is the share by which it may be slower; None: a tenth in one job, a quarter against a stored run.
+    """
 
     artifact: Path
     data: Path
@@ -49,6 +59,7 @@ class Watch:
     budgets: Path | None
     fields: Mapping[str, str]
     target: str = "cpu"
+    max_slowdown: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,11 +157,12 @@ def inspect(watch: Watch, store: BaselineStore) -> Finding:
     if stored is not None:
         earlier, then = _read(stored, store, head.subject.name)
         base = earlier if then.data.sha256 == now.question.data.sha256 else None
-        compared = _stored_lines(earlier, then, base, head, now.question)
+        compared = _stored_lines(earlier, then, base, head, now.question, watch.max_slowdown or ACROSS_RUNS)
     else:
         base = next((each for each in now.measurements if each is not head), None)
         if base is not None:
-            compared = (judge_same_job(base, head), *judge_quality(base, head, budget))
+            slower = judge_same_job(base, head, watch.max_slowdown or MAX_SLOWDOWN)
+            compared = (slower, *judge_quality(base, head, budget))
     lines = (*compared, *(judge(head, budget, base).lines if budget else ()))
     once = tuple({line.limit: line for line in lines}.values())
     return Finding(once, head, entry, _lost(base, head, watch), path if store.keep_run else None)
@@ -185,11 +197,11 @@ def _read(path: Path, store: BaselineStore, name: str) -> tuple[Measurement, Que
 
 
 def _stored_lines(
-    earlier: Measurement, then: Question, base: Measurement | None, head: Measurement, now: Question
+    earlier: Measurement, then: Question, base: Measurement | None, head: Measurement, now: Question, tolerated: float
 ) -> tuple[Line, ...]:
     """Against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
     different = differences(then.environments[earlier.subject.name], now.environments[head.subject.name])
-    latency = other_conditions(different) if different else judge_stored(earlier, head)
+    latency = other_conditions(different) if different else judge_stored(earlier, head, tolerated)
     if base is not None:
         return (latency, *judge_quality(base, head, now.budget))
     reason = f"The stored run answered other data than {now.data.name} is now: store one with --mct-store."

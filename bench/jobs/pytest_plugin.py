@@ -86,10 +86,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def mct_bench(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., Finding]:
     """Measure an artifact, keep its latencies in pytest-benchmark, and fail the test if it is worse than it may be.
 
-    Call it once per test: `mct_bench(artifact, data=…, budget=…, baseline=…, max_seconds=…)`. Paths are relative to the
-    project's root folder. `baseline` is the artifact (or checkpoint) to compare with, measured in turns with this one,
-    which finds differences of a few per cent; without it the run that `--mct-store` kept is compared with.
-    `budget` is a budget's name, from `budgets` (a TOML file) or built in. `fields` renames columns of the data.
+    Call it once per test: `mct_bench(artifact, data=…, budget=…, baseline=…, max_seconds=…, max_slowdown=…)`. Paths are
+    relative to the project's root folder. `baseline` is the artifact (or checkpoint) to compare with, measured in turns
+    with this one, which finds differences of a few per cent; without it the run that `--mct-store` kept is compared
+    with. `max_slowdown` is the share by which P50 and P95 may be slower than the baseline's (a tenth), or P95 than the
+    kept run's (a quarter: two jobs on one machine differ by as much). `budget` is a budget's name, from `budgets` (a
+    TOML file) or built in. `fields` renames columns of the data.
     Returns what was found: `outcome`, `lines`, and `entry`, the artifact's result as `mct bench --json` writes it.
     """
 
@@ -100,6 +102,7 @@ def mct_bench(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., F
         budget: str | None = None,
         baseline: str | Path | None = None,
         max_seconds: float = MAX_SECONDS,
+        max_slowdown: float | None = None,
         budgets: str | Path | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> Finding:
@@ -117,6 +120,7 @@ def mct_bench(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., F
             max_seconds=max_seconds,
             budgets=None if budgets is None else root / budgets,
             fields=fields or {},
+            max_slowdown=max_slowdown,
         )
         finding = _measure(request, watch)
         benchmark.extra_info["mct"] = finding.summary()

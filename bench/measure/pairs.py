@@ -2,8 +2,8 @@
 texts, until a difference of the size asked for would have been seen, or is plain to see, or the time is over.
 
 Three things were measured on a shared machine to give a ratio its precision (results/compare_noise.md says what is
-reached). Turns are as short as they may be and still have a P95: the speed of a request wanders by half within a
-second, so two sides have the less in common the further apart their turns are. All pairs live at once and take turns
+reached). Turns are short: the speed of a request wanders by half within a second, so two sides have the less in common
+the further apart their turns are. All pairs live at once and take turns
 in cycles: where a process happens to sit stays with it for seconds, and would be the whole life of one that is started,
 asked and ended. And a process must have come to rest before the other side's turn (`mct.bench.worker.worker`).
 
@@ -39,8 +39,8 @@ CAP = 5.0
 """A turn is cut off at this many times the seconds it should take."""
 TURN_S = 0.025
 TURN_LEAST, TURN_SLOW = 30, 5
-"""Requests: with fewer than the first, the P95 of a turn is its slowest request. Of a model so slow that the fewest
-pairs would not fit into the time, as few as the second."""
+"""Requests: with fewer than the first, handing over takes most of the time. Of a model so slow that the fewest pairs
+would not fit into the time, as few as the second."""
 TAKES_LESS = 0.9
 """How fast the slowest turns so far are forgotten when it is foretold whether another pair's fit into the time."""
 FEWEST_CYCLES = 4
@@ -186,7 +186,7 @@ def _start(experiment: Experiment, stack: ExitStack, number: int) -> Pair:
 
 
 def _turn_requests(experiment: Experiment) -> int:
-    """Requests in a turn, the same for both arms: as many as last `TURN_S`, at least enough for a P95 if they fit."""
+    """Requests in a turn, the same for both arms: as many as last `TURN_S`, at least `TURN_LEAST` if they fit."""
     request_s = min(track.starts[-1].typical_ms for track in experiment.tracks) / 1e3
     fit = CYCLE_SHARE * experiment.plan.max_seconds / (4 * FEWEST_ROUNDS * request_s)
     return max(TURN_SLOW, min(TURN_LEAST, int(fit)), int(TURN_S / request_s))

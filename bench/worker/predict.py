@@ -141,23 +141,33 @@ def _together(one: Predictor) -> Predictor:
 
 
 def slowed(predictor: Predictor, factor: float) -> Predictor:
-    """The same predictor, each call of its runtime made `factor` times as long by waiting; itself where that is 1."""
+    """The same predictor whose requests take `factor` times as long from end to end, by waiting; itself at 1.
+
+    The runtime's own share stays as it is: a known truth for what a user feels.
+    """
     if factor == 1.0:
         return predictor
-    infer = predictor.infer
+    began = 0
 
-    def wait_as_well(inputs: list[Tokens]) -> Any:
+    def encode(request: Request) -> list[Tokens]:
+        nonlocal began
         began = perf_counter_ns()
-        outputs = infer(inputs)
-        ended = perf_counter_ns()
-        until = began + factor * (ended - began)
-        while perf_counter_ns() < until:
-            pass
+        return predictor.encode(request)
+
+    def infer(inputs: list[Tokens]) -> Any:
+        outputs = predictor.infer(inputs)
         if isinstance(outputs, Written):
             return outputs._replace(first_at_ns=began + int(factor * (outputs.first_at_ns - began)))
         return outputs
 
-    return replace(predictor, infer=wait_as_well)
+    def decode(outputs: Any, inputs: list[Tokens]) -> Answer:
+        answer = predictor.decode(outputs, inputs)
+        until = began + factor * (perf_counter_ns() - began)
+        while perf_counter_ns() < until:
+            pass
+        return answer
+
+    return replace(predictor, encode=encode, infer=infer, decode=decode)
 
 
 def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int) -> Timings:

@@ -40,6 +40,16 @@ def test_times_the_whole_request_and_the_model_within_it() -> None:
         assert whole - model >= 5_000_000
 
 
+def test_slowed_requests_take_so_many_times_as_long_from_end_to_end() -> None:
+    """5 ms of work in three parts, of which the runtime's 2 stay as they are."""
+    timings = time_requests(slowed(_sleeping(0.002, 0.002, 0.001, []), 2.0), ["a", "bb"], NO_CAP)
+    for whole, model in zip(timings.end_to_end, timings.model, strict=True):
+        assert whole >= 10_000_000
+        assert whole - model >= 6_000_000
+    same = _sleeping(0.0, 0.0, 0.0, [])
+    assert slowed(same, 1.0) is same
+
+
 def test_stops_at_the_cap_after_the_request_under_way() -> None:
     seen: list[str] = []
     timings = time_requests(_sleeping(0.0, 0.01, 0.0, seen), ["x"] * 50, cap_ns=1)
