@@ -74,7 +74,7 @@ def assess(blocks: Sequence[Block]) -> Stability | None:
         drift=max(medians) / min(medians) - 1 if len(medians) > 1 else None,
         drift_p=wandering_p(np.array(medians)) if len(medians) > 1 else None,
     )
-    reasons = tuple(_reasons(figures, len(medians)))
+    reasons = (*_reasons(figures, len(medians)), *_stopped(blocks))
     return replace(figures, ok=not reasons, reasons=reasons)
 
 
@@ -105,6 +105,14 @@ def _floor(blocks: Sequence[Block], p: float) -> float | None:
     values = np.array([percentile(np.asarray(block.end_to_end_ns, dtype=np.float64), p) for block in blocks])
     centre = float(np.median(values))
     return MAD_TO_SIGMA * float(np.median(np.abs(values - centre))) / centre
+
+
+def _stopped(blocks: Sequence[Block]) -> list[str]:
+    """That the quota stopped it, as it does where more threads run than the quota has time for."""
+    share = sum(block.throttled_s or 0.0 for block in blocks) / sum(block.wall_s for block in blocks)
+    if share <= MOST_STOLEN:
+        return []
+    return [f"its control group's quota stopped it for {share:.1%} of the time: raise it, or give fewer threads"]
 
 
 def _reasons(figures: Stability, rounds: int) -> list[str]:

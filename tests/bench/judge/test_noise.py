@@ -72,3 +72,16 @@ def test_what_noise_spared_most(made_up: SimpleNamespace) -> None:
     assert least_disturbed_ms(blocks, 0.95) == pytest.approx(3.0 * (1 - 0.15 / 0.45))
     spread = [made_up.block([1.0] * 90 + [9.0] * 10)]
     assert least_disturbed_ms(spread, 0.95) == 1.0, "of 100 requests the 90th is a lower bound for P95"
+
+
+def test_a_quota_that_stopped_the_run_is_noise(made_up: SimpleNamespace) -> None:
+    """30 ms of every second is more than the 2 % that are let pass, 10 ms is not."""
+
+    def reasons(stopped_s: float) -> str:
+        blocks = [made_up.block([1.0] * 1000, number, number, throttled_s=stopped_s) for number in range(6)]
+        found = assess(blocks)
+        assert found is not None
+        return "; ".join(found.reasons)
+
+    assert "quota stopped it for 3.0% of the time" in reasons(0.03)
+    assert "quota" not in reasons(0.01)
