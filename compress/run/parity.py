@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 
 from mct import MctError
-from mct.compress.run.agreement import Outputs, agreement, mean_divergence, min_cosine, spread
+from mct.compress.run.agreement import Outputs, agreement, likeness, min_cosine, spread
 from mct.compress.run.asked import DECODERS, LM_TOKENS, Asked, ask, ask_decoder, cut
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tasks.examples import Request
@@ -77,8 +77,9 @@ class Parity:
     spreads of the output (see `mct.compress.run.agreement.spread`), the other deltas in its own units.
 
     `more` has what only some tasks have: "min_cosine" of embedders; "longest_input" and "reach" (tokens; see
-    `mct.compress.run.asked`) of decoders; "mean_kl" (nats a token), "continued_alike" (share of prompts continued by
-    the same 64 tokens) and "continued_otherwise" (those that part at a token that was no near tie) of language models.
+    `mct.compress.run.asked`) of decoders; what `mct.compress.run.agreement.likeness` tells of language models, and
+    "continued_alike" (share of prompts continued by the same 64 tokens) and "continued_otherwise" (those that part at a
+    token that was no near tie).
     """
 
     inputs: int
@@ -246,7 +247,7 @@ def _more(reference: Reference, other: Reference, tolerance: float) -> dict[str,
         more["longest_input"] = float(max(len(tokens.ids) for tokens in reference.asked.inputs))
         more["reach"] = float(reference.asked.reach)
     if reference.asked.task == "causal-lm":
-        more["mean_kl"] = mean_divergence(reference.outputs, other.outputs)
+        more |= likeness(reference.outputs, other.outputs)
     if reference.continued:
         more |= _continued_alike(reference, [each.tokens for each in other.continued], tolerance)
     return more

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mct.compress.run.agreement import Outputs, agreement, divergence, mean_divergence, min_cosine, spread
+from mct.compress.run.agreement import Outputs, agreement, divergence, likeness, min_cosine, spread
 from mct.compress.run.asked import Asked
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokens
@@ -108,6 +108,17 @@ def test_divergence_is_that_of_the_two_distributions() -> None:
     before, after = np.log([[0.5, 0.5]]), np.log([[0.25, 0.75]])
     expected = 0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75)
     assert divergence(before + 7.0, after) == pytest.approx([expected])
-    assert mean_divergence([{"logits": before[None]}], [{"logits": before[None] - 3.0}]) == pytest.approx(
-        0.0, abs=1e-12
-    )
+    found = likeness([{"logits": before[None]}], [{"logits": before[None] - 3.0}])
+    assert found == {"mean_kl": pytest.approx(0.0, abs=1e-12), "same_top": 1.0}, "of one text there is no interval"
+
+
+def test_likeness_has_its_interval_over_texts() -> None:
+    """Texts of 2 and of 1 tokens; the second's favourite is another: 2 of 3 alike, influences +1/3 * 2/1.5 and less."""
+    a, b = np.log([[0.9, 0.1]]), np.log([[0.2, 0.8]])
+    same, other = np.repeat(a, 2, axis=0)[None], a[None]
+    found = likeness([{"logits": same}, {"logits": other}], [{"logits": same}, {"logits": b[None]}])
+    assert found["same_top"] == pytest.approx(2 / 3)
+    assert found["mean_kl"] == pytest.approx(divergence(a, b)[0] / 3)
+    assert (found["same_top_low"], found["same_top_high"]) == (0.0, 1.0), "two texts say next to nothing"
+    many = likeness([{"logits": same}, {"logits": other}] * 50, [{"logits": same}, {"logits": b[None]}] * 50)
+    assert 0.5 < many["same_top_low"] < 2 / 3 < many["same_top_high"] < 0.8
