@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import llama_cpp
 import numpy as np
 import peft
 import pytest
@@ -87,6 +88,12 @@ def test_a_language_model_with_a_prompt_is_an_ordinary_one_in_every_format(tiny_
             assert np.abs(logits[:, VIRTUAL:, :pieces] - wanted).max() <= 1e-4, folder.name
     assert np.mean(changed) >= 0.1
     assert tokenize("where").ids[VIRTUAL:] == open_tokenizer(base, 64)("where").ids
+    assert AutoTokenizer.from_pretrained(checkpoint)("where").input_ids == tokenize("where").ids
+    (gguf,) = (folder for folder in folders if folder.name.startswith("gguf"))
+    notes = read_artifact(gguf).lineage[1]["notes"]
+    by_llama = llama_cpp.Llama(str(gguf / "model.gguf"), vocab_only=True, verbose=False)
+    said = f"{notes['before_every_text']}<s>where".encode()
+    assert by_llama.tokenize(said, add_bos=False, special=True) == tokenize("where").ids
 
 
 def test_a_classifier_with_a_prompt_reads_it_where_its_pooler_looks(tiny_bert: Path, tmp_path: Path) -> None:
