@@ -35,6 +35,8 @@ def why_not_decoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     What config.json leaves to its family's defaults is looked at by the export, once transformers has filled it in.
     """
     config = read_object(checkpoint.sizes / "config.json")
+    if checkpoint.has_prefix:
+        return "its keys and values before those of every text have no place in the file"
     if checkpoint.network == "reward" and checkpoint.model_type == OUTPUT_NEEDED:
         return NO_REWARD
     try:

@@ -29,7 +29,7 @@ _GREEDY = {
 
 def write_companions(checkpoint: Checkpoint, model: onnx.ModelProto, file: str, draft: Path) -> None:
     """Write what the model in `draft / file` needs: `genai_config.json` if it has a cache, `config.json` if need be."""
-    config = read_object(checkpoint.path / "config.json")
+    config = read_object(checkpoint.sizes / "config.json")
     if (draft / f"{file}{EXTERNAL_SUFFIX}").is_file():
         write_json(draft / "config.json", config | {"transformers.js_config": {"use_external_data_format": True}})
     if caches := [value for value in model.graph.input if value.name.startswith("past_key_values.")]:
@@ -37,12 +37,12 @@ def write_companions(checkpoint: Checkpoint, model: onnx.ModelProto, file: str, 
 
 
 def _write_genai_config(checkpoint: Checkpoint, caches: list[onnx.ValueInfoProto], file: str, draft: Path) -> None:
-    config = read_object(checkpoint.path / "config.json")
-    if (checkpoint.path / GENERATION).is_file():  # instruction-tuned models name more ends of a text there
-        config |= read_object(checkpoint.path / GENERATION)
+    config = read_object(checkpoint.sizes / "config.json")
+    if (checkpoint.sizes / GENERATION).is_file():  # instruction-tuned models name more ends of a text there
+        config |= read_object(checkpoint.sizes / GENERATION)
     if "vocab_size" not in config:
         raise MctError(
-            f"{checkpoint.path / 'config.json'} does not say its vocab_size",
+            f"{checkpoint.sizes / 'config.json'} does not say its vocab_size",
             "save it again with: model.save_pretrained(folder)",
         )
     shape = caches[0].type.tensor_type.shape.dim
@@ -64,7 +64,10 @@ def _write_genai_config(checkpoint: Checkpoint, caches: list[onnx.ValueInfoProto
         "decoder": decoder,
         **_special_tokens(config),
     }
-    write_json(draft / FILE, {"model": described, "search": _GREEDY | {"max_length": checkpoint.max_tokens}})
+    own_memory = {"past_present_share_buffer": False} if checkpoint.adaptation else {}  # a prefix is copied before it
+    write_json(
+        draft / FILE, {"model": described, "search": _GREEDY | {"max_length": checkpoint.max_tokens} | own_memory}
+    )
 
 
 def _names(key: str, stem: str) -> dict[str, str]:

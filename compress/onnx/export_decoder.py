@@ -14,9 +14,11 @@ from mct.compress.onnx.companions import write_companions
 from mct.compress.onnx.graphs.decoder import build_lm, build_reward
 from mct.compress.onnx.graphs.graph import save
 from mct.compress.onnx.graphs.obstacles import obstacle
+from mct.compress.onnx.graphs.prefix import add_prefix
 from mct.compress.plan.passes import Product, Resources
 from mct.models.checkpoints.files import pad_id
 from mct.models.checkpoints.load import load_model
+from mct.models.checkpoints.load_adapter import load_with_prefix
 
 MODEL = "onnx/model.onnx"
 
@@ -27,10 +29,12 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Re
     MctError for a family, or a variant of one, whose graph is not known.
     """
     checkpoint = resources.checkpoint
-    model = load_model(checkpoint)
+    model, prefix = load_with_prefix(checkpoint) if checkpoint.adaptation else (load_model(checkpoint), [])
     if reason := obstacle(model.config.to_dict()):
         raise MctError(f"ONNX cannot hold this {checkpoint.architecture}: {reason}", "gguf and openvino may hold it")
     graph = build_reward(model) if checkpoint.network == "reward" else build_lm(model)
+    if prefix:
+        add_prefix(graph.graph, prefix)
     save(graph, draft / MODEL)
     write_companions(checkpoint, graph, MODEL, draft)
-    return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.path)}, {"graph": "fused"})
+    return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.sizes)}, {"graph": "fused"})

@@ -17,9 +17,11 @@ from transformers import AutoTokenizer, PreTrainedModel
 from mct import MctError
 from mct.compress.openvino.export import MODEL, name_by_place, save
 from mct.compress.openvino.obstacles import why_not_language_model
+from mct.compress.openvino.prefix import add_prefix
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.quiet import quiet
 from mct.models.checkpoints.load import load_model
+from mct.models.checkpoints.load_adapter import load_with_prefix
 from mct.targets.runtimes.private_openvino import ov
 
 TASK = "text-generation-with-past"
@@ -40,13 +42,16 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Re
     checkpoint = resources.checkpoint
     if reason := why_not_language_model(checkpoint, settings):
         raise MctError(f"openvino cannot hold this {checkpoint.architecture}: {reason}", "try --format onnx or gguf")
-    graph = export(load_model(checkpoint), draft, TASK)
+    model, prefix = load_with_prefix(checkpoint) if checkpoint.adaptation else (load_model(checkpoint), [])
+    graph = export(model, draft, TASK)
+    if prefix:
+        add_prefix(graph, prefix)
     set_cache_precision(graph, "f32")
     save(graph, draft / MODEL)
-    notes = write_tokenizers(checkpoint.path, draft)
+    notes = write_tokenizers(checkpoint.vocabulary, draft)
     for name in COMPANIONS:
-        if (checkpoint.path / name).is_file():
-            shutil.copyfile(checkpoint.path / name, draft / name)
+        if (checkpoint.sizes / name).is_file():
+            shutil.copyfile(checkpoint.sizes / name, draft / name)
     return Product(draft, MODEL, {"kv_cache_precision": "f32"}, notes)
 
 

@@ -272,7 +272,9 @@ def _copy_companions(checkpoint: Checkpoint, draft: Path) -> None:
         steps = (f"{STEPS}/config.json", f"{STEPS}/model.safetensors")
         found = sorted(file for step in steps for file in checkpoint.path.glob(step))
         names += [*OF_EMBEDDERS, *(file.relative_to(checkpoint.path).as_posix() for file in found)]
+    folders = dict.fromkeys((checkpoint.path, checkpoint.vocabulary, checkpoint.sizes))
     for name in names:
-        if (checkpoint.path / name).is_file() and not (draft / name).exists():
+        own = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        if own is not None and not (draft / name).exists():
             (draft / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(checkpoint.path / name, draft / name)
+            shutil.copyfile(own, draft / name)

@@ -9,11 +9,14 @@ from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 
 SHOWN = 60
+PREFIX = "its prefix of keys and values belongs to this model as it is"
 TRIMMED = ("WordPiece", "BPE", "Unigram")
 
 
 def why_not_drop_layers(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     """Why these layers of this checkpoint cannot be kept; "" where they can."""
+    if checkpoint.has_prefix:
+        return PREFIX
     family = find_family(checkpoint.model_type)
     if family is None or not family.layers:
         return f"where a {checkpoint.model_type} model keeps its layers is not known"
@@ -32,6 +35,8 @@ def why_not_drop_layers(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> 
 
 def why_not_trim_vocabulary(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     """Why this checkpoint's vocabulary cannot be trimmed; "" where it can."""
+    if checkpoint.has_prefix:
+        return PREFIX
     family = find_family(checkpoint.model_type)
     if family is None or not family.words:
         return f"where a {checkpoint.model_type} model keeps its word embeddings is not known"

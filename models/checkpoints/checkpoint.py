@@ -84,6 +84,11 @@ class Checkpoint:
         return network_of(self.task)
 
     @property
+    def has_prefix(self) -> bool:
+        """True where keys and values of an adapter stand before those of every text."""
+        return self.adaptation is not None and self.adaptation.first.config.peft_type == "PREFIX_TUNING"
+
+    @property
     def vocabulary(self) -> Path:
         """The folder that holds its tokenizer: its own, or that of its base where it has none."""
         own = self.adaptation is None or (self.path / "tokenizer.json").is_file()

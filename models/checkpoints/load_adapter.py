@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.utils import ModulesToSaveWrapper
 from transformers import PreTrainedModel
@@ -27,6 +29,8 @@ from mct.models.checkpoints.files import read_config
 from mct.models.checkpoints.four_bit import rounded
 from mct.models.checkpoints.load import REFUSALS, cannot_load, load_base, unread
 from mct.models.checkpoints.tensor_files import read_tensors
+
+Prefix = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 MIX = "mix"
 SHOWN = 3
@@ -59,6 +63,15 @@ def load_adapted(checkpoint: Checkpoint) -> PreTrainedModel | Prompted:
         prompted.train(False)
         return prompted
     return inner_model(adapted)
+
+
+def load_with_prefix(checkpoint: Checkpoint) -> tuple[PreTrainedModel, list[Prefix]]:
+    """The base of an adapter that puts keys and values before every layer's, and these: (1, heads, tokens, width)."""
+    adapted = load_peft(checkpoint, plain_base(checkpoint))
+    with torch.inference_mode():
+        cache: Any = adapted.get_prompt(batch_size=1)
+    layers = [(layer.keys.numpy().copy(), layer.values.numpy().copy()) for layer in cache.layers]
+    return inner_model(adapted), layers
 
 
 def inner_model(adapted: PeftModel) -> PreTrainedModel:

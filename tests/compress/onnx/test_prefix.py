@@ -1,0 +1,120 @@
+"""Prefix tuning as peft writes it, in graphs that take and give what any language model's do."""
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import peft
+import pytest
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+
+from mct.compress.plan.plan import make_plan
+from mct.compress.run.artifact import executable, read_artifact
+from mct.compress.run.execute import execute
+from mct.compress.run.resources import gather
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.tokens import Tokens, open_tokenizer
+from mct.targets.runtimes.table import open_session, runtime_for
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+TOKENS = 5
+TEXTS = ("where is my order", "is this in another order", "or this")
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2"])
+def adapter(request: pytest.FixtureRequest, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prefix that changes the answers, beside its base."""
+    folder = tmp_path_factory.mktemp("prefix")
+    shutil.copytree(tiny_llama, folder / "base")
+    torch.manual_seed(1)
+    if request.param == "gpt2":
+        config = transformers.GPT2Config(
+            vocab_size=266, n_embd=64, n_layer=2, n_head=4, n_positions=128, initializer_range=0.15, bos_token_id=0,
+            eos_token_id=1, pad_token_id=1,
+        )  # fmt: skip
+        transformers.GPT2LMHeadModel(config).save_pretrained(folder / "base")
+    base = AutoModelForCausalLM.from_pretrained(folder / "base")
+    adapted = peft.get_peft_model(base, peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=TOKENS))
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter))
+    adapted.save_pretrained(folder / "adapter")
+    return folder / "adapter"
+
+
+@cache
+def by_peft(adapter: Path) -> Any:
+    base = AutoModelForCausalLM.from_pretrained(adapter.parent / "base")
+    return peft.PeftModel.from_pretrained(base, adapter).eval()
+
+
+def wanted(adapter: Path, ids: list[int]) -> np.ndarray:
+    with torch.no_grad():
+        return np.asarray(by_peft(adapter)(input_ids=torch.tensor([ids])).logits)
+
+
+def test_a_prefix_stands_in_the_graph(adapter: Path, tmp_path: Path) -> None:
+    found = inspect(adapter)
+    assert (found.technique, found.max_tokens) == (
+        "prefix-tuning",
+        inspect(adapter.parent / "base").max_tokens - TOKENS,
+    )
+    plan = make_plan(found, ["onnx", "openvino"], ["fp32"])
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    resources, requests = gather(plan, None, texts, {}, seed=0)
+    changed = []
+    plain = AutoModelForCausalLM.from_pretrained(adapter.parent / "base")
+    for folder in execute(plan, resources, requests, tmp_path / "out"):
+        artifact = read_artifact(folder)
+        session: Any = open_session(runtime_for(artifact.format), executable(artifact, folder), 1)
+        for text in TEXTS:
+            ids = open_tokenizer(folder, 64)(text).ids
+            logits = session([Tokens(ids, [0] * len(ids))])["logits"]
+            assert np.abs(logits - wanted(adapter, ids)).max() <= 1e-4, folder.name
+            with torch.no_grad():
+                without = plain(input_ids=torch.tensor([ids])).logits.numpy()
+            changed += [*(without.argmax(-1) != logits.argmax(-1)).ravel()]
+            continued = session.generate(Tokens(ids, [0] * len(ids)), 8)  # its cache goes on behind the prefix
+            answers = wanted(adapter, [*ids, *continued])[0].argmax(-1)
+            assert continued == answers[len(ids) - 1 : -1].tolist()
+    assert np.mean(changed) >= 0.1
+
+
+def test_a_program_that_knows_nothing_of_it_keeps_the_cache_itself(adapter: Path, tmp_path: Path) -> None:
+    """In a batch, and token by token, as transformers.js does."""
+    plan = make_plan(inspect(adapter), ["onnx"], ["fp32"])
+    resources, requests = gather(plan, None, None, {}, seed=0)
+    (folder,) = execute(plan, resources, requests, tmp_path / "out")
+    session = ort.InferenceSession(str(folder / "onnx" / "model.onnx"))
+    caches = [each for each in session.get_inputs() if each.name.startswith("past_key_values")]
+    ids = np.array([[0, 70, 71, 72], [0, 90, 91, 92]])
+    past = {each.name: np.zeros((2, each.shape[1], 0, each.shape[3]), np.float32) for each in caches}
+    rows = []
+    for place in range(4):
+        fed = {"input_ids": ids[:, place : place + 1], "attention_mask": np.ones((2, place + 1), np.int64)}
+        logits, *presents = session.run(None, fed | past)
+        past = {each.name: present for each, present in zip(caches, presents, strict=True)}
+        assert all(present.shape[2] == place + 1 for present in presents), "the prefix is nobody else's business"
+        rows.append(logits[:, 0])
+    for row in range(2):
+        found = np.stack([each[row] for each in rows])
+        assert np.abs(found - wanted(adapter, ids[row].tolist())[0]).max() <= 1e-4
+
+
+def test_what_cannot_hold_a_prefix_says_so(adapter: Path, tmp_path: Path, run_mct: Callable[..., Any]) -> None:
+    done = run_mct("compress", adapter, "-o", tmp_path / "out", "--format", "gguf", "--plan")
+    assert done.returncode == 2 and "have no place in the file" in done.stderr
+    assert "--format onnx,openvino" in done.stderr
+    (tmp_path / "recipe.toml").write_text('[[steps]]\npass = "drop-layers"\nkeep = [0]\n')
+    done = run_mct("compress", adapter, "-o", tmp_path / "out", "--recipe", tmp_path / "recipe.toml", "--plan")
+    assert done.returncode == 2 and "belongs to this model as it is" in done.stderr
