@@ -41,6 +41,16 @@ class Told:
     base_quant: FourBit = ""
     labels: tuple[str, ...] = ()
 
+    def of_adapters(self) -> list[str]:
+        """The options given that only an adapter has a use for."""
+        said = {
+            "--adapter": self.adapter,
+            "--base": self.base,
+            "--base-quant": self.base_quant,
+            "--labels": self.labels,
+        }
+        return [option for option, value in said.items() if value]
+
     def as_json(self) -> dict[str, Any]:
         """Plain values, for a runtime's settings: what was said, and nothing else."""
         said = asdict(self) | {"base": str(self.base) if self.base else None, "labels": list(self.labels)}

@@ -27,28 +27,21 @@ from mct.models.checkpoints.files import (
     GENERATION,
     HEADS,
     MODULES,
-    SHARDS,
-    TOKENIZER,
-    TRANSFORMER,
     Config,
     Generation,
     Module,
-    Shards,
-    TokenizerConfig,
-    Transformer,
     labels_of,
     read_config,
     read_heads,
     read_if_there,
 )
+from mct.models.checkpoints.sizes import check_sizes, most_tokens, read_by_file, said_limits
 from mct.models.checkpoints.techniques import Statement, describe, detect
-from mct.models.data.declared import read_json, read_object
+from mct.models.data.declared import read_json
 from mct.models.families.table import find_family
 from mct.models.tables import load
 from mct.models.tasks.table import Head, find_task, network_of, recognised, tasks
 from mct.models.writing.folders import size_mb
-
-PICKLES = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True)
@@ -119,9 +112,6 @@ class Checkpoint:
 
 CLASSIFIER = "ForSequenceClassification"
 
-# A text has at least a token of its own beside those that mark its begin and end.
-LEAST_TOKENS = 3
-
 # peft's task types -> tasks; of any other, the base says what it is for.
 _OF_ADAPTERS = {
     "SEQ_CLS": "sequence-classification", "TOKEN_CLS": "token-classification", "CAUSAL_LM": "causal-lm",
@@ -150,6 +140,8 @@ def inspect(path: Path, told: Told | None = None) -> Checkpoint:
         said = "is a file, not a folder" if path.exists() else "does not exist"
         raise MctError(f"{path} {said}", "give a checkpoint folder (config.json and model.safetensors)")
     contents, told = read_contents(path), told or Told()
+    if not contents.adapters and (of_adapters := told.of_adapters()):
+        raise MctError(f"{path} holds no adapter, and {of_adapters[0]} speaks of one", "leave it out")
     found = _adapted(contents, told) if contents.adapters else _whole(contents)
     statements = detect(contents, told.technique, _four_bits_of(found))
     technique = ", ".join(each.value for each in statements)
@@ -205,10 +197,10 @@ def _whole(contents: Contents, adapter: Adapter | None = None) -> Checkpoint:
     read_if_there(path / GENERATION, Generation)
     architecture = (config.architectures or ["?"])[0]
     network = _network(path, config, architecture, adapter)
-    by_file = _read_shapes(path)
+    by_file = read_by_file(path)
     shapes = {name: shape for found in by_file.values() for name, shape in found.items()}
-    _check_sizes(path, config, shapes)
-    max_tokens = _max_tokens(path, config)
+    check_sizes(path, config, shapes)
+    max_tokens = most_tokens(path, config)
     if "tokenizer.json" in contents.files:
         load("mct.models.tasks.tokens:check_tokenizer")(path, max_tokens, config.vocab_size)
     heads = _heads(path, network, config, by_file.get(HEADS_WEIGHTS, {}))
@@ -259,7 +251,7 @@ def _adapted(contents: Contents, told: Told) -> Checkpoint:
         base,
         path=contents.path,
         heads=heads,
-        max_tokens=int(min([base.max_tokens, *_limits(contents.path)])) - first.virtual_tokens,
+        max_tokens=int(min([base.max_tokens, *said_limits(contents.path)])) - first.virtual_tokens,
         parameters=base.parameters
         + sum(math.prod(shape) for each in chosen.values() for shape in each.tensors.values()),
         size_mb=round(size_mb(contents.path) + (0 if folder == contents.path else size_mb(folder)), 3),
@@ -338,89 +330,3 @@ def _check_layers(path: Path, heads: Sequence[Head], layers: Mapping[str, Shape]
             f"{path / HEADS_WEIGHTS} holds {besides[0]!r}, of no head in {HEADS}",
             f"{HEADS} and {HEADS_WEIGHTS} must come from the same training",
         )
-
-
-def _check_sizes(path: Path, config: Config, shapes: Mapping[str, Shape]) -> None:
-    """MctError where config.json promises a model that the weights cannot be: one much larger would take hours to fail.
-
-    Whether every weight has its place and shape is for those to say who load it.
-    """
-    sizes = {size for shape in shapes.values() for size in shape}
-    layers = config.num_hidden_layers or config.n_layers or config.n_layer or 0
-    widths = {
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size or config.dim or config.n_embd,
-    }
-    for name, promised in widths.items():
-        if promised is not None and promised not in sizes:
-            raise _of_another_model(path, f"a {name} of {promised}, which no tensor has")
-    if layers > len(shapes):
-        raise _of_another_model(path, f"{layers} layers, and there are {len(shapes)} tensors")
-    if config.vocab_size is not None and (config.pad_token_id or 0) >= config.vocab_size:
-        raise _of_another_model(path, f"the pad_token_id {config.pad_token_id} beyond its vocab_size")
-
-
-def _of_another_model(path: Path, promise: str) -> MctError:
-    return MctError(
-        f"{path / CONFIG} promises {promise}", f"weights and {CONFIG} must come from the same model: save both again"
-    )
-
-
-def _max_tokens(path: Path, config: Config) -> int:
-    positions = config.max_position_embeddings or config.n_positions or 512
-    family = find_family(config.model_type)
-    if family is not None and family.positions_follow_padding:
-        if "pad_token_id" in (said := read_object(path / CONFIG)) and said["pad_token_id"] is None:
-            raise MctError(
-                f"{path / CONFIG} says that there is no padding (pad_token_id is null), and this family counts its "
-                "positions from there",
-                "set it to the id of the tokenizer's padding token",
-            )
-        positions -= (1 if config.pad_token_id is None else config.pad_token_id) + 1
-    most = int(min([positions, *_limits(path)]))
-    if most < LEAST_TOKENS:
-        raise MctError(
-            f"{path} takes inputs of {most} tokens: too few for any text",
-            f"check max_position_embeddings in {CONFIG} and model_max_length in {TOKENIZER}",
-        )
-    return most
-
-
-def _limits(path: Path) -> list[float]:
-    """How long an input the folder's tokenizer and its embedder say that they take, where they do."""
-    tokenizer = read_if_there(path / TOKENIZER, TokenizerConfig)
-    transformer = read_if_there(path / TRANSFORMER, Transformer)
-    return [most for most in (tokenizer.model_max_length, transformer.max_seq_length) if most is not None]
-
-
-def _read_shapes(path: Path) -> dict[str, dict[str, Shape]]:
-    """The shape of every tensor beside config.json, by file. MctError where there is none, or a part is missing."""
-    read = load("mct.models.checkpoints.tensor_files:read_shapes")
-    by_file = {file.name: read(file) for file in sorted(path.glob("*.safetensors"))}
-    if (path / SHARDS).is_file():
-        _check_shards(path, by_file)
-    if not any(by_file.values()):
-        raise _without_weights(path)
-    return by_file
-
-
-def _check_shards(path: Path, by_file: Mapping[str, Mapping[str, Shape]]) -> None:
-    """MctError where the index of a checkpoint in several files names a file or a tensor that is not in the folder."""
-    for tensor, file in read_json(path / SHARDS, Shards).weight_map.items():
-        if tensor not in by_file.get(file, {}):
-            lost = f"{tensor!r} of {file}" if file in by_file else f"the file {file!r}"
-            raise MctError(
-                f"{path / SHARDS} names {lost}, which is not in the folder", "copy all files of the checkpoint"
-            )
-
-
-def _without_weights(path: Path) -> MctError:
-    pickles = [name for name in PICKLES if (path / name).is_file()]
-    if not pickles:
-        return MctError(f"{path} has no *.safetensors weights", "save them: model.save_pretrained(folder)")
-    return MctError(
-        f"{path} has its weights only as a pickle ({pickles[0]}), which can run code and is not loaded",
-        "convert it where you trust it: "
-        'python -c "from transformers import AutoModelForSequenceClassification as M; '
-        f"M.from_pretrained('{path}').save_pretrained('{path}')\"",
-    )

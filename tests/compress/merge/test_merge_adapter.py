@@ -302,7 +302,7 @@ def test_a_cross_encoder_saved_without_its_head_is_refused(tiny_bert: Path, tmp_
         ({"init_lora_weights": "corda"}, "begun by corda"), ({"init_lora_weights": "lora_ga"}, "begun by lora_ga"),
         ({"init_lora_weights": "pissa_niter_4"}, "by chance"), ({"loftq_config": {"loftq_bits": 4}}, "LoftQ"),
         ({"alora_invocation_tokens": [5]}, "from certain tokens on"), ({"peft_type": "XLORA"}, "of the type XLORA"),
-        ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}, "no weight of a model could give them"),
+        ({"peft_type": "MULTITASK_PROMPT_TUNING", "num_virtual_tokens": 4}, "other ones for every task"),
         ({"peft_type": "CPT", "num_virtual_tokens": 4}, "weighed by those of each text"),
     ],
 )  # fmt: skip

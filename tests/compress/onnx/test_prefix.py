@@ -118,3 +118,12 @@ def test_what_cannot_hold_a_prefix_says_so(adapter: Path, tmp_path: Path, run_mc
     (tmp_path / "recipe.toml").write_text('[[steps]]\npass = "drop-layers"\nkeep = [0]\n')
     done = run_mct("compress", adapter, "-o", tmp_path / "out", "--recipe", tmp_path / "recipe.toml", "--plan")
     assert done.returncode == 2 and "belongs to this model as it is" in done.stderr
+
+
+def test_a_classifier_with_a_prefix_is_refused(tiny_bert: Path, tmp_path: Path, run_mct: Callable[..., Any]) -> None:
+    shutil.copytree(tiny_bert, tmp_path / "base")
+    base = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
+    prefix = peft.PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS)
+    peft.get_peft_model(base, prefix).save_pretrained(tmp_path / "adapter")
+    done = run_mct("compress", tmp_path / "adapter", "-o", tmp_path / "out", "--plan")
+    assert done.returncode == 2 and "no weight of a model could give them" in done.stderr

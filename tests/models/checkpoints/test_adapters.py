@@ -89,6 +89,18 @@ def test_a_base_elsewhere_is_given(folder: Path, tmp_path: Path) -> None:
     assert inspect(folder / "writer", Told(base=tmp_path / "far")).technique == "lora"
 
 
+def test_what_is_said_of_an_adapter_is_not_said_of_a_whole_model(folder: Path) -> None:
+    for told in (Told(base=folder / "llama"), Told(base_quant="nf4"), Told(adapter="polite"), Told(labels=("a",))):
+        with pytest.raises(MctError, match="holds no adapter, and --"):
+            inspect(folder / "bert", told)
+
+
+def test_weights_beside_the_base_are_counted_once(folder: Path) -> None:
+    apart = inspect(folder / "router").parameters
+    shutil.copytree(folder / "router", folder / "bert", dirs_exist_ok=True)
+    assert inspect(folder / "bert").parameters == apart
+
+
 def test_what_was_said_reaches_the_runtime_and_back() -> None:
     from mct.models.checkpoints.adapted import read_told
 
