@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ class Watch:
     fields: Mapping[str, str]
     target: str = "cpu"
     max_slowdown: float | None = None
+
+    def tolerated(self, usual: float) -> float:
+        """`max_slowdown`, or what is usual; 0 is a share too."""
+        return usual if self.max_slowdown is None else self.max_slowdown
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,10 @@ class Finding:
 
 def inspect(watch: Watch, store: BaselineStore) -> Finding:
     """Measure and judge. MctError for what the caller can mend, among it an artifact that does not run."""
+    if not 0 <= watch.tolerated(0.0) < inf:
+        raise MctError(
+            f"max_slowdown is {watch.max_slowdown}, no share to be slower by", "0.2 allows a fifth, 0 nothing"
+        )
     stored = None if watch.baseline or store.keep_run else store.newest()
     with draft_folder(Path(tempfile.gettempdir()), "mct") as scratch:
         results = store.folder if store.keep_run else scratch
@@ -157,11 +166,11 @@ def inspect(watch: Watch, store: BaselineStore) -> Finding:
     if stored is not None:
         earlier, then = _read(stored, store, head.subject.name)
         base = earlier if then.data.sha256 == now.question.data.sha256 else None
-        compared = _stored_lines(earlier, then, base, head, now.question, watch.max_slowdown or ACROSS_RUNS)
+        compared = _stored_lines(earlier, then, base, head, now.question, watch.tolerated(ACROSS_RUNS))
     else:
         base = next((each for each in now.measurements if each is not head), None)
         if base is not None:
-            slower = judge_same_job(base, head, watch.max_slowdown or MAX_SLOWDOWN)
+            slower = judge_same_job(base, head, watch.tolerated(MAX_SLOWDOWN))
             compared = (slower, *judge_quality(base, head, budget))
     lines = (*compared, *(judge(head, budget, base).lines if budget else ()))
     once = tuple({line.limit: line for line in lines}.values())

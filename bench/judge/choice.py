@@ -56,7 +56,9 @@ def choose(measurements: Sequence[Measurement], budget: Budget, baseline: Measur
 
 def _p95_ms(measured: Measurement) -> float:
     latency = summarise(measured.blocks)
-    return latency.p95.value if latency and latency.p95 else max(max(block.end_to_end_ns) for block in measured.blocks)
+    if latency and latency.p95:
+        return latency.p95.value
+    return max(max(block.end_to_end_ns) for block in measured.blocks) / 1e6
 
 
 def _is_slower(rival: Measurement, fastest: Measurement, error: float) -> bool:

@@ -51,7 +51,7 @@ def judge_same_job(base: Measurement, head: Measurement, max_slowdown: float = M
     Fails where either is shown to be slower at all, unless no more than `max_slowdown` (a fraction) is possible; passes
     where more is excluded for both.
     """
-    limit = f"P50 and P95 at most {max_slowdown:.0%} slower than the base, in turns"
+    limit = f"P50 and P95 at most {100 * max_slowdown:g}% slower than the base, in turns"
     if len(shared_rounds(base.blocks, head.blocks)) < 2:
         return Line(limit, "-", "inconclusive", "Too few rounds were measured to compare: allow more seconds.")
     p50, p95 = ratios(base.blocks, head.blocks)
@@ -81,7 +81,7 @@ def judge_stored(base: Measurement, head: Measurement, tolerated: float = ACROSS
 
     An unsteady run decides nothing, except that its least disturbed process was too slow all the same: noise adds time.
     """
-    limit = f"P95 at most {tolerated:.0%} slower than the stored run"
+    limit = f"P95 at most {100 * tolerated:g}% slower than the stored run"
     shift = compare_runs(per_process_ms(base.blocks), per_process_ms(head.blocks))
     if shift is None:
         least = f"{FEWEST_PROCESSES} processes and {minimum_sample(TAIL)} requests"

@@ -29,7 +29,7 @@ from mct.models.tasks.datasets import Dataset, check_labels, read_examples
 from mct.targets.cpus import kept_off
 
 CAP_BLOCKS = 5
-"""A block is cut off at this many times its planned length: the machine got far slower than it was at warm-up."""
+"""A block is cut off at this many times the length to expect: the machine got far slower than it was at warm-up."""
 
 
 class Runner(Protocol):
@@ -191,7 +191,8 @@ def _take_turns(run: Run, crew: Crew) -> None:
             run.report_timing(f"timing {track.subject.name}")
             position = sum(len(other.blocks) for other in run.tracks)
             count = block_size(runner.start, run.plan)
-            block = runner.run(count, CAP_BLOCKS * run.plan.block_s, position)
+            expected_s = max(run.plan.block_s, count * runner.start.typical_ms / 1e3)
+            block = runner.run(count, CAP_BLOCKS * expected_s, position)
             run.gather(track, block)
             track.blocks.append(block)
 
@@ -208,9 +209,13 @@ def _its_own_failure(run: Run, track: Track) -> Iterator[None]:
 
 
 def _interim_look(track: Track, plan: BenchPlan) -> None:
-    """Ask whether this is enough, if there are enough new processes for one of the few looks."""
+    """Ask whether this is enough, if there are enough new processes for one of the few looks.
+
+    To count requests is no look at what they took: it costs no error, and is done after every round.
+    """
     processes = len({block.round for block in track.blocks})
-    if track.settled or track.interim_looks == INTERIM_LOOKS or processes < GROWTH * track.processes_looked_at:
+    is_due = track.interim_looks < INTERIM_LOOKS and processes >= GROWTH * track.processes_looked_at
+    if track.settled or not (is_due or plan.rigorous):
         return
     track.interim_looks += 1
     track.processes_looked_at = processes

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from mct import MctError
+from mct.bench.jobs.guard import BaselineStore, Watch, inspect
 from mct.bench.store.reading import read_own_samples
 from mct.bench.store.store import read_result
 from mct.compress.run.artifact import read_artifact, seal
@@ -74,6 +76,9 @@ task = "sequence-classification"
 p95_ms = 1000
 quality_max_drop = 0.01
 """
+WATCH = Watch(
+    Path("absent"), Path("absent.jsonl"), budget=None, baseline=None, max_seconds=1.0, budgets=None, fields={}
+)
 CPU_CLOCK = Path(__file__).resolve().parents[2] / "cpu_clock"
 
 
@@ -314,3 +319,15 @@ def test_it_is_registered_with_pytest() -> None:
     config = configparser.ConfigParser()
     config.read(Path(__file__).resolve().parents[3] / "setup.cfg")
     assert config["options.entry_points"]["pytest11"].split() == ["mct", "=", "mct.bench.jobs.pytest_plugin"]
+
+
+@pytest.mark.parametrize("share", [-0.1, float("nan"), float("inf")])
+def test_no_share_to_be_slower_by_is_refused_before_anything_is_measured(share: float, tmp_path: Path) -> None:
+    watch = replace(WATCH, max_slowdown=share)
+    with pytest.raises(MctError, match="max_slowdown"):
+        inspect(watch, BaselineStore(tmp_path, "test", must_exist=False, keep_run=False))
+
+
+def test_no_slow_down_at_all_may_be_asked_for() -> None:
+    assert replace(WATCH, max_slowdown=0).tolerated(0.1) == 0
+    assert WATCH.tolerated(0.1) == 0.1

@@ -44,6 +44,15 @@ def test_who_passes_only_by_itself_is_not_the_best_of_many(made_up: SimpleNamesp
     assert (found.fastest, found.uncorrected) == (None, ("near",))
 
 
+def test_one_without_a_p95_is_ordered_by_its_slowest_request(
+    made_up: SimpleNamespace, measured: MakeMeasurement
+) -> None:
+    """All of which took less than the others' P95."""
+    shortly = measured("shortly", blocks=[made_up.block([0.5] * 80)])
+    found = choose([timed(made_up, measured, "slow", 1.2, 1), shortly], BUDGET, None)
+    assert (found.fastest, found.ties) == ("shortly", ("slow",))
+
+
 def test_none_meets_it(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
     found = choose([timed(made_up, measured, "slow", 3.0, 1)], BUDGET, None)
     assert (found.fastest, found.ties, found.uncorrected, found.considered) == (None, (), (), 1)

@@ -55,6 +55,11 @@ def test_in_turns_a_slow_down_of_ten_per_cent_is_found_and_a_gain_passes() -> No
     assert judge_same_job(base, measured(1.0, seed=2)).outcome == "pass"
 
 
+def test_the_limit_is_said_as_it_was_set() -> None:
+    line = judge_same_job(measured(1.0, seed=1), measured(1.0, seed=2), max_slowdown=0.125)
+    assert "at most 12.5% slower" in line.limit
+
+
 def test_in_turns_five_rounds_decide_nothing() -> None:
     line = judge_same_job(measured(1.0, rounds=5, seed=1), measured(3.0, rounds=5, seed=2))
     assert line.outcome == "inconclusive"

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from mct import MctError
+from mct.bench.judge.latency import summarise
 from mct.bench.measure.launch import Setting, WorkerDied
 from mct.bench.measure.rounds import Instruments, measure
-from mct.bench.measure.sampling import BenchPlan
+from mct.bench.measure.sampling import BLOCK_LEAST, BenchPlan
 from mct.bench.samples.measurement import Answers, Block, Failure, Start
 from mct.bench.samples.subject import Subject, identify, identify_all
 from mct.models.progress import Report
@@ -73,6 +74,7 @@ class Pretender:
     def run(self, count: int, cap_s: float, position: int) -> Block:
         rng = np.random.default_rng(position)
         times = self.stage.median_ms[self.name] * np.exp(0.2 * rng.standard_normal(count))
+        times = times[: 1 + np.searchsorted(times.cumsum(), cap_s * 1e3)]
         self.stage.step(self.name, self.name, float(times.sum()) / 1e3)
         block: Block = self.stage.made_up.block(list(times), self.start.round, position)
         return block
@@ -128,6 +130,26 @@ def test_only_the_undecided_go_on_and_only_until_the_cap(
     assert first.rounds == 3
     assert second.rounds > 10  # more fresh processes for B alone
     assert 4.0 + 30.0 <= stage.now < 4.0 + 35.0
+
+
+def test_a_slow_model_has_a_p95_too(made_up: SimpleNamespace, dataset: Dataset) -> None:
+    """A block of the fewest requests takes many times the usual length, and is not cut off for that."""
+    stage = Stage(made_up, {"A": 500.0})
+    (found,) = measure(
+        [made_up.subject("A")], dataset, _plan(block_s=0.2, limit_ms=2e3), instruments=stage.instruments()
+    )
+    assert {len(block.end_to_end_ns) for block in found.blocks} == {BLOCK_LEAST}
+    latency = summarise(found.blocks)
+    assert latency is not None
+    assert latency.p95 is not None
+
+
+def test_a_rigorous_run_ends_with_mlperfs_count(made_up: SimpleNamespace, dataset: Dataset) -> None:
+    """Which at 10 ms takes more processes than there are looks."""
+    stage = Stage(made_up, {"A": 10.0})
+    plan = _plan(block_s=5.0, rigorous=True, max_seconds=3600.0)
+    (found,) = measure([made_up.subject("A")], dataset, plan, instruments=stage.instruments())
+    assert 50_425 <= found.requests <= 50_425 + 2 * 500
 
 
 def test_a_dead_worker_is_its_own_failure(
