@@ -6,13 +6,14 @@ but where latencies come from is simulated.
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from latencies import REQUESTS, Floats, Rng, World
 
+from mct.bench.jobs.compare import MEASURING
 from mct.bench.measure.launch import Setting
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.rounds import Instruments, measure
@@ -108,10 +109,12 @@ def bench(world: World, limit_ms: float | None, rng: Rng) -> tuple[Measurement, 
     return found, machine.now
 
 
-def compare(world: World, spoil: Spoil, weather: float, rng: Rng) -> tuple[Measurement, Measurement, float]:
+def compare(
+    world: World, spoil: Spoil, weather: float, rng: Rng, max_seconds: float = 60.0
+) -> tuple[Measurement, Measurement, float]:
     """A and B by the whole loop of `mct compare`, and the seconds it took."""
     machine = Pretended(world, rng, spoil, weather)
     arms = (Arm(subject("A"), 1), Arm(subject("B"), 1))
-    plan = replace(PairPlan(), max_seconds=56.4)
+    plan = PairPlan(max_seconds=MEASURING * max_seconds)
     a, b = measure_pair(*arms, ROWS, plan, launch=machine.start, clock=machine.clock, collect=machine.collect)
     return a, b, machine.now

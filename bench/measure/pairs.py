@@ -32,6 +32,7 @@ from mct.targets.cpus import kept_off
 
 TAIL, TYPICAL = 0.95, 0.50
 PAIRS = 10
+"""In a minute or less: the spread between pairs is what an interval comes from. Who gives more time gets more pairs."""
 START_SHARE, CYCLE_SHARE = 0.5, 0.8
 """Shares of the time that starts, and starts with a first cycle, may take before there are fewer than `PAIRS`."""
 MEMORY_SHARE = 0.25
@@ -198,7 +199,8 @@ def _plan_schedule(experiment: Experiment, start_s: float, requests: int) -> Sch
     cycle_s = 4 * requests * max(start.typical_ms for start in starts) / 1e3
     by_starts = START_SHARE * plan.max_seconds / max(start_s, 1e-9)
     by_cycles = CYCLE_SHARE * plan.max_seconds / max(start_s + cycle_s, 1e-9)
-    pairs = min(PAIRS, int(by_cycles), max(FEWEST_ROUNDS, int(by_starts)))
+    wanted = round(PAIRS * max(1.0, plan.max_seconds / 60))
+    pairs = min(wanted, int(by_cycles), max(FEWEST_ROUNDS, int(by_starts)))
     resident_mb = sum(start.peak_rss_mb for start in starts)
     return Schedule(max(2, pairs), max(1, int(MEMORY_SHARE * plan.memory_mb / resident_mb)))
 

@@ -114,7 +114,8 @@ def likeness(before: Sequence[Outputs], after: Sequence[Outputs]) -> dict[str, f
         found[name] = mean
         if len(pairs) > 1:
             influence = (np.asarray(parts, dtype=np.float64) - mean * tokens) / tokens.mean()
-            reach = special.stdtrit(len(pairs) - 1, 0.975) * float(np.std(influence, ddof=1)) / np.sqrt(len(pairs))
+            error = float(np.std(influence, ddof=1)) / len(pairs) ** 0.5
+            reach = float(special.stdtrit(len(pairs) - 1, 0.975)) * error
             found |= {f"{name}_low": max(0.0, mean - reach), f"{name}_high": min(most, mean + reach)}
     return found
 

@@ -137,6 +137,11 @@ def test_it_ends_within_its_cap_whatever_the_noise() -> None:
         assert world.timed_s() <= 60
 
 
+def test_more_time_gives_more_pairs() -> None:
+    pair = World(spread=0.6).measure(PairPlan(max_seconds=180))
+    assert [side.rounds for side in pair] == [3 * PAIRS, 3 * PAIRS]
+
+
 def test_noise_costs_time_and_calm_does_not() -> None:
     calm, noisy = World(spread=0.01), World(spread=0.6)
     assert outcome(calm).latency == "no difference" and outcome(noisy).latency == "inconclusive"

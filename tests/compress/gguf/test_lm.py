@@ -159,7 +159,7 @@ def test_f32_is_the_original_and_goes_on_like_it(
     parity = measure_parity(references[name], "gguf-f32", _executable(exported[name]), 1)
     require_parity(parity, "gguf-f32", exported[name].folder)
     assert parity.max_abs_delta <= 1e-2
-    assert parity.more["continued_alike"] == 1.0
+    assert parity.more["continued_otherwise"] == 0, "they part at near ties alone"
     logits = np.concatenate([each["logits"][0] for each in references[name].outputs])
     assert logits.std(axis=0).mean() > 0.1, "a model that says the same of every text proves nothing"
     assert len({ids for each in references[name].continued for ids in each.tokens}) > 5
