@@ -30,7 +30,7 @@ def test_a_slowed_artifact_is_found_and_the_raw_values_are_stored(
     data.write_text("".join(json.dumps(row) + "\n" for row in dataset.rows))
     cpu = find_target("cpu")
     job = CompareJob(
-        tiny_artifact, tiny_artifact, data, (cpu, cpu), Limits(), results=results, max_seconds=100, slow_down_b=4.0
+        tiny_artifact, tiny_artifact, data, (cpu, cpu), Limits(), results=results, max_seconds=60, slow_down_b=4.0
     )
     comparison, texts = run_compare(job)
     assert comparison.latency == "slower" and "P50" in comparison.latency_shown
