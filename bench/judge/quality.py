@@ -160,7 +160,8 @@ def more_examples(test: NonInferiority) -> int:
     if test.method == "exact":
         needed = examples_needed((test.lost + test.gained) / test.n, test.margin, test.alpha)
     else:
-        needed = ceil(test.n * (test.resolvable / test.margin) ** 2)  # intervals shrink with the root of n
+        # Intervals shrink with the root of n; what is left open where nothing changed does so with n.
+        needed = ceil(test.n * (test.resolvable / test.margin) ** (2 if test.lost + test.gained else 1))
     return max(0, needed - test.n)
 
 

@@ -6,7 +6,9 @@ finds "no difference" has not shown that there is none: a budget asks for non-in
 margin is excluded by the data. So there are three answers, and a set too small to exclude the drop gives the third.
 
 Where every example is right or wrong the tests are exact. Where it adds a part (mean nDCG, F1 over entities), or where
-examples belong together, they are a paired bootstrap (`mct.bench.statistics.bootstrap`).
+examples belong together, they are a paired bootstrap (`mct.bench.statistics.bootstrap`). Right or wrong examples that
+belong together are held to the exact test of their groups as well, and the more cautious of the two counts: so to group
+them never makes a small set look certain.
 
 Pure functions, no I/O. What is compared is given as a `RatioMetric` of `mct.bench.statistics.ratio_metric`, or as an
 array that says "right" per example. Quality and drops are fractions (0.005 is half a point); a drop is baseline minus
@@ -40,6 +42,25 @@ class Flips:
     lost: tuple[int, ...]
     gained: tuple[int, ...]
     n: int
+
+
+@dataclass(frozen=True)
+class GroupFlips:
+    """Groups of right or wrong examples, as what flips: how many of `n` do worse or better on balance.
+
+    A flip of one changes the metric by `size` / n: less than 1 where groups flip in part. One flip that nobody saw, of
+    an average group as a whole, is in it.
+    """
+
+    lost: int
+    gained: int
+    n: int
+    size: float
+
+    def p_value(self, margin: float, side: Side) -> float:
+        """As `drop_p_value`, of groups; 0 where the groups could not drop by as much."""
+        drop = margin / self.size
+        return drop_p_value(self.lost, self.gained, self.n, drop, side) if drop < 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +113,11 @@ def difference(baseline: Scored, candidate: Scored, confidence: float = 0.95) ->
         flips = find_flips(before, after)
         return paired_difference(len(flips.lost), len(flips.gained), flips.n, confidence)
     change, outside = resample_change(before, after), (1 - confidence) / 2
-    return Difference(change.value, change.bound(outside), change.bound(1 - outside), confidence)
+    low, high = change.bound(outside), change.bound(1 - outside)
+    if groups := _group_flips(before, after):
+        least, most = score_interval(groups.lost, groups.gained, groups.n, confidence)
+        low, high = min(low, -groups.size * most), max(high, -groups.size * least)
+    return Difference(change.value, low, high, confidence)
 
 
 def difference_p(baseline: Scored, candidate: Scored) -> float:
@@ -140,6 +165,14 @@ def non_inferior(baseline: Scored, candidate: Scored, margin: float, alpha: floa
         drop, resolvable = -change.value, _reach(alpha) * change.error
         least, most = -change.bound(1 - alpha), -change.bound(alpha)
         p_value, p_inferior = change.p_below(-margin), change.p_above(-margin)
+        if groups := _group_flips(before, after):
+            flipping, size = (groups.lost + groups.gained) / groups.n, groups.size
+            resolvable = max(resolvable, size * resolvable_drop(groups.n, flipping, alpha))
+            least = min(least, -size * drop_bound(groups.gained, groups.lost, groups.n, alpha))
+            most = max(most, size * drop_bound(groups.lost, groups.gained, groups.n, alpha))
+            least, most = max(-1.0, least), min(1.0, most)
+            p_value = max(p_value, groups.p_value(margin, "less"))
+            p_inferior = max(p_inferior, groups.p_value(margin, "more"))
     return NonInferiority(
         _outcome(p_value, p_inferior, alpha), n, lost, gained, drop, drop_at_least=least, drop_at_most=most,
         margin=margin, alpha=alpha, p_value=p_value, p_inferior=p_inferior, resolvable=resolvable, method=method,
@@ -191,6 +224,17 @@ def examples_needed(flip_rate: float, margin: float, alpha: float = 0.05, power:
 def _reach(alpha: float, power: float = 0.8) -> float:
     """Standard errors between a drop of zero and the margin it passes with this power."""
     return float(special.ndtri(1 - alpha) + special.ndtri(power))
+
+
+def _group_flips(before: RatioMetric, after: RatioMetric) -> GroupFlips | None:
+    """None where examples stand for themselves, or add parts."""
+    if before.groups is None or not (before.binary and after.binary):
+        return None
+    one, other = before.by_group(), after.by_group()
+    change = (other.got - one.got) / one.of.mean()
+    lost, gained = int((change < 0).sum()), int((change > 0).sum())
+    size = (float(np.abs(change).sum()) + 1) / (lost + gained + 1)
+    return GroupFlips(lost, gained, len(one), size)
 
 
 def _pair(baseline: Scored, candidate: Scored) -> tuple[RatioMetric, RatioMetric]:

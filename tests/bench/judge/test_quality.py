@@ -7,6 +7,7 @@ import pytest
 from mct.bench.judge.quality import more_examples, proportion_bounds, score
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.paired import examples_needed, non_inferior
+from mct.bench.statistics.ratio_metric import RatioMetric
 
 MakeMeasurement = Callable[..., Measurement]
 
@@ -63,3 +64,9 @@ def test_what_is_missing_is_asked_of_no_loss_not_of_the_drop_seen() -> None:
     assert more_examples(non_inferior(before, after, 0.01)) == 0
     few = non_inferior(before[:100], after[-100:], 0.01)
     assert more_examples(few) == 199
+
+
+def test_groups_of_one_miss_as_many_examples_as_no_groups() -> None:
+    """Where nothing changed, what is left open shrinks with the number of examples, not with its root."""
+    right = RatioMetric(np.ones(100), np.ones(100), np.arange(100))
+    assert more_examples(non_inferior(right, right, 0.01)) == pytest.approx(199, abs=5)

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mct.bench.statistics.bootstrap import DRAWS, resample_change, resample_value
-from mct.bench.statistics.paired import difference, difference_p, find_flips, non_inferior, paired_difference
+from mct.bench.statistics.paired import (
+    NonInferiority,
+    difference,
+    difference_p,
+    find_flips,
+    non_inferior,
+    paired_difference,
+)
 from mct.bench.statistics.ratio_metric import RatioMetric
 
 Floats = np.ndarray
@@ -128,6 +135,35 @@ def test_examples_that_belong_together_are_drawn_as_one() -> None:
     assert (alone.drop, together.drop) == pytest.approx((0.1, 0.1))
     assert alone.outcome == "non-inferior"
     assert together.outcome == "inconclusive" and together.drop_at_most > alone.drop_at_most + 0.05
+
+
+@pytest.mark.parametrize("flipped", [0, 1, 4])
+def test_groups_of_one_are_no_more_certain_than_no_groups(flipped: int) -> None:
+    """100 examples that nothing happened to leave a drop of three points open, whatever they are called."""
+    before = np.repeat([1.0, 0.0], [80, 20])
+    after = np.where(np.arange(100) < flipped, 0.0, before)
+    sides = [[RatioMetric(each, np.ones(100), groups) for each in (before, after)] for groups in (None, np.arange(100))]
+    (alone, together), (drop, same) = ([test(*side) for side in sides] for test in (_by_two_points, difference))
+    assert together.drop_at_most >= alone.drop_at_most - 1e-6
+    assert (together.p_value >= alone.p_value, together.p_inferior >= alone.p_inferior) == (True, True)
+    assert together.resolvable >= alone.resolvable
+    assert (same.low <= drop.low, same.high >= drop.high) == (True, True)
+
+
+def _by_two_points(before: RatioMetric, after: RatioMetric) -> NonInferiority:
+    return non_inferior(before, after, 0.02)
+
+
+def test_a_drop_of_just_the_margin_by_whole_groups_is_seldom_passed(few_draws: None) -> None:
+    """100 groups of 4, each lost as a whole in one of a hundred; 3 standard deviations above 5 % are 11 %."""
+    rng, groups = np.random.default_rng(8), np.repeat(np.arange(100), 4)
+    passed = 0
+    for _ in range(150):
+        after = np.repeat(rng.random(100) >= 0.01, 4).astype(float)
+        before, of = np.ones(400), np.ones(400)
+        found = non_inferior(RatioMetric(before, of, groups), RatioMetric(after, of, groups), 0.01)
+        passed += found.outcome == "non-inferior"
+    assert passed / 150 <= 0.11
 
 
 def test_the_three_answers_and_what_can_be_resolved() -> None:
