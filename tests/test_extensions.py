@@ -1,4 +1,4 @@
-"""Another package adds a family, a task kind and a pass: one row and one file each, found through its entry points.
+"""Another package adds a family, a task kind, a technique and a pass, each a row, found through its entry points.
 
 The package is installed as any other is: a folder on the path, with metadata that names its entry points. The family is
 data2vec's text encoder, which transformers has and our table has not; the task is inference between two texts.
@@ -30,6 +30,7 @@ PACKAGE = '''
 import shutil
 
 from mct.compress.plan.passes import ENCODERS, START, Option, Pass
+from mct.models.checkpoints.techniques import Technique
 from mct.models.families.table import BERT, TWO_LAYERS, Family
 from mct.models.tasks.examples import Example, Kind
 from mct.models.tasks.single_label import decode, labels, recall, score
@@ -49,6 +50,14 @@ PASS = Pass(
     "round-weights", START, START, "shop_extras:round_weights", ENCODERS,
     options=(Option("step", float, "what weights become multiples of", 0.01),), about="Round every weight.",
 )
+
+
+def pairs_told(contents):
+    labels = contents.config.get("id2label") or {}
+    return ("config.json: id2label",) if is_inference("", labels.values()) else ()
+
+
+TECHNIQUE = Technique("pair-tuned", "trained on two texts at a time", pairs_told)
 
 
 def is_inference(architecture, labels):
@@ -90,6 +99,8 @@ ENTRY_POINTS = """
 data2vec = shop_extras:FAMILY
 [mct.tasks]
 inference = shop_extras:TASK
+[mct.techniques]
+pairs = shop_extras:TECHNIQUE
 [mct.passes]
 rounding = shop_extras:PASS
 """
@@ -153,6 +164,7 @@ def test_they_work_from_the_checkpoint_to_the_answer(site: Path, checkpoint: Pat
     made = json.loads(done.stdout)
     assert [each["format"] for each in made] == ["onnx", "openvino", "gguf"]
     for artifact in made:
+        assert artifact["technique"] == "full, pair-tuned"
         assert artifact["task"] == "inference" and artifact["lineage"][1]["notes"] == {"step": 0.05}
         assert artifact["parity"]["agreement"] == 1.0 and artifact["parity"]["root"]["max_abs_delta"] > 0
     assert made[0]["lineage"][2]["notes"]["graph"] == "fused"

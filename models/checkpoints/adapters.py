@@ -49,6 +49,7 @@ class AdapterConfig(Struct, frozen=True):
     trainable_token_indices: list[Index] | dict[str, list[Index]] | None = None
     modules_to_save: list[str] | None = None
     alora_invocation_tokens: list[Index] | None = None
+    megatron_config: dict[str, Any] | None = None
     num_virtual_tokens: Count | None = None
 
 
@@ -91,6 +92,11 @@ def _read(name: str, folder: Path) -> Adapter:
             f"{folder} holds the weights of an adapter without its {CONFIG}", "save the adapter again with peft"
         )
     config = read_json(folder / CONFIG, AdapterConfig)
+    if config.megatron_config is not None:  # it would have a module imported whose name the file gives
+        raise MctError(
+            f"{folder / CONFIG} asks for code of another library (megatron_config), which mct never runs",
+            "merge it with the library that trained it, and give what comes out",
+        )
     if not (folder / WEIGHTS).is_file():
         reason = f"its weights only as a pickle ({PICKLE}), which can run code" if (folder / PICKLE).is_file() else ""
         raise MctError(

@@ -140,6 +140,10 @@ def _for_another_task(folder: Path) -> None:
     say(folder / "writer", base_model_name_or_path=str(folder / "bert"))
 
 
+def _with_code(folder: Path) -> None:
+    say(folder / "writer", megatron_config={"hidden_size": 64}, megatron_core="evil")
+
+
 def _without_head(folder: Path) -> None:
     say(folder / "writer", task_type="SEQ_CLS")
 
@@ -184,6 +188,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "weights alone": (_alone, r"without its adapter_config\.json", "peft"),
     "another task": (_for_another_task, "is for CAUSAL_LM, which its base .* cannot do", "--base"),
     "no head": (_without_head, "neither it nor its base, .* has a head", "modules_to_save"),
+    "code of another library": (_with_code, "asks for code of another library", "merge it"),
     "a link": (_linked, "leads out of its folder", "copy"),
     "a base of another shape": (_other_shape, "its base has other sizes", "--base"),
     "NaN": (_change_weights(_nan), "NaN or infinite", "earlier"),
