@@ -51,6 +51,7 @@ class AdapterConfig(Struct, frozen=True):
     alora_invocation_tokens: list[Index] | None = None
     megatron_config: dict[str, Any] | None = None
     num_virtual_tokens: Count | None = None
+    r: Index | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,19 @@ def _read(name: str, folder: Path) -> Adapter:
             f"the adapter in {folder} has {reason or f'no {WEIGHTS}'}",
             "save it again with peft where you trust it: model.save_pretrained(folder)",
         )
-    return Adapter(name, folder, config, load("mct.models.checkpoints.tensor_files:read_shapes")(folder / WEIGHTS))
+    shapes = load("mct.models.checkpoints.tensor_files:read_shapes")(folder / WEIGHTS)
+    _require_room(folder, config, max((size for shape in shapes.values() for size in shape), default=0))
+    return Adapter(name, folder, config, shapes)
+
+
+def _require_room(folder: Path, config: AdapterConfig, largest: int) -> None:
+    """MctError where a configuration promises more than any tensor has: room would be made for it before it fails."""
+    for field, promised in (("r", config.r), ("num_virtual_tokens", config.num_virtual_tokens)):
+        if (promised or 0) > largest:
+            raise MctError(
+                f"{folder / CONFIG} promises {field} = {promised}, and no tensor has so many rows",
+                "weights and configuration must come from the same adapter: save both again with peft",
+            )
 
 
 def choose(folder: Path, found: Mapping[str, Adapter], told: str) -> dict[str, float]:

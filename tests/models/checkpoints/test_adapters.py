@@ -144,6 +144,10 @@ def _with_code(folder: Path) -> None:
     say(folder / "writer", megatron_config={"hidden_size": 64}, megatron_core="evil")
 
 
+def _of_a_rank_that_is_not(folder: Path) -> None:
+    say(folder / "writer", r=20_000_000)
+
+
 def _without_head(folder: Path) -> None:
     say(folder / "writer", task_type="SEQ_CLS")
 
@@ -189,6 +193,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "another task": (_for_another_task, "is for CAUSAL_LM, which its base .* cannot do", "--base"),
     "no head": (_without_head, "neither it nor its base, .* has a head", "modules_to_save"),
     "code of another library": (_with_code, "asks for code of another library", "merge it"),
+    "a rank beyond its tensors": (_of_a_rank_that_is_not, "promises r = 20000000", "save both again"),
     "a link": (_linked, "leads out of its folder", "copy"),
     "a base of another shape": (_other_shape, "its base has other sizes", "--base"),
     "NaN": (_change_weights(_nan), "NaN or infinite", "earlier"),
