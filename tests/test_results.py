@@ -35,7 +35,7 @@ def found(name: str) -> dict[str, Any]:
     return value
 
 
-@pytest.mark.parametrize("name", ["demo", "power", "max_load"])
+@pytest.mark.parametrize("name", ["coverage", "demo", "max_load", "power"])
 def test_a_table_is_that_of_its_figures(name: str) -> None:
     assert script(name).markdown(found(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
