@@ -189,22 +189,37 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @click.option("--target", default="cpu", show_default=True, help="What both must run on.")
 @click.option("--target-b", help="Another target for B: the same artifact under two settings.")
 @click.option(
-    "--margin", default=10.0, show_default=True, help="Per cent of P50 and P95 below which a difference may pass."
+    "--margin",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Per cent of P50 and P95 below which a difference may pass.",
 )
 @click.option("--quality-margin", default=1.0, show_default=True, help="Points of quality that may be lost.")
 @click.option("--slice", "slices", multiple=True, help="A label whose recall is held to the margin. May be repeated.")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
+@click.option("--group", default="", help="Column of what belongs together (a conversation).")
 @click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
-@click.option("--max-seconds", default=60.0, show_default=True, help="Cap on starting and timing.")
 @click.option(
-    "--slow-down-b", default=1.0, show_default=True, help="Slow B's requests by this factor, to try the check."
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Cap on starting and timing.",
+)
+@click.option(
+    "--slow-down-b",
+    type=click.FloatRange(min=1),
+    default=1.0,
+    show_default=True,
+    help="Slow B's requests by this factor, to try the check.",
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "json_file", type=FILE, help="Also write the comparison to this file.")
 def compare(
     a: Path, b: Path, data: Path | None, target: str, target_b: str | None, margin: float, quality_margin: float,
-    slices: tuple[str, ...], fields: tuple[str, ...], results: Path, max_seconds: float, slow_down_b: float, seed: int,
-    json_file: Path | None,
+    slices: tuple[str, ...], fields: tuple[str, ...], group: str, results: Path, max_seconds: float,
+    slow_down_b: float, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Compare B with A in one job: ratio of P95 and P50, and paired quality.
 
@@ -231,6 +246,7 @@ def compare(
         limits=Limits(margin / 100, quality_margin / 100),
         slices=slices,
         renames=renames_of(fields),
+        group=group,
         results=results,
         max_seconds=max_seconds,
         slow_down_b=slow_down_b,

@@ -15,7 +15,7 @@ from mct.bench.judge.quality import Flip, flipped, headline, recall
 from mct.bench.measure.pairs import ratios
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.paired import NonInferiority, compare_slices, difference, difference_p, non_inferior
-from mct.bench.statistics.ratio import Ratio, are_alike, judge_latency
+from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, are_alike, judge_latency
 
 Outcome = Literal["better", "no difference", "worse", "inconclusive"]
 EXIT_CODES: dict[Outcome, int] = {"better": 0, "no difference": 0, "worse": 1, "inconclusive": 3}
@@ -118,8 +118,7 @@ def markdown(comparison: Comparison, texts: list[str], most: int = 10) -> str:
         "",
         _latency_sentence(c),
         "",
-        f"{c.p95.rounds} rounds of fresh processes in turns; they could have told a P95 "
-        f"{100 * (c.p95.detectable - 1):.1f} % slower, a P50 {100 * (c.p50.detectable - 1):.1f} % slower.",
+        _resolution_sentence(c),
         "",
         _quality_sentence(c),
         *(
@@ -155,6 +154,14 @@ def _latency_sentence(c: Comparison) -> str:
         if _found(name, ratio, c) == "cannot tell"
     ]
     return f"Latency: {c.latency}: {'; '.join([*told, *open_])}."
+
+
+def _resolution_sentence(c: Comparison) -> str:
+    rounds = f"{c.p95.rounds} rounds of fresh processes in turns"
+    if c.p95.rounds < FEWEST_ROUNDS:
+        return f"{rounds}; fewer than {FEWEST_ROUNDS} decide nothing: allow more seconds."
+    p95, p50 = (f"{100 * (ratio.detectable - 1):.1f} % slower" for ratio in (c.p95, c.p50))
+    return f"{rounds}; they could have told a P95 {p95}, a P50 {p50}."
 
 
 def _quality_sentence(c: Comparison) -> str:

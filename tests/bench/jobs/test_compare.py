@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from mct.bench.commands import compare
 from mct.bench.jobs.compare import CompareJob, run_compare
 from mct.bench.judge.compare import Limits, markdown
 from mct.bench.statistics.ratio import FEWEST_ROUNDS
@@ -41,3 +43,17 @@ def test_a_slowed_artifact_is_found_and_the_raw_values_are_stored(
     a, b = stored.measurements
     assert stored.complete and len(a.blocks) == len(b.blocks)
     assert a.rounds == b.rounds == comparison.p50.rounds == FEWEST_ROUNDS
+
+
+def test_examples_may_belong_together(tiny_artifact: Path, dataset: Dataset, tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in dataset.rows))
+    words = [str(tiny_artifact), str(tiny_artifact), "--data", str(data), "--group", "conversation"]
+    done = CliRunner().invoke(compare, [*words, "--results", str(tmp_path / "results")])
+    assert "has no 'conversation' to group by" in str(done.exception)
+
+
+@pytest.mark.parametrize("words", [["--max-seconds", "0"], ["--slow-down-b", "0"], ["--margin", "-1"]])
+def test_numbers_that_mean_nothing_are_refused(words: list[str]) -> None:
+    done = CliRunner().invoke(compare, ["a", "b", *words])
+    assert done.exit_code == 2 and "is not in the range" in done.output

@@ -163,7 +163,9 @@ def test_slow_starters_and_slow_models_keep_to_the_cap_and_never_guess(start_s: 
     world = World(start_s=start_s, typical_ms=typical_ms)
     found = outcome(world)
     assert world.timed_s() <= 60
-    assert found.latency == ("no difference" if found.p95.rounds >= FEWEST_ROUNDS else "inconclusive")
+    enough = found.p95.rounds >= FEWEST_ROUNDS
+    assert found.latency == ("no difference" if enough else "inconclusive")
+    assert ("could have told" in markdown(found, [])) == enough
 
 
 @pytest.mark.parametrize("start_s", [20.0, 31.0, 100.0])
