@@ -40,6 +40,9 @@ SPREADS = np.concatenate([[0.0], np.geomspace(0.01, 4.0, 20)])
 BETS = (1.0, 0.5, 0.25)
 """How much of the evidence each process may take away: a mixture, since none is best everywhere."""
 
+LARGEST_LOG = 700.0
+"""Whose exponential is still a number."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -123,7 +126,9 @@ def evidence_above(processes: Sequence[Floats], p: float, limit: float) -> float
     says, at whatever moment it is looked at (Waudby-Smith & Ramdas 2024). No model, no fewest number of requests.
     """
     shares = np.array([np.mean(np.asarray(each) > limit) for each in processes if len(each)]) / (1 - p)
-    return float(np.mean([np.prod(1 + bet * (shares - 1)) for bet in BETS]))
+    with np.errstate(divide="ignore"):
+        logs = [np.sum(np.log(1 + bet * (shares - 1))) for bet in BETS]  # a product of hundreds has no number
+    return float(np.mean(np.exp(np.minimum(logs, LARGEST_LOG))))
 
 
 def _deviations(logs: Sequence[Floats], p: float, confidence: float) -> tuple[float, float]:

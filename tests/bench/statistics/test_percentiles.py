@@ -120,3 +120,9 @@ def test_evidence_grows_by_luck_as_rarely_as_it_says() -> None:
         runs = [np.full(10, 2.0 if each else 1.0) for each in slow]
         crossed += max(evidence_above(runs[: k + 1], 0.95, 1.5) for k in range(12)) >= 20
     assert crossed / 300 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_evidence_of_hundreds_of_processes_is_a_number() -> None:
+    """All too slow but one: its share of none beyond the limit takes away one of the bets, not all of them."""
+    processes = [np.full(40, 2.0)] * 300 + [np.ones(40)]
+    assert 40 < evidence_above(processes, 0.95, 1.5) < np.inf
