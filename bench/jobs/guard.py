@@ -21,7 +21,6 @@ from mct.bench.judge.line import Line, Outcome, worst
 from mct.bench.judge.quality import flipped
 from mct.bench.judge.regression import (
     ACROSS_RUNS,
-    MAX_SLOWDOWN,
     judge_quality,
     judge_same_job,
     judge_stored,
@@ -170,7 +169,7 @@ def inspect(watch: Watch, store: BaselineStore) -> Finding:
     else:
         base = next((each for each in now.measurements if each is not head), None)
         if base is not None:
-            slower = judge_same_job(base, head, watch.tolerated(MAX_SLOWDOWN))
+            slower = judge_same_job(base, head, watch.max_slowdown)
             compared = (slower, *judge_quality(base, head, budget))
     lines = (*compared, *(judge(head, budget, base).lines if budget else ()))
     once = tuple({line.limit: line for line in lines}.values())

@@ -45,20 +45,21 @@ class Shift:
     high: float
 
 
-def judge_same_job(base: Measurement, head: Measurement, max_slowdown: float = MAX_SLOWDOWN) -> Line:
+def judge_same_job(base: Measurement, head: Measurement, max_slowdown: float | None = None) -> Line:
     """P50 and P95 of the head over the base's, from rounds in which they took turns, as `mct compare` judges them.
 
-    Fails where either is shown to be slower at all, unless no more than `max_slowdown` (a fraction) is possible; passes
-    where more is excluded for both.
+    Passes where more than `max_slowdown` (a fraction) is excluded for both, and fails where either is shown to be more.
+    Where none is given it is `MAX_SLOWDOWN`, and then whatever is shown to be slower at all fails that may be more.
     """
-    limit = f"P50 and P95 at most {100 * max_slowdown:g}% slower than the base, in turns"
+    tolerated = MAX_SLOWDOWN if max_slowdown is None else max_slowdown
+    limit = f"P50 and P95 at most {100 * tolerated:g}% slower than the base, in turns"
     if len(shared_rounds(base.blocks, head.blocks)) < 2:
         return Line(limit, "-", "inconclusive", "Too few rounds were measured to compare: allow more seconds.")
     p50, p95 = ratios(base.blocks, head.blocks)
     measured = ", ".join(
         f"{name} {ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]" for name, ratio in (("P50", p50), ("P95", p95))
     )
-    return Line(limit, measured, *_explain(p50, p95, max_slowdown))
+    return Line(limit, measured, *_explain(p50, p95, tolerated, 0.0 if max_slowdown is None else max_slowdown))
 
 
 def compare_runs(before_ms: Sequence[Floats], after_ms: Sequence[Floats]) -> Shift | None:
@@ -130,13 +131,14 @@ def _unsteady(name: str, measurement: Measurement) -> list[str]:
     return [f"{name} was unsteady: {'; '.join(stability.reasons)}"]
 
 
-def _explain(p50: Ratio, p95: Ratio, max_slowdown: float) -> tuple[Outcome, str]:
+def _explain(p50: Ratio, p95: Ratio, max_slowdown: float, shown: float) -> tuple[Outcome, str]:
+    """What is slower by more than `shown` (a fraction) beyond doubt fails."""
     over, worst = f"over {p95.rounds} rounds", max(p50.high, p95.high) - 1
     if p95.rounds < FEWEST_ROUNDS:
         return "inconclusive", f"Fewer than {FEWEST_ROUNDS} rounds decide nothing: allow more seconds."
     if worst <= max_slowdown:
         return "pass", f"A slow-down of more than {max(0.0, worst):.1%} is excluded {over}."
     judged = judge_latency(p50, p95, max_slowdown)
-    if judged.outcome == "slower":
+    if judged.outcome == "slower" and max(p50.low, p95.low) > 1 + shown:
         return "fail", f"Slower at {' and '.join(judged.shown)} {over}."
     return "inconclusive", f"A slow-down of up to {worst:.0%} cannot be excluded {over}: allow more seconds."
