@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mct import MctError
-from mct.models.command_line import EVALUATION_SET, EXIT_CODES, FILE, FOLDER, given, renames_of
+from mct.models.command_line import EVALUATION_SET, EXIT_CODES, FILE, FOLDER, Number, given, renames_of
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 @click.option("--group", default="", help="Column of what belongs together (a conversation).")
 @click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
-@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Cap on the timing.  [default: 75]")
+@click.option("--max-seconds", type=Number(min=0, min_open=True), help="Cap on the timing.  [default: 75]")
 @click.option("--rigorous", is_flag=True, help="Take MLPerf's number of requests (50,425 for P95) of each.")
-@click.option("--load", "qps", type=click.FloatRange(min=0, min_open=True), help="Serve QPS requests a second instead.")
+@click.option("--load", "qps", type=Number(min=0, min_open=True), help="Serve QPS requests a second instead.")
 @click.option("--find-max-load", "find_max", is_flag=True, help="Search the highest load that meets the budget's P95.")
 @click.option("--offline", is_flag=True, help="Throughput instead: all texts at once, in batches of 1 to 32.")
 @click.option("--scan", "scanned", help="Measure at several values of one: threads=1,2, batch=1,8 or length=16,64.")
@@ -190,26 +190,32 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @click.option("--target-b", help="Another target for B: the same artifact under two settings.")
 @click.option(
     "--margin",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=10.0,
     show_default=True,
     help="Per cent of P50 and P95 below which a difference may pass.",
 )
-@click.option("--quality-margin", default=1.0, show_default=True, help="Points of quality that may be lost.")
+@click.option(
+    "--quality-margin",
+    type=Number(min=0),
+    default=1.0,
+    show_default=True,
+    help="Points of quality that may be lost.",
+)
 @click.option("--slice", "slices", multiple=True, help="A label whose recall is held to the margin. May be repeated.")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 @click.option("--group", default="", help="Column of what belongs together (a conversation).")
 @click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=60.0,
     show_default=True,
     help="Cap on starting and timing.",
 )
 @click.option(
     "--slow-down-b",
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     default=1.0,
     show_default=True,
     help="Slow B's requests by this factor, to try the check.",

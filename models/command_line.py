@@ -1,6 +1,7 @@
 """What all commands share: types of arguments, a group that lists them whole, and how values are printed."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -29,6 +30,17 @@ class Place(click.Path):
         except UnicodeEncodeError:
             self.fail(f"the name {os.path.abspath(value)!a} is not UTF-8 text: rename it", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number within bounds: not a number is within none, and infinity ends nothing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does, but finite."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 FOLDER = Place(path_type=Path)

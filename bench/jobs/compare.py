@@ -12,6 +12,7 @@ from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
 from mct.bench.samples.subject import identify
 from mct.bench.store.store import RESULTS, append, make_question
+from mct.bench.worker.predict import Pause
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import read_examples
 from mct.models.writing.ownership import require_container
@@ -24,7 +25,11 @@ MEASURING = 0.94
 
 @dataclass(frozen=True)
 class CompareJob:
-    """What to compare: B with A, each on its target. `slow_down_b` above 1 tries whether the check would find it."""
+    """What to compare: B with A, each on its target.
+
+    `slow_down_b` above 1 makes B's requests that much longer from end to end, to try whether the check would find it.
+    A waits as long after each of its own, uncounted: then the two differ by nothing else.
+    """
 
     a: Path
     b: Path
@@ -60,13 +65,13 @@ def run_compare(job: CompareJob, report: Report = silent) -> tuple[Comparison, l
 def _arms(job: CompareJob) -> tuple[Arm, Arm]:
     """Both, under names that tell them apart even where they are the same folder."""
     slowed = f" slowed {job.slow_down_b:g}x" if job.slow_down_b != 1 else ""
-    arms = []
-    for path, target, name, slow_down in (
-        (job.a, job.targets[0], "A: {}", 1.0),
-        (job.b, job.targets[1], f"B: {{}}{slowed}", job.slow_down_b),
+    arms, share = [], job.slow_down_b - 1
+    for path, target, name, pause in (
+        (job.a, job.targets[0], "A: {}", Pause(share, counts=False)),
+        (job.b, job.targets[1], f"B: {{}}{slowed}", Pause(share, counts=True)),
     ):
         require_cpu(target)
         subject = identify(path)
         subject = replace(subject, name=name.format(subject.name))
-        arms.append(Arm(subject, plan_bench(probe_machine(), target.threads).threads, slow_down))
+        arms.append(Arm(subject, plan_bench(probe_machine(), target.threads).threads, pause))
     return arms[0], arms[1]

@@ -22,7 +22,7 @@ from typing import IO, Any
 from mct.bench.samples.measurement import Answers, Block, Failure, Start, from_record
 from mct.bench.samples.subject import Subject
 from mct.bench.worker.open_loop import Segment, Traffic, segment_from
-from mct.bench.worker.predict import NEW_TOKENS
+from mct.bench.worker.predict import NEW_TOKENS, NO_PAUSE, Pause
 from mct.models.tasks.examples import Example
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -45,15 +45,15 @@ class WorkerDied(Exception):  # noqa: N818 - what happened, not an error of ours
 class Setting:
     """How a worker runs, and on what. `affinity` are the CPUs to be pinned to, empty where that cannot be.
 
-    `slow_down` above 1 makes every request that much longer: to see whether a check would find it. A language model is
-    timed writing `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come).
+    `pause` comes after each request: to see whether a check would find it. A language model is timed writing
+    `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come).
     """
 
     examples: Sequence[Example]
     threads: int
     affinity: Sequence[int]
     seed: int
-    slow_down: float = 1.0
+    pause: Pause = NO_PAUSE
     new_tokens: int = NEW_TOKENS
     batch: int = 1
     length: int = 0
@@ -206,7 +206,7 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
         "threads": setting.threads,
         "affinity": list(setting.affinity),
         "seed": setting.seed * 1000 + round_number,
-        "slow_down": setting.slow_down,
+        "pause": list(setting.pause),
         "new_tokens": setting.new_tokens,
         "batch": setting.batch,
         "length": setting.length,

@@ -25,6 +25,7 @@ from mct.bench.measure.rounds import Collect, Runner, Track
 from mct.bench.samples.measurement import Block, Failure, Measurement, per_process_ms
 from mct.bench.samples.subject import Subject
 from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, is_decided
+from mct.bench.worker.predict import NO_PAUSE, Pause
 from mct.models.progress import Report, part, silent
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.models.tasks.examples import Example
@@ -53,11 +54,11 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: what runs, and how. `slow_down` above 1 makes each request that much longer, to try the check."""
+    """One arm: what runs, and how. A `pause` after each request is there to try the check."""
 
     subject: Subject
     threads: int
-    slow_down: float = 1.0
+    pause: Pause = NO_PAUSE
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _start(experiment: Experiment, stack: ExitStack, number: int) -> Pair:
     runners = []
     for arm, track in both if number % 2 == 0 else reversed(both):
         affinity = plan.affinity[: arm.threads]
-        setting = Setting(experiment.examples, arm.threads, affinity, plan.seed, arm.slow_down)
+        setting = Setting(experiment.examples, arm.threads, affinity, plan.seed, arm.pause)
         runner = stack.enter_context(closing(experiment.launch(arm.subject, setting, number)))
         track.starts.append(runner.start)
         runners.append((track, runner))

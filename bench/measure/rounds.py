@@ -180,7 +180,7 @@ def _run_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
         _take_turns(run, crew)
     if number + 1 >= run.plan.rounds:
         for track in tracks:
-            _interim_look(track, run.plan)
+            _interim_look(track, run.plan, len(run.tracks))
 
 
 def _take_turns(run: Run, crew: Crew) -> None:
@@ -208,7 +208,7 @@ def _its_own_failure(run: Run, track: Track) -> Iterator[None]:
             run.gather(track, death.failure)
 
 
-def _interim_look(track: Track, plan: BenchPlan) -> None:
+def _interim_look(track: Track, plan: BenchPlan, subjects: int) -> None:
     """Ask whether this is enough, if there are enough new processes for one of the few looks.
 
     To count requests is no look at what they took: it costs no error, and is done after every round.
@@ -219,7 +219,7 @@ def _interim_look(track: Track, plan: BenchPlan) -> None:
         return
     track.interim_looks += 1
     track.processes_looked_at = processes
-    track.settled = is_enough(track.blocks, plan)
+    track.settled = is_enough(track.blocks, plan, subjects)
 
 
 def _wants_more(track: Track) -> bool:

@@ -24,7 +24,7 @@ from mct.targets.machine import Machine
 TAIL = 0.95
 STOP_ERROR = ERROR / 2
 """Of stopping early, over all looks."""
-INTERIM_LOOKS = 6
+INTERIM_LOOKS = 8
 GROWTH = 1.3
 NARROW = 0.10
 """Without a limit: the interval of P95 is narrow enough at this share of P95."""
@@ -76,14 +76,17 @@ def block_size(start: Start, plan: BenchPlan) -> int:
     return min(BLOCK_MOST, max(BLOCK_LEAST, round(plan.block_s * 1e3 / max(start.typical_ms, 1e-3))))
 
 
-def is_enough(blocks: Sequence[Block], plan: BenchPlan) -> bool:
-    """True when these answer the question. What one look spends: see above."""
+def is_enough(blocks: Sequence[Block], plan: BenchPlan, subjects: int = 1) -> bool:
+    """True when these answer the question, of one of so many subjects. What one look spends: see above.
+
+    Whoever names the best of several divides the error by their number; a look that stops them has to do so, too.
+    """
     processes = per_process_ms(blocks)
     if plan.rigorous:
         needed = load("mct.bench.statistics.percentiles:mlperf_query_count")(TAIL)
         return sum(map(len, processes)) >= int(needed)
     if plan.limit_ms is not None:
         decide_below = load("mct.bench.statistics.percentiles:decide_below")
-        return bool(decide_below(processes, TAIL, plan.limit_ms, STOP_ERROR / INTERIM_LOOKS) != "undecided")
+        return bool(decide_below(processes, TAIL, plan.limit_ms, STOP_ERROR / INTERIM_LOOKS / subjects) != "undecided")
     estimate = load("mct.bench.statistics.percentiles:estimate_percentile")(processes, TAIL, CONFIDENCE)
     return estimate is not None and bool(estimate.high - estimate.low <= NARROW * estimate.value)

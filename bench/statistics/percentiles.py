@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 Decision = Literal["below", "above", "undecided"]
 
 FEWEST_PROCESSES = 3
-DRAWS = 10_000
+DRAWS = 40_000
 NODES = 21
 """Of the quadrature over how processes differ."""
 SPREADS = np.concatenate([[0.0], np.geomspace(0.01, 4.0, 20)])

@@ -32,6 +32,8 @@ ALARM = 0.01
 alarm in twenty of them would soon be ignored."""
 PLAIN = ALARM / 20
 """Level at which a slow-down ends the run: as many interim looks as a run may take then cost little of `ALARM`."""
+MOST_LOG = 100.0
+"""Beyond it two pairs may differ by what no number holds."""
 POWER = 0.95
 """With which a run tells its `detectable` ratio from 1."""
 
@@ -128,4 +130,5 @@ def _ratio(centre: float, error: float, n: int, confidence: float) -> Ratio:
     reach = float(special.stdtrit(degrees, (1 + confidence) / 2)) * error
     told_apart = float(special.stdtrit(degrees, 1 - ALARM / 4) + special.stdtrit(degrees, POWER))
     p_value = float(2 * special.stdtr(degrees, -abs(centre) / error)) if error else float(centre == 0)
-    return Ratio(exp(centre), exp(centre - reach), exp(centre + reach), p_value, exp(told_apart * error), n, confidence)
+    low, high, detectable = (exp(min(log, MOST_LOG)) for log in (centre - reach, centre + reach, told_apart * error))
+    return Ratio(exp(centre), low, high, p_value, detectable, n, confidence)

@@ -65,6 +65,20 @@ class Written(NamedTuple):
     first_at_ns: int
 
 
+class Pause(NamedTuple):
+    """A wait after each request, for `share` of what it took; with `counts` it is a part of the request.
+
+    A pause changes what comes after it (threads fall asleep, caches cool: 2 % were seen at a tenth). So who wants to
+    know whether a slow-down of known size is found lets both sides pause, and counts it on one.
+    """
+
+    share: float
+    counts: bool
+
+
+NO_PAUSE = Pause(0.0, counts=False)
+
+
 class Timings(NamedTuple):
     """Per request, in the order they were made: nanoseconds, and the tokens of the request, over all of its inputs.
 
@@ -140,37 +154,7 @@ def _together(one: Predictor) -> Predictor:
     return Predictor(encode, one.infer, decode)
 
 
-def slowed(predictor: Predictor, factor: float) -> Predictor:
-    """The same predictor whose requests take `factor` times as long from end to end, by waiting; itself at 1.
-
-    The runtime's own share stays as it is: a known truth for what a user feels.
-    """
-    if factor == 1.0:
-        return predictor
-    began = 0
-
-    def encode(request: Request) -> list[Tokens]:
-        nonlocal began
-        began = perf_counter_ns()
-        return predictor.encode(request)
-
-    def infer(inputs: list[Tokens]) -> Any:
-        outputs = predictor.infer(inputs)
-        if isinstance(outputs, Written):
-            return outputs._replace(first_at_ns=began + int(factor * (outputs.first_at_ns - began)))
-        return outputs
-
-    def decode(outputs: Any, inputs: list[Tokens]) -> Answer:
-        answer = predictor.decode(outputs, inputs)
-        until = began + factor * (perf_counter_ns() - began)
-        while perf_counter_ns() < until:
-            pass
-        return answer
-
-    return replace(predictor, encode=encode, infer=infer, decode=decode)
-
-
-def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int) -> Timings:
+def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int, pause: Pause = NO_PAUSE) -> Timings:
     """Make the requests one after the other, and time each; stop early once `cap_ns` have passed."""
     encode, infer, decode, clock = predictor.encode, predictor.infer, predictor.decode, perf_counter_ns
     end_to_end, model, tokens = (array("q", bytes(8 * len(requests))) for _ in range(3))
@@ -184,6 +168,8 @@ def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int
         left = clock()
         decode(outputs, inputs)
         ended = clock()
+        if pause.share:
+            ended = _waited(began, ended, pause)
         end_to_end[index] = ended - began
         model[index] = left - entered
         tokens[index] = sum(len(each.ids) for each in inputs)
@@ -193,6 +179,14 @@ def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int
         if ended > stop:
             break
     return Timings(end_to_end[: index + 1], model[: index + 1], tokens[: index + 1], first, written)
+
+
+def _waited(began: int, ended: int, pause: Pause) -> int:
+    """When a request ended, of which the wait after it is a part or not; it has been waited."""
+    until = ended + pause.share * (ended - began)
+    while (now := perf_counter_ns()) < until:
+        pass
+    return now if pause.counts else ended
 
 
 def answer_all(predictor: Predictor, requests: Sequence[Request], at_once: int) -> list[Answer]:

@@ -43,12 +43,12 @@ from mct.bench.worker.counters import (
 )
 from mct.bench.worker.open_loop import poisson_arrivals, serve_traffic
 from mct.bench.worker.predict import (
+    Pause,
     Predictor,
     answer_all,
     count_tokens,
     import_runtime,
     open_predictor,
-    slowed,
     time_requests,
 )
 from mct.bench.worker.warm_up import CAP_S, WarmUp, requests_a_lap, warm_up
@@ -80,6 +80,7 @@ class Bench:
     """
 
     predictor: Predictor
+    pause: Pause
     requests: Sequence[Request]
     order: Iterator[int]
     scorer: Predictor
@@ -177,7 +178,8 @@ def _open(job: Mapping[str, Any]) -> Bench:
             raise MctError(f"{runtime.name} writes one text at a time", "a batch is for other tasks")
         timed, requests = opened.together, in_batches(requests, job["batch"], job["seed"])
     return Bench(
-        predictor=slowed(timed, job["slow_down"]),
+        predictor=timed,
+        pause=Pause(*job["pause"]),
         requests=requests,
         order=shuffled_forever(len(requests), job["seed"]),
         scorer=opened.scored,
@@ -233,7 +235,7 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         before, energy = resource.getrusage(resource.RUSAGE_SELF), package_energy_uj()
         stolen, waited, stopped = stolen_s(), waited_s(), throttling(bench.groups)
         began_cpu, began = process_time(), perf_counter_ns()
-        timings = time_requests(bench.predictor, requests, int(cap_s * 1e9))
+        timings = time_requests(bench.predictor, requests, int(cap_s * 1e9), bench.pause)
         ended, ended_cpu = perf_counter_ns(), process_time()
         after = resource.getrusage(resource.RUSAGE_SELF)
     return _throttled_since(stopped, bench.groups) | {

@@ -21,9 +21,7 @@ _STATE = re.compile(r"past_key_values\.(\d+)\.(key|value)")
 
 def add_prefix(graph: ov.Model, layers: Sequence[tuple[Floats, Floats]]) -> None:
     """Let each layer's state begin with its keys and values, (1, heads, tokens, width)."""
-    from openvino import opset13 as opset
-
-    tokens = layers[0][0].shape[2]
+    opset, tokens = ov.opset13, layers[0][0].shape[2]
     zero, one = opset.constant([0], np.int64), opset.constant(0, np.int64)
     batch = opset.gather(opset.shape_of(graph.input("input_ids"), "i64"), zero, one)
     for node in graph.get_ops():

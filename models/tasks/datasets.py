@@ -68,7 +68,8 @@ def with_groups(dataset: Dataset, field: str, examples: Sequence[Example]) -> Da
         raise MctError(f"{dataset.name} has {len(examples)} examples in {len(dataset.rows)} rows", "leave out --group")
     for number, row in enumerate(dataset.rows, start=1):
         if not _id(row, field):
-            raise MctError(f"{dataset.name} row {number} has no {field!r} to group by", _fields_of(dataset.rows))
+            kept = "no text or whole number" if field in row else "nothing"
+            raise MctError(f"{dataset.name} row {number} has {kept} in {field!r} to group by", _fields_of(dataset.rows))
     numbers: dict[str, int] = {}
     return replace(dataset, groups=tuple(numbers.setdefault(_id(row, field), len(numbers)) for row in dataset.rows))
 

@@ -50,10 +50,12 @@ def test_examples_may_belong_together(tiny_artifact: Path, dataset: Dataset, tmp
     data.write_text("".join(json.dumps(row) + "\n" for row in dataset.rows))
     words = [str(tiny_artifact), str(tiny_artifact), "--data", str(data), "--group", "conversation"]
     done = CliRunner().invoke(compare, [*words, "--results", str(tmp_path / "results")])
-    assert "has no 'conversation' to group by" in str(done.exception)
+    assert "has nothing in 'conversation' to group by" in str(done.exception)
 
 
-@pytest.mark.parametrize("words", [["--max-seconds", "0"], ["--slow-down-b", "0"], ["--margin", "-1"]])
+@pytest.mark.parametrize(
+    "words", [["--max-seconds", "0"], ["--max-seconds", "nan"], ["--slow-down-b", "inf"], ["--margin", "-1"]]
+)
 def test_numbers_that_mean_nothing_are_refused(words: list[str]) -> None:
     done = CliRunner().invoke(compare, ["a", "b", *words])
     assert done.exit_code == 2 and "is not in the range" in done.output

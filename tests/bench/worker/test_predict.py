@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mct.bench.samples.subject import identify
-from mct.bench.worker.predict import Predictor, Written, open_predictor, slowed, time_requests
+from mct.bench.worker.predict import Pause, Predictor, Written, open_predictor, time_requests
 from mct.models.tasks.tokens import Tokens
 from mct.targets.runtimes.table import runtime_for
 
@@ -40,14 +40,14 @@ def test_times_the_whole_request_and_the_model_within_it() -> None:
         assert whole - model >= 5_000_000
 
 
-def test_slowed_requests_take_so_many_times_as_long_from_end_to_end() -> None:
-    """5 ms of work in three parts, of which the runtime's 2 stay as they are."""
-    timings = time_requests(slowed(_sleeping(0.002, 0.002, 0.001, []), 2.0), ["a", "bb"], NO_CAP)
-    for whole, model in zip(timings.end_to_end, timings.model, strict=True):
-        assert whole >= 10_000_000
-        assert whole - model >= 6_000_000
-    same = _sleeping(0.0, 0.0, 0.0, [])
-    assert slowed(same, 1.0) is same
+def test_a_pause_is_a_part_of_the_request_where_it_counts() -> None:
+    """5 ms of work and as long a wait; the runtime's own 2 ms stay as they are, and so does what has no pause."""
+    for counts, least in ((True, 10_000_000), (False, 5_000_000)):
+        began = time.perf_counter_ns()
+        timings = time_requests(_sleeping(0.002, 0.002, 0.001, []), ["a", "bb"], NO_CAP, Pause(1.0, counts))
+        assert time.perf_counter_ns() - began >= 20_000_000, "both wait"
+        assert all(whole >= least for whole in timings.end_to_end)
+        assert all(whole - model >= least - 2_500_000 for whole, model in zip(*timings[:2], strict=True))
 
 
 def test_stops_at_the_cap_after_the_request_under_way() -> None:
@@ -82,8 +82,6 @@ def test_the_first_token_is_timed_apart_from_those_that_follow() -> None:
     for first, whole in zip(timings.first, timings.end_to_end, strict=True):
         assert first >= 20_000_000
         assert whole - first >= 10_000_000
-    slow = time_requests(slowed(writer, 3.0), ["a"], NO_CAP)
-    assert slow.first[0] >= 60_000_000
 
 
 def test_what_writes_nothing_has_no_first_token() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from mct.bench.measure.launch import Setting, _job
 from mct.bench.samples.subject import identify
+from mct.bench.worker.predict import Pause
 from mct.bench.worker.worker import REST_CAP_S, REST_STEP_S, REST_STEPS, _come_to_rest, shuffled_forever
 from mct.models.tasks.datasets import Dataset, read_examples
 
@@ -65,8 +66,8 @@ def test_both_sides_make_the_same_requests_however_long_their_warm_up_took(
 ) -> None:
     subject, examples = identify(tiny_artifact), read_examples(dataset, "sequence-classification", ())
     orders = []
-    for slow_down in (1.0, 3.0):
-        job = _job(subject, Setting(examples, 1, (), 4, slow_down), 2)
+    for pause in (Pause(0.0, counts=False), Pause(2.0, counts=True)):
+        job = _job(subject, Setting(examples, 1, (), 4, pause), 2)
         done = subprocess.run(
             [sys.executable, "-c", ASK_FOR_ORDER],
             input=json.dumps(job),
