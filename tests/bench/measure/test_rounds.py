@@ -219,7 +219,7 @@ def test_real_workers_one_of_them_broken(made_up: SimpleNamespace, tmp_path: Pat
     assert first.failure is None
     assert first.answers is not None
     assert first.answers.values == first.truth
-    assert first.rounds == 3
+    assert first.rounds >= 3
     assert second.failure is not None
     assert "onnxruntime cannot open" in second.failure.message
     assert identify(good).digest == first.subject.digest
