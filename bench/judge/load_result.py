@@ -8,25 +8,25 @@ there is no P95 to print; the P95 of each tenth of the run is kept instead, to s
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import exp, inf, log, sqrt
+from math import exp, inf, log
 from typing import Any, Literal
 
 import numpy as np
-from scipy import special
 
 from mct.bench.judge.latency import summarise
 from mct.bench.judge.noise import assess
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block
+from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.percentiles import Estimate, Floats, estimate_percentile, percentile
 from mct.bench.statistics.queueing import relaxation, settling
+from mct.bench.statistics.student import student
 from mct.bench.worker.open_loop import Segment
 
 State = Literal["steady", "above capacity", "undecided"]
 Interval = tuple[float, float]
 
 TAIL = 0.95
-CONFIDENCE = 0.95
 PARTS = 10
 MOST_LOG = 100.0
 ENOUGH = 10
@@ -123,15 +123,6 @@ def measure_utilisation(qps: float, queues: Sequence[Queue]) -> tuple[float, Int
     shares = [qps * float(np.concatenate(queue.busy_ms).mean()) / 1e3 for queue in queues]
     low, high = student([log(share) for share in shares], CONFIDENCE)
     return float(np.mean(shares)), (exp(low), exp(high) if high < MOST_LOG else inf)
-
-
-def student(values: Sequence[float], confidence: float) -> Interval:
-    """Interval for the mean of a few independent values."""
-    if len(values) < 2:
-        return -inf, inf
-    centre, error = float(np.mean(values)), float(np.std(values, ddof=1)) / sqrt(len(values))
-    reach = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
-    return centre - reach, centre + reach
 
 
 def summarise_load(

@@ -8,13 +8,13 @@ from math import exp, log
 from typing import Any
 
 from mct.bench.judge.latency import summarise
-from mct.bench.judge.load_result import student
 from mct.bench.judge.noise import assess
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block, per_process_ms
+from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.percentiles import Estimate
+from mct.bench.statistics.student import student
 
-CONFIDENCE = 0.95
 MOST = 1e9
 """More requests a second than this are none: the interval of a rate that two processes do not tell."""
 

@@ -16,13 +16,14 @@ Pure functions on arrays, times in any one unit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import exp
 
 import numpy as np
-from scipy import special
 
+from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.percentiles import Floats, percentile
 from mct.bench.statistics.queueing import relaxation, serve, settling
+from mct.bench.statistics.student import student
 
 LOWEST, HIGHEST = 0.02, 0.99
 """Utilisations between which a rate is looked for: what misses the limit at the lowest misses it without any queue."""
@@ -30,7 +31,6 @@ STEPS = 30
 BATCHES = (1, 4, 16, 64, 256)
 FEWEST_BATCHES = 20
 FEWEST_PROCESSES = 4
-CONFIDENCE = 0.95
 ENOUGH = 8
 """All traffic together must last this many relaxations of the queue at the rate that is found."""
 SHORT = 12.0
@@ -64,16 +64,15 @@ def highest_rate(traces: Sequence[Trace], limit: float, p: float, confidence: fl
     whole, count = _log_rates(traces, limit, p), len(traces)
     without = [_log_rates([*traces[:k], *traces[k + 1 :]], limit, p).mean() for k in range(count)]
     pseudo = count * whole.mean() - (count - 1) * np.array(without)
-    centre, error = float(pseudo.mean()), float(pseudo.std(ddof=1)) / sqrt(count)
-    reach = float(special.stdtrit(count - 1, (1 + confidence) / 2)) * error
+    low, high = student(pseudo, confidence)
     services = np.concatenate([trace.services for trace in traces])
-    utilisation = min(exp(centre - reach) * float(services.mean()), HIGHEST)
+    utilisation = min(exp(low) * float(services.mean()), HIGHEST)
     relaxations = len(services) / relaxation(utilisation, dispersion(services))
     flattered = SHORT / relaxations * (1 - utilisation) / utilisation
     return HighestRate(
-        value=exp(centre),
-        low=exp(centre - reach - flattered),
-        high=exp(centre + reach),
+        value=exp(float(pseudo.mean())),
+        low=exp(low - flattered),
+        high=exp(high),
         each=tuple(float(rate) for rate in np.exp(whole)),
         enough=count >= FEWEST_PROCESSES and relaxations >= ENOUGH,
     )

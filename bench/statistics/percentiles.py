@@ -106,9 +106,10 @@ def estimate_percentile(processes: Sequence[Floats], p: float, confidence: float
 
 
 def decide_below(processes: Sequence[Floats], p: float, limit: float, error: float = 0.05) -> Decision:
-    """Whether the p-percentile over processes lies below or above `limit`; either answer is false with `error` / 2.
+    """Whether the p-percentile over processes lies below or above `limit`.
 
-    "above" needs no interval, and may be asked as often as one likes (`evidence_above`).
+    "below" is false with `error` / 2, "above" with `error`: the interval shows it, or evidence that needs none and may
+    be asked for as often as one likes (`evidence_above`).
     """
     if evidence_above(processes, p, limit) >= 2 / error:
         return "above"

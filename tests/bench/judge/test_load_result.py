@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mct.bench.judge.load_result import LoadResult, read_queue, student, summarise_load
+from mct.bench.judge.load_result import LoadResult, read_queue, summarise_load
 from mct.bench.report.table import load_table
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.queueing import serve
+from mct.bench.statistics.student import student
 from mct.bench.worker.open_loop import Segment, poisson_arrivals, segment_from, segment_record
 
 SERVICE_MS = 2.0
