@@ -19,7 +19,7 @@ import numpy as np
 
 from mct.bench.statistics.levels import ERROR
 from mct.bench.statistics.score_test import drop_p_value
-from mct.models.scenarios.table import HIGH_RISK_INTENTS
+from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.models.writing.folders import write_atomically, write_json
 from mct.targets.budget import find_budget
 

@@ -20,7 +20,7 @@ from mct.compress.plan.table import PASSES
 from mct.compress.run.parity import FULL_PRECISIONS
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_object
-from mct.models.scenarios.manga_intents import generate
+from mct.models.scenarios.shop.intents import generate
 from mct.models.tasks.table import find_task
 from mct.models.writing.folders import write_atomically, write_json
 

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from mct.models.checkpoints.load_heads import save_heads
-from mct.models.scenarios.manga_intents import generate
+from mct.models.scenarios.shop.intents import generate
 from mct.models.tasks.table import Head
 
 WIDTH, LAYERS, HEADS, LONGEST = 256, 2, 4, 128

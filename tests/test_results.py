@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mct.models.scenarios.manga_intents import HIGH_RISK_ROWS
-from mct.models.scenarios.table import HIGH_RISK_INTENTS
+from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
+from mct.models.scenarios.shop.intents import HIGH_RISK_ROWS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"

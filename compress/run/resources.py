@@ -150,7 +150,7 @@ def _asked(row: Row, fields: tuple[str, ...]) -> tuple[str, ...]:
 
 def shop_messages(task: str) -> Dataset:
     """Messages of the built-in generator: real enough to tell two models apart, for when no file was given."""
-    from mct.models.scenarios.manga_intents import generate
+    from mct.models.scenarios.shop.intents import generate
 
     texts = [row["text"] for row in generate(0, production=1000, synthetic=200).test]
     fields = find_task(task).inputs

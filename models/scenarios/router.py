@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertTok
 
 from mct.models.data.files import Row
 from mct.models.progress import Report, silent
-from mct.models.scenarios.manga_intents import CEILING, HIGH_RISK_ROWS, INTENTS, IntentData, generate, write_data
+from mct.models.scenarios.shop.intents import CEILING, HIGH_RISK_ROWS, INTENTS, IntentData, generate, write_data
 from mct.models.tables import missing_library, unknown
 from mct.models.training.classification import (
     Classifier,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.models.tables import unknown
 
 
@@ -21,8 +22,6 @@ class Scenario:
     build: str = ""
     sizes: tuple[str, ...] = ()
 
-
-HIGH_RISK_INTENTS = ("age_sensitive_recommendation", "checkout", "escalation", "order_tracking", "returns")
 
 SCENARIOS = (
     Scenario(

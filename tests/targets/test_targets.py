@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models.scenarios.table import HIGH_RISK_INTENTS
+from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.targets.budget import find_budget, load_budgets
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import RUNTIMES, runtime_for

@@ -9,8 +9,8 @@ import pytest
 from mct import MctError
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.scenarios import router
-from mct.models.scenarios.manga_intents import CEILING, HIGH_RISK_ROWS, INTENTS, generate
 from mct.models.scenarios.router import SIZES, build, packaged_minilm
+from mct.models.scenarios.shop.intents import CEILING, HIGH_RISK_ROWS, INTENTS, generate
 from mct.models.scenarios.table import find_scenario
 from mct.models.tables import load
 from mct.models.tasks.datasets import check_labels, read_dataset

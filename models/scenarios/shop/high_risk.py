@@ -1,10 +1,13 @@
 """More ways to put the five high-risk requests, for the verdicts that hang on them, and more that two can claim.
 
-Written as in `mct.models.scenarios.manga_phrases`, to which they come on top: one template per line, subjects in blocks
-of eight. Half of every block goes to the test set (`mct.models.scenarios.manga_messages.TEST_HEAVY`): a verdict on one
+Written as in `mct.models.scenarios.shop.phrases`, to which they come on top: one template per line, subjects in blocks
+of eight. Half of every block goes to the test set (`mct.models.scenarios.shop.messages.TEST_HEAVY`): a verdict on one
 intent needs over a thousand messages, and a thousand from a dozen templates would be a dozen phrasings said over and
 over.
 """
+
+# The flows in which a compressed model may not get worse, even where its average holds.
+HIGH_RISK_INTENTS = ("age_sensitive_recommendation", "checkout", "escalation", "order_tracking", "returns")
 
 FURTHER_TEMPLATES: dict[str, str] = {
     "order_tracking": """

@@ -1,7 +1,7 @@
 """What the generated shop messages are filled with: titles, people, places, things, and the words around a request.
 
 Titles are the names of known works, as facts, and invented ones; the rest is invented or common knowledge. Plain
-data, one entry per line, in an order that mixes known and invented, English and Japanese: `manga_intents` deals the
+data, one entry per line, in an order that mixes known and invented, English and Japanese: `intents` deals the
 entries of every list out to train, dev and test in turn.
 """
 

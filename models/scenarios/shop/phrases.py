@@ -1,7 +1,7 @@
 """How customers of the manga shop put each of the ten requests: the templates that the generator fills.
 
 One template per line. `[a|b|]` is a choice (one may be empty, none may nest), `{title}` a slot. Subjects stand in
-blocks of eight, because `manga_intents` deals every eight lines out as five for training, one for dev and two for
+blocks of eight, because `intents` deals every eight lines out as five for training, one for dev and two for
 test: each split then meets every subject in words that the others never see.
 """
 

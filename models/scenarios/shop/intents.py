@@ -28,7 +28,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mct.models.scenarios.manga_messages import (
+from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
+from mct.models.scenarios.shop.messages import (
     DEAL,
     SPLITS,
     WRITERS,
@@ -40,7 +41,6 @@ from mct.models.scenarios.manga_messages import (
     terse,
     with_typos,
 )
-from mct.models.scenarios.table import HIGH_RISK_INTENTS
 from mct.models.writing.folders import write_atomically
 
 _IsNew = Callable[[str], bool]

@@ -6,9 +6,9 @@ from itertools import combinations
 
 import pytest
 
-from mct.models.scenarios.manga_fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS, TITLES
-from mct.models.scenarios.manga_high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES
-from mct.models.scenarios.manga_intents import (
+from mct.models.scenarios.shop.fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS, TITLES
+from mct.models.scenarios.shop.high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES, HIGH_RISK_INTENTS
+from mct.models.scenarios.shop.intents import (
     AMBIGUOUS_SHARE,
     CEILING,
     CONFUSED_WITH,
@@ -20,9 +20,8 @@ from mct.models.scenarios.manga_intents import (
     normalised,
     write_data,
 )
-from mct.models.scenarios.manga_messages import SPLITS, deal, deal_words
-from mct.models.scenarios.manga_phrases import AMBIGUOUS, TEMPLATES
-from mct.models.scenarios.table import HIGH_RISK_INTENTS
+from mct.models.scenarios.shop.messages import SPLITS, deal, deal_words
+from mct.models.scenarios.shop.phrases import AMBIGUOUS, TEMPLATES
 from mct.models.tasks.datasets import read_dataset
 from mct.models.tasks.table import find_task
 
@@ -175,7 +174,7 @@ def test_no_placeholder_is_left_in_a_text(data):
 
 def test_same_seed_same_rows_in_another_process_and_another_seed_other_rows():
     program = (
-        "import hashlib, json; from mct.models.scenarios.manga_intents import generate;"
+        "import hashlib, json; from mct.models.scenarios.shop.intents import generate;"
         "print(hashlib.sha256(json.dumps(generate(3, 800, 80).train).encode()).hexdigest())"
     )
     runs = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(2)}

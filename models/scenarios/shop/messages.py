@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mct.models.scenarios.manga_fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS
-from mct.models.scenarios.manga_high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES
-from mct.models.scenarios.manga_phrases import AMBIGUOUS, TEMPLATES
+from mct.models.scenarios.shop.fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS
+from mct.models.scenarios.shop.high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES
+from mct.models.scenarios.shop.phrases import AMBIGUOUS, TEMPLATES
 
 _T = TypeVar("_T")
 
