@@ -19,7 +19,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertTok
 
 from mct.models.data.files import Row
 from mct.models.progress import Report, silent
-from mct.models.scenarios.shop.intents import CEILING, HIGH_RISK_ROWS, INTENTS, IntentData, generate, write_data
+from mct.models.scenarios.shop.card import write_data
+from mct.models.scenarios.shop.intents import CEILING, HIGH_RISK_ROWS, INTENTS, IntentData, about, generate
 from mct.models.tables import missing_library, unknown
 from mct.models.training.classification import (
     Classifier,
@@ -73,7 +74,7 @@ def build(size: str, folder: Path, seed: int = 0, report: Report = silent, base:
         top1 = accuracy(classifier, data.dev, training.max_tokens)  # the test set is for the bench
         report(f"router scored: top-1 {top1:.1%} on {len(data.dev)} dev messages, {CEILING:.1%} is possible", 1.0)
         save(classifier, draft)
-        write_data(data, draft / "data")
+        write_data(draft / "data", data.splits, about(seed))
         write_json(draft / "recipe.json", _record(size, base, training, data, top1))
     return folder
 

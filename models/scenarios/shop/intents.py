@@ -19,15 +19,15 @@ The trade-off: generated text is narrower than what people write. It is good for
 self on a large set of known composition; scores on it say little about a model in the wild.
 """
 
-import json
 import random
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from mct.models.data.files import Row
+from mct.models.data.leaks import normalised
+from mct.models.scenarios.shop.card import About
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.models.scenarios.shop.messages import (
     DEAL,
@@ -41,7 +41,6 @@ from mct.models.scenarios.shop.messages import (
     terse,
     with_typos,
 )
-from mct.models.writing.folders import write_atomically
 
 _IsNew = Callable[[str], bool]
 
@@ -107,6 +106,11 @@ class IntentData:
     dev: tuple[dict[str, Any], ...]
     test: tuple[dict[str, Any], ...]
 
+    @property
+    def splits(self) -> dict[str, Sequence[Row]]:
+        """The rows by the name of their split."""
+        return {split: getattr(self, split) for split in SPLITS}
+
 
 def generate(seed: int, production: int, synthetic: int, high_risk: int = 0) -> IntentData:
     """Make `production` rows over all splits (5/8 train, 1/8 dev, 2/8 test) and `synthetic` more for train.
@@ -122,6 +126,35 @@ def generate(seed: int, production: int, synthetic: int, high_risk: int = 0) -> 
         mix = _mix(rows, high_risk if split == "test" else 0)
         made[split] = tuple(_split_rows(split, mix, synthetic, draw, taken))
     return IntentData(**made)
+
+
+def about(seed: int) -> About:
+    """The words of the data card of what `generate` made with this seed."""
+    return About(
+        title="Messages to the manga shop, labelled with what is wanted",
+        rows="A row is one message of a customer and the one of ten intents that a labeller gave it.",
+        fields={
+            "text": "the message",
+            "label": "the intent, as labelled",
+            "source": '"production" (with its slips and noise) or "synthetic" (clean, balanced, in train only)',
+            "style": "how it is written: plain, terse, chatty, among other sentences (multi), or ambiguous",
+            "high_risk": "whether the label is one of the intents in which a compressed model may not get worse",
+            "template": "what it was made from: rows of one template belong together",
+            "clean_label": "the true intent, in rows whose label is noise",
+        },
+        made="Templates are filled with titles, people, places and numbers, and written as people write. Templates and "
+        "what fills them are dealt to the splits before any text is made, and not by the seed.",
+        seed=seed,
+        wrong=[
+            f"{NOISE_RATE:.0%} of the production rows have a neighbouring intent's label (`clean_label` is theirs).",
+            f"{AMBIGUOUS_SHARE:.0%} are texts that two intents can claim; the less likely one is the label of "
+            f"{1 - AMBIGUOUS_FIRST:.0%} of them.",
+            f"So a model that knows everything else is right in {CEILING:.1%} of production rows.",
+            "Of the high-risk intents, test may hold more than production would bring.",
+            "Generated text is narrower than what people write: scores say little about a model in the wild.",
+        ],
+        counted=("label", "style", "source", "high_risk"),
+    )
 
 
 def _split_rows(split: str, mix: _Mix, synthetic: int, draw: random.Random, taken: set[str]) -> list[dict[str, Any]]:
@@ -154,18 +187,6 @@ def _mix(rows: int, high_risk: int) -> _Mix:
     clear = found | {intent: max(found[intent], high_risk) for intent in HIGH_RISK_INTENTS}
     more = sum(clear.values()) - sum(counts)
     return _Mix(clear, ambiguous + round(more * AMBIGUOUS_SHARE / (1 - AMBIGUOUS_SHARE)))
-
-
-def write_data(data: IntentData, folder: Path) -> None:
-    """Write train.jsonl, dev.jsonl and test.jsonl into `folder`."""
-    for split in SPLITS:
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in getattr(data, split))
-        write_atomically(folder / f"{split}.jsonl", "".join(lines))
-
-
-def normalised(text: str) -> str:
-    """Letters and digits of any script in lower case, everything else one space: texts that read alike are equal."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def _by_share(total: int, shares: Sequence[float]) -> list[int]:

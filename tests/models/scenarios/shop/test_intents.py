@@ -6,6 +6,8 @@ from itertools import combinations
 
 import pytest
 
+from mct.models.data.leaks import normalised
+from mct.models.scenarios.shop.card import write_data
 from mct.models.scenarios.shop.fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS, TITLES
 from mct.models.scenarios.shop.high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES, HIGH_RISK_INTENTS
 from mct.models.scenarios.shop.intents import (
@@ -16,9 +18,8 @@ from mct.models.scenarios.shop.intents import (
     NOISE_RATE,
     PRODUCTION_SHARES,
     IntentData,
+    about,
     generate,
-    normalised,
-    write_data,
 )
 from mct.models.scenarios.shop.messages import SPLITS, deal, deal_words
 from mct.models.scenarios.shop.phrases import AMBIGUOUS, TEMPLATES
@@ -183,6 +184,6 @@ def test_same_seed_same_rows_in_another_process_and_another_seed_other_rows():
 
 
 def test_written_data_is_read_back_by_the_projects_own_reader(data, tmp_path):
-    write_data(data, tmp_path)
+    write_data(tmp_path, data.splits, about(seed=7))
     rows = read_dataset(tmp_path / "test.jsonl", find_task("sequence-classification")).rows
     assert json.dumps(list(rows)) == json.dumps(list(data.test))
