@@ -107,29 +107,29 @@ def encoder_rows(name: str, texts: Path, threads: int, seconds: float) -> list[d
     ]
 
 
-def artifacts(checkpoint: Checkpoint, graph: str, settings: Mapping[str, str], texts: Path) -> dict[str, Path]:
+def artifacts(checkpoint: Checkpoint, graph: str, fixed: Mapping[str, str], texts: Path) -> dict[str, Path]:
     """By precision: mct's own recipe from that graph on, so that parity is checked and INT8 is made alike."""
     plan = make_plan(checkpoint, ["onnx"], ["fp32", "int8"])
-    plan = Plan(checkpoint, tuple(beginning_with(graph, settings, route) for route in plan.routes))
+    plan = Plan(checkpoint, tuple(beginning_with(graph, fixed, route) for route in plan.routes))
     resources, requests = gather(plan, None, texts, {}, seed=0)
     few = replace(requests, requests=requests.requests[:CHECKED_ON])
     folders = execute(plan, resources, few, WORK / checkpoint.path.name / graph.replace(" ", "-"))
     return {route.precision: folder for route, folder in zip(plan.routes, folders, strict=True)}
 
 
-def beginning_with(graph: str, settings: Mapping[str, str], route: Route) -> Route:
+def beginning_with(graph: str, fixed: Mapping[str, str], route: Route) -> Route:
     """The route with another first step."""
     ours, *others = route.steps
-    optimised = Pass("optimise-onnx", START, "onnx-fp32", "onnx_graphs:optimise", ENCODERS, settings=settings)
-    first = {OURS: ours.row, TRACED: replace(ours.row, settings={"graph": "exported"}), OPTIMISED: optimised}
+    optimised = Pass("optimise-onnx", START, "onnx-fp32", "onnx_graphs:optimise", ENCODERS, fixed=fixed)
+    first = {OURS: ours.row, TRACED: replace(ours.row, fixed={"graph": "exported"}), OPTIMISED: optimised}
     return replace(route, steps=(Resolved(first[graph]), *others))
 
 
-def optimise(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def optimise(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """A pass: the traced file through onnxruntime's optimizer, told the sizes that it would have to guess."""
     config: Any = load_model(resources.checkpoint).config
     sizes = {"num_heads": config.num_attention_heads, "hidden_size": config.hidden_size}
-    save(optimize_model(settings["traced"], "bert", **sizes).model, draft / MODEL)
+    save(optimize_model(options["traced"], "bert", **sizes).model, draft / MODEL)
     return Product(draft, MODEL, {"pad_id": config.pad_token_id})
 
 

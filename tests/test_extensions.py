@@ -80,7 +80,7 @@ def texts(rows):
 KIND = Kind(read, encode, decode, score, labels, texts, str, str, recall)
 
 
-def round_weights(source, draft, settings, resources):
+def round_weights(source, draft, options, resources):
     from safetensors.torch import load_file, save_file
 
     from mct.compress.plan.passes import Product
@@ -88,7 +88,7 @@ def round_weights(source, draft, settings, resources):
     for path in source.folder.iterdir():
         if path.suffix == ".json":
             shutil.copyfile(path, draft / path.name)
-    step = settings["step"]
+    step = options["step"]
     tensors = load_file(source.folder / "model.safetensors")
     rounded = {name: (tensor / step).round() * step for name, tensor in tensors.items()}
     save_file(rounded, draft / "model.safetensors", metadata={"format": "pt"})

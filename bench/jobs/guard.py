@@ -1,6 +1,6 @@
 """Measure an artifact for a test, against the base's artifact or a stored run, and say whether it is worse.
 
-What the pytest fixture calls. The base's artifact is measured in turns with the head, in fresh processes of one job.
+What the pytest fixture calls. The base's artifact is measured in turns with the change, in fresh processes of one job.
 A stored run is found in a store of baselines: one folder of results per test, as `mct.bench.store.store` writes them,
 of which the newest counts.
 """
@@ -95,7 +95,7 @@ class BaselineStore:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found: the judged lines, the head's own measurement, and its entry as `mct bench --json` writes it."""
+    """What was found: the judged lines, the change's own measurement, and its entry as `mct bench --json` writes it."""
 
     lines: tuple[Line, ...]
     measurement: Measurement
@@ -158,22 +158,22 @@ def inspect(watch: Watch, store: BaselineStore) -> Finding:
         if each.failure is not None:
             hint = each.failure.hint or " ".join(each.failure.stderr[-1:])
             raise MctError(f"{each.subject.name} could not be measured: {each.failure.message}", hint)
-    head = next(each for each in now.measurements if each.subject.name != now.question.baseline)
-    entry = next(entry for entry in result["artifacts"] if entry["artifact"] == head.subject.name)
+    change = next(each for each in now.measurements if each.subject.name != now.question.baseline)
+    entry = next(entry for entry in result["artifacts"] if entry["artifact"] == change.subject.name)
     budget = now.question.budget
     compared: tuple[Line, ...] = ()
     if stored is not None:
-        earlier, then = _read(stored, store, head.subject.name)
+        earlier, then = _read(stored, store, change.subject.name)
         base = earlier if then.data.sha256 == now.question.data.sha256 else None
-        compared = _stored_lines(earlier, then, base, head, now.question, watch.tolerated(ACROSS_RUNS))
+        compared = _stored_lines(earlier, then, base, change, now.question, watch.tolerated(ACROSS_RUNS))
     else:
-        base = next((each for each in now.measurements if each is not head), None)
+        base = next((each for each in now.measurements if each is not change), None)
         if base is not None:
-            slower = judge_same_job(base, head, watch.max_slowdown)
-            compared = (slower, *judge_quality(base, head, budget))
-    lines = (*compared, *(judge(head, budget, base).lines if budget else ()))
+            slower = judge_same_job(base, change, watch.max_slowdown)
+            compared = (slower, *judge_quality(base, change, budget))
+    lines = (*compared, *(judge(change, budget, base).lines if budget else ()))
     once = tuple({line.limit: line for line in lines}.values())
-    return Finding(once, head, entry, _lost(base, head, watch), path if store.keep_run else None)
+    return Finding(once, change, entry, _lost(base, change, watch), path if store.keep_run else None)
 
 
 def _job(watch: Watch, results: Path) -> Job:
@@ -192,12 +192,12 @@ def _job(watch: Watch, results: Path) -> Job:
 
 
 def _read(path: Path, store: BaselineStore, name: str) -> tuple[Measurement, Question]:
-    """A stored run's measurement of that name, or its only one, or its head where it was stored for this very test."""
+    """A stored run's measurement of that name, or its only one, or the one that was stored for this very test."""
     samples = read_own_samples(path, read_result(path))
-    heads = [each for each in samples.measurements if each.subject.name != samples.question.baseline]
+    others = [each for each in samples.measurements if each.subject.name != samples.question.baseline]
     found = [each for each in samples.measurements if each.subject.name == name]
-    if not found and (path.parent == store.folder or len(heads) == 1):
-        found = heads[:1]
+    if not found and (path.parent == store.folder or len(others) == 1):
+        found = others[:1]
     if not found:
         known = ", ".join(each.subject.name for each in samples.measurements)
         raise MctError(f"the baseline {path} has no {name}", f"it has {known}")
@@ -205,23 +205,23 @@ def _read(path: Path, store: BaselineStore, name: str) -> tuple[Measurement, Que
 
 
 def _stored_lines(
-    earlier: Measurement, then: Question, base: Measurement | None, head: Measurement, now: Question, tolerated: float
+    earlier: Measurement, then: Question, base: Measurement | None, change: Measurement, now: Question, tolerated: float
 ) -> tuple[Line, ...]:
     """Against a stored run: latency if the conditions are those of then, quality if the data are (`base`)."""
-    different = differences(then.environments[earlier.subject.name], now.environments[head.subject.name])
-    latency = other_conditions(different) if different else judge_stored(earlier, head, tolerated)
+    different = differences(then.environments[earlier.subject.name], now.environments[change.subject.name])
+    latency = other_conditions(different) if different else judge_stored(earlier, change, tolerated)
     if base is not None:
-        return (latency, *judge_quality(base, head, now.budget))
+        return (latency, *judge_quality(base, change, now.budget))
     reason = f"The stored run answered other data than {now.data.name} is now: store one with --mct-store."
     return latency, Line("quality not below the stored run's", "-", "inconclusive", reason)
 
 
-def _lost(base: Measurement | None, head: Measurement, watch: Watch) -> tuple[str, ...]:
-    """The first examples that the head answers worse than the base, to be read by a person."""
-    lost = () if base is None else flipped(base, head)[0]
+def _lost(base: Measurement | None, change: Measurement, watch: Watch) -> tuple[str, ...]:
+    """The first examples that the change answers worse than the base, to be read by a person."""
+    lost = () if base is None else flipped(base, change)[0]
     if not lost:
         return ()
-    subject = head.subject
+    subject = change.subject
     dataset = read_dataset(watch.data, find_task(subject.task), watch.fields)
     examples = read_examples(dataset, subject.task, subject.heads)
     shown = [

@@ -1,6 +1,6 @@
-"""Is the head worse than the base? Verdict lines that ask only that, each answered by an interval.
+"""Is the change worse than the base? Verdict lines that ask only that, each answered by an interval.
 
-Latency has two cases. Base and head measured in turns in one job share the machine's moods, so the ratio's own interval
+Latency has two cases. Base and change, in turns in one job, share the machine's moods, so the ratio's own interval
 decides, by the very estimator of `mct compare`, and a few per cent are found. A base measured on another day does not:
 what differs between two jobs on the very same machine (neighbours, clock, placement) is often tens of per cent and
 stands in neither run's interval, so only a slow-down beyond `ACROSS_RUNS` is called one, and a run of another machine
@@ -27,7 +27,7 @@ from mct.targets.budget import Budget
 
 TAIL = 0.95
 MAX_SLOWDOWN = 0.10
-"""Share by which the head may be slower than the base in one job."""
+"""Share by which the change may be slower than the base in one job."""
 ACROSS_RUNS = 0.25
 """Share by which P95 may differ between two jobs on one machine before it is called a difference."""
 MAX_DROP = 0.01
@@ -45,17 +45,17 @@ class Shift:
     high: float
 
 
-def judge_same_job(base: Measurement, head: Measurement, max_slowdown: float | None = None) -> Line:
-    """P50 and P95 of the head over the base's, from rounds in which they took turns, as `mct compare` judges them.
+def judge_same_job(base: Measurement, change: Measurement, max_slowdown: float | None = None) -> Line:
+    """P50 and P95 of the change over the base's, from rounds in which they took turns, as `mct compare` judges them.
 
     Passes where more than `max_slowdown` (a fraction) is excluded for both, and fails where either is shown to be more.
     Where none is given it is `MAX_SLOWDOWN`, and then whatever is shown to be slower at all fails that may be more.
     """
     tolerated = MAX_SLOWDOWN if max_slowdown is None else max_slowdown
     limit = f"P50 and P95 at most {100 * tolerated:g}% slower than the base, in turns"
-    if len(shared_rounds(base.blocks, head.blocks)) < 2:
+    if len(shared_rounds(base.blocks, change.blocks)) < 2:
         return Line(limit, "-", "inconclusive", "Too few rounds were measured to compare: allow more seconds.")
-    p50, p95 = ratios(base.blocks, head.blocks)
+    p50, p95 = ratios(base.blocks, change.blocks)
     measured = ", ".join(
         f"{name} {ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]" for name, ratio in (("P50", p50), ("P95", p95))
     )
@@ -77,21 +77,21 @@ def compare_runs(before_ms: Sequence[Floats], after_ms: Sequence[Floats]) -> Shi
     return Shift(before, after, exp(centre), low, high)
 
 
-def judge_stored(base: Measurement, head: Measurement, tolerated: float = ACROSS_RUNS) -> Line:
-    """P95 of the head against that of a run of another day on the same machine: worse only wholly beyond `tolerated`.
+def judge_stored(base: Measurement, change: Measurement, tolerated: float = ACROSS_RUNS) -> Line:
+    """P95 of the change against that of a run of another day on the same machine: worse only wholly beyond `tolerated`.
 
     An unsteady run decides nothing, except that its least disturbed process was too slow all the same: noise adds time.
     """
     limit = f"P95 at most {100 * tolerated:g}% slower than the stored run"
-    shift = compare_runs(per_process_ms(base.blocks), per_process_ms(head.blocks))
+    shift = compare_runs(per_process_ms(base.blocks), per_process_ms(change.blocks))
     if shift is None:
         least = f"{FEWEST_PROCESSES} processes and {minimum_sample(TAIL)} requests"
         reason = f"One side has fewer than {least}: allow more seconds."
         return Line(limit, "-", "inconclusive", reason)
     measured = f"{shift.value:.2f}x [{shift.low:.2f}, {shift.high:.2f}]"
     seen = f"{milliseconds(shift.after)} now, {milliseconds(shift.before)} then"
-    unsteady = _unsteady("this run", head)
-    slow_at_best = not unsteady or least_disturbed_ms(head.blocks, TAIL) > (1 + tolerated) * shift.before.high
+    unsteady = _unsteady("this run", change)
+    slow_at_best = not unsteady or least_disturbed_ms(change.blocks, TAIL) > (1 + tolerated) * shift.before.high
     if shift.low > 1 + tolerated and slow_at_best:
         return Line(limit, measured, "fail", f"{seen}: more than two jobs on one machine differ by.")
     unsteady += _unsteady("the stored run", base)
@@ -111,9 +111,9 @@ def other_conditions(different: Sequence[str]) -> Line:
     return Line("P95 no slower than the stored run", "-", "inconclusive", reason)
 
 
-def judge_quality(base: Measurement, head: Measurement, budget: Budget | None) -> tuple[Line, ...]:
+def judge_quality(base: Measurement, change: Measurement, budget: Budget | None) -> tuple[Line, ...]:
     """Paired quality against the base alone: the drop that the budget allows (one point without), and its slices'."""
-    return judge(head, _only_drops(budget, head.subject.task), base).lines
+    return judge(change, _only_drops(budget, change.subject.task), base).lines
 
 
 def _only_drops(budget: Budget | None, task: str) -> Budget:

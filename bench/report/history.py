@@ -8,7 +8,7 @@ from mct.bench.report.table import figures_table, with_interval
 from mct.bench.statistics.change_points import ALPHA, ChangePoint
 from mct.bench.store.history import Point, Series
 
-HEAD = ("run", "commit", "artifact digest", "P95 ms (95 % interval)", "steady", "change")
+COLUMNS = ("run", "commit", "artifact digest", "P95 ms (95 % interval)", "steady", "change")
 
 
 def history_table(series: Sequence[Series]) -> str:
@@ -36,7 +36,7 @@ def _table(series: Series) -> str:
     budget = "no budget" if series.budget is None else f"budget {series.budget}"
     where = f"{series.data}, {budget}, {series.cpu}, fingerprint {series.fingerprint}"
     return "\n\n".join(
-        [f"### {series.artifact}", where, figures_table(HEAD, rows, words=(0, 1, 2, 4, 5)), changes_said(series)]
+        [f"### {series.artifact}", where, figures_table(COLUMNS, rows, words=(0, 1, 2, 4, 5)), changes_said(series)]
     )
 
 

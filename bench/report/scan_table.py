@@ -20,7 +20,7 @@ BATCH_NOTE = (
 def scan_table(rows: Sequence[ScanRow]) -> str:
     """Markdown. Below it what the machine did to the figures."""
     parameter = rows[0].parameter
-    head = ("artifact", parameter, "requests /s", "P50 ms", "P95 ms", "processes")
+    columns = ("artifact", parameter, "requests /s", "P50 ms", "P95 ms", "processes")
     cells = [
         (
             row.artifact,
@@ -34,7 +34,7 @@ def scan_table(rows: Sequence[ScanRow]) -> str:
     ]
     noise = [f"- **{row.artifact}**, {parameter} {row.value}: {reason}." for row in rows for reason in row.reasons]
     parts = (
-        figures_table(head, cells, words=(0,)),
+        figures_table(columns, cells, words=(0,)),
         BATCH_NOTE if parameter == "batch" else "",
         section("Noise:", noise),
     )

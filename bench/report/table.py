@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from mct.bench.statistics.percentiles import Estimate
 
 MARKS = {"pass": "✓ pass", "fail": "✗ FAIL", "inconclusive": "? inconclusive"}
-HEAD = (
+COLUMNS = (
     "artifact", "format", "P50 ms", "P95 ms (95 % interval)", "times faster at P95", "model-only P95", "quality",
     "worst slice", "size MB", "load ms", "peak MB", "verdict",
 )  # fmt: skip
-LOAD_HEAD = (
+LOAD_COLUMNS = (
     "artifact", "load /s", "served /s", "utilisation", "P50 ms", "P95 ms under load (95 % interval)", "P99 ms",
     "closed-loop P95 ms", "P95 of first and last tenth, ms", "steady state",
 )  # fmt: skip
-MAX_HEAD = ("artifact", "P95 limit ms", "highest load /s", "of single processes /s", "closed loop /s")
+MAX_COLUMNS = ("artifact", "P95 limit ms", "highest load /s", "of single processes /s", "closed loop /s")
 STATES = {"steady": "✓ yes", "above capacity": "✗ ABOVE CAPACITY", "undecided": "? undecided"}
 LOAD_NOTE = (
     "Poisson arrivals to one server, latency from the scheduled arrival. The closed loop ran on the same processes and"
@@ -41,7 +41,7 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     """The table of one result, and below it the lines that did not pass, each with its reason."""
     entries = result["artifacts"]
     parts = (
-        figures_table(HEAD, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
+        figures_table(COLUMNS, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
         _elsewhere(entries), _further(entries), _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -52,14 +52,14 @@ def load_table(results: Sequence[LoadResult]) -> str:
     said = [
         f"- **{each.artifact} at {each.offered_qps:g}/s**: {reason}." for each in results for reason in each.reasons
     ]
-    table = figures_table(LOAD_HEAD, [_load_cells(each) for each in results], words=(0, len(LOAD_HEAD) - 1))
+    table = figures_table(LOAD_COLUMNS, [_load_cells(each) for each in results], words=(0, len(LOAD_COLUMNS) - 1))
     return "\n".join([table, "", *said, *([""] if said else []), LOAD_NOTE]) + "\n"
 
 
 def max_load_table(results: Sequence[MaxLoad]) -> str:
     """One row per artifact, and below it every rate that was tried."""
     said = [f"- **{each.artifact}**: {reason}." for each in results for reason in each.reasons]
-    table = figures_table(MAX_HEAD, [_max_cells(each) for each in results], words=(0,))
+    table = figures_table(MAX_COLUMNS, [_max_cells(each) for each in results], words=(0,))
     return "\n".join([table, "", *said, *([""] if said else []), *map(_rates_tried, results)]) + "\n"
 
 
@@ -99,10 +99,10 @@ def _elsewhere(entries: Sequence[Entry]) -> str:
     return section("Made for another machine than this:", lines)
 
 
-def figures_table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int]) -> str:
+def figures_table(columns: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int]) -> str:
     """The columns `words` are of words and stand left, the others are of figures and stand right."""
-    rule = ["---" if column in words else "---:" for column in range(len(head))]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in (head, rule, *rows))
+    rule = ["---" if column in words else "---:" for column in range(len(columns))]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in (columns, rule, *rows))
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ _SCORED = {
 _BUFFERS = (".rotary_emb.inv_freq", ".attn.masked_bias", ".attn.bias")
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `model.gguf`, and `head.safetensors` for a reward model. MctError for what llama.cpp cannot hold.
 
     The F32 model is run with an F32 cache: what it continues is then what the original continues, token by token.

@@ -27,7 +27,7 @@ MODEL = "model.gguf"
 HEAD = "head.safetensors"
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `model.gguf` and, where llama.cpp's graph lacks the model's last layers, `head.safetensors`.
 
     MctError for an architecture, tokenizer or variant that llama.cpp does not compute, and for weights that do not fit.

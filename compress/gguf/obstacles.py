@@ -18,7 +18,7 @@ OUTPUT_NEEDED = "qwen2_moe"
 NO_REWARD = "llama.cpp's qwen2moe needs an output matrix, and a reward model has none"
 
 
-def why_not_encoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_encoder(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why an encoder cannot become GGUF: its family, its variant or its tokenizer; "" where it can."""
     config = read_object(checkpoint.sizes / "config.json")
     try:
@@ -29,7 +29,7 @@ def why_not_encoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     return ""
 
 
-def why_not_decoder(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_decoder(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why a language or reward model cannot become GGUF: its family, its variant or its tokenizer; "" where it can.
 
     What config.json leaves to its family's defaults is looked at by the export, once transformers has filled it in.

@@ -33,13 +33,13 @@ BLOCK = 256
 _INDIFFERENT = frozenset({"F16", "BF16", "Q8_0"})
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
-    """Write `model.gguf` in `settings["type"]`, a name of llama.cpp's file types ("Q8_0"); a head outside is copied.
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
+    """Write `model.gguf` in `options["type"]`, a name of llama.cpp's file types ("Q8_0"); a head outside is copied.
 
     Errors are weighed by an importance matrix where there are calibration texts. MctError where llama.cpp refuses the
     model.
     """
-    type_name = settings["type"]
+    type_name = options["type"]
     importance = measure(resources) if resources.calibration and type_name not in _INDIFFERENT else None
     quantise(source.folder / source.model, draft / MODEL, type_name, resources.machine.usable_threads, importance)
     if "head" in source.settings:

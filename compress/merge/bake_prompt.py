@@ -25,7 +25,7 @@ from mct.models.checkpoints.load_adapter import inner_model, load_peft, plain_ba
 from mct.models.writing.folders import write_atomically
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write the checkpoint with its virtual tokens in the vocabulary, and a tokenizer that puts them there itself."""
     checkpoint = resources.checkpoint
     adaptation = checkpoint.adaptation

@@ -27,7 +27,7 @@ from mct.models.tasks.examples import find_kind
 MOST_TEXTS, MOST_TOKENS = 32, 64
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write the merged checkpoint, with the tokenizer of the adapter if it has one, else the base's."""
     checkpoint = resources.checkpoint
     adaptation = checkpoint.adaptation

@@ -26,7 +26,7 @@ _WHY_NOT_PROMPTS = {
 }
 
 
-def why_not_merge(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_merge(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why this adapter cannot be merged into its base; "" where it can."""
     if checkpoint.adaptation is None:
         return "it is no adapter"
@@ -46,13 +46,13 @@ def why_not_merge(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
     return ""
 
 
-def why_not_bake(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_bake(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why these virtual tokens cannot become rows of the vocabulary; "" where they can."""
     if checkpoint.adaptation is None or checkpoint.adaptation.first.config.peft_type not in SOFT_PROMPTS:
         return "it is no adapter of virtual tokens"
     return ""
 
 
-def why_not_unpack(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_unpack(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why there is nothing to unpack; "" where there is."""
     return "" if checkpoint.quantised else "its weights are not packed"

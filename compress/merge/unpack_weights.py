@@ -9,7 +9,7 @@ from mct.compress.run.folders import copy_rest
 from mct.models.checkpoints.load import load_model
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write the checkpoint with every weight whole."""
     model = load_model(resources.checkpoint)
     model.config.dtype = model.dtype

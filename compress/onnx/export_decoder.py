@@ -23,7 +23,7 @@ from mct.models.checkpoints.load_adapter import load_with_prefix
 MODEL = "onnx/model.onnx"
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model.onnx` (beyond 2 GB its weights stand in `onnx/model.onnx_data`) and `genai_config.json`.
 
     MctError for a family, or a variant of one, whose graph is not known.

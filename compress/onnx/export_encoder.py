@@ -59,13 +59,13 @@ class _Written(torch.nn.Module):
         return {HIDDEN: hidden, EMBEDDING: self.module.embed(hidden, attention_mask)}
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model.onnx`: int64 inputs of shape (batch, sequence), the task's outputs by the runtimes' names.
 
-    An embedder has "last_hidden_state" beside its "sentence_embedding". `settings["graph"]` = "exported" takes the
+    An embedder has "last_hidden_state" beside its "sentence_embedding". `options["graph"]` = "exported" takes the
     traced graph whatever the architecture.
     """
-    graph, notes = _graph(load_module(resources.checkpoint), settings.get("graph", "fused"))
+    graph, notes = _graph(load_module(resources.checkpoint), options.get("graph", "fused"))
     save(graph, draft / MODEL)
     return Product(draft, MODEL, {"pad_id": pad_id(resources.checkpoint.path)}, notes)
 

@@ -27,7 +27,7 @@ KEPT = {"cos_cache", "sin_cache"}
 LARGEST = float(np.finfo(np.float16).max)
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_fp16.onnx`, whose inputs and outputs are those of the fp32 graph."""
     model = onnx.load(source.folder / source.model)
     halved = halve(model)

@@ -28,7 +28,7 @@ OPERATORS = ["MatMul", "Attention"]
 LEAST_TABLE_ROWS = 1024
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_quantized.onnx`, whose inputs and outputs are those of the fp32 graph."""
     model = onnx.load(source.folder / source.model)
     tables = quantise_tables(model)

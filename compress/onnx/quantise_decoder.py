@@ -39,9 +39,9 @@ INT8_ACTIVATIONS = 4
 KEPT = (".gate.weight", ".shared_expert_gate.weight", "score.weight", ".wpe.weight")
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
-    """Write `onnx/model_quantized.onnx` (`settings["bits"]` = 8) or `onnx/model_q4.onnx` (4)."""
-    bits = int(settings["bits"])
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
+    """Write `onnx/model_quantized.onnx` (`options["bits"]` = 8) or `onnx/model_q4.onnx` (4)."""
+    bits = int(options["bits"])
     model = onnx.load(source.folder / source.model)
     kept = quantise(model, bits)
     save(model, draft / MODELS[bits])

@@ -41,7 +41,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self.left, None)
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_static.onnx`. MctError where there are no texts to calibrate on."""
     inputs = calibration_inputs(resources)
     model = onnx.load(source.folder / source.model)

@@ -19,7 +19,7 @@ ENDS = frozenset({"Parameter", "Result"})
 COUNTED = re.compile(r"(Parameter|Result)_\d+")
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in fp32, free batch and sequence axes, names as in the ONNX graph.
 
     The settings hold the input lengths to prepare for, taken from the calibration texts where there are any.

@@ -33,14 +33,14 @@ OPTIONS = "runtime_options"
 CACHE = "KV_CACHE_PRECISION"
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in fp32, tokenizer, detokenizer and the checkpoint's configurations.
 
     Inputs are input_ids, attention_mask, position_ids (batch, tokens) and beam_idx (batch); the output is `logits`,
     float32 (batch, tokens, vocabulary). MctError for a family that mct.compress.openvino.obstacles does not know.
     """
     checkpoint = resources.checkpoint
-    if reason := why_not_language_model(checkpoint, settings):
+    if reason := why_not_language_model(checkpoint, options):
         raise MctError(f"openvino cannot hold this {checkpoint.architecture}: {reason}", "try --format onnx or gguf")
     model, prefix = load_with_prefix(checkpoint) if checkpoint.adaptation else (load_model(checkpoint), [])
     graph = export(model, draft, TASK)

@@ -21,13 +21,13 @@ from mct.models.checkpoints.load import load_model
 TASK = "text-classification"
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in fp32: token ids and mask (batch, tokens) to `logits` (batch, 1).
 
     MctError for a family that the exporter does not know, and for a checkpoint without a padding token.
     """
     checkpoint = resources.checkpoint
-    if reason := why_not_reward(checkpoint, settings):
+    if reason := why_not_reward(checkpoint, options):
         raise MctError(f"openvino cannot hold this {checkpoint.architecture}: {reason}", "try --format onnx")
     save(export(load_model(checkpoint), draft, TASK), draft / MODEL)
     return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.path), "buckets": list(buckets_for(resources))})

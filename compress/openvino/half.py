@@ -20,7 +20,7 @@ from mct.targets.runtimes.private_openvino import ov
 CACHE = {"kv_cache_precision": "f16"}
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write the model with its weights in fp16; whatever else lies beside it goes with it."""
     model = ov.Core().read_model(source.folder / source.model)
     copy_beside(source, draft)
@@ -29,7 +29,7 @@ def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Re
     return Product(draft, MODEL, _with_cache(source.settings))
 
 
-def run_bfloat16(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run_bfloat16(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """The fp32 files, to be computed in bfloat16. MctError where the CPU they are meant for does not have it."""
     require_bfloat16(resources.machine)
     shutil.copytree(source.folder, draft, dirs_exist_ok=True)

@@ -16,7 +16,7 @@ def _families(task: str) -> list[str]:
     return [family.model_type for family in families() if task in family.graphs.get("openvino", "").split()]
 
 
-def why_not_language_model(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_language_model(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why a language model cannot become OpenVINO; "" where it can."""
     known, family = _families("causal-lm"), checkpoint.model_type
     if family in known:
@@ -24,7 +24,7 @@ def why_not_language_model(checkpoint: Checkpoint, settings: Mapping[str, Any]) 
     return f"the export of a {family} language model was never held against the original (of {', '.join(known)} it was)"
 
 
-def why_not_reward(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_reward(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why a reward model cannot become OpenVINO; "" where it can.
 
     The graph finds the last token of a text by what padding is, so the checkpoint has to say it.

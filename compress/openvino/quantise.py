@@ -24,7 +24,7 @@ from mct.targets.runtimes.batches import Arrays, padded
 from mct.targets.runtimes.private_openvino import ov
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in INT8. MctError where there are no texts to calibrate on."""
     inputs = calibration_inputs(resources)
     model = ov.Core().read_model(source.folder / source.model)

@@ -33,8 +33,8 @@ from mct.compress.openvino.length_buckets import buckets_for
 from mct.compress.openvino.quantise import arrays_for, quantise
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.agreement import Outputs, kept_answers
-from mct.compress.run.asked import Asked, ask
 from mct.compress.run.calibration import MOST_TEXTS, calibration_inputs, calibration_notes, hold_out
+from mct.compress.run.parity_inputs import ParityInputs, ask
 from mct.models.tasks.examples import Request
 from mct.models.tasks.tokens import Tokens
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
@@ -61,7 +61,7 @@ RANKED_WITH = 32
 class _Compared:
     """Texts as the model takes them, and its answers before it was quantised."""
 
-    asked: Asked
+    asked: ParityInputs
     arrays: Sequence[Arrays]
     before: Sequence[Outputs]
 
@@ -95,13 +95,13 @@ class _Source:
         return quantise(graph, texts, self.pad_id, sorted({*head_products(graph), *kept}), self.arithmetic)
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `openvino_model.xml` and `.bin` in INT8 but for what had to stay.
 
-    `settings["max_drop"]` is the largest share of answers that may differ (0.01). MctError for too few texts to show
+    `options["max_drop"]` is the largest share of answers that may differ (0.01). MctError for too few texts to show
     it, and where nothing could stay in INT8.
     """
-    drop = float(settings.get("max_drop", MAX_DROP))
+    drop = float(options.get("max_drop", MAX_DROP))
     learning, requests = hold_out(resources, _for_ranges(resources))
     arithmetic, pad_id = arithmetic_of(resources.machine), int(source.settings["pad_id"])
     ranges = calibration_inputs(learning)
@@ -131,7 +131,7 @@ def _for_ranges(resources: Resources) -> int:
     return max(1, min(MOST_TEXTS, requests // FOR_RANGES))
 
 
-def _ask(resources: Resources, requests: Sequence[Request]) -> Asked:
+def _ask(resources: Resources, requests: Sequence[Request]) -> ParityInputs:
     if not requests:
         raise MctError("int8-accurate holds rows out, and there is one only", "give more rows, or take int8")
     return ask(resources.checkpoint, requests, MOST_HELD_OUT)
@@ -149,7 +149,7 @@ def _require_enough(held_out: _Compared, drop: float, attempts: int) -> None:
         )
 
 
-def _compared(graph: ov.Model, asked: Asked, pad_id: int) -> _Compared:
+def _compared(graph: ov.Model, asked: ParityInputs, pad_id: int) -> _Compared:
     arrays = arrays_for(graph, asked.inputs, pad_id)
     return _Compared(asked, arrays, _answers(graph, arrays, wanted_outputs(graph, asked.task)))
 
@@ -192,7 +192,7 @@ def _accurate(
     )
 
 
-def _ranked(fp32: _Source, asked: Asked, blocks: list[list[str]]) -> list[list[str]]:
+def _ranked(fp32: _Source, asked: ParityInputs, blocks: list[list[str]]) -> list[list[str]]:
     """Blocks by how near the outputs are without them in INT8, the nearest first; on texts that ranges come from."""
     some = replace(asked, inputs=tuple(_some(fp32.ranges, RANKED_WITH)), groups=())
     compared = _compared(ov.Core().read_model(fp32.path), some, fp32.pad_id)

@@ -42,10 +42,10 @@ LONGEST = 256
 GROUPS = (32, 64, 16)
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
-    """Write the model with its weights in `settings["bits"]` (8 or 4) bits, and what lies beside it."""
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
+    """Write the model with its weights in `options["bits"]` (8 or 4) bits, and what lies beside it."""
     copy_beside(source, draft)
-    graph, notes = _compress(source.folder / source.model, int(settings["bits"]), resources)
+    graph, notes = _compress(source.folder / source.model, int(options["bits"]), resources)
     set_cache_precision(graph, CACHE["kv_cache_precision"])
     save(graph, draft / MODEL)
     return Product(draft, MODEL, {**source.settings, **CACHE}, {**source.notes, **notes})

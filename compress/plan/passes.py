@@ -72,11 +72,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Pass:
-    """One table row. `run` is "module:function", handed the options and what the row has fixed as `settings`.
+    """One table row. `run` is "module:function", handed every option: those told, defaults, and what is `fixed` here.
 
     `texts` says whether it needs the user's own texts, makes use of them if there are any, or does without. `numbers`
     is what its product computes in, where that depends on the machine. `why_not`, "module:function", says of a
-    checkpoint and settings why the pass cannot take it, "" where it can; asked when planning, so it reads small files
+    checkpoint and options why the pass cannot take it, "" where it can; asked when planning, so it reads small files
     only. `exact`: a checkpoint pass whose product must answer as its parent does. `about` is one sentence.
     """
 
@@ -89,7 +89,7 @@ class Pass:
     texts: Literal["none", "used", "needed"] = "none"
     numbers: Numbers = ""
     why_not: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     options: tuple[Option, ...] = ()
     exact: bool = False
     about: str = ""

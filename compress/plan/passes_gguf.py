@@ -15,7 +15,7 @@ def _quantise(type_name: str) -> Pass:
     return Pass(
         "quantise-gguf", "gguf-f32", f"gguf-{type_name.lower()}", "mct.compress.gguf.quantise:run",
         (*ENCODERS, *REWARDS, *LANGUAGE_MODELS), texts="used" if type_name in WEIGHED_TYPES else "none",
-        settings={"type": type_name},
+        fixed={"type": type_name},
     )  # fmt: skip
 
 

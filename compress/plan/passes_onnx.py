@@ -19,10 +19,10 @@ ONNX_PASSES = (
     Pass("halve-onnx", "onnx-fp32", "onnx-fp16", "mct.compress.onnx.half:run", DECODERS),
     Pass(
         "quantise-onnx-lm", "onnx-fp32", "onnx-int8", "mct.compress.onnx.quantise_decoder:run", DECODERS,
-        settings={"bits": 8},
+        fixed={"bits": 8},
     ),
     Pass(
         "quantise-onnx-lm", "onnx-fp32", "onnx-int4", "mct.compress.onnx.quantise_decoder:run", DECODERS,
-        settings={"bits": 4},
+        fixed={"bits": 4},
     ),
 )  # fmt: skip

@@ -9,10 +9,10 @@ VECTORS = (*ENCODERS, *REWARDS)
 EVERY = (*VECTORS, *LANGUAGE_MODELS)
 
 
-def _quantise(precision: str, settings: Mapping[str, Any]) -> Pass:
+def _quantise(precision: str, fixed: Mapping[str, Any]) -> Pass:
     return Pass(
         "quantise-openvino", "openvino-fp32", f"openvino-{precision}", "mct.compress.openvino.quantise_lm:run",
-        LANGUAGE_MODELS, texts="used", settings=settings,
+        LANGUAGE_MODELS, texts="used", fixed=fixed,
     )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ OPENVINO_PASSES = (
     ),
     Pass(
         "quantise-openvino", "openvino-fp32", "openvino-int8-accurate", "mct.compress.openvino.quantise_accurate:run",
-        VECTORS, texts="needed", numbers="bytes", settings={"max_drop": 0.01},
+        VECTORS, texts="needed", numbers="bytes", fixed={"max_drop": 0.01},
     ),
     _quantise("int8", {"bits": 8}),
     _quantise("int4", {"bits": 4}),

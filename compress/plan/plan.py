@@ -38,15 +38,15 @@ class Resolved:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def effective_options(self) -> dict[str, Any]:
         """All that the pass is handed: what its row has fixed, and every option, told or not."""
-        return {**self.row.settings, **read_options(self.row, self.options)}
+        return {**self.row.fixed, **read_options(self.row, self.options)}
 
     def why_not(self, checkpoint: Checkpoint) -> str:
         """Why the pass cannot take this checkpoint; "" where it can."""
         if not self.row.why_not:
             return ""
-        reason: str = load(self.row.why_not, self.row.extra)(checkpoint, self.settings)
+        reason: str = load(self.row.why_not, self.row.extra)(checkpoint, self.effective_options)
         return reason
 
 

@@ -7,6 +7,7 @@ from mct.compress.plan.passes_merge import MERGE_PASSES
 from mct.compress.plan.passes_onnx import ONNX_PASSES
 from mct.compress.plan.passes_openvino import OPENVINO_PASSES
 from mct.compress.plan.passes_shrink import SHRINK_PASSES
+from mct.models.data.declared import is_plain
 from mct.models.tables import UPDATE, added_by_others
 from mct.targets.runtimes.table import RUNTIMES
 
@@ -49,3 +50,8 @@ def _check(row: Pass) -> None:
     for option in row.options:
         if option.name in RESERVED:
             raise MctError(f"a package adds the pass {row.name} with an option {option.name!r}", UPDATE)
+        if not is_plain(option.type):
+            raise MctError(
+                f"a package adds the pass {row.name} with an option {option.name!r} that no recipe file can tell",
+                f"options are texts, numbers, lists and tables of these; {UPDATE}",
+            )

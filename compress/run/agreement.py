@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from mct.compress.run.asked import Asked
+from mct.compress.run.parity_inputs import ParityInputs
 from mct.models.tasks.table import find_task
 
 Floats = NDArray[np.float32]
@@ -48,7 +48,7 @@ class Decisions(NamedTuple):
     same: NDArray[np.bool_]
 
 
-def agreement(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs], tolerance: float) -> Agreement:
+def agreement(asked: ParityInputs, before: Sequence[Outputs], after: Sequence[Outputs], tolerance: float) -> Agreement:
     """How far two models agree. Both have one entry an input, arrays of shape (1, ...); `tolerance` is in spreads."""
     found = list(_DECIDE[find_task(asked.task).decides](asked, before, after))
     margins = np.concatenate([np.zeros(0), *(each.margins for each in found)])
@@ -57,7 +57,7 @@ def agreement(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs],
     return Agreement(float(same.mean()) if len(same) else None, len(same), tied)
 
 
-def kept_answers(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs]) -> NDArray[np.bool_]:
+def kept_answers(asked: ParityInputs, before: Sequence[Outputs], after: Sequence[Outputs]) -> NDArray[np.bool_]:
     """Of each request that has something to decide: whether all of it is decided alike.
 
     A request's answer is all of a text's tags, all heads together, the whole order of a query's documents.
@@ -134,7 +134,7 @@ def _log_softmax(logits: Floats) -> NDArray[np.float64]:
 
 
 def _decide_head(
-    asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs], name: str, kind: str
+    asked: ParityInputs, before: Sequence[Outputs], after: Sequence[Outputs], name: str, kind: str
 ) -> Iterable[Decisions]:
     """The decisions of one head, by its kind."""
     a, b = ([each[name] for each in side] for side in (before, after))
@@ -158,20 +158,20 @@ def _signs(a: Floats, b: Floats, scale: float) -> Decisions:
     return Decisions(np.abs(a.ravel().astype(np.float64)) / scale, (a > 0).ravel() == (b > 0).ravel())
 
 
-def _of_one_head(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
+def _of_one_head(asked: ParityInputs, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
     return _decide_head(asked, before, after, "logits", asked.heads[0].kind)
 
 
-def _of_every_head(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
+def _of_every_head(asked: ParityInputs, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
     for head in asked.heads:
         yield from _decide_head(asked, before, after, f"{head.name}_logits", head.kind)
 
 
-def _next_tokens(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
+def _next_tokens(asked: ParityInputs, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
     return _decide_head(asked, before, after, "logits", "label")
 
 
-def _order(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
+def _order(asked: ParityInputs, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
     """Which of two scores is higher, of every two that one request asked for."""
     a, b = (np.array([each["logits"].item() for each in side], dtype=np.float64) for side in (before, after))
     scale = spread([each["logits"] for each in before])
@@ -182,7 +182,7 @@ def _order(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs]) ->
         yield Decisions(np.abs(ahead) / scale, np.sign(ahead) == np.sign(still))
 
 
-def _neighbours(asked: Asked, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
+def _neighbours(asked: ParityInputs, before: Sequence[Outputs], after: Sequence[Outputs]) -> Iterable[Decisions]:
     """The nearest other input; its margin is measured in the spread of all inputs' cosines with one another."""
     if len(before) < FEWEST_VECTORS:
         return []
@@ -202,7 +202,7 @@ def _unit(side: Sequence[Outputs]) -> Floats:
     return unit
 
 
-_DECIDE: Mapping[str, Callable[[Asked, Sequence[Outputs], Sequence[Outputs]], Iterable[Decisions]]] = {
+_DECIDE: Mapping[str, Callable[[ParityInputs, Sequence[Outputs], Sequence[Outputs]], Iterable[Decisions]]] = {
     "head": _of_one_head,
     "heads": _of_every_head,
     "order": _order,

@@ -16,7 +16,6 @@ import numpy as np
 from mct import MctError
 from mct.compress.plan.passes import Resources
 from mct.compress.run.agreement import Outputs
-from mct.compress.run.asked import Asked
 from mct.compress.run.inputs import encode_requests
 from mct.compress.run.parity import (
     TOLERANCE,
@@ -28,6 +27,7 @@ from mct.compress.run.parity import (
     compare,
     require_parity,
 )
+from mct.compress.run.parity_inputs import ParityInputs
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tasks.tokens import ANY_LENGTH, Tokens, open_tokenizer
 
@@ -83,7 +83,7 @@ def _ancestor_ids(ancestor: Path, child: Path) -> Mapping[int, int]:
     return {number: before[piece] for piece, number in pieces.items() if piece in before}
 
 
-def _cut_as_before(ancestor: Asked, child: Asked, number: Mapping[int, int]) -> list[int]:
+def _cut_as_before(ancestor: ParityInputs, child: ParityInputs, number: Mapping[int, int]) -> list[int]:
     """Places of the inputs whose tokens are the same in both."""
     both = zip(ancestor.inputs, child.inputs, strict=False)
     return [place for place, (before, after) in enumerate(both) if list(before.ids) == _as_ancestor(after, number)]
@@ -94,7 +94,7 @@ def _as_ancestor(tokens: Tokens, number: Mapping[int, int]) -> list[int]:
     return [number.get(token, -1) for token in dropwhile(lambda token: token not in number, tokens.ids)]
 
 
-def _has_token_answers(asked: Asked) -> bool:
+def _has_token_answers(asked: ParityInputs) -> bool:
     return asked.task == "causal-lm" or any(head.kind == "tags" for head in asked.heads)
 
 

@@ -148,7 +148,7 @@ def _run(execution: Execution, route: Route, step: Resolved, key: str, before: P
 
     def checked(draft: Path) -> Any:
         stamped = stamps(before.folder, step.row)
-        product = run(before, draft, step.settings, resources)
+        product = run(before, draft, step.effective_options, resources)
         require_untouched(before.folder, stamped, step.row)
         return product
 

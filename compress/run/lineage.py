@@ -52,7 +52,7 @@ def entry_of(step: Resolved, product: Product, resources: Resources) -> Entry:
         entry["options"] = dict(step.options)
     if owner := owner_of(step.row.run):
         entry["package"] = owner
-    entry |= {"settings": step.settings, "notes": dict(product.notes)}
+    entry |= {"effective_options": step.effective_options, "notes": dict(product.notes)}
     if step.row.texts != "none" and resources.calibration is not None:
         data = resources.calibration
         entry |= {"seed": resources.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}

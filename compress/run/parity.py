@@ -21,7 +21,7 @@ import numpy as np
 
 from mct import MctError
 from mct.compress.run.agreement import Outputs, agreement, likeness, min_cosine, spread
-from mct.compress.run.asked import DECODERS, LM_TOKENS, Asked, ask, ask_decoder, cut
+from mct.compress.run.parity_inputs import DECODERS, LM_TOKENS, ParityInputs, ask, ask_decoder, cut
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tasks.examples import Request
 from mct.models.tasks.tokens import Tokens
@@ -58,7 +58,7 @@ class Reference:
     """
 
     folder: Path
-    asked: Asked
+    asked: ParityInputs
     outputs: tuple[Outputs, ...]
     continued: tuple[Continuation, ...]
 
@@ -77,7 +77,7 @@ class Parity:
     spreads of the output (see `mct.compress.run.agreement.spread`), the other deltas in its own units.
 
     `more` has what only some tasks have: "min_cosine" of embedders; "longest_input" and "reach" (tokens; see
-    `mct.compress.run.asked`) of decoders; what `mct.compress.run.agreement.likeness` tells of language models, and
+    `ParityInputs`) of decoders; what `mct.compress.run.agreement.likeness` tells of language models, and
     "continued_alike" (share of prompts continued by the same 64 tokens) and "continued_otherwise" (those that part at a
     token that was no near tie).
     """
@@ -155,7 +155,7 @@ def _difference(parity: Parity) -> str:
     return ""
 
 
-def _outputs(session: Session, asked: Asked) -> tuple[Outputs, ...]:
+def _outputs(session: Session, asked: ParityInputs) -> tuple[Outputs, ...]:
     found = (session([tokens]) for tokens in asked.inputs)
     if asked.task == "causal-lm":
         return tuple({"logits": each["logits"][:, -LM_TOKENS:].copy()} for each in found)
@@ -166,7 +166,7 @@ def _finite(outputs: Sequence[Outputs]) -> bool:
     return all(np.isfinite(value).all() for each in outputs for value in each.values())
 
 
-def _prompts(asked: Asked, most: int) -> list[Tokens]:
+def _prompts(asked: ParityInputs, most: int) -> list[Tokens]:
     """The beginnings of the first inputs, and as much of the long one as leaves room for what is to come."""
     room = most - NEW_TOKENS
     beginnings = [cut(tokens, min(asked.before + PROMPT_TOKENS, room)) for tokens in asked.inputs[:PROMPTS]]
@@ -181,7 +181,7 @@ def _continued(session: Session, prompt: Tokens) -> Continuation:
     return Continuation(prompt, tokens, tuple((two[:, 1] - two[:, 0]).tolist()))
 
 
-def fitting(asked: Asked, most: int) -> list[int]:
+def fitting(asked: ParityInputs, most: int) -> list[int]:
     """Places of the inputs of at most `most` tokens."""
     return [place for place, tokens in enumerate(asked.inputs) if len(tokens.ids) <= most]
 

@@ -112,8 +112,8 @@ def step_key(before: str, step: Resolved, resources: Resources, versions: Mappin
     rows = resources.calibration.rows if resources.calibration and step.row.texts != "none" else ()
     machine = resources.machine
     decides = [
-        before, step.row.name, step.row.gives, step.row.run, step.settings, list(map(dict, rows)), resources.seed,
-        mct.__version__, owner_of(step.row.run), dict(versions),
+        before, step.row.name, step.row.gives, step.row.run, step.effective_options, list(map(dict, rows)),
+        resources.seed, mct.__version__, owner_of(step.row.run), dict(versions),
         [machine.cpu, machine.architecture, sorted(machine.instruction_sets)],
     ]  # fmt: skip
     return sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()

@@ -19,9 +19,9 @@ from mct.models.families.table import find_family
 from mct.models.writing.folders import write_json
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
-    """Write the checkpoint with the layers `settings["keep"]` alone, numbered anew."""
-    folder, kept = source.folder, list(settings["keep"])
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
+    """Write the checkpoint with the layers `options["keep"]` alone, numbered anew."""
+    folder, kept = source.folder, list(options["keep"])
     config = read_object(folder / "config.json")
     family = find_family(config["model_type"])
     assert family is not None

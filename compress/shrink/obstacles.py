@@ -13,7 +13,7 @@ PREFIX = "its prefix of keys and values belongs to this model as it is"
 TRIMMED = ("WordPiece", "BPE", "Unigram")
 
 
-def why_not_drop_layers(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_drop_layers(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why these layers of this checkpoint cannot be kept; "" where they can."""
     if checkpoint.has_prefix:
         return PREFIX
@@ -21,7 +21,7 @@ def why_not_drop_layers(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> 
     if family is None or not family.layers:
         return f"where a {checkpoint.model_type} model keeps its layers is not known"
     config = read_object(checkpoint.sizes / "config.json")
-    count, kept = config.get(family.keys.layers), settings["keep"]
+    count, kept = config.get(family.keys.layers), options["keep"]
     if not isinstance(count, int):
         return f"config.json does not say {family.keys.layers}"
     if not kept or list(kept) != sorted(set(kept)) or not all(0 <= layer < count for layer in kept):
@@ -33,7 +33,7 @@ def why_not_drop_layers(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> 
     return ""
 
 
-def why_not_trim_vocabulary(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not_trim_vocabulary(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why this checkpoint's vocabulary cannot be trimmed; "" where it can."""
     if checkpoint.has_prefix:
         return PREFIX

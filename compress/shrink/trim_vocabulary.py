@@ -31,7 +31,7 @@ PADDING = 1
 _LEFT_OUT = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "added_tokens.json")
 
 
-def run(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write the checkpoint with the pieces that the calibration texts need, and every single character."""
     folder = source.folder
     tokenizer = read_tokenizer(folder)

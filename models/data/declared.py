@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, inspect
 
 from mct import MctError
 from mct.models.tables import unknown
@@ -40,6 +40,9 @@ _IN_WORDS = {
     "array": "a list", "object": "an object", "str": "a text", "int": "a whole number", "float": "a number",
     "bool": "true or false", "null": "null",
 }  # fmt: skip
+_PLAIN = (
+    inspect.StrType, inspect.IntType, inspect.FloatType, inspect.BoolType, inspect.NoneType, inspect.LiteralType,
+)  # fmt: skip
 _WRONG_TYPE = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<found>\w+)`")
 _PLACE = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`(?P<place>[^`]+)`)?", re.DOTALL)
 
@@ -98,6 +101,27 @@ def is_declared(value: Any, wanted: Any) -> bool:
     except msgspec.ValidationError:
         return False
     return True
+
+
+def is_plain(wanted: Any) -> bool:
+    """Whether values of the type `wanted` are texts, numbers, lists and tables of these, as a file holds them."""
+    try:
+        return _is_plain(inspect.type_info(wanted))
+    except TypeError:  # no type at all, or a union that nothing tells apart
+        return False
+
+
+def _is_plain(found: inspect.Type) -> bool:
+    match found:
+        case inspect.ListType():
+            return _is_plain(found.item_type)
+        case inspect.DictType():
+            return isinstance(found.key_type, inspect.StrType) and _is_plain(found.value_type)
+        case inspect.UnionType():
+            return all(map(_is_plain, found.types))
+        case inspect.Metadata():
+            return _is_plain(found.type)
+    return isinstance(found, _PLAIN)
 
 
 def read_bytes(path: Path, hint: str = HINT) -> bytes:

@@ -20,7 +20,7 @@ _HEAD_WIDTH_STEP = 16
 Config = Mapping[str, Any]
 
 
-def why_not(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> str:
+def why_not(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why a language or reward model cannot become ONNX; "" where it can."""
     return obstacle(read_object(checkpoint.sizes / "config.json"))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mct.compress.run.agreement import Outputs, agreement, divergence, likeness, min_cosine, spread
-from mct.compress.run.asked import Asked
+from mct.compress.run.parity_inputs import ParityInputs
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokens
 
@@ -15,8 +15,8 @@ def logits(*rows: list[float]) -> list[Outputs]:
     return [{"logits": np.array([row], dtype=np.float32)} for row in rows]
 
 
-def asked(task: str, *heads: Head, words: tuple[int, ...] = (), groups: tuple[int, ...] = (0, 1, 2)) -> Asked:
-    return Asked(task, heads, tuple(Tokens([5] * 4, [0] * 4, words) for _ in groups), groups)
+def asked(task: str, *heads: Head, words: tuple[int, ...] = (), groups: tuple[int, ...] = (0, 1, 2)) -> ParityInputs:
+    return ParityInputs(task, heads, tuple(Tokens([5] * 4, [0] * 4, words) for _ in groups), groups)
 
 
 def test_labels_agree_where_the_highest_is_the_same_and_a_near_tie_is_told_apart() -> None:

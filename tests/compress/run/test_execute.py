@@ -93,14 +93,14 @@ def test_the_same_input_gives_the_same_bytes(tiny_bert: Path, artifacts: Mapping
         assert read_artifact(folder).files == read_artifact(artifacts[folder.name]).files
 
 
-def broken(source: Product, draft: Path, settings: Mapping[str, Any], resources: Resources) -> Product:
+def broken(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """An export that moves one weight: the kind of mistake that parity is there to find."""
     import onnx
     from onnx import numpy_helper
 
     from mct.compress.onnx.export_encoder import run
 
-    product = run(source, draft, settings, resources)
+    product = run(source, draft, options, resources)
     model = onnx.load(draft / product.model)
     weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
     values = numpy_helper.to_array(weight).copy()

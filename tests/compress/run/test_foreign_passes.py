@@ -76,12 +76,12 @@ EXPORTS = {
 }
 
 
-def run(source, draft, settings, resources):
-    return {**DOES, **EXPORTS}[settings["what"]](source, draft)
+def run(source, draft, options, resources):
+    return {**DOES, **EXPORTS}[options["what"]](source, draft)
 
 
-def why_not(checkpoint, settings):
-    if settings["what"] == "is refused":
+def why_not(checkpoint, options):
+    if options["what"] == "is refused":
         raise ValueError("cannot say why")
     return ""
 
@@ -203,6 +203,13 @@ def test_what_a_pass_copies_of_mct_s_own_lists_is_left_out(checkpoint: Path, tmp
         (
             '"mine", START, START, "theirs:run", ENCODERS, options=(Option("gives", str, "x"),)',
             "with an option 'gives'",
+        ),
+        *(
+            (
+                f'"mine", START, START, "theirs:run", ENCODERS, options=(Option("size", {theirs}, "x"),)',
+                "with an option 'size' that no recipe file can tell",
+            )
+            for theirs in ("set[int]", "list[bytes]", "Pass", "'a word'", "dict[int, str]")
         ),
     ],
 )

@@ -21,10 +21,10 @@ from mct.compress.onnx.graphs.fused import build
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.artifact import read_artifact
-from mct.compress.run.asked import LM_INPUTS, LM_TOKENS, ask, ask_decoder
 from mct.compress.run.describe import parity_line
 from mct.compress.run.execute import execute
 from mct.compress.run.parity import Parity, measure_parity, require_parity, run_original
+from mct.compress.run.parity_inputs import LM_INPUTS, LM_TOKENS, ask, ask_decoder
 from mct.compress.run.resources import ParityTexts, Source
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_object

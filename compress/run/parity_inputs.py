@@ -34,7 +34,7 @@ _ROTATIONS = ("rope_parameters", "rope_scaling")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ParityInputs:
     """Encoded real inputs; `groups` has the number of the request that each of them came from.
 
     `reach` is the number of tokens from which on a decoder works otherwise: its sliding window, or the length it was
@@ -50,13 +50,13 @@ class Asked:
     before: int = 0
 
 
-def ask(checkpoint: Checkpoint, requests: Sequence[Request], most: int = MOST_INPUTS) -> Asked:
+def ask(checkpoint: Checkpoint, requests: Sequence[Request], most: int = MOST_INPUTS) -> ParityInputs:
     """The first `most` inputs that `requests` make (a request's documents or answers are an input each)."""
     groups, inputs = zip(*islice(_encoded(checkpoint, requests), most), strict=True)
-    return Asked(checkpoint.network, checkpoint.heads, inputs, groups)
+    return ParityInputs(checkpoint.network, checkpoint.heads, inputs, groups)
 
 
-def ask_decoder(checkpoint: Checkpoint, requests: Sequence[Request]) -> Asked:
+def ask_decoder(checkpoint: Checkpoint, requests: Sequence[Request]) -> ParityInputs:
     """The same of a decoder, and one long text behind them; a language model is asked 40 short ones."""
     found, reach = ask(checkpoint, requests), _reach(read_object(checkpoint.sizes / "config.json"))
     inputs, groups = found.inputs, found.groups
