@@ -12,12 +12,14 @@ import click
 
 from mct import MctError
 from mct.models.command_line import EVALUATION_SET, EXIT_CODES, FILE, FOLDER, Number, given, renames_of
+from mct.models.commands import telling
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mct.bench.jobs.job import Job
+    from mct.models.checkpoints.adapted import Told
 
 
 @click.command()
@@ -46,6 +48,7 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--budget", help="Budget to judge against; without one there is no verdict.")
 @click.option("--baseline", type=FOLDER, help="Checkpoint or artifact that quality is compared with.")
 @click.option("--revision", help="Branch, tag or commit of a baseline that is named on the hub.  [default: main]")
+@telling
 @click.option("--budgets", "budgets_file", type=FILE, help="More budgets, or other limits (TOML).")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
@@ -64,7 +67,7 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--json", "json_file", type=FILE, help="Also write the result to this file.")
 def bench(
     artifacts: tuple[Path, ...], data: Path | None, target: str, budget: str | None, baseline: Path | None,
-    revision: str | None, budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
+    revision: str | None, told: Told, budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
     group: str, results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool,
     offline: bool, scanned: str | None, torch_compile: bool, limit: bool,
     new_tokens: int, seed: int, json_file: Path | None,
@@ -94,7 +97,7 @@ def bench(
     require_output(json_file, given(*paths, data, original, budgets_file, targets_file))
     job = Job(
         paths=paths,
-        data=data or own_data([original, *paths] if original else paths),
+        data=data or own_data([original, *paths] if original else paths, told),
         target=find_target(target, targets_file),
         budget=find_budget(budget, budgets_file) if budget else None,
         baseline=original,
@@ -107,6 +110,7 @@ def bench(
         limit=limit,
         new_tokens=new_tokens,
         torch_compile=torch_compile,
+        told=told,
     )
     if qps is not None or find_max:
         return _bench_load(job, qps, json_file)
@@ -121,8 +125,9 @@ def bench(
 @click.command("run")
 @click.argument("artifact", type=FOLDER)
 @click.argument("requests", nargs=-1)
+@telling
 @click.option("--tokens", default=64, show_default=True, help="Most new tokens of a language model.")
-def run_artifact(artifact: Path, requests: tuple[str, ...], tokens: int) -> None:
+def run_artifact(artifact: Path, requests: tuple[str, ...], told: Told, tokens: int) -> None:
     """Try ARTIFACT (or a checkpoint) by hand: texts as arguments, or a line each on stdin; answers as JSON lines.
 
     A scorer of pairs takes {"query": "…", "docs": ["…"]}, a reward model {"prompt": "…", "answers": ["…"]}.
@@ -130,7 +135,7 @@ def run_artifact(artifact: Path, requests: tuple[str, ...], tokens: int) -> None
     from mct.bench.jobs.run import ask, open_model, read_request
     from mct.models.checkpoints.hub import find_folder
 
-    model = open_model(find_folder(artifact))
+    model = open_model(find_folder(artifact), told=told)
     for line in requests or _lines_of_stdin():
         click.echo(json.dumps(ask(model, read_request(model, line), tokens), ensure_ascii=False))
 
@@ -186,6 +191,7 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @click.argument("a", type=FOLDER)
 @click.argument("b", type=FOLDER)
 @click.option("--data", type=FILE, help=EVALUATION_SET)
+@telling
 @click.option("--target", default="cpu", show_default=True, help="What both must run on.")
 @click.option("--target-b", help="Another target for B: the same artifact under two settings.")
 @click.option(
@@ -223,9 +229,9 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "json_file", type=FILE, help="Also write the comparison to this file.")
 def compare(
-    a: Path, b: Path, data: Path | None, target: str, target_b: str | None, margin: float, quality_margin: float,
-    slices: tuple[str, ...], fields: tuple[str, ...], group: str, results: Path, max_seconds: float,
-    slow_down_b: float, seed: int, json_file: Path | None,
+    a: Path, b: Path, data: Path | None, told: Told, target: str, target_b: str | None, margin: float,
+    quality_margin: float, slices: tuple[str, ...], fields: tuple[str, ...], group: str, results: Path,
+    max_seconds: float, slow_down_b: float, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Compare B with A in one job: ratio of P95 and P50, and paired quality.
 
@@ -247,7 +253,7 @@ def compare(
     job = CompareJob(
         a=first,
         b=second,
-        data=data or own_data([first, second]),
+        data=data or own_data([first, second], told),
         targets=(find_target(target), find_target(target_b or target)),
         limits=Limits(margin / 100, quality_margin / 100),
         slices=slices,
@@ -257,6 +263,7 @@ def compare(
         max_seconds=max_seconds,
         slow_down_b=slow_down_b,
         seed=seed,
+        told=told,
     )
     with shown() as report:
         comparison, texts = run_compare(job, report)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from mct import MctError
 from mct.models.command_line import FILE, FOLDER, REVISION, one_line, print_json, renames_of
-from mct.models.commands import models
+from mct.models.commands import models, telling
+
+if TYPE_CHECKING:
+    from mct.models.checkpoints.adapted import Told
 
 
 @models.command("inspect")
@@ -82,19 +86,10 @@ def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
     type=FILE,
     help="Texts to check parity on.  [default: CHECKPOINT/data/test.jsonl, or a fifth of --data]",
 )
-@click.option(
-    "--base", type=FOLDER, help="The base of an adapter, a folder or a name on the hub, where it is not beside it."
-)
-@click.option("--adapter", default="", help="Which adapter of several, or a mix: a=0.7,b=0.3.")
-@click.option(
-    "--base-quant",
-    type=click.Choice(["nf4", "fp4"]),
-    help="The adapter was trained on a base in these 4-bit numbers (QLoRA), and the one given is whole.",
-)
+@telling
 @click.option(
     "--technique", default="", help="How it was fine-tuned, where its folder does not tell (raft, continual)."
 )
-@click.option("--labels", default="", help="Comma-separated labels of an adapter's head, in the order of its outputs.")
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 @click.option("--target", default="cpu", show_default=True, help="Make it for this target's instruction sets.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
@@ -113,9 +108,8 @@ def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
 @click.option("--json", "as_json", is_flag=True, help="Print the artifacts as JSON.")
 def compress(
     checkpoint: Path, out: Path, revision: str | None, formats: str | None, precisions: str | None,
-    recipe_file: Path | None, data: Path | None, eval_file: Path | None, base: Path | None, adapter: str,
-    base_quant: Literal["nf4", "fp4"] | None, technique: str, labels: str, fields: tuple[str, ...], target: str,
-    targets_file: Path | None, seed: int | None, plan_only: bool, as_json: bool,
+    recipe_file: Path | None, data: Path | None, eval_file: Path | None, told: Told, technique: str,
+    fields: tuple[str, ...], target: str, targets_file: Path | None, seed: int | None, plan_only: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT, a folder or a name on the hub, into artifacts, each checked against it on real texts.
 
@@ -127,7 +121,6 @@ def compress(
     from mct.compress.run.execute import execute
     from mct.compress.run.lineage import other_inputs
     from mct.compress.run.resources import gather
-    from mct.models.checkpoints.adapted import Told
     from mct.models.checkpoints.checkpoint import inspect
     from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
@@ -137,8 +130,7 @@ def compress(
     recipe = read_recipe(recipe_file) if recipe_file else None
     if recipe is not None and seed is not None and seed != recipe.seed:
         raise MctError(f"the recipe's seed is {recipe.seed}, and --seed says {seed}", "leave one of them out")
-    named = tuple(label.strip() for label in labels.split(",")) if labels else ()
-    told = Told(technique, adapter, base, base_quant or "", named)
+    told = replace(told, technique=technique)
     kinds, numbers = (names.split(",") if names else [] for names in (formats, precisions))
     plan = make_plan(inspect(find_folder(checkpoint, revision), told), kinds, numbers, machine, recipe)
     for warning in (warning for route in plan.routes for warning in route.warnings):

@@ -1,13 +1,46 @@
-"""The commands of this room: `mct models list` and `build`."""
+"""The commands of this room: `mct models list` and `build`; and the options by which others ask of adapters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mct import MctError
 from mct.models.command_line import FOLDER, Commands, print_json
+
+_OF_ADAPTERS = (
+    click.option(
+        "--base", type=FOLDER, help="The base of an adapter, a folder or a name on the hub, where it is not beside it."
+    ),
+    click.option("--adapter", default="", help="Which adapter of several, or a mix: a=0.7,b=0.3."),
+    click.option(
+        "--base-quant",
+        type=click.Choice(["nf4", "fp4"]),
+        help="The adapter was trained on a base in these 4-bit numbers (QLoRA), and the one given is whole.",
+    ),
+    click.option(
+        "--labels", default="", help="Comma-separated labels of an adapter's head, in the order of its outputs."
+    ),
+)
+
+
+def telling(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say of an adapter what its folder does not; `command` gets them as one value, `told`."""
+
+    @wraps(command)
+    def gathered(*args: Any, base: Path | None, adapter: str, base_quant: Any, labels: str, **kwargs: Any) -> Any:
+        from mct.models.checkpoints.adapted import Told
+
+        named = tuple(label.strip() for label in labels.split(",")) if labels else ()
+        return command(*args, told=Told("", adapter, base, base_quant or "", named), **kwargs)
+
+    for option in reversed(_OF_ADAPTERS):
+        gathered = option(gathered)
+    return gathered
 
 
 @click.group(cls=Commands)

@@ -10,9 +10,10 @@ from mct.bench.jobs.job import read_rows, require_cpu, require_one_task
 from mct.bench.judge.compare import Comparison, Limits, compare
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
-from mct.bench.samples.subject import identify
+from mct.bench.samples.subject import identify, told_to
 from mct.bench.store.store import RESULTS, append, make_question
 from mct.bench.worker.predict import Pause
+from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import read_examples
 from mct.models.writing.ownership import require_container
@@ -28,7 +29,8 @@ class CompareJob:
     """What to compare: B with A, each on its target.
 
     `slow_down_b` above 1 makes B's requests that much longer from end to end, to try whether the check would find it.
-    A waits as long after each of its own, uncounted: then the two differ by nothing else.
+    A waits as long after each of its own, uncounted: then the two differ by nothing else. `told` is said of the one
+    that is an adapter, or of both.
     """
 
     a: Path
@@ -43,6 +45,7 @@ class CompareJob:
     max_seconds: float = 60.0
     slow_down_b: float = 1.0
     seed: int = 0
+    told: Told = NOTHING
 
 
 def run_compare(job: CompareJob, report: Report = silent) -> tuple[Comparison, list[str]]:
@@ -66,12 +69,13 @@ def _arms(job: CompareJob) -> tuple[Arm, Arm]:
     """Both, under names that tell them apart even where they are the same folder."""
     slowed = f" slowed {job.slow_down_b:g}x" if job.slow_down_b != 1 else ""
     arms, share = [], job.slow_down_b - 1
+    told = told_to((job.a, job.b), job.told)
     for path, target, name, pause in (
         (job.a, job.targets[0], "A: {}", Pause(share, counts=False)),
         (job.b, job.targets[1], f"B: {{}}{slowed}", Pause(share, counts=True)),
     ):
         require_cpu(target)
-        subject = identify(path)
+        subject = identify(path, told[path])
         subject = replace(subject, name=name.format(subject.name))
         arms.append(Arm(subject, plan_bench(probe_machine(), target.threads).threads, pause))
     return arms[0], arms[1]

@@ -18,6 +18,7 @@ from mct.bench.measure.sampling import BenchPlan, plan_bench
 from mct.bench.samples.subject import Subject, compiled, identify_all
 from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
+from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import Dataset, check_labels, read_dataset, read_examples, with_groups
 from mct.models.tasks.table import find_task
@@ -36,6 +37,7 @@ class Job:
     the plan's own. `limit`: measure the machine's limit if it is not known yet; one that is known is used anyway.
     `new_tokens`: the most that a language model is timed writing.
     `torch_compile`: give every checkpoint a second row, run by torch.compile.
+    `told` is said of those that are adapters.
     """
 
     paths: tuple[Path, ...]
@@ -54,6 +56,7 @@ class Job:
     limit: bool = False
     new_tokens: int = NEW_TOKENS
     torch_compile: bool = False
+    told: Told = NOTHING
 
 
 def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
         paths.insert(0, job.baseline)
     require_container(job.results, paths)
-    subjects = identify_all(paths)
+    subjects = identify_all(paths, job.told)
     require_one_task(subjects)
     if job.torch_compile:
         subjects += tuple(compiled(subject) for subject in subjects if subject.format == "checkpoint")

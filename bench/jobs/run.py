@@ -18,6 +18,7 @@ from msgspec.structs import asdict
 from mct import MctError
 from mct.bench.samples.subject import Subject, identify
 from mct.compress.run.artifact import DISTRUST
+from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.checkpoints.files import stop_ids
 from mct.models.data.declared import Name, parse_json
 from mct.models.tables import load
@@ -71,17 +72,17 @@ class Model:
     stop: frozenset[int]
 
 
-def open_model(path: Path, threads: int | None = None) -> Model:
+def open_model(path: Path, threads: int | None = None, told: Told = NOTHING) -> Model:
     """Open an artifact or a checkpoint on `threads` threads (all that may be used if None)."""
-    subject = identify(path)
+    subject = identify(path, told)
     runtime = runtime_for(subject.format)
     open_tokenizer = load("mct.models.tasks.tokens:open_tokenizer")
     return Model(
         subject=subject,
         kind=find_kind(subject.task),
-        tokenize=open_tokenizer(subject.path, subject.executable.max_tokens),
+        tokenize=open_tokenizer(subject.executable.vocabulary, subject.executable.max_tokens),
         session=open_session(runtime, subject.executable, threads or probe_machine().usable_threads),
-        stop=stop_ids(subject.path),
+        stop=stop_ids(subject.executable.sizes),
     )
 
 

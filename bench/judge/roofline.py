@@ -91,7 +91,7 @@ class Limit:
 def read_encoder(subject: Subject) -> Encoder | None:
     """The subject's arithmetic by its config.json; None for a task, architecture or precision not worked out here."""
     try:
-        config = read_config(subject.executable.folder)
+        config = read_config(subject.executable.sizes)
     except MctError:
         return None
     family = find_family(config.model_type)

@@ -16,7 +16,9 @@ from typing import Any
 
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST, executable, is_artifact, read_artifact
-from mct.models.checkpoints.checkpoint import inspect, weight_files
+from mct.models.checkpoints.adapted import NOTHING, Told
+from mct.models.checkpoints.adapters import CONFIG, WEIGHTS
+from mct.models.checkpoints.checkpoint import Checkpoint, holds_adapter, inspect, weight_files
 from mct.models.checkpoints.hub import origin_of
 from mct.models.data.declared import Amount, Digest, Name
 from mct.models.tasks.table import Head, find_task
@@ -24,6 +26,7 @@ from mct.models.writing.folders import sha256
 from mct.targets.runtimes.table import Executable, original, runtime_for
 
 EVALUATION = Path("data") / "test.jsonl"
+TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,31 @@ class Subject:
     made_for: Mapping[str, Any] = field(default_factory=dict)
 
 
-def identify(path: Path) -> Subject:
-    """Say what the folder is, with its files verified. MctError where it is neither artifact nor checkpoint."""
-    return _artifact(path) if is_artifact(path) else _checkpoint(path)
+def identify(path: Path, told: Told = NOTHING) -> Subject:
+    """Say what the folder is, with its files verified. MctError where it is neither artifact nor checkpoint.
+
+    `told` is what is said of an adapter beyond what its folder says.
+    """
+    return _artifact(path) if is_artifact(path) else _checkpoint(path, told)
 
 
-def identify_all(paths: Sequence[Path]) -> tuple[Subject, ...]:
-    """Every folder identified, under names that differ: where two share a name, their parent's comes before it."""
+def identify_all(paths: Sequence[Path], told: Told = NOTHING) -> tuple[Subject, ...]:
+    """Every folder identified, under names that differ: where two share a name, their parent's comes before it.
+
+    What is told is told of those that are adapters; MctError where none is.
+    """
     if len({path.resolve() for path in paths}) < len(paths):
         raise MctError("the same folder is given twice", "name each artifact once")
-    return _distinct([identify(path) for path in paths])
+    of_each = told_to(paths, told)
+    return _distinct([identify(path, of_each[path]) for path in paths])
+
+
+def told_to(paths: Sequence[Path], told: Told) -> dict[Path, Told]:
+    """What is told of each folder: all of it of an adapter, nothing of any other. MctError where none is one."""
+    adapters = {path for path in paths if not is_artifact(path) and holds_adapter(path)}
+    if (options := told.of_adapters()) and not adapters:
+        raise MctError(f"{options[0]} speaks of an adapter, and none of these folders holds one", "leave it out")
+    return {path: told if path in adapters else NOTHING for path in paths}
 
 
 def compiled(subject: Subject) -> Subject:
@@ -77,12 +95,12 @@ def compiled(subject: Subject) -> Subject:
     return replace(subject, name=f"{subject.name} (torch.compile)", executable=executable, digest=digest)
 
 
-def own_data(paths: Sequence[Path]) -> Path:
+def own_data(paths: Sequence[Path], told: Told = NOTHING) -> Path:
     """The evaluation set that lies with the first checkpoint that has one. MctError says what to give otherwise."""
     found = [path / EVALUATION for path in paths if (path / EVALUATION).is_file()]
     if found:
         return found[0]
-    subject = identify(paths[0])
+    subject = identify(paths[0], told_to(paths, told)[paths[0]])
     columns = ", ".join(find_task(subject.task).fields)
     raise MctError(
         f"there is nothing to ask {subject.name}: no {EVALUATION} lies with any of the checkpoints given",
@@ -111,11 +129,13 @@ def _artifact(path: Path) -> Subject:
     )
 
 
-def _checkpoint(path: Path) -> Subject:
-    found = inspect(path)
-    names = [file.relative_to(path).as_posix() for file in weight_files(path)]
-    names += [name for name in ("config.json", "tokenizer.json") if (path / name).is_file()]
-    hashes = {name: sha256(path / name) for name in sorted(names)}
+def _checkpoint(path: Path, told: Told) -> Subject:
+    found = inspect(path, told)
+    files = _files_of(found)
+    hashes = {name: sha256(file) for name, file in files.items()}
+    names = tuple(os.path.relpath(file, path) for file in files.values())
+    said = found.adaptation.told.as_json() if found.adaptation else {}
+    use = {"told": json.dumps(said | {"base": None}, sort_keys=True)} if said else {}
     origin = origin_of(path)
     return Subject(
         name=origin.name.rpartition("/")[2] if origin else path.resolve().name,
@@ -127,10 +147,30 @@ def _checkpoint(path: Path) -> Subject:
         labels=found.labels,
         heads=found.heads,
         executable=original(found),
-        files=tuple(hashes),
-        size_mb=_size_mb(path, hashes),
-        digest=_digest(hashes),
+        files=names,
+        size_mb=_size_mb(path, names),
+        digest=_digest(hashes | use),
     )
+
+
+def _files_of(checkpoint: Checkpoint) -> dict[str, Path]:
+    """The files that decide what a checkpoint answers, by name: an adapter's own, and those of its base ("base/…")."""
+    path, adaptation = checkpoint.path, checkpoint.adaptation
+    found = _whole(path) if adaptation is None or adaptation.base == path else {}
+    if adaptation is not None:
+        own = [each.folder / name for each in adaptation.adapters for name in (CONFIG, WEIGHTS)]
+        found |= {file.relative_to(path).as_posix(): file for file in own}
+        if adaptation.base != path:
+            found |= {f"base/{name}": file for name, file in _whole(adaptation.base).items()}
+        if (path / TOKENIZER).is_file():
+            found |= {TOKENIZER: path / TOKENIZER}
+    return dict(sorted(found.items()))
+
+
+def _whole(path: Path) -> dict[str, Path]:
+    """The weights of a model of its own, with its sizes and tokenizer."""
+    small = (path / name for name in ("config.json", TOKENIZER) if (path / name).is_file())
+    return {file.relative_to(path).as_posix(): file for file in (*weight_files(path), *small)}
 
 
 def _size_mb(folder: Path, files: Iterable[str]) -> float:

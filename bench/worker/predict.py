@@ -106,7 +106,7 @@ def open_predictor(
     A language model is timed writing at most `new_tokens` tokens.
     """
     kind, open_tokenizer = find_kind(executable.task), load("mct.models.tasks.tokens:open_tokenizer")
-    tokenize = open_tokenizer(executable.folder, executable.max_tokens)
+    tokenize = open_tokenizer(executable.vocabulary, executable.max_tokens)
     session = open_session(runtime, executable, threads)
     writes = executable.network == "causal-lm"
     at_once = 1 if writes else runtime.answers_at_once
@@ -226,7 +226,7 @@ def _writer(session: Generator, tokenize: Tokenize, executable: Executable, new_
     """
     room = max(1, executable.max_tokens - new_tokens)
     most = min(new_tokens, executable.max_tokens - room)
-    stop = load("mct.models.checkpoints.files:stop_ids")(executable.folder)
+    stop = load("mct.models.checkpoints.files:stop_ids")(executable.sizes)
 
     def encode(request: Request) -> list[Tokens]:
         tokens = tokenize(request)

@@ -218,7 +218,7 @@ def of_length(
         raise MctError(f"this model takes {executable.max_tokens} tokens, not {room}", "scan over shorter lengths")
     if not all(isinstance(request, str) for request in requests):
         raise MctError("only single texts can be made as long as wanted", "leave a scan over length to such tasks")
-    tokenize = load("mct.models.tasks.tokens:open_tokenizer")(executable.folder, tokens)
+    tokenize = load("mct.models.tasks.tokens:open_tokenizer")(executable.vocabulary, tokens)
     endless, found = cycle(map(str, requests)), []
     for text in map(str, requests[:MOST_STRUNG]):
         while len(tokenize(text).ids) < tokens:

@@ -57,6 +57,9 @@ class Told:
         return {name: value for name, value in said.items() if value}
 
 
+NOTHING = Told()
+
+
 def read_told(said: Mapping[str, Any]) -> Told:
     """The same read back."""
     return declared(dict(said), Told, "settings")

@@ -20,7 +20,7 @@ from mct.models.checkpoints.adapted import (
     require_same_kind,
     require_task_of,
 )
-from mct.models.checkpoints.adapters import Adapter, choose, find_base, local_base
+from mct.models.checkpoints.adapters import Adapter, choose, find_adapters, find_base, local_base
 from mct.models.checkpoints.evidence import Contents, read_contents
 from mct.models.checkpoints.files import (
     CONFIG,
@@ -38,6 +38,7 @@ from mct.models.checkpoints.files import (
 from mct.models.checkpoints.sizes import check_sizes, most_tokens, read_by_file, said_limits
 from mct.models.checkpoints.techniques import Statement, describe, detect
 from mct.models.data.declared import read_json
+from mct.models.data.inside import list_files
 from mct.models.families.table import find_family
 from mct.models.tables import load
 from mct.models.tasks.table import Head, find_task, network_of, recognised, tasks
@@ -178,6 +179,11 @@ def statements_alone(path: Path) -> tuple[Statement, ...] | None:
     if not contents.adapters or any(local_base(each, path, whole) for each in contents.adapters.values()):
         return None
     return (*detect(contents), *describe(contents))
+
+
+def holds_adapter(path: Path) -> bool:
+    """True where a folder holds an adapter, with its base or without."""
+    return path.is_dir() and bool(find_adapters(path, list_files(path)))
 
 
 def is_whole(contents: Contents) -> bool:

@@ -73,6 +73,16 @@ class Executable:
         """The task whose network it has: how it is opened."""
         return network_of(self.task)
 
+    @property
+    def sizes(self) -> Path:
+        """The folder that holds the config.json of its network: its own, or that of the base that an adapter names."""
+        return Path(self.settings.get("base", self.folder))
+
+    @property
+    def vocabulary(self) -> Path:
+        """The folder that holds its tokenizer: its own, or that of its base where it has none."""
+        return self.folder if (self.folder / "tokenizer.json").is_file() else self.sizes
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -139,7 +149,7 @@ def runtime_for(format_name: str) -> Runtime:
 
 def original(checkpoint: Checkpoint) -> Executable:
     """A checkpoint as torch runs it at fp32: the original that every artifact is held against."""
-    told = checkpoint.adaptation.told.as_json() if checkpoint.adaptation else {}
+    told = checkpoint.adaptation.told.as_json() | {"base": str(checkpoint.sizes)} if checkpoint.adaptation else {}
     return Executable(checkpoint.path, "", checkpoint.task, len(checkpoint.labels), checkpoint.max_tokens, told)
 
 
