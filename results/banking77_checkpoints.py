@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from mct import MctError
-from mct.models.scenarios.router import packaged_minilm
+from mct.models.scenarios.classifiers.encoders import packaged_minilm
 from mct.models.tasks.datasets import Row, read_dataset
 from mct.models.tasks.table import find_task
 from mct.models.training.classification import Classifier, Training, accuracy, finetune, label_names, load_base, save

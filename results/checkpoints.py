@@ -33,7 +33,7 @@ from mct import MctError
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.load import load_module, outputs_of
 from mct.models.checkpoints.load_heads import Heads, save_heads
-from mct.models.scenarios.router import packaged_minilm
+from mct.models.scenarios.classifiers.encoders import packaged_minilm
 from mct.models.tasks.examples import Row, find_kind
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokenize, Tokens, open_tokenizer

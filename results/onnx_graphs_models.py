@@ -25,7 +25,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from mct import MctError
 from mct.bench.statistics.ratio import Ratio
-from mct.models.scenarios.router import packaged_minilm
+from mct.models.scenarios.classifiers.encoders import packaged_minilm
 from mct.models.scenarios.shop.intents import INTENTS, generate
 from mct.models.training.classification import Classifier, label_names, load_base, save, seeded
 from mct.models.writing.folders import write_atomically

@@ -31,7 +31,7 @@ SCENARIOS = (
         "sequence-classification",
         "recall of each high-risk intent",
         high_risk=HIGH_RISK_INTENTS,
-        build="mct.models.scenarios.router:build",
+        build="mct.models.scenarios.classifiers.router:build",
         sizes=("tiny", "small", "full"),
     ),
     Scenario(

