@@ -208,7 +208,9 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
     show_default=True,
     help="Points of quality that may be lost.",
 )
-@click.option("--slice", "slices", multiple=True, help="A label whose recall is held to the margin. May be repeated.")
+@click.option(
+    "--slice", "slices", multiple=True, help="A label, or month=2026-03: held to the margin by itself. May be repeated."
+)
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 @click.option("--group", default="", help="Column of what belongs together (a conversation).")
 @click.option("--results", type=FOLDER, default=Path(".mct/results"), show_default=True, help="Folder of the store.")

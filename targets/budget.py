@@ -17,8 +17,11 @@ class Budget:
 
     Quality passes when it is at least `quality_at_least`, or at most `quality_max_drop` below the baseline on the same
     examples. `metric_max_drop` bounds the drop of further metrics by name ("slots f1_entities"),
-    `perplexity_max_increase` a language model's rise (0.02 is 2 %), `slice_max_drop` the recall lost on each of
-    `slices` (labels).
+    `perplexity_max_increase` a language model's rise (0.02 is 2 %), `slice_max_drop` what is lost
+    on each of `slices`: a label's recall ("returns"), or the score of the examples whose row has a value in a field
+    ("month=2026-03"); of `slice_fields` every value is one.
+    `false_alarm_max_drop` bounds what is lost of the recall of labels at the share of other texts that may be taken for
+    them by mistake: `false_alarms` = { frustrated = 0.05 }.
     `assumed` marks figures nobody has confirmed: a person is to overwrite them.
     """
 
@@ -31,14 +34,17 @@ class Budget:
     metric_max_drop: Mapping[Name, Share] = field(default_factory=dict)
     perplexity_max_increase: Amount | None = None
     slices: tuple[Name, ...] = ()
+    slice_fields: tuple[Name, ...] = ()
     slice_max_drop: Share | None = None
+    false_alarms: Mapping[Name, Share] = field(default_factory=dict)
+    false_alarm_max_drop: Share | None = None
     size_mb: Positive | None = None
     peak_rss_mb: Positive | None = None
 
 
 BUILT_IN = Path(__file__).with_name("budgets.toml")
 ONE_TABLE = "one table per budget, like [intent-router]"
-NO_LIMITS = frozenset({"name", "task", "assumed", "slices"})
+NO_LIMITS = frozenset({"name", "task", "assumed", "slices", "slice_fields", "false_alarms"})
 
 
 def load_budgets(extra: Path | None = None) -> dict[str, Budget]:
@@ -81,9 +87,15 @@ def _check(budget: Budget) -> None:
     limits = (getattr(budget, each.name) for each in fields(Budget) if each.name not in NO_LIMITS)
     if not any(limit is not None and limit != {} for limit in limits):
         raise MctError(f"budget {budget.name} limits nothing", "add a limit, like p95_ms = 15.0")
-    if len(set(budget.slices)) < len(budget.slices):
-        raise MctError(f"budget {budget.name} names a slice twice: {', '.join(budget.slices)}", "name each once")
-    if budget.slice_max_drop is not None and not budget.slices:
+    for names in (budget.slices, budget.slice_fields):
+        if len(set(names)) < len(names):
+            raise MctError(f"budget {budget.name} names a slice twice: {', '.join(names)}", "name each once")
+    if budget.slice_max_drop is not None and not budget.slices + budget.slice_fields:
         raise MctError(
             f"budget {budget.name} has a slice_max_drop and no slices", 'name the labels, like slices = ["returns"]'
+        )
+    if (budget.false_alarm_max_drop is not None) is not bool(budget.false_alarms):
+        raise MctError(
+            f"budget {budget.name} has only one of false_alarms and false_alarm_max_drop",
+            "name both: false_alarms = { frustrated = 0.05 }, false_alarm_max_drop = 0.02",
         )

@@ -20,6 +20,7 @@ from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.progress import Report, silent
+from mct.models.tables import unknown
 from mct.models.tasks.datasets import Dataset, check_labels, read_dataset, read_examples, with_groups
 from mct.models.tasks.table import find_task
 from mct.models.writing.ownership import require_container
@@ -72,7 +73,8 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
         limit=None if machine is None else limit_inputs(subjects, machine),
     )  # fmt: skip
     recording = begin(job.results, question, subjects, dataset)
-    measurements = measure(subjects, dataset, question.plan, report, Instruments(keep=recording.keep))
+    watched = () if job.budget is None else tuple(job.budget.false_alarms)
+    measurements = measure(subjects, dataset, question.plan, report, Instruments(keep=recording.keep), watched)
     return read_result(recording.finish(measurements))
 
 
@@ -101,7 +103,18 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
             f"budget {job.budget.name} is for {job.budget.task}, {subjects[0].name} does {subjects[0].task}",
             "choose the budget of its scenario",
         )
+    if job.budget is not None:
+        require_labels(job.budget, subjects)
     return subjects
+
+
+def require_labels(budget: Budget, subjects: Sequence[Subject]) -> None:
+    """MctError where the budget asks for the false alarms of a label that a subject does not have."""
+    for subject in subjects:
+        known = [label for head in subject.heads if head.kind != "tags" for label in head.labels]
+        for label in budget.false_alarms:
+            if label not in known:
+                raise unknown("label", label, known)
 
 
 def require_one_task(subjects: Sequence[Subject]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mct.bench.judge.quality import Flip, flipped, headline, recall
+from mct.bench.judge.quality import Flip, flipped, headline, part_of, slice_metric
 from mct.bench.measure.pairs import ratios
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.paired import NonInferiority, compare_slices, difference, difference_p, non_inferior
@@ -31,7 +31,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Slice:
-    """The recall of one label, tested together with all others (`mct.bench.statistics.paired.compare_slices`)."""
+    """A label's recall or a part of the rows, tested together (`mct.bench.statistics.paired.compare_slices`)."""
 
     name: str
     n: int
@@ -78,11 +78,11 @@ class Comparison:
 
 
 def compare(a: Measurement, b: Measurement, limits: Limits, slices: tuple[str, ...] = ()) -> Comparison:
-    """Compare what `mct.bench.measure.pairs` measured. `slices` are labels whose recall is held to the same limit."""
+    """Compare what `mct.bench.measure.pairs` measured. `slices` (labels, "month=2026-03") have the same limit."""
     before, after = headline(a), headline(b)
     change, (lost, gained) = difference(before, after), flipped(a, b)
-    recalls = {name: (recall(a, name), recall(b, name)) for name in slices}
-    tests = compare_slices({name: both for name, both in recalls.items() if len(both[0])}, limits.quality)
+    parts = {name: (part_of(a, name), part_of(b, name)) for name in slices}
+    tests = compare_slices({name: both for name, both in parts.items() if both[0].value is not None}, limits.quality)
     p50, p95 = ratios(a.blocks, b.blocks)
     latency = judge_latency(p50, p95, limits.latency)
     return Comparison(
@@ -122,7 +122,7 @@ def markdown(comparison: Comparison, texts: list[str], most: int = 10) -> str:
         "",
         _quality_sentence(c),
         *(
-            f"- recall of {each.name}: {-100 * each.drop:+.2f} points on {each.n:,}: {each.outcome}"
+            f"- {slice_metric(each.name)}: {-100 * each.drop:+.2f} points on {each.n:,}: {each.outcome}"
             for each in c.slices
         ),
         *_flip_lines(c, texts, most),

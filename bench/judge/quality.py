@@ -1,12 +1,13 @@
 """Quality of one subject, computed from its raw answers: its own scores, and what it lost against the baseline, paired.
 
 Its task kind scores an answer (mct.models.tasks.examples.Kind.score): the headline first, then further
-metrics. A slice is the recall of one label: of the examples (of tags the words) whose truth has it, those whose answer
-has it too. Scores come with intervals because the evaluation set is a sample too.
+metrics. A slice is the recall of one label (of the examples, of tags the words, whose truth has it, those whose answer
+has it too), or the headline on the examples whose row has one value in a field ("month=2026-03"). Scores come with
+intervals because the evaluation set is a sample too.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from math import ceil, exp
 from typing import Any
 
@@ -15,11 +16,13 @@ from scipy import stats
 
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Measurement
-from mct.bench.statistics.bootstrap import resample_value
+from mct.bench.statistics.alarms import Alarms, resample_recall, resample_recalls
+from mct.bench.statistics.bootstrap import Resampled, resample_value
 from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.paired import NonInferiority, difference, difference_p, examples_needed, find_flips
 from mct.bench.statistics.ratio_metric import RatioMetric, counted
 from mct.models.tasks.examples import find_kind
+from mct.targets.budget import Budget
 
 Interval = tuple[float, float]
 
@@ -67,15 +70,26 @@ class Quality:
         }
 
 
-def score(measurement: Measurement, baseline: Measurement | None, slices: Sequence[str]) -> Quality | None:
-    """Scores of a measurement, against the baseline's answers to the same examples; None where it has no answers."""
+def score(
+    measurement: Measurement,
+    baseline: Measurement | None,
+    slices: Sequence[str],
+    false_alarms: Mapping[str, float] | None = None,
+) -> Quality | None:
+    """Scores of a measurement, against the baseline's answers to the same examples; None where it has no answers.
+
+    `false_alarms`: the labels whose recall at a false-alarm rate is one of the further metrics, and that rate.
+    """
     if measurement.answers is None:
         return None
     before = baseline if baseline is not None and baseline.answers is not None else None
     itself = before is not None and before.subject.digest == measurement.subject.digest
     own, theirs = metrics(measurement), {} if before is None else metrics(before)
     overall, *others = (_score(name, metric, theirs.get(name), itself) for name, metric in own.items())
-    found = {name: (recall(measurement, name), None if before is None else recall(before, name)) for name in slices}
+    for label, rate in (false_alarms or {}).items():
+        ringing = alarms(measurement, label, rate), None if before is None else alarms(before, label, rate)
+        others.append(_alarm_score(alarm_metric(label, rate), *ringing, itself))
+    found = {name: (part_of(measurement, name), None if before is None else part_of(before, name)) for name in slices}
     return Quality(
         overall,
         tuple(others),
@@ -103,6 +117,45 @@ def recall(measurement: Measurement, label: str) -> RatioMetric:
     parts = [find(truth, answer, label) for truth, answer in _answered(measurement)]
     having = [row for row, part in enumerate(parts) if part.of]
     return _metric([(part.got, part.of) for part in parts], measurement.groups).rows(having)
+
+
+def part_of(measurement: Measurement, name: str) -> RatioMetric:
+    """The metric of one slice, on its examples: the headline where a row's field has that value, a label's recall."""
+    field, _, value = name.partition("=")
+    if field not in measurement.fields:
+        return recall(measurement, name)
+    return headline(measurement).rows([row for row, found in enumerate(measurement.fields[field]) if found == value])
+
+
+def alarm_metric(label: str, rate: float) -> str:
+    """What the recall of a label at a false-alarm rate is called."""
+    return f"recall of {label} at {100 * rate:g} % false alarms"
+
+
+def alarms(measurement: Measurement, label: str, rate: float) -> Alarms | None:
+    """How much each example was held for one of a label; None where the answers do not say, or the truth has none."""
+    if measurement.answers is None or label not in measurement.answers.scores:
+        return None
+    labels = find_kind(measurement.subject.task).labels
+    positive = np.array([label in labels(truth) for truth in measurement.truth])
+    groups = np.asarray(measurement.groups, dtype=np.intp) if measurement.groups else None
+    found = Alarms(np.asarray(measurement.answers.scores[label]), positive, rate, groups)
+    return found if found.judgeable else None
+
+
+def slice_metric(name: str) -> str:
+    """What a slice of that name is judged by, in words."""
+    return f"the score of {name}" if "=" in name else f"recall of {name}"
+
+
+def slices_of(budget: Budget, measurement: Measurement) -> tuple[str, ...]:
+    """The slices that a budget holds to its limit: those it names, and every value of the fields that it names.
+
+    A field that no row has is one slice, which no example is in.
+    """
+    valued = {name: sorted({*measurement.fields.get(name, ())} - {""}) or [""] for name in budget.slice_fields}
+    found = (f"{name}={value}" for name, values in valued.items() for value in values)
+    return tuple(dict.fromkeys((*budget.slices, *found)))
 
 
 @dataclass(frozen=True)
@@ -177,21 +230,36 @@ def _metric(parts: Sequence[tuple[float, float]], groups: Sequence[int]) -> Rati
     return RatioMetric(table[:, 0], table[:, 1], np.asarray(groups, dtype=np.intp) if groups else None)
 
 
+def _alarm_score(name: str, ringing: Alarms | None, before: Alarms | None, itself: bool) -> Score:
+    if ringing is None:
+        return Score(name, 0, None, None)
+    hits, found, outside = ringing.hits, resample_recall(ringing), (1 - CONFIDENCE) / 2
+    value = hits.value or 0.0
+    bounds = max(0.0, min(value, found.bound(outside))), min(1.0, max(value, found.bound(1 - outside)))
+    own = Score(name, counted(hits), value, bounds)
+    return own if before is None else _compared(own, hits, before.hits, itself, resample_recalls(before, ringing))
+
+
 def _score(name: str, metric: RatioMetric, before: RatioMetric | None, itself: bool) -> Score:
-    """One score. `itself` says that subject and baseline are one and the same: they differ by 0 exactly."""
     if metric.value is None:
         return Score(name, 0, None, None)
     own = Score(name, counted(metric), metric.value, value_bounds(metric, (1 - CONFIDENCE) / 2))
-    if before is None or before.value is None:
-        return own
-    flips, change = find_flips(before, metric), difference(before, metric, CONFIDENCE)
+    return own if before is None or before.value is None else _compared(own, metric, before, itself)
+
+
+def _compared(
+    own: Score, metric: RatioMetric, before: RatioMetric, itself: bool, resampled: Resampled | None = None
+) -> Score:
+    """One score beside the baseline's. `itself`: the two are one and the same, and differ by 0 exactly."""
+    flips, change = find_flips(before, metric), difference(before, metric, CONFIDENCE, resampled)
     bounds = None if change.low is None or change.high is None else (change.low, change.high)
-    return Score(
-        name, flips.n, own.value, own.value_ci,
+    return replace(
+        own,
+        n=flips.n,
         baseline=before.value,
         delta=change.value,
         delta_ci=(0.0, 0.0) if itself else bounds,
         worse=len(flips.lost),
         better=len(flips.gained),
-        p_value=difference_p(before, metric),
-    )  # fmt: skip
+        p_value=difference_p(before, metric, resampled),
+    )

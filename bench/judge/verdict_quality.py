@@ -11,8 +11,19 @@ from dataclasses import dataclass
 from math import exp, expm1, log1p
 
 from mct.bench.judge.line import Line, Outcome
-from mct.bench.judge.quality import metrics, more_examples, nll_per_token, recall, value_bounds
+from mct.bench.judge.quality import (
+    alarm_metric,
+    alarms,
+    metrics,
+    more_examples,
+    nll_per_token,
+    part_of,
+    slice_metric,
+    slices_of,
+    value_bounds,
+)
 from mct.bench.samples.measurement import Measurement
+from mct.bench.statistics.alarms import resample_recalls
 from mct.bench.statistics.levels import ERROR
 from mct.bench.statistics.paired import NonInferiority, compare_slices, non_inferior
 from mct.bench.statistics.ratio_metric import RatioMetric
@@ -48,15 +59,18 @@ def quality_lines(
 ) -> list[Line]:
     """A line for each limit of quality, which may err by `level`. `baseline` answered the same examples."""
     limit = _headline_limit(measurement, budget)
-    slices = budget.slices if budget.slice_max_drop is not None else ()
+    slices = slices_of(budget, measurement) if budget.slice_max_drop is not None else ()
+    margin = budget.false_alarm_max_drop or 0.0
     if measurement.answers is None:
         limits = [*([limit] if limit else []), *(_metric_limit(*each) for each in budget.metric_max_drop.items())]
         limits += [] if budget.perplexity_max_increase is None else [_perplexity_limit(budget.perplexity_max_increase)]
+        limits += [_metric_limit(alarm_metric(*each), margin) for each in budget.false_alarms.items()]
         limits += [slice_limit(name, budget.slice_max_drop or 0.0) for name in slices]
         return [Line(limit, "-", "inconclusive", "There are no answers to score.") for limit in limits]
     pair = _pair(measurement, baseline, level)
     lines = [_overall_line(limit, pair, budget)] if limit else []
     lines += [_metric_line(name, margin, pair) for name, margin in budget.metric_max_drop.items()]
+    lines += [_alarm_line(label, rate, margin, pair) for label, rate in budget.false_alarms.items()]
     lines += _perplexity_lines(pair, budget)
     return lines + (_slice_lines(slices, pair, budget) if slices else [])
 
@@ -118,6 +132,20 @@ def _metric_line(name: str, margin: float, pair: Pair) -> Line:
     return Line(limit, pair.change(before[name], after[name]), outcome, reason)
 
 
+def _alarm_line(label: str, rate: float, margin: float, pair: Pair) -> Line:
+    """A label's recall, where both sides ring by mistake as often."""
+    limit = _metric_limit(alarm_metric(label, rate), margin)
+    before, after = alarms(pair.before, label, rate), alarms(pair.after, label, rate)
+    if before is None or after is None:
+        said = label in getattr(pair.after.answers, "scores", {})
+        reason = f"No example of the evaluation set is {label}, or all are." if said else "The answers tell no scores."
+        return Line(limit, "-", "inconclusive", reason)
+    hits = before.hits, after.hits
+    test = pair.known or non_inferior(*hits, margin, pair.error, resample_recalls(before, after))
+    outcome, reason = _explain(test) if isinstance(test, NonInferiority) else test
+    return Line(limit, pair.change(*hits), outcome, reason)
+
+
 def _perplexity_limit(increase: float) -> str:
     return f"perplexity at most {100 * increase:g} % above the baseline's"
 
@@ -175,20 +203,21 @@ def _explain(test: NonInferiority) -> tuple[Outcome, str]:
 
 def slice_limit(name: str, margin: float) -> str:
     """What the line of one slice asks; `margin` is a fraction."""
-    return f"recall of {name} at most {points(margin)} below the baseline"
+    return f"{slice_metric(name)} at most {points(margin)} below the baseline"
 
 
 def _slice_lines(slices: Sequence[str], pair: Pair, budget: Budget) -> list[Line]:
-    """One line per slice, tested together; a label that no example has cannot be judged."""
-    found = {name: (recall(pair.before, name), recall(pair.after, name)) for name in slices}
-    found = {name: sides for name, sides in found.items() if len(sides[1])}
+    """One line per slice, tested together; one that has no example cannot be judged."""
+    found = {name: (part_of(pair.before, name), part_of(pair.after, name)) for name in slices}
+    found = {name: sides for name, sides in found.items() if sides[1].value is not None}
     margin = budget.slice_max_drop or 0.0
     tests = {} if pair.known else compare_slices(found, margin, pair.error)
     lines = []
     for name in slices:
-        limit = slice_limit(name, budget.slice_max_drop or 0.0)
+        limit = slice_limit(name, margin)
         if name not in found:
-            reason = f"No example of the evaluation set has the label {name}: add some."
+            what = name if "=" in name else f"the label {name}"
+            reason = f"No example of the evaluation set has {what}: add some."
             lines.append(Line(limit, "-", "inconclusive", reason))
         else:
             outcome, reason = pair.known or _explain(tests[name])

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import Any, Protocol
 
 from mct.bench.measure.launch import Setting, WorkerDied, launch_answerer
 from mct.bench.samples.measurement import Answers, Failure
@@ -205,6 +205,11 @@ def _in_order(queue: Queue, order: Sequence[int]) -> Answers | Failure:
     if queue.failure is not None:
         return queue.failure
     parts = [queue.found[chunk] for chunk in sorted(queue.found)]
-    given = zip(order, (each for part in parts for each in zip(part.values, part.tokens, strict=True)), strict=True)
-    values, tokens = zip(*(each for _, each in sorted(given, key=lambda pair: pair[0])), strict=True)
-    return Answers(values, tokens)
+    places = sorted(range(len(order)), key=order.__getitem__)
+
+    def joined(pieces: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
+        given = [each for piece in pieces for each in piece]
+        return tuple(given[place] for place in places)
+
+    scores = {label: joined(part.scores[label] for part in parts) for label in parts[0].scores}
+    return Answers(joined(part.values for part in parts), joined(part.tokens for part in parts), scores)

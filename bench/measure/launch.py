@@ -46,7 +46,8 @@ class Setting:
     """How a worker runs, and on what. `affinity` are the CPUs to be pinned to, empty where that cannot be.
 
     `pause` comes after each request: to see whether a check would find it. A language model is timed writing
-    `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come).
+    `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come). With an answer
+    comes the score of each label that is `watched`.
     """
 
     examples: Sequence[Example]
@@ -57,6 +58,7 @@ class Setting:
     new_tokens: int = NEW_TOKENS
     batch: int = 1
     length: int = 0
+    watched: Sequence[str] = ()
 
 
 @dataclass(eq=False)
@@ -210,6 +212,7 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
         "new_tokens": setting.new_tokens,
         "batch": setting.batch,
         "length": setting.length,
+        "watched": list(setting.watched),
         "requests": requests,
         "scored": None if scored == requests else scored,
     }

@@ -139,8 +139,7 @@ def measure_pair(
     except WorkerDied as death:
         raise _half(death.failure) from death
     report("compared", 1.0)
-    truth = tuple(example.truth for example in examples)
-    return tracks[0].finish(truth, dataset.groups), tracks[1].finish(truth, dataset.groups)
+    return tracks[0].finish(dataset, examples), tracks[1].finish(dataset, examples)
 
 
 def _half(failure: Failure) -> MctError:

@@ -25,7 +25,8 @@ from mct.bench.measure.turns import turns
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
 from mct.bench.samples.subject import Subject
 from mct.models.progress import Report, silent
-from mct.models.tasks.datasets import Dataset, check_labels, read_examples
+from mct.models.tasks.datasets import Dataset, check_labels, fields_beside, read_examples
+from mct.models.tasks.examples import Example
 from mct.targets.cpus import kept_off
 
 CAP_BLOCKS = 5
@@ -69,10 +70,14 @@ class Track:
     processes_looked_at: int = 0
     settled: bool = False
 
-    def finish(self, truth: tuple[Any, ...], groups: tuple[int, ...]) -> Measurement:
+    def finish(self, dataset: Dataset, examples: Sequence[Example]) -> Measurement:
         """The values, frozen."""
+        truth, fields = (
+            tuple(example.truth for example in examples),
+            fields_beside(dataset, self.subject.task, examples),
+        )
         gathered = (tuple(self.starts), tuple(self.blocks), self.answers, self.failure)
-        return Measurement(self.subject, truth, *gathered, groups)
+        return Measurement(self.subject, truth, *gathered, dataset.groups, fields)
 
 
 @dataclass
@@ -121,8 +126,11 @@ def measure(
     plan: BenchPlan,
     report: Report = silent,
     instruments: Instruments | None = None,
+    watched: Sequence[str] = (),
 ) -> tuple[Measurement, ...]:
     """Collect every subject's answer to each example of `dataset`, and time it on the requests.
+
+    Of the labels that are `watched` the answers tell a score.
 
     A subject whose worker dies keeps what it has and its failure; the others go on. MctError where the data has labels
     that a model does not know.
@@ -131,7 +139,7 @@ def measure(
         check_labels(dataset, subject.task, subject.heads)
     examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
     instruments = instruments or Instruments()
-    setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens)
+    setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, watched=watched)
     run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
     _collect(run)
     number = 0
@@ -140,8 +148,7 @@ def measure(
             _run_round(run, number, tracks)
             number += 1
     report("measured", 1.0)
-    truth = tuple(example.truth for example in examples)
-    return tuple(track.finish(truth, dataset.groups) for track in run.tracks)
+    return tuple(track.finish(dataset, examples) for track in run.tracks)
 
 
 def _collect(run: Run) -> None:

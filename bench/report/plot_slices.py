@@ -81,11 +81,10 @@ def _compared(run: StoredRun) -> dict[str, list[Row]]:
         if entry["artifact"] != run.baseline and quality and quality["delta_ci"]:
             of = {part["name"]: part for part in quality["slices"] if part["delta_ci"]}
             rows = [_row(f"all ({quality['metric']})", quality, run.budget.get("quality_max_drop"))]
-            judged = run.budget.get("slices") or ()
             drop = run.budget.get("slice_max_drop")
             lines = {line["limit"]: line["outcome"] for line in (entry["verdict"] or {"lines": ()})["lines"]}
             for name in (name for name in chosen if name in of):
-                allowed = drop if name in judged else None
+                allowed = drop if _is_judged(name, run.budget) else None
                 outcome = "" if allowed is None else lines.get(slice_limit(name, allowed), "")
                 rows.append(_row(name, of[name], allowed, outcome))
             found[entry["artifact"]] = rows
@@ -99,9 +98,13 @@ def _chosen_slices(run: StoredRun) -> list[str]:
         for part in (entry["quality"] or {"slices": ()})["slices"]:
             if part["delta_ci"]:
                 worst[part["name"]] = min(worst.get(part["name"], 0.0), part["delta_ci"][0])
-    judged = [name for name in run.budget.get("slices") or () if name in worst]
+    judged = [name for name in worst if _is_judged(name, run.budget)]
     others = sorted((name for name in worst if name not in judged), key=lambda name: worst[name])
     return (judged + others)[: max(MOST_SLICES, len(judged))]
+
+
+def _is_judged(name: str, budget: Mapping[str, Any]) -> bool:
+    return name in (budget.get("slices") or ()) or name.partition("=")[0] in (budget.get("slice_fields") or ())
 
 
 def _row(name: str, part: Mapping[str, Any], allowed: float | None, outcome: str = "") -> Row:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
-from mct.models.data.declared import Amount, Index, Nanoseconds, Positive, declared
+from mct.models.data.declared import Amount, Index, Name, Nanoseconds, Positive, declared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,10 +81,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answer to every example of the evaluation set, a JSON value, in file order; and the tokens of its request."""
+    """The answer to every example of the evaluation set, a JSON value, in file order; and the tokens of its request.
+
+    `scores` says of some labels how much the model holds them for right, example by example.
+    """
 
     values: tuple[Any, ...]
     tokens: tuple[Index, ...]
+    scores: Mapping[Name, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ class Failure:
 class Measurement:
     """Everything measured of one subject. `truth` is what is right, a JSON value for each example, in file order.
 
-    `groups` numbers the examples that belong together; empty where each stands for itself.
+    `groups` numbers the examples that belong together; empty where each stands for itself. `fields` is what else their
+    rows say (`mct.models.tasks.datasets.fields_beside`).
     """
 
     subject: Subject
@@ -110,6 +115,7 @@ class Measurement:
     answers: Answers | None = None
     failure: Failure | None = None
     groups: tuple[Index, ...] = ()
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from mct.bench.statistics.bootstrap import resample_change
+from mct.bench.statistics.bootstrap import Resampled, resample_change
 from mct.bench.statistics.ratio_metric import SAME, RatioMetric, as_metric, counted
 from mct.bench.statistics.score_test import Side, drop_bound, drop_p_value, score_interval
 
@@ -106,13 +106,18 @@ def find_flips(baseline: Scored, candidate: Scored) -> Flips:
     return Flips(tuple(lost.tolist()), tuple(gained.tolist()), counted(before, after))
 
 
-def difference(baseline: Scored, candidate: Scored, confidence: float = 0.95) -> Difference:
-    """Candidate minus baseline with its interval: Tango's score interval, or the bootstrap's."""
+def difference(
+    baseline: Scored, candidate: Scored, confidence: float = 0.95, change: Resampled | None = None
+) -> Difference:
+    """Candidate minus baseline with its interval: Tango's score interval, or the bootstrap's.
+
+    `change` is a bootstrap made elsewhere, where the examples' parts depend on one another.
+    """
     before, after = _pair(baseline, candidate)
-    if before.exact and after.exact:
+    if change is None and before.exact and after.exact:
         flips = find_flips(before, after)
         return paired_difference(len(flips.lost), len(flips.gained), flips.n, confidence)
-    change, outside = resample_change(before, after), (1 - confidence) / 2
+    change, outside = change or resample_change(before, after), (1 - confidence) / 2
     low, high = change.bound(outside), change.bound(1 - outside)
     if groups := _group_flips(before, after):
         least, most = score_interval(groups.lost, groups.gained, groups.n, confidence)
@@ -120,13 +125,13 @@ def difference(baseline: Scored, candidate: Scored, confidence: float = 0.95) ->
     return Difference(change.value, low, high, confidence)
 
 
-def difference_p(baseline: Scored, candidate: Scored) -> float:
+def difference_p(baseline: Scored, candidate: Scored, change: Resampled | None = None) -> float:
     """Two-sided p-value of "there is no difference": McNemar's mid-p, or the bootstrap's."""
     before, after = _pair(baseline, candidate)
-    if before.exact and after.exact:
+    if change is None and before.exact and after.exact:
         flips = find_flips(before, after)
         return mcnemar_mid_p(len(flips.lost), len(flips.gained))
-    change = resample_change(before, after)
+    change = change or resample_change(before, after)
     return min(1.0, 2 * min(change.p_below(0.0), change.p_above(0.0)))
 
 
@@ -147,21 +152,24 @@ def paired_difference(lost: int, gained: int, n: int, confidence: float = 0.95) 
     return Difference((gained - lost) / n, -high, -low, confidence)
 
 
-def non_inferior(baseline: Scored, candidate: Scored, margin: float, alpha: float = 0.05) -> NonInferiority:
+def non_inferior(
+    baseline: Scored, candidate: Scored, margin: float, alpha: float = 0.05, change: Resampled | None = None
+) -> NonInferiority:
     """Is the candidate's drop below `margin` (a fraction), above it, or does this set not tell; error `alpha` each way.
 
-    The test is `mct.bench.statistics.score_test`'s, or the bootstrap of `mct.bench.statistics.bootstrap`.
+    The test is `mct.bench.statistics.score_test`'s, or the bootstrap of `mct.bench.statistics.bootstrap`; `change` is
+    one made elsewhere, where the examples' parts depend on one another.
     """
     before, after = _pair(baseline, candidate)
     flips = find_flips(before, after)
     lost, gained, n = len(flips.lost), len(flips.gained), flips.n
-    method: Method = "exact" if before.exact and after.exact else "bootstrap"
+    method: Method = "exact" if change is None and before.exact and after.exact else "bootstrap"
     if method == "exact":
         drop, resolvable = (lost - gained) / n, resolvable_drop(n, (lost + gained) / n, alpha)
         least, most = -drop_bound(gained, lost, n, alpha), drop_bound(lost, gained, n, alpha)
         p_value, p_inferior = (drop_p_value(lost, gained, n, margin, side) for side in SIDES)
     else:
-        change = resample_change(before, after)
+        change = change or resample_change(before, after)
         drop, resolvable = -change.value, _reach(alpha) * change.error
         least, most = -change.bound(1 - alpha), -change.bound(alpha)
         p_value, p_inferior = change.p_below(-margin), change.p_above(-margin)

@@ -18,7 +18,7 @@ from mct.bench.judge.choice import choose
 from mct.bench.judge.latency import Latency, summarise
 from mct.bench.judge.lengths import by_length
 from mct.bench.judge.noise import assess
-from mct.bench.judge.quality import score
+from mct.bench.judge.quality import score, slices_of
 from mct.bench.judge.roofline import limit_from_inputs
 from mct.bench.judge.verdict import judge
 from mct.bench.judge.writing import summarise_writing
@@ -99,10 +99,15 @@ def question_json(question: Question) -> dict[str, Any]:
         "data": asdict(question.data),
         "plan": asdict(question.plan) | {"affinity": list(question.plan.affinity)},
         "target": None if target is None else target.as_json(),
-        "budget": None if budget is None else asdict(budget) | {"slices": list(budget.slices)},
+        "budget": None if budget is None else _budget_json(budget),
         "baseline": question.baseline,
         "limit": question.limit,
     }
+
+
+def _budget_json(budget: Budget) -> dict[str, Any]:
+    """Plain values, as JSON gives them back."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(budget).items()}
 
 
 def _entry(
@@ -110,10 +115,11 @@ def _entry(
 ) -> dict[str, Any]:
     subject, failure = measured.subject, measured.failure
     latency, model_only = summarise(measured.blocks), summarise(measured.blocks, model_only=True)
-    slices = question.budget.slices if question.budget is not None else ()
+    slices = () if question.budget is None else slices_of(question.budget, measured)
+    false_alarms = {} if question.budget is None else question.budget.false_alarms
     # USD for 1,000 requests, made one at a time on the whole target: 1,000 requests take `mean_ms` seconds.
     price = None if question.target is None else question.target.price_per_hour
-    quality, stability = score(measured, baseline, slices), assess(measured.blocks)
+    quality, stability = score(measured, baseline, slices, false_alarms), assess(measured.blocks)
     return {
         "artifact": subject.name,
         "path": str(subject.path),

@@ -72,6 +72,7 @@ class _Run(Struct, frozen=True, forbid_unknown_fields=True):
     truth: list[Any]
     limit: _Limit | None = None
     groups: list[Index] | None = None
+    fields: dict[Name, list[str]] = {}
 
 
 def read_samples(path: Path) -> Samples:
@@ -122,6 +123,9 @@ def _check_run(run: _Run, place: str) -> None:
         raise MctError(f"{place} has subjects of several tasks", COPY)
     if run.groups is not None and len(run.groups) != len(run.truth):
         raise MctError(f"{place} has {len(run.groups)} groups of {len(run.truth)} examples", COPY)
+    for name, values in run.fields.items():
+        if len(values) != len(run.truth):
+            raise MctError(f"{place} has {len(values)} values of {name!r} for {len(run.truth)} examples", COPY)
     for truth in run.truth:
         declared(truth, find_kind(task).truth, f"{place}: what is right", COPY)
 
@@ -141,6 +145,7 @@ def _measurement(subject: Subject, run: _Run, values: Sequence[Any], place: str)
         answers=next(iter(answers), None),
         failure=next(iter(failures), None),
         groups=tuple(run.groups or ()),
+        fields={name: tuple(values) for name, values in run.fields.items()},
     )
 
 
@@ -148,6 +153,9 @@ def _check_answers(subject: Subject, truth: Sequence[Truth], answers: Answers, p
     """MctError where an answer is none that the subject's task gives, or not one to each question."""
     if not len(truth) == len(answers.values) == len(answers.tokens):
         raise MctError(f"{place}: {len(answers.values)} to {len(truth)} questions", COPY)
+    for label, scores in answers.scores.items():
+        if len(scores) != len(truth):
+            raise MctError(f"{place}: {len(scores)} scores of {label!r} to {len(truth)} questions", COPY)
     kind = find_kind(subject.task)
     for right, answer in zip(truth, answers.values, strict=True):
         declared(answer, kind.answer, place, COPY)

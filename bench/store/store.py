@@ -42,7 +42,7 @@ from mct.bench.store.samples_file import PARTIAL, read_samples
 from mct.bench.store.stored_result import Result
 from mct.bench.worker.open_loop import Segment, segment_record
 from mct.models.data.declared import declared, read_object
-from mct.models.tasks.datasets import Dataset, read_examples
+from mct.models.tasks.datasets import Dataset, fields_beside, read_examples
 from mct.models.writing.drafts import clear_dead_drafts, make_folder
 from mct.models.writing.folders import write_bytes_atomically, write_json
 from mct.models.writing.full_disk import full_disk_explained
@@ -138,6 +138,7 @@ def begin(folder: Path, question: Question, subjects: Sequence[Subject], dataset
         | {"environments": {name: dict(environment) for name, environment in question.environments.items()}}
         | {"subjects": [asdict(subject) for subject in subjects], "truth": [example.truth for example in examples]}
         | ({"groups": list(dataset.groups)} if dataset.groups else {})
+        | {"fields": fields_beside(dataset, subjects[0].task, examples)}
     )
     return recording
 

@@ -74,7 +74,7 @@ class Bounded(Compared, frozen=True, forbid_unknown_fields=True):
 
 
 class Slice(Compared, frozen=True, forbid_unknown_fields=True):
-    """Recall of one label."""
+    """Recall of one label, or the headline score where a row's field has one value."""
 
     name: Name
 

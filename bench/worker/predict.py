@@ -19,6 +19,7 @@ from itertools import islice
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from mct import MctError
 from mct.models.tables import load
 from mct.models.tasks.examples import Answer, Request, find_kind
 from mct.targets.runtimes.table import Executable, Generator, Runtime, Session, open_session
@@ -117,6 +118,18 @@ def open_predictor(
     )
     timed = _writer(cast(Generator, session), tokenize, executable, new_tokens) if writes else scored
     return Opened(timed, scored, at_once, None if writes else _together(replace(scored, infer=session)))
+
+
+def watching(one: Predictor, task: str, heads: Sequence[Head], labels: Sequence[str]) -> Predictor:
+    """The same with an answer's scores of some labels beside it: (answer, {label: score})."""
+    confidence = find_kind(task).confidence
+    if confidence is None:
+        raise MctError(f"{task} gives no score of a label", "a false-alarm rate is for classifiers")
+
+    def decode(outputs: Any, inputs: list[Tokens]) -> Answer:
+        return one.decode(outputs, inputs), {label: confidence(outputs, heads, label) for label in labels}
+
+    return replace(one, decode=decode)
 
 
 def in_pieces(session: Session, at_once: int) -> Callable[[list[Tokens]], Mapping[str, Any]]:

@@ -50,6 +50,7 @@ from mct.bench.worker.predict import (
     import_runtime,
     open_predictor,
     time_requests,
+    watching,
 )
 from mct.bench.worker.warm_up import CAP_S, WarmUp, requests_a_lap, warm_up
 from mct.models.tables import load
@@ -75,8 +76,8 @@ Reply = dict[str, Any]
 class Bench:
     """A loaded, warm model and the endless seeded order in which the requests are made.
 
-    `scorer` answers `scored`, for the score; `writes` says that the model is timed writing a text. `groups` are the
-    control groups that limit this process.
+    `scorer` answers `scored`, for the score, with the scores of labels that are `watched`; `writes` says that the model
+    is timed writing a text. `groups` are the control groups that limit this process.
     """
 
     predictor: Predictor
@@ -84,6 +85,7 @@ class Bench:
     requests: Sequence[Request]
     order: Iterator[int]
     scorer: Predictor
+    watched: tuple[str, ...]
     scored: Sequence[Request]
     answers_at_once: int
     writes: bool
@@ -182,7 +184,8 @@ def _open(job: Mapping[str, Any]) -> Bench:
         pause=Pause(*job["pause"]),
         requests=requests,
         order=shuffled_forever(len(requests), job["seed"]),
-        scorer=opened.scored,
+        scorer=watching(opened.scored, executable.task, heads, job["watched"]) if job["watched"] else opened.scored,
+        watched=tuple(job["watched"]),
         scored=requests if job["scored"] is None else job["scored"],
         answers_at_once=opened.at_once,
         writes=executable.network == "causal-lm",
@@ -277,9 +280,13 @@ def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
 
 
 def answer(bench: Bench, first: int, last: int) -> Reply:
-    """Answers and token counts of examples `first` up to `last` (not included)."""
+    """Answers, token counts and scores of the watched labels, of examples `first` up to `last` (not included)."""
     values = answer_all(bench.scorer, bench.scored[first:last], bench.answers_at_once)
-    return {"values": values, "tokens": count_tokens(bench.predictor, bench.requests[first:last])}
+    tokens = count_tokens(bench.predictor, bench.requests[first:last])
+    if not bench.watched:
+        return {"values": values, "tokens": tokens}
+    scores = {label: [scored[label] for _, scored in values] for label in bench.watched}
+    return {"values": [value for value, _ in values], "tokens": tokens, "scores": scores}
 
 
 def _waited_since(before: float | None) -> float | None:

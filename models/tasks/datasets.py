@@ -21,6 +21,9 @@ from mct.models.tasks.table import Head, Task, find_task
 
 FieldType = tuple[str, Callable[[Any, Row], bool]]
 
+MOST_VALUES, MOST_CHARACTERS = 64, 64
+"""Of a field that makes slices."""
+
 # A label may be written as a number.
 _LABEL_TYPE = Name | int
 _LABELS_TYPE = list[Name | int]
@@ -72,6 +75,34 @@ def with_groups(dataset: Dataset, field: str, examples: Sequence[Example]) -> Da
             raise MctError(f"{dataset.name} row {number} has {kept} in {field!r} to group by", _fields_of(dataset.rows))
     numbers: dict[str, int] = {}
     return replace(dataset, groups=tuple(numbers.setdefault(_id(row, field), len(numbers)) for row in dataset.rows))
+
+
+def fields_beside(dataset: Dataset, task: str, examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:
+    """What else the rows say that examples may be sliced by ({"month": ("2026-03", ...)}): a value each, "" for none.
+
+    A field of a few names or whole numbers; what every row has another of (a text, an id) makes no slices. An example
+    that takes several rows (a query's documents) goes by the first.
+    """
+    fields, rows = find_task(task).fields, dataset.rows
+    if len(examples) < len(rows):
+        first = {row[fields[0]]: row for row in reversed(rows)}
+        rows = tuple(first[example.text] for example in examples)
+    names = dict.fromkeys(name for row in rows for name in row if name not in fields)
+    found = {name: [row.get(name) for row in rows] for name in names}
+    return {name: tuple(map(_as_text, values)) for name, values in found.items() if _make_slices(values)}
+
+
+def _as_text(value: Any) -> str:
+    """As JSON writes it."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _make_slices(values: Sequence[Any]) -> bool:
+    """Few values, and each a short name, a whole number, yes or no, or nothing."""
+    short = all(
+        value is None or (isinstance(value, str | int) and len(str(value)) <= MOST_CHARACTERS) for value in values
+    )
+    return short and len(set(values)) <= MOST_VALUES
 
 
 def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> DataFile:

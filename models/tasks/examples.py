@@ -61,7 +61,8 @@ class Kind:
     `texts`: what rows hold to calibrate on and to check parity with, as requests that `encode` takes; texts that are
     compared with one another (a query's documents, a prompt's answers) are one request.
     `truth` and `answer`: the types of these, as a result file holds them. `recall`: of the places where the truth has a
-    label, those where the answer has it too.
+    label, those where the answer has it too. `confidence`: how much the outputs of one request speak for a label, as
+    its log-odds; None where there are no labels.
     """
 
     read: Callable[[Sequence[Row]], tuple[Example, ...]]
@@ -73,6 +74,7 @@ class Kind:
     truth: Any
     answer: Any
     recall: Callable[[Truth, Answer, str], Part] = no_recall
+    confidence: Callable[[Outputs, Sequence[Head], str], float] | None = None
 
 
 def find_kind(task: str) -> Kind:

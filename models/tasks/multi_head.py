@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mct.models.tasks import multi_label as task_labels
+from mct.models.tasks import single_label as task_label
 from mct.models.tasks import tagging as task_tags
 from mct.models.tasks.examples import Answer, Example, Kind, Outputs, Part, Row, Truth, column
 from mct.models.tasks.table import Head
@@ -90,8 +91,14 @@ def recall(truth: Truth, answer: Answer, label: str) -> Part:
     return Part(float(sum(answer[name] == label for name in named)), float(len(named)))
 
 
+def confidence(outputs: Outputs, heads: Sequence[Head], label: str) -> float:
+    """The log-odds of the label in the head of one label that has it."""
+    head = next(head for head in heads if head.kind == "label" and label in head.labels)
+    return task_label.log_odds(outputs[head.name + SUFFIX][0], head.labels.index(label))
+
+
 # What a row says of its heads, and what they answer.
 Right = dict[str, str | int | list[str | int]]
 Given = dict[str, str | list[str]]
 
-KIND = Kind(read, task_tags.encode, decode, score, labels, column, Right, Given, recall)
+KIND = Kind(read, task_tags.encode, decode, score, labels, column, Right, Given, recall, confidence)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mct.models.tasks import single_label as task_label
 from mct.models.tasks.examples import Answer, Example, Kind, Outputs, Part, Row, Truth, column
+from mct.models.tasks.ranking import significant
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokens
 
@@ -40,4 +41,9 @@ def recall(truth: Truth, answer: Answer, label: str) -> Part:
     return Part(float(label in truth and label in answer), float(label in truth))
 
 
-KIND = Kind(read, task_label.encode, decode, score, labels, column, list[str], list[str], recall)
+def confidence(outputs: Outputs, heads: Sequence[Head], label: str) -> float:
+    """The label's own logit."""
+    return significant(float(outputs["logits"][0][heads[0].labels.index(label)]))
+
+
+KIND = Kind(read, task_label.encode, decode, score, labels, column, list[str], list[str], recall, confidence)

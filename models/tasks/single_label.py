@@ -1,8 +1,11 @@
 """One label for a text: sequence classification, and a linear head on an embedder (SetFit)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import exp, log
+from typing import Any
 
 from mct.models.tasks.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth, column
+from mct.models.tasks.ranking import significant
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokenize, Tokens
 
@@ -37,4 +40,16 @@ def recall(truth: Truth, answer: Answer, label: str) -> Part:
     return Part(float(truth == answer == label), float(truth == label))
 
 
-KIND = Kind(read, encode, decode, score, labels, column, str, str, recall)
+def confidence(outputs: Outputs, heads: Sequence[Head], label: str) -> float:
+    """The log-odds of a label against all others, from the softmax over them."""
+    return log_odds(outputs["logits"][0], heads[0].labels.index(label))
+
+
+def log_odds(logits: Any, place: int) -> float:
+    """Of one of several logits against the others: told apart however near to certain it is."""
+    others = [float(logit) for at, logit in enumerate(logits) if at != place]
+    top = max(others, default=0.0)
+    return significant(float(logits[place]) - top - log(sum(exp(logit - top) for logit in others) or 1.0))
+
+
+KIND = Kind(read, encode, decode, score, labels, column, str, str, recall, confidence)

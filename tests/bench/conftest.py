@@ -2,7 +2,7 @@
 
 import random
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,12 +23,19 @@ LABELS = ("order", "returns", "human")
 WORDS = ("[PAD]", "[UNK]", "order", "returns", "human", "where", "is", "my", "please", "now")
 
 
-def write_tiny_artifact(folder: Path, output: str = "logits") -> Path:
-    """A sealed ONNX artifact whose answer is the label-word that a text holds most often."""
+def write_tiny_artifact(
+    folder: Path, output: str = "logits", votes: Mapping[str, Sequence[float]] | None = None
+) -> Path:
+    """A sealed ONNX artifact whose answer is the label-word that a text holds most often.
+
+    `votes` are what some words say for each label otherwise.
+    """
     (folder / "onnx").mkdir(parents=True)
     embedding = np.zeros((len(WORDS), len(LABELS)), dtype=np.float32)
     for column, label in enumerate(LABELS):
         embedding[WORDS.index(label), column] = 1.0
+    for word, said in (votes or {}).items():
+        embedding[WORDS.index(word)] = said
     nodes = [
         helper.make_node("Gather", ["embedding", "input_ids"], ["vectors"]),
         helper.make_node("ReduceSum", ["vectors", "axis"], [output], keepdims=0),
