@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from mct.models.scenarios.shop.catalogue_parts import (
+from mct.models.scenarios.shop.messages import DEAL, SPLITS, deal
+from mct.models.scenarios.shop.texts.catalogue_parts import (
     ADJECTIVES,
     EDITORIAL_TAGS,
     FAMILY_NAMES,
@@ -27,8 +28,7 @@ from mct.models.scenarios.shop.catalogue_parts import (
     TWISTS,
     Genre,
 )
-from mct.models.scenarios.shop.help_texts import HELP_TEXTS
-from mct.models.scenarios.shop.messages import DEAL, SPLITS, deal
+from mct.models.scenarios.shop.texts.help_pages import HELP_PAGES
 
 # Parts of titles and blurbs: the small splits need more of them than of rows, or their books would all read alike.
 PARTS_DEAL = ("train", "test", "train", "dev")
@@ -145,7 +145,7 @@ def catalogue(seed: int = 0, titles: int = 600) -> Catalogue:
     splits = [DEAL[number % len(DEAL)] for number in range(titles)]
     made = {split: iter(_series_of(split, splits.count(split), seed)) for split in SPLITS}
     manga = [replace(next(made[split]), doc_id=f"manga-{number:04d}") for number, split in enumerate(splits)]
-    return Catalogue(tuple(manga), tuple(page for topic, block in HELP_TEXTS.items() for page in _pages(topic, block)))
+    return Catalogue(tuple(manga), tuple(page for topic, block in HELP_PAGES.items() for page in _pages(topic, block)))
 
 
 def _series_of(split: str, count: int, seed: int) -> list[Manga]:

@@ -5,7 +5,7 @@ question that this page alone answers, in the words of a customer (`[a|b]` is a 
 it. `catalogue` deals the eight pages of every topic out to train, dev and test, its questions with it.
 """
 
-HELP_TEXTS: dict[str, str] = {
+HELP_PAGES: dict[str, str] = {
     "returns": """
         # How long you have for a return
         Unread books can come back within 30 days of delivery. After that we can only help if a book is faulty.

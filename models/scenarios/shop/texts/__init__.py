@@ -1,0 +1,1 @@
+"""What the generators put together: words, phrases and pages, one file a subject. Plain data."""
