@@ -22,11 +22,11 @@ from onnx import helper, numpy_helper
 
 from mct.compress.onnx.companions import write_companions
 from mct.compress.onnx.graphs.blocks import Blocks, pack, quantise_blocks
+from mct.compress.onnx.graphs.family import LOGITS, UNBOUND
 from mct.compress.onnx.graphs.graph import MICROSOFT, save
 from mct.compress.plan.passes import Product, Resources
 
 MODELS = {8: "onnx/model_quantized.onnx", 4: "onnx/model_q4.onnx"}
-OUTPUT = "logits"
 
 # On TinyStories-656K longer blocks gain few bytes and lose much: 8-bit blocks of 128 had twice the divergence of 32 and
 # were slower, 4-bit ones of 128 lost 3 points more of equal top tokens; blocks of 16 gain 3 for a tenth more bytes.
@@ -105,7 +105,7 @@ def _matrix(node: onnx.NodeProto) -> str:
 
 def _product(bench: _Bench, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
     """MatMul: its constant is (in, out), the blocks run along `in`."""
-    name, bits = node.input[1], 8 if node.output[0] == OUTPUT else bits
+    name, bits = node.input[1], 8 if node.output[0] in {LOGITS, UNBOUND} else bits
     weights = bench.array(name).T
     blocks = quantise_blocks(weights, bits, BLOCK)
     constants = [

@@ -8,7 +8,8 @@ the same folder.
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,31 @@ def export(model: PreTrainedModel, workshop: Path, task: str) -> ov.Model:
     from optimum.exporters.openvino import export_from_model
 
     with tempfile.TemporaryDirectory(dir=workshop) as folder:
-        with quiet():
+        with quiet(), _any_newest(model, task):
             export_from_model(model, folder, task=task)
         core = ov.Core()
         core.set_property({"ENABLE_MMAP": False})
         return core.read_model(Path(folder) / MODEL)
+
+
+@contextmanager
+def _any_newest(model: PreTrainedModel, task: str) -> Iterator[None]:
+    """Let the exporter take the transformers that is here, and not only up to the newest that it was tried with.
+
+    For some families (Gemma) that bound lies below what everything else needs; whether the graph is right is not taken
+    on trust from either: it is held against the original.
+    """
+    from optimum.exporters.tasks import TasksManager
+
+    kind = TasksManager.get_exporter_config_constructor(
+        "openvino", model=model, task=task, library_name="transformers"
+    ).func
+    bound = getattr(kind, "MAX_TRANSFORMERS_VERSION", None)
+    kind.MAX_TRANSFORMERS_VERSION = None
+    try:
+        yield
+    finally:
+        kind.MAX_TRANSFORMERS_VERSION = bound
 
 
 def set_cache_precision(graph: ov.Model, precision: str) -> None:

@@ -110,6 +110,8 @@ def load_base(
         raise cannot_load(folder, error) from error
     assert isinstance(model, PreTrainedModel)
     model.train(False)
+    if getattr(model.config, "attn_logit_softcapping", None):
+        model.set_attn_implementation("eager")  # the library's default leaves the bound of the scores out, unsaid
     return model, sorted(found["missing_keys"])
 
 

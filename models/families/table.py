@@ -10,7 +10,7 @@ Light: nothing is imported here that a plan does not have already.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mct.models.tables import added_by_others
 
@@ -36,6 +36,18 @@ class Classifier:
 
 
 @dataclass(frozen=True)
+class Traits:
+    """What a decoder's layers do otherwise than Llama's, where neither its weights nor config.json tell.
+
+    `norms_add_one`: its norms multiply by 1 + weight. `windowed_throughout`: a sliding window in config.json is that of
+    every layer.
+    """
+
+    norms_add_one: bool = False
+    windowed_throughout: bool = False
+
+
+@dataclass(frozen=True)
 class Family:
     """One architecture.
 
@@ -46,7 +58,7 @@ class Family:
     `graphs` says by format which of its graphs computes the family: "onnx" and "gguf" a graph of ours, "openvino" the
     tasks that the exporter gets right, "genai" the family that onnxruntime-genai takes it for. `refused` gives the
     reason where a format has none. `positions_follow_padding`: position ids begin at pad_token_id + 1, and the rows of
-    the table before that are never used. `decoder`: it reads from left to right.
+    the table before that are never used. `decoder`: it reads from left to right, in layers with these `traits`.
     """
 
     model_type: str
@@ -61,6 +73,7 @@ class Family:
     refused: Mapping[str, str] = field(default_factory=dict)
     positions_follow_padding: bool = False
     decoder: bool = False
+    traits: Traits = field(default_factory=Traits)
 
     def layer(self, number: int) -> str:
         """Where a layer's modules stand."""
@@ -105,6 +118,7 @@ ENCODER_GRAPHS = {"onnx": "encoder", "gguf": "bert"}
 TWO_LAYERS = Classifier("classifier.dense", "classifier.out_proj")
 ROTATED = "its layers rotate positions, and take turns in how far they look"
 APART = "its attention keeps content and position apart"
+WINDOWED = Traits(windowed_throughout=True)
 
 _BERT_PLACES = ("encoder.layer", "embeddings.word_embeddings.weight")
 _LLAMA_PLACES = ("layers", "embed_tokens.weight", "model.")
@@ -117,10 +131,16 @@ def _roberta(model_type: str, graphs: Mapping[str, str]) -> Family:
     )
 
 
-def _llama(model_type: str, graph: str, genai: str, tasks: str = "causal-lm reward") -> Family:
+def _llama(model_type: str, gguf: str, genai: str, tasks: str = "causal-lm reward", **more: Any) -> Family:
     """A decoder of Llama's layout: norms first, a gated FFN, rotated positions."""
-    graphs = {"onnx": "llama", "gguf": graph, "openvino": tasks, "genai": genai}
-    return Family(model_type, *_LLAMA_PLACES, word_rows=("lm_head.weight",), graphs=graphs, decoder=True)
+    graphs = {"onnx": more.pop("onnx", "llama"), "gguf": gguf, "openvino": tasks, "genai": genai}
+    return Family(model_type, *_LLAMA_PLACES, word_rows=("lm_head.weight",), graphs=graphs, decoder=True, **more)
+
+
+def _gemma(model_type: str, graph: str) -> Family:
+    """Llama's layout with a second norm behind each step. OpenVINO's exporter gets its reward models wrong."""
+    keys, traits = ConfigKeys(activation="hidden_activation"), Traits(norms_add_one=True)
+    return _llama(model_type, graph, model_type, "causal-lm", onnx="gemma", keys=keys, traits=traits)
 
 
 FAMILIES = (
@@ -160,8 +180,21 @@ FAMILIES = (
         graphs={"onnx": "gpt2", "gguf": "gpt2", "openvino": "causal-lm reward", "genai": "llama"},
     ),
     _llama("llama", "llama", "llama"),
-    _llama("mistral", "llama", "mistral"),
-    _llama("mixtral", "llama", "mistral", "causal-lm"),
+    _llama("mistral", "llama", "mistral", traits=WINDOWED),
+    _llama("mixtral", "llama", "mistral", "causal-lm", traits=WINDOWED),
+    _llama("smollm3", "smollm3", "llama"),
+    _llama("phi3", "phi3", "llama", traits=WINDOWED),
+    _gemma("gemma2", "gemma2"),
+    _gemma("gemma3_text", "gemma3"),
+    Family(
+        "gpt_neox", "layers", "embed_in.weight", "gpt_neox.", word_rows=("embed_out.weight",), decoder=True,
+        graphs={"onnx": "gpt_neox", "gguf": "gptneox", "openvino": "causal-lm reward", "genai": "llama"},
+    ),
+    Family(
+        "bloom", "h", "word_embeddings.weight", "transformer.", word_rows=("lm_head.weight",), decoder=True,
+        keys=ConfigKeys(layers="n_layer", heads="n_head", feed_forward="", activation=""),
+        graphs={"onnx": "bloom", "gguf": "bloom", "openvino": "causal-lm reward", "genai": "llama"},
+    ),
     _llama("qwen2", "qwen2", "qwen2"),
     _llama("qwen2_moe", "qwen2moe", "qwen2", "causal-lm"),
     _llama("qwen3", "qwen3", "qwen3"),

@@ -2,7 +2,7 @@
 and norm, written straight from the weights.
 
 Every family is the same walk (embed, then attend and feed in turn, each behind a norm) and differs in the steps, which
-stand in mct.compress.onnx.graphs.llama and mct.compress.onnx.graphs.gpt2. Inputs and outputs bear the names that
+stand in llama, gemma, megatron and gpt2 beside this file. Inputs and outputs bear the names that
 optimum, transformers.js and onnxruntime-genai look for. Padding may stand left or right: `attention_mask` hides it.
 
 Source of the names: transformers.js and onnxruntime-genai, as they open a model.
@@ -15,13 +15,16 @@ import onnx
 from onnx import TensorProto, helper
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.graphs import gpt2, llama
-from mct.compress.onnx.graphs.family import Family, Sizes, add_masks, cache_names
+from mct.compress.onnx.graphs import gemma, gpt2, llama, megatron
+from mct.compress.onnx.graphs.family import LOGITS, UNBOUND, Family, Sizes, add_masks, cache_names
 from mct.compress.onnx.graphs.graph import GraphBuilder, assemble
-from mct.models.families.table import graph_of
+from mct.models.families.table import find_family, graph_of
 
 # By the graph that a family's row names (mct.models.families.table).
-GRAPHS = {"gpt2": gpt2.FAMILY, "llama": llama.FAMILY}
+GRAPHS = {
+    "gpt2": gpt2.FAMILY, "llama": llama.FAMILY, "gemma": gemma.FAMILY, "gpt_neox": megatron.NEOX,
+    "bloom": megatron.BLOOM,
+}  # fmt: skip
 
 # How many of the last tokens get logits, 0 for all. An input with a default: programs that do not know it leave it out,
 # and a long prompt need not cost (tokens x vocabulary) numbers of which all but the last row are thrown away.
@@ -44,13 +47,11 @@ def build_lm(model: PreTrainedModel) -> onnx.ModelProto:
     float32 (batch, heads, earlier tokens, width of a head), to `logits`, float32 (batch, new tokens, vocabulary), and
     present.N.key and .value.
     """
-    family, builder = GRAPHS[graph_of(model.config.model_type, "onnx")], _start(model)
-    sizes = family.sizes(model, True)
+    builder, family, sizes = _start(model, cached=True)
     stream = _embed(builder, family, sizes)
     for layer in range(sizes.layers):
-        stream = _attend(builder, family, sizes, layer, stream)
-        stream = _feed(builder, family, sizes, layer, stream)
-    _add_logits(builder, _last_tokens(builder, stream.normed), family.table)
+        stream = _layer(builder, family, sizes, layer, stream)
+    _add_logits(builder, family, sizes, _last_tokens(builder, stream.normed))
     vocabulary = builder.weights[family.table].shape[0]
     caches = [_cache(sizes, layer, "past_key_values", "past_sequence_length") for layer in range(sizes.layers)]
     presents = [_cache(sizes, layer, "present", "total_sequence_length") for layer in range(sizes.layers)]
@@ -68,12 +69,10 @@ def build_reward(model: PreTrainedModel) -> onnx.ModelProto:
     The score is read at the last token that is not the padding token, as transformers has it. Nothing else reaches it:
     behind the last attention only that token is computed.
     """
-    family, builder = GRAPHS[graph_of(model.config.model_type, "onnx")], _start(model)
-    sizes = family.sizes(model, False)
+    builder, family, sizes = _start(model, cached=False)
     stream, final = _embed(builder, family, sizes), sizes.layers - 1
     for layer in range(sizes.layers):
-        stream = _attend(builder, family, sizes, layer, stream, _last_row(builder, model) if layer == final else "")
-        stream = _feed(builder, family, sizes, layer, stream)
+        stream = _layer(builder, family, sizes, layer, stream, _last_row(builder, model) if layer == final else "")
     score = builder.constant("score.weight", builder.weights["score.weight"].T)
     builder.add("MatMul", [stream.normed, score], "logits")
     labels = len(builder.weights["score.weight"])
@@ -81,10 +80,16 @@ def build_reward(model: PreTrainedModel) -> onnx.ModelProto:
     return assemble(builder, "reward", _inputs("sequence_length"), [logits])
 
 
-def _start(model: PreTrainedModel) -> GraphBuilder:
-    builder = GraphBuilder({name: tensor.detach().numpy() for name, tensor in model.state_dict().items()})
-    add_masks(builder)
-    return builder
+def _start(model: PreTrainedModel, cached: bool) -> tuple[GraphBuilder, Family, Sizes]:
+    """A builder with the masks in it, the steps of the model's family and its dimensions."""
+    config = model.config
+    row, family = find_family(config.model_type), GRAPHS[graph_of(config.model_type, "onnx")]
+    weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
+    if row is not None and row.traits.norms_add_one:
+        weights |= {name: values + 1 for name, values in weights.items() if name.endswith("norm.weight")}
+    builder, sizes = GraphBuilder(weights), family.sizes(model, cached)
+    add_masks(builder, sizes)
+    return builder, family, sizes
 
 
 def _embed(builder: GraphBuilder, family: Family, sizes: Sizes) -> Stream:
@@ -93,20 +98,24 @@ def _embed(builder: GraphBuilder, family: Family, sizes: Sizes) -> Stream:
     return Stream(residual, builder.add(family.norm, inputs, axis=-1, epsilon=sizes.epsilon))
 
 
-def _attend(builder: GraphBuilder, family: Family, sizes: Sizes, layer: int, stream: Stream, row: str = "") -> Stream:
-    """`row` names the one token of each input that is gone on with, where that is enough."""
+def _layer(builder: GraphBuilder, family: Family, sizes: Sizes, layer: int, stream: Stream, row: str = "") -> Stream:
+    """Attend, then feed, or both from the same stream; `row` names the one token of each input that is gone on with.
+
+    The norm behind it is that of the next layer's attention, or the last of all.
+    """
+    after = family.norms[0].format(layer + 1) if layer + 1 < sizes.layers else family.norms[2]
+    between, residual = family.norms[1].format(layer), stream.residual
     mixed = family.attend(builder, sizes, layer, stream.normed)
-    residual = stream.residual
     if row:
         mixed, residual = (builder.add("GatherND", [value, row], batch_dims=1) for value in (mixed, residual))
-    return _add_and_norm(builder, family, sizes, family.norms[1].format(layer), Stream(residual, mixed))
-
-
-def _feed(builder: GraphBuilder, family: Family, sizes: Sizes, layer: int, stream: Stream) -> Stream:
-    """The norm behind it is that of the next layer's attention, or the last of all."""
+    if sizes.parallel:
+        inputs = [residual, *_norm_weights(builder, between)]
+        normed = builder.add(family.norm, inputs, axis=-1, epsilon=sizes.epsilon)
+        both = builder.add("Add", [mixed, family.feed(builder, sizes, layer, normed)])
+        return _add_and_norm(builder, family, sizes, after, Stream(residual, both))
+    stream = _add_and_norm(builder, family, sizes, between, Stream(residual, mixed))
     fed = family.feed(builder, sizes, layer, stream.normed)
-    norm = family.norms[0].format(layer + 1) if layer + 1 < sizes.layers else family.norms[2]
-    return _add_and_norm(builder, family, sizes, norm, Stream(stream.residual, fed))
+    return _add_and_norm(builder, family, sizes, after, Stream(stream.residual, fed))
 
 
 def _add_and_norm(builder: GraphBuilder, family: Family, sizes: Sizes, norm: str, stream: Stream) -> Stream:
@@ -128,13 +137,16 @@ def _last_tokens(builder: GraphBuilder, hidden: str) -> str:
     return builder.add("Slice", [hidden, first, builder.integer(_END), builder.integer(1)])
 
 
-def _add_logits(builder: GraphBuilder, hidden: str, table: str) -> None:
+def _add_logits(builder: GraphBuilder, family: Family, sizes: Sizes, hidden: str) -> None:
     """The product with the output matrix; where that is the word embeddings, their one table serves both."""
-    head = builder.weights["lm_head.weight"]
-    if np.may_share_memory(head, builder.weights[table]):
-        builder.fused("FusedMatMul", [hidden, builder.weight(table)], "logits", transB=1)
+    head, logits = builder.weights[family.output], UNBOUND if sizes.logits_cap else LOGITS
+    if np.may_share_memory(head, builder.weights[family.table]):
+        builder.fused("FusedMatMul", [hidden, builder.weight(family.table)], logits, transB=1)
     else:
-        builder.add("MatMul", [hidden, builder.constant("lm_head.weight", head.T)], "logits")
+        builder.add("MatMul", [hidden, builder.constant(family.output, head.T)], logits)
+    if sizes.logits_cap:
+        cap = builder.constant("logits_cap", np.array(sizes.logits_cap, np.float32))
+        builder.add("Mul", [builder.add("Tanh", [builder.add("Div", [UNBOUND, cap])]), cap], LOGITS)
 
 
 def _last_row(builder: GraphBuilder, model: PreTrainedModel) -> str:

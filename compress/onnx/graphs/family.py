@@ -7,8 +7,8 @@ instead is faster by a few hundredths, and wrong for every prompt but the longes
 Operator: GroupQueryAttention in onnxruntime's docs/ContribOperators.md.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +20,22 @@ from mct.compress.onnx.graphs.graph import GraphBuilder
 BIAS = "attention_bias"
 LAST = "last_positions"
 TOTAL = "total_sequence_length"
+LOGITS, UNBOUND = "logits", "logits_unbound"  # the second: before a tanh bounds them
 COSINES = "cos_cache"
 SINES = "sin_cache"
+
+Rotation = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The dimensions of one model. `windows` and `scales` are by layer: a window of -1 sees everything.
+    """The dimensions of one model. `windows`, `scales` and `rotated` are by layer: a window of -1 sees everything.
 
-    `rotation` is cosines and sines by position, each (positions, width of a head / 2); None where nothing is rotated.
-    `experts_used` is how many experts each token takes, 0 for a dense model; `experts_sum_to_1` whether their weights
-    are made to. `cached`: keys and values of earlier tokens come in and go out. `activation` is an
+    `rotated` names a layer's rotation, "" where nothing is rotated; `rotations` are cosines and sines by position, each
+    (positions, half of the channels that turn). `slopes` are by head: what a token of distance 1 loses in its score.
+    `scores_cap` and `logits_cap` bound by a tanh, 0 where nothing does. `experts_used` is how many experts each token
+    takes, 0 for a dense model; `experts_sum_to_1` whether their weights are made to. `cached`: keys and values of
+    earlier tokens come in and go out. `parallel`: attention and feeding read the same stream. `activation` is an
     operator.
     """
 
@@ -43,9 +48,14 @@ class Sizes:
     scales: tuple[float, ...]
     cached: bool
     activation: str
-    rotation: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    rotated: tuple[str, ...] = ()
+    rotations: Mapping[str, Rotation] = field(default_factory=dict)
+    slopes: NDArray[np.float32] | None = None
+    scores_cap: float = 0.0
+    logits_cap: float = 0.0
     experts_used: int = 0
     experts_sum_to_1: bool = True
+    parallel: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,8 @@ class Family:
     """The steps of one family, each adding its nodes and naming its result; `{}` is the layer's number.
 
     `embed`: ids to (batch, sequence, width). `attend`, `feed`: normalised hidden states to what is added to the stream.
-    `norms`: before attention, before feeding, and the last; `norm` is their operator. `table`: the word embeddings.
+    `norms`: before attention, before feeding, and the last; `norm` is their operator. `table`: the word embeddings,
+    `output`: the matrix of the logits.
     """
 
     table: str
@@ -63,6 +74,7 @@ class Family:
     embed: Callable[[GraphBuilder, Sizes], str]
     attend: Callable[[GraphBuilder, Sizes, int, str], str]
     feed: Callable[[GraphBuilder, Sizes, int, str], str]
+    output: str = "lm_head.weight"
 
 
 def cache_names(layer: int, direction: str) -> tuple[str, str]:
@@ -70,9 +82,11 @@ def cache_names(layer: int, direction: str) -> tuple[str, str]:
     return f"{direction}.{layer}.key", f"{direction}.{layer}.value"
 
 
-def add_masks(builder: GraphBuilder) -> None:
+def add_masks(builder: GraphBuilder, sizes: Sizes) -> None:
     """What every layer's attention reads: the bias that hides padding, and how long the sequences are by now.
 
+    With slopes the bias has a row for each head and falls with a token's distance. What counts is the difference of two
+    scores, so a token's place times the slope does the same as its distance (Press et al. 2022, arXiv:2108.12409).
     As few nodes as can be: for one new token each costs as much to start as a matrix of a small model to multiply.
     """
     whole = builder.add("Cast", [builder.add("Shape", ["attention_mask"], start=1, end=2)], to=TensorProto.INT32)
@@ -86,7 +100,19 @@ def add_masks(builder: GraphBuilder) -> None:
     axes = builder.constant("axes_1_2", np.array([1, 2], np.int64))
     length = builder.add("Shape", ["input_ids"], start=1, end=2)
     shape = builder.add("Concat", [builder.integer(1), builder.integer(1), length, builder.integer(1)], axis=0)
-    builder.add("Expand", [builder.add("Unsqueeze", [hidden, axes]), shape], BIAS)
+    if sizes.slopes is None:
+        builder.add("Expand", [builder.add("Unsqueeze", [hidden, axes]), shape], BIAS)
+        return
+    whole = builder.add("Expand", [builder.add("Unsqueeze", [hidden, axes]), shape])
+    slopes = builder.constant("slopes", sizes.slopes[:, None, None])
+    places = builder.add("Unsqueeze", [builder.add("Cast", [seen_places(builder)], to=TensorProto.FLOAT), axes])
+    builder.add("Add", [whole, builder.add("Mul", [places, slopes])], BIAS)
+
+
+def seen_places(builder: GraphBuilder) -> str:
+    """(batch, all tokens): a token's place among those that are seen, so that padding on the left counts for none."""
+    counted = builder.add("CumSum", ["attention_mask", builder.integer(1, scalar=True)])
+    return builder.add("Max", [builder.add("Sub", [counted, builder.integer(1)]), builder.integer(0)])
 
 
 # Finite, so that a padded token that may look at nothing gets a mean of the values rather than NaN.
@@ -97,9 +123,9 @@ def add_attention(builder: GraphBuilder, sizes: Sizes, layer: int, query: str, k
     """(batch, sequence, heads * width) of a layer's attention; `query` alone holds all three side by side."""
     past = cache_names(layer, "past_key_values") if sizes.cached else ("", "")
     present = cache_names(layer, "present") if sizes.cached else ()
-    rotation = ("", "")
-    if sizes.rotation:
-        rotation = builder.constant(COSINES, sizes.rotation[0]), builder.constant(SINES, sizes.rotation[1])
+    rotated = sizes.rotated[layer] if sizes.rotated else ""
+    rotation = _tables(builder, rotated, sizes.rotations[rotated]) if rotated else ("", "")
+    cap = {"softcap": sizes.scores_cap} if sizes.scores_cap else {}
     return builder.fused(
         "GroupQueryAttention",
         [query, key, value, *past, LAST, TOTAL, *rotation, "", BIAS],
@@ -107,10 +133,17 @@ def add_attention(builder: GraphBuilder, sizes: Sizes, layer: int, query: str, k
         *present,
         num_heads=sizes.heads,
         kv_num_heads=sizes.kv_heads,
-        do_rotary=int(sizes.rotation is not None),
+        do_rotary=int(bool(rotated)),
         local_window_size=sizes.windows[layer],
         scale=sizes.scales[layer],
+        **cap,
     )
+
+
+def _tables(builder: GraphBuilder, name: str, rotation: Rotation) -> tuple[str, str]:
+    """The cosines and sines of a rotation, kept once under names of its own."""
+    cosines, sines = rotation
+    return builder.constant(f"{COSINES}.{name}", cosines), builder.constant(f"{SINES}.{name}", sines)
 
 
 def side_by_side(builder: GraphBuilder, value: str, names: list[str], name: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.graphs.family import Family, Sizes, add_attention
+from mct.compress.onnx.graphs.family import Family, Sizes, add_attention, seen_places
 from mct.compress.onnx.graphs.graph import GraphBuilder
-from mct.compress.onnx.graphs.obstacles import GPT_2_ACTIVATIONS
+from mct.compress.onnx.graphs.obstacles import GELUS
 
 _LAYER = "transformer.h.{}"
 TABLE = "transformer.wte.weight"
@@ -29,7 +29,7 @@ def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
         windows=(-1,) * layers,
         scales=tuple(_scale(config, layer) for layer in range(layers)),
         cached=cached,
-        activation=GPT_2_ACTIVATIONS[config.activation_function],
+        activation=GELUS[config.activation_function],
     )
 
 
@@ -41,8 +41,7 @@ def _scale(config: Any, layer: int) -> float:
 def embed(builder: GraphBuilder, sizes: Sizes) -> str:
     """Words + positions."""
     words = builder.add("Gather", [builder.weight(TABLE), "input_ids"])
-    counted = builder.add("CumSum", ["attention_mask", builder.integer(1, scalar=True)])
-    places = builder.add("Max", [builder.add("Sub", [counted, builder.integer(1)]), builder.integer(0)])
+    places = seen_places(builder)
     length = builder.add("Shape", ["input_ids"], start=1, end=2)
     new = builder.add(
         "Slice", [places, builder.add("Neg", [length]), builder.integer(np.iinfo(np.int64).max), builder.integer(1)]

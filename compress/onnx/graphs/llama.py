@@ -1,61 +1,83 @@
-"""Llama and its relatives: Mistral, Mixtral, Qwen2, Qwen3 and their mixtures of experts.
+"""Llama and its relatives: Mistral, Mixtral, SmolLM, Phi-3, Qwen2, Qwen3 and their mixtures of experts.
 
-They differ in what stands in their weights (biases, norms of queries and keys, experts, a shared expert), and that is
-where it is read from; only windows and rotations come from the configuration. Architecture: Touvron et al. 2023,
-arXiv:2302.13971; Jiang et al. 2023 and 2024, arXiv:2310.06825 and 2401.04088; Qwen, arXiv:2407.10671 and 2505.09388.
+They differ in what stands in their weights (biases, norms of queries and keys, matrices side by side, experts, a shared
+expert), and that is where it is read from; only windows and rotations come from the configuration. Architecture:
+Touvron et al. 2023, arXiv:2302.13971; Jiang et al. 2023 and 2024, arXiv:2310.06825 and 2401.04088; Abdin et al. 2024,
+arXiv:2404.14219; Qwen, arXiv:2407.10671 and 2505.09388.
 """
 
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from mct.compress.onnx.graphs.experts import add_experts
-from mct.compress.onnx.graphs.family import Family, Sizes, add_attention, linear, side_by_side
+from mct.compress.onnx.graphs.family import Family, Rotation, Sizes, add_attention, linear, side_by_side
 from mct.compress.onnx.graphs.graph import GraphBuilder
-from mct.compress.onnx.graphs.obstacles import head_width
+from mct.compress.onnx.graphs.obstacles import GATED_ACTIVATIONS, activation_of, head_width
+from mct.models.families.table import find_family
 
 _LAYER = "model.layers.{}"
 TABLE = "model.embed_tokens.weight"
-
-# Families whose attention modules do not say themselves which layers have a window: all of them.
-_WINDOWED_THROUGHOUT = {"mistral", "mixtral"}
+WHOLE = "whole"  # the name of a rotation that is every layer's
 
 
 def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
-    """What its configuration says."""
-    config = model.config
-    width, layers = head_width(config.to_dict()), config.num_hidden_layers
+    """What its configuration says, and the layers of their windows, scales and rotations."""
+    config, attentions = model.config, [layer.self_attn for layer in model.model.layers]
     return Sizes(
-        layers=layers,
+        layers=config.num_hidden_layers,
         heads=config.num_attention_heads,
         kv_heads=config.num_key_value_heads,
-        head_width=width,
+        head_width=head_width(config.to_dict()),
         epsilon=config.rms_norm_eps,
-        windows=tuple(_window(layer.self_attn, config) for layer in model.model.layers),
-        scales=(width**-0.5,) * layers,
+        windows=tuple(_window(attention, config) for attention in attentions),
+        scales=tuple(float(attention.scaling) for attention in attentions),
         cached=cached,
-        activation="QuickGelu",
-        rotation=_rotation(model),
+        activation=GATED_ACTIVATIONS[activation_of(config.to_dict())],
+        rotated=tuple(_rotated(attention, config) for attention in attentions),
+        rotations=_rotations(model.model.rotary_emb, config),
+        scores_cap=getattr(config, "attn_logit_softcapping", None) or 0.0,
+        logits_cap=getattr(config, "final_logit_softcapping", None) or 0.0,
         experts_used=getattr(config, "num_experts_per_tok", 0),
         experts_sum_to_1=getattr(config, "norm_topk_prob", True),
     )
 
 
 def _window(attention: torch.nn.Module, config: Any) -> int:
-    whole = config.sliding_window if config.model_type in _WINDOWED_THROUGHOUT else None
+    """A layer's own window, or that of all layers where the family has one for all."""
+    family = find_family(config.model_type)
+    whole = config.sliding_window if family is not None and family.traits.windowed_throughout else None
     return getattr(attention, "sliding_window", whole) or -1
 
 
-def _rotation(model: PreTrainedModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _rotated(attention: torch.nn.Module, config: Any) -> str:
+    """Which rotation a layer has: its kind's own, every layer's, or none (SmolLM3's every fourth layer)."""
+    if not getattr(attention, "use_rope", True):
+        return ""
+    return str(attention.layer_type) if _by_kind(config) else WHOLE
+
+
+def _by_kind(config: Any) -> bool:
+    """True where layers with a window turn otherwise than those without (Gemma 3)."""
+    return "rope_type" not in config.rope_parameters
+
+
+def _rotations(rotary: Any, config: Any) -> dict[str, Rotation]:
+    if not _by_kind(config):
+        return {WHOLE: rotation(rotary.inv_freq, rotary.attention_scaling, config)}
+    return {
+        kind: rotation(getattr(rotary, f"{kind}_inv_freq"), getattr(rotary, f"{kind}_attention_scaling"), config)
+        for kind in sorted(set(config.layer_types))
+    }
+
+
+def rotation(frequencies: torch.Tensor, scaling: float, config: Any) -> Rotation:
     """Cosines and sines of every position, by the model's own frequencies, as it computes them: in float32."""
-    rotary = model.model.rotary_emb
-    positions = torch.arange(model.config.max_position_embeddings, dtype=torch.float32)
-    angles = torch.outer(positions, rotary.inv_freq.float())
-    cosines, sines = angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling
-    return cosines.numpy(), sines.numpy()
+    positions = torch.arange(config.max_position_embeddings, dtype=torch.float32)
+    angles = torch.outer(positions, frequencies.float())
+    return (angles.cos() * scaling).numpy(), (angles.sin() * scaling).numpy()
 
 
 def embed(builder: GraphBuilder, sizes: Sizes) -> str:
@@ -72,6 +94,8 @@ def attend(builder: GraphBuilder, sizes: Sizes, layer: int, value: str) -> str:
         query = _norm_heads(builder, sizes, f"{prefix}.q_norm", query, sizes.heads)
         key = _norm_heads(builder, sizes, f"{prefix}.k_norm", key, sizes.kv_heads)
         mixed = add_attention(builder, sizes, layer, query, key, last)
+    elif f"{prefix}.qkv_proj.weight" in builder.weights:
+        mixed = add_attention(builder, sizes, layer, linear(builder, value, f"{prefix}.qkv_proj"))
     else:
         mixed = add_attention(builder, sizes, layer, side_by_side(builder, value, parts, f"{prefix}.qkv_proj"))
     return linear(builder, mixed, f"{prefix}.o_proj")
@@ -102,9 +126,15 @@ def feed(builder: GraphBuilder, sizes: Sizes, layer: int, value: str) -> str:
 
 
 def _feed_gated(builder: GraphBuilder, sizes: Sizes, value: str, prefix: str) -> str:
-    """silu(gate) * up, then down. QuickGelu with alpha 1 is x * sigmoid(x): silu in one node."""
-    gate = builder.fused(sizes.activation, [linear(builder, value, f"{prefix}.gate_proj")], alpha=1.0)
-    product = builder.add("Mul", [gate, linear(builder, value, f"{prefix}.up_proj")])
+    """activation(gate) * up, then down. QuickGelu with alpha 1 is x * sigmoid(x): silu in one node."""
+    if f"{prefix}.gate_up_proj.weight" in builder.weights:
+        both = linear(builder, value, f"{prefix}.gate_up_proj")
+        gate, up = f"{prefix}.gate", f"{prefix}.up"
+        builder.add("Split", [both], gate, up, axis=-1, num_outputs=2)
+    else:
+        gate, up = (linear(builder, value, f"{prefix}.{part}_proj") for part in ("gate", "up"))
+    alpha = {"alpha": 1.0} if sizes.activation == "QuickGelu" else {}
+    product = builder.add("Mul", [builder.fused(sizes.activation, [gate], **alpha), up])
     return linear(builder, product, f"{prefix}.down_proj")
 
 

@@ -3,19 +3,20 @@
 Encoders have no such list: one whose graph is not known is traced.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
-from mct.models.families.table import graph_of, with_graph
+from mct.models.families.table import find_family, graph_of, with_graph
 
-# GPT-2's activations by their names in configurations, and the operators. FastGelu is the approximation by tanh.
-GPT_2_ACTIVATIONS = {"gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu", "gelu": "Gelu"}
+# Activations by their names in configurations, and the operators. FastGelu is the approximation by tanh.
+GELUS = {"gelu_new": "FastGelu", "gelu_fast": "FastGelu", "gelu_pytorch_tanh": "FastGelu", "gelu": "Gelu"}
+GATED_ACTIVATIONS = {"silu": "QuickGelu", **GELUS}
 
 # Rotations whose angles depend on the length of the text, which one table cannot hold.
 _VARYING_ROTATIONS = frozenset({"dynamic", "longrope"})
-_HEAD_WIDTH_STEP = 16
+_ROTATED_STEP = 16
 
 Config = Mapping[str, Any]
 
@@ -33,30 +34,60 @@ def obstacle(config: Config) -> str:
     return f"the graph of {family} is not known; known are {', '.join(with_graph('onnx', _GRAPHS))}"
 
 
+def activation_of(config: Config) -> str:
+    """What config.json calls the activation; "" where it leaves that to its family's default."""
+    family = find_family(str(config.get("model_type")))
+    found = config.get(family.keys.activation) if family else None
+    return str(found or config.get("hidden_act") or "")
+
+
 def _of_gpt_2(config: Config) -> str:
-    activation = config.get("activation_function", "gelu_new")
-    if activation not in GPT_2_ACTIVATIONS:
+    activation = activation_of(config)
+    if activation and activation not in GELUS:
         return f"its activation is {activation}"
     return "it attends to an encoder" if config.get("add_cross_attention") else ""
 
 
 def _of_llama(config: Config) -> str:
-    activation = config.get("hidden_act", "silu")
-    if activation != "silu":
-        return f"its activation is {activation}"
-    rotation = _rotation(config)
-    if rotation in _VARYING_ROTATIONS:
-        return f"its {rotation} rotation changes with the length of the text"
-    width = head_width(config)
-    if width % _HEAD_WIDTH_STEP:
-        return f"its heads are {width} wide, and the rotation needs a multiple of {_HEAD_WIDTH_STEP}"
+    return _of_gated(config, ("silu",)) or _of_rotation(config)
+
+
+def _of_gemma(config: Config) -> str:
+    if config.get("use_bidirectional_attention"):
+        return "its tokens look at those behind them too"
+    return _of_gated(config, tuple(GELUS)) or _of_rotation(config)
+
+
+def _of_neox(config: Config) -> str:
+    return _of_gated(config, tuple(GELUS)) or _of_rotation(config)
+
+
+def _of_bloom(config: Config) -> str:
+    return "its residuals begin behind the norms" if config.get("apply_residual_connection_post_layernorm") else ""
+
+
+def _of_gated(config: Config, known: Sequence[str]) -> str:
+    activation = activation_of(config)
+    return f"its activation is {activation}" if activation and activation not in known else ""
+
+
+def _of_rotation(config: Config) -> str:
+    for rotation in rotations(config):
+        kind = str(rotation.get("rope_type") or rotation.get("type") or "default")
+        if kind in _VARYING_ROTATIONS:
+            return f"its {kind} rotation changes with the length of the text"
+        share = rotation.get("partial_rotary_factor") or config.get("rotary_pct") or 1.0
+        turned = int(head_width(config) * share)
+        if turned % _ROTATED_STEP:
+            return f"it rotates {turned} channels of a head, and the operator needs a multiple of {_ROTATED_STEP}"
     return ""
 
 
-def _rotation(config: Config) -> str:
-    """The kind of rotation, as this transformers writes it, or as earlier ones did."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    return str(rope.get("rope_type") or rope.get("type") or "default")
+def rotations(config: Config) -> list[Config]:
+    """The rotations, as this transformers writes them, or as earlier ones did: one, or one for each kind of layer."""
+    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    each = [value for value in found.values() if isinstance(value, Mapping)]
+    return each or [found]
 
 
 def head_width(config: Config) -> int:
@@ -65,4 +96,6 @@ def head_width(config: Config) -> int:
 
 
 # By the graph that a family's row names.
-_GRAPHS: Mapping[str, Callable[[Config], str]] = {"gpt2": _of_gpt_2, "llama": _of_llama}
+_GRAPHS: Mapping[str, Callable[[Config], str]] = {
+    "gpt2": _of_gpt_2, "llama": _of_llama, "gemma": _of_gemma, "gpt_neox": _of_neox, "bloom": _of_bloom,
+}  # fmt: skip

@@ -51,6 +51,13 @@ SIZES = {
 EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
 WINDOW = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
 LONG_ROPE = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+PARTIAL = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}}
+GEMMA = {"head_dim": 32, "sliding_window": 8}
+TWO_ROPES = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
+}
+NEOX = {"hidden_size": 128, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 # What each row is there for stands in its name: every family, and every variant that the graph has a branch for.
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -77,8 +84,22 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mixtral": ("mixtral", SIZES | {"num_local_experts": 4, "num_experts_per_tok": 2}),
     "qwen2-moe": ("qwen2_moe", SIZES | EXPERTS | {"shared_expert_intermediate_size": 96, "mlp_only_layers": [0]}),
     "qwen3-moe": ("qwen3_moe", SIZES | EXPERTS | {"head_dim": 16, "norm_topk_prob": True}),
+    "smollm3": ("smollm3", SIZES | {"num_hidden_layers": 4}),
+    "smollm3-window": ("smollm3", SIZES | {"no_rope_layers": [0, 1], "use_sliding_window": True, "sliding_window": 6}),
+    "phi3-window": ("phi3", SIZES | {"sliding_window": 8}),
+    "phi3-partial": ("phi3", SIZES | PARTIAL | {"head_dim": 32, "tie_word_embeddings": True}),
+    "gemma2": ("gemma2", SIZES | GEMMA | {"query_pre_attn_scalar": 40, "final_logit_softcapping": 3.0}),
+    "gemma3": ("gemma3_text", SIZES | GEMMA | {"layer_types": ["full_attention", "sliding_attention"]}),
+    "gemma3-long": ("gemma3_text", SIZES | GEMMA | {"rope_parameters": TWO_ROPES, "num_hidden_layers": 6}),
+    "gpt-neox": ("gpt_neox", NEOX | {"max_position_embeddings": 256}),
+    "gpt-neox-in-turn": (
+        "gpt_neox",
+        NEOX | {"max_position_embeddings": 256, "use_parallel_residual": False, "attention_bias": False},
+    ),
+    "bloom": ("bloom", {"hidden_size": 64, "n_layer": 2, "n_head": 4}),
+    "bloom-6-heads": ("bloom", {"hidden_size": 96, "n_layer": 2, "n_head": 6}),
 }
-QUANTISED = ("llama", "llama-tied-long", "gpt2", "qwen2-moe")
+QUANTISED = ("llama", "llama-tied-long", "gpt2", "qwen2-moe", "gemma2", "gpt-neox")
 
 Saved = Callable[[str], Path]
 
@@ -116,6 +137,8 @@ def save_decoder(
     for name, values in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(values, std=0.1)
+        elif values.dim() == 1:
+            values.data += 0.1 * torch.randn_like(values)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -215,7 +238,7 @@ def _empty(session: ort.InferenceSession, batch: int) -> dict[str, np.ndarray]:
     return {value.name: np.zeros((batch, value.shape[1], 0, value.shape[3]), np.float32) for value in caches}
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral-window", "gpt2"])
+@pytest.mark.parametrize("family", ["llama", "mistral-window", "gpt2", "gemma3", "gpt-neox", "bloom"])
 def test_a_batch_padded_left_answers_as_its_prompts_alone(saved: Saved, tmp_path: Path, family: str) -> None:
     product = _export(saved(family), tmp_path)
     session = ort.InferenceSession(str(product.folder / product.model), providers=["CPUExecutionProvider"])
@@ -261,10 +284,10 @@ def test_tied_embeddings_stand_in_the_file_once(saved: Saved, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("model_type", "settings", "reason"),
     [
-        ("gpt_neox", {k: v for k, v in SIZES.items() if k != "num_key_value_heads"}, "gpt_neox is not known; known"),
+        ("olmo2", SIZES, "olmo2 is not known; known"),
         ("llama", SIZES | {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "rotation"),
         ("llama", SIZES | {"hidden_act": "gelu"}, "its activation is gelu"),
-        ("llama", SIZES | {"head_dim": 8}, "heads are 8 wide"),
+        ("llama", SIZES | {"head_dim": 8}, "rotates 8 channels"),
     ],
 )  # fmt: skip
 def test_what_the_graph_does_not_know_is_refused_with_the_reason(
@@ -283,7 +306,7 @@ def test_what_the_graph_does_not_know_is_refused_with_the_reason(
 REWARDED = (Tokens([7, 8, 9, 1], [0] * 4), Tokens(list(range(20, 44)), [0] * 24), Tokens([11, 12, 0], [0] * 3))
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3", "gpt2", "mixtral"])
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gpt2", "mixtral", "phi3-window", "gemma2", "gpt-neox", "bloom"])
 @pytest.mark.parametrize("pad_id", [0, None])
 def test_a_reward_model_scores_as_the_original_alone_and_in_a_padded_batch(
     tokenizer: transformers.PreTrainedTokenizerFast, tmp_path: Path, family: str, pad_id: int | None

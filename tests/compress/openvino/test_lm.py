@@ -36,6 +36,7 @@ SIZES = {
     "intermediate_size": 128, "max_position_embeddings": 128,
 }  # fmt: skip
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
+GEMMA = {"head_dim": 32, "sliding_window": 24}
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": SIZES,
@@ -46,6 +47,12 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "mixtral": SIZES | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None},
     "qwen2_moe": SIZES | EXPERTS | {"shared_expert_intermediate_size": 64, "decoder_sparse_step": 1},
     "qwen3_moe": SIZES | EXPERTS | {"head_dim": 32, "decoder_sparse_step": 1},
+    "smollm3": SIZES | {"num_hidden_layers": 4},
+    "phi3": SIZES | {"sliding_window": 24},
+    "gemma2": SIZES | GEMMA | {"query_pre_attn_scalar": 40, "final_logit_softcapping": 3.0},
+    "gemma3_text": SIZES | GEMMA | {"num_hidden_layers": 6},
+    "gpt_neox": {name: size for name, size in SIZES.items() if name != "num_key_value_heads"},
+    "bloom": {"hidden_size": 64, "n_layer": 2, "n_head": 4},
 }
 
 Make = Callable[[str], Product]
@@ -65,7 +72,7 @@ def write(family: str, folder: Path) -> Path:
     tokenizer.train_from_iterator(TEXTS, trainer)
     torch.manual_seed(0)
     config = AutoConfig.for_model(
-        family, vocab_size=tokenizer.get_vocab_size(), initializer_range=0.2, bos_token_id=0, eos_token_id=0,
+        family, vocab_size=tokenizer.get_vocab_size(), initializer_range=0.2, bos_token_id=0, eos_token_id=0, pad_token_id=0,
         **FAMILIES[family],
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)

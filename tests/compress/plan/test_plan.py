@@ -207,7 +207,7 @@ def decoder(folder: Path, tiny_bert: Path, reward: bool = False, **more: Any) ->
         ({"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4}}, "onnx", "dynamic rotation changes"),
         ({"rope_parameters": None, "rope_scaling": {"type": "dynamic", "factor": 2.0}}, "onnx", "dynamic rotation"),
         ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "gguf", "'yarn', which cannot be written"),
-        ({"head_dim": 8}, "onnx", "heads are 8 wide"),
+        ({"head_dim": 8}, "onnx", "it rotates 8 channels"),
     ],
 )
 def test_language_models_that_a_format_cannot_hold_are_refused_in_the_plan(
