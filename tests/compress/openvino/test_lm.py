@@ -72,8 +72,8 @@ def write(family: str, folder: Path) -> Path:
     tokenizer.train_from_iterator(TEXTS, trainer)
     torch.manual_seed(0)
     config = AutoConfig.for_model(
-        family, vocab_size=tokenizer.get_vocab_size(), initializer_range=0.2, bos_token_id=0, eos_token_id=0, pad_token_id=0,
-        **FAMILIES[family],
+        family, vocab_size=tokenizer.get_vocab_size(), initializer_range=0.2, bos_token_id=0, eos_token_id=0,
+        pad_token_id=0, **FAMILIES[family],
     )  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     PreTrainedTokenizerFast(
