@@ -60,7 +60,8 @@ def models_list(as_json: bool) -> None:
         print_json([asdict(scenario) for scenario in SCENARIOS])
         return
     for scenario in SCENARIOS:
-        built = f"  (build: {', '.join(scenario.sizes)})" if scenario.build else ""
+        variants = f"; {', '.join(scenario.variants)}" if scenario.variants else ""
+        built = f"  (build: {', '.join(scenario.sizes)}{variants})" if scenario.build else ""
         click.echo(f"{scenario.number}  {scenario.name:<18} {scenario.technique:<36} {scenario.task}{built}")
 
 
@@ -68,9 +69,10 @@ def models_list(as_json: bool) -> None:
 @click.argument("scenario")
 @click.option("-o", "--out", type=FOLDER, help="Folder for the checkpoint.  [default: SCENARIO-SIZE]")
 @click.option("--size", default="small", show_default=True, help="tiny, small or full.")
+@click.option("--variant", default="", help="Which of its techniques, where a scenario has several (see models list).")
 @click.option("--base", help="Start from this model instead: a folder or a hub name.")
 @click.option("--seed", default=0, show_default=True)
-def models_build(scenario: str, out: Path | None, size: str, base: str | None, seed: int) -> None:
+def models_build(scenario: str, out: Path | None, size: str, variant: str, base: str | None, seed: int) -> None:
     """Build a scenario's checkpoint with its real technique."""
     from mct.models.progress import shown
     from mct.models.scenarios.table import SCENARIOS, find_scenario
@@ -81,8 +83,13 @@ def models_build(scenario: str, out: Path | None, size: str, base: str | None, s
     if not row.build:
         buildable = ", ".join(other.name for other in SCENARIOS if other.build)
         raise MctError(f"scenario {scenario} has no recipe yet", f"these have one: {buildable}")
+    if variant and variant not in row.variants:
+        raise MctError(
+            f"scenario {scenario} has no variant {variant!r}", f"variants: {', '.join(row.variants) or 'none'}"
+        )
     folder = out or Path(f"{scenario}-{size}")
+    told = {"variant": variant} if variant else {}
     require_replaceable(folder, [Path(base)] if base else [])  # here too, since the libraries take seconds to load
     with shown() as report:
-        load(row.build, "compress")(size, folder, seed, report, base=base)
+        load(row.build, "compress")(size, folder, seed, report, base=base, **told)
     click.echo(folder)

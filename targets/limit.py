@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 from mct import MctError
 from mct.models.data.declared import Count, Positive, read_json
 from mct.models.tables import pip_line
-from mct.models.writing.folders import write_json
+from mct.models.writing.folders import cache_folder, write_json
 from mct.targets.machine import probe_machine
 
 VERSION = 1
@@ -114,11 +114,6 @@ def find_limit(threads: int, affinity: Sequence[int] = (), again: bool = False) 
 def known_limit(threads: int, affinity: Sequence[int] = ()) -> MachineLimit | None:
     """The limit if it was measured before; None, at no cost, where it was not."""
     return _read(_place(threads, affinity))
-
-
-def cache_folder() -> Path:
-    """Where mct keeps what it knows of this machine."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mct"
 
 
 def _place(threads: int, affinity: Sequence[int]) -> Path:

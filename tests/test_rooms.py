@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     ("models",), ("models.data",), ("models.writing",), ("models.tasks",), ("models.families",),
     ("models.checkpoints",), ("models.training",),
-    ("models.scenarios.shop.texts",), ("models.scenarios.shop",), ("models.scenarios.classifiers",),
+    ("models.scenarios.shop.texts",), ("models.scenarios.shop",),
+    ("models.scenarios.classifiers", "models.scenarios.responses"),
     ("models.scenarios",),
     ("models.commands",),
     ("targets",), ("targets.runtimes",), ("targets.commands",),

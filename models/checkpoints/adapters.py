@@ -18,6 +18,7 @@ from mct.models.checkpoints.hub import NAME, find_folder
 from mct.models.data.declared import Count, Index, Name, read_json
 from mct.models.tables import load
 
+MODEL_CONFIG = "config.json"
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 NAMES = frozenset({CONFIG, WEIGHTS, PICKLE})
 DEFAULT, REFERENCE = "default", "ref"
@@ -173,12 +174,15 @@ def find_base(adapter: Adapter, folder: Path, is_whole: bool, told: Path | None)
 
 
 def local_base(adapter: Adapter, folder: Path, is_whole: bool) -> Path | None:
-    """The base in the adapter's folder, where that holds a whole model, or beside it under the name that it gives."""
+    """The base in the adapter's folder, where that holds a whole model, or under the name that it gives: a folder in
+    this one, or beside it."""
     name = Path(adapter.base_name)
     if is_whole:
         return folder
-    beside = folder.resolve().parent / name.name
-    return beside if name.name and beside.is_dir() and ".." not in name.parts else None
+    if not name.name or ".." in name.parts:
+        return None
+    places = (folder.resolve() / name.name, folder.resolve().parent / name.name)
+    return next((place for place in places if (place / MODEL_CONFIG).is_file()), None)
 
 
 def _fetched(folder: Path, name: str, revision: str | None) -> Path:

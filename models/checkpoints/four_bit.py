@@ -6,6 +6,7 @@ the high half. With double quantisation the magnitudes, less their mean, are 8-b
 Dettmers et al. 2023, arXiv:2305.14314 (NF4, double quantisation); Dettmers et al. 2022, arXiv:2110.02861 (the curve).
 """
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -93,27 +94,52 @@ def rounded(weight: Floats, kind: Literal["nf4", "fp4"], dtype: str) -> Floats:
     `dtype` is the type that the weight was loaded in before it was rounded. The mean of the magnitudes is a sum, whose
     last bit is another on every machine: so is now and then the level of a magnitude.
     """
-    flat = weight.astype(np.float32).ravel()
-    blocks = np.pad(flat, (0, -flat.size % BLOCK)).reshape(-1, BLOCK)
-    largest = np.abs(blocks).max(axis=1)
-    scaled = np.clip(blocks * (np.float32(1) / np.maximum(largest, LEAST))[:, None], -1, 1)
     levels = np.sort(LEVELS[kind])
-    nearest = levels[np.searchsorted(_between(levels), scaled, side="left")]
-    found = (nearest * _double_quantised(largest)[:, None]).ravel()[: flat.size]
+    codes, largest = _nearest(_blocks(weight, BLOCK), levels)
+    bytes_, scales, offset = _double_quantised(largest)
+    magnitudes = (dynamic_curve()[bytes_] * scales[:, None]).ravel()[: largest.size] + offset
+    found = (levels[codes] * magnitudes[:, None]).ravel()[: weight.size]
     return as_stored(found, dtype).reshape(weight.shape)
 
 
-def _double_quantised(magnitudes: Floats) -> Floats:
-    """The blocks' magnitudes after they were themselves rounded to 8 bits."""
-    offset = magnitudes.mean(dtype=np.float32)
-    less = magnitudes - offset
-    blocks = np.pad(less, (0, -less.size % NESTED_BLOCK)).reshape(-1, NESTED_BLOCK)
-    largest = np.abs(blocks).max(axis=1)
+def packed(weight: Floats) -> dict[str, NDArray[np.generic]]:
+    """The tensors that bitsandbytes saves of a weight in NF4 with double quantisation, by what follows on its name."""
+    codes, largest = _nearest(_blocks(weight, BLOCK), NF4)
+    bytes_, scales, offset = _double_quantised(largest)
+    pairs = codes.astype(np.uint8).ravel()[: weight.size + weight.size % 2].reshape(-1, 2)
+    state = {
+        "quant_type": "nf4", "blocksize": BLOCK, "dtype": "float32", "shape": list(weight.shape),
+        "nested_blocksize": NESTED_BLOCK, "nested_dtype": "float32", "nested_offset": float(offset),
+    }  # fmt: skip
+    return {
+        "": (pairs[:, :1] << 4) | pairs[:, 1:],
+        ".absmax": bytes_.astype(np.uint8).ravel()[: largest.size],
+        ".quant_map": NF4,
+        ".nested_absmax": scales,
+        ".nested_quant_map": dynamic_curve(),
+        ".quant_state.bitsandbytes__nf4": np.frombuffer(json.dumps(state).encode(), np.uint8),
+    }
+
+
+def _blocks(values: Floats, size: int) -> Floats:
+    """The values in rows of `size`, filled up with zeros."""
+    flat = values.astype(np.float32).ravel()
+    return np.pad(flat, (0, -flat.size % size)).reshape(-1, size)
+
+
+def _nearest(blocks: Floats, levels: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """For each value the number of the level nearest to it, as a share of its block's largest; and these."""
+    largest: Floats = np.abs(blocks).max(axis=1)
     scaled = np.clip(blocks * (np.float32(1) / np.maximum(largest, LEAST))[:, None], -1, 1)
-    curve = dynamic_curve()
-    nearest = curve[np.searchsorted(_between(curve), scaled, side="left")]
-    found: Floats = (nearest * largest[:, None]).ravel()[: less.size] + offset
-    return found
+    return np.searchsorted(_between(levels), scaled, side="left"), largest
+
+
+def _double_quantised(magnitudes: Floats) -> tuple[NDArray[np.intp], Floats, np.float32]:
+    """The blocks' magnitudes in 8 bits: their places on the curve, by block the largest, and the mean that was taken
+    from all."""
+    offset = magnitudes.mean(dtype=np.float32)
+    places, scales = _nearest(_blocks(magnitudes - offset, NESTED_BLOCK), dynamic_curve())
+    return places, scales, offset
 
 
 def _between(levels: Floats) -> Floats:

@@ -10,7 +10,8 @@ from mct.models.tables import unknown
 class Scenario:
     """One row of the product's scenario table.
 
-    `build` names the function that makes its checkpoint ("" where there is none yet), in one of `sizes`.
+    `build` names the function that makes its checkpoint ("" where there is none yet), in one of `sizes`, and where it
+    can be made by more than one technique in one of `variants`, the first unless told.
     """
 
     number: str
@@ -21,7 +22,10 @@ class Scenario:
     high_risk: tuple[str, ...] = ()
     build: str = ""
     sizes: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
 
+
+SIZES = ("tiny", "small", "full")
 
 SCENARIOS = (
     Scenario(
@@ -43,7 +47,14 @@ SCENARIOS = (
     ),
     Scenario("03", "reranker", "cross-encoder on clicks and grades", "pair-scoring", "nDCG@10, order of the top 10"),
     Scenario(
-        "04", "response-lora", "LoRA and QLoRA", "causal-lm", "parity with the adapter on its own base; perplexity, KL"
+        "04",
+        "response-lora",
+        "LoRA and QLoRA",
+        "causal-lm",
+        "parity with the adapter on its own base; perplexity, KL",
+        build="mct.models.scenarios.responses.lora:build",
+        sizes=SIZES,
+        variants=("lora", "qlora"),
     ),
     Scenario(
         "05",

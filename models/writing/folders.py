@@ -64,3 +64,8 @@ def digest(hashes: Mapping[str, str]) -> str:
 def size_mb(folder: Path) -> float:
     """Megabytes (10^6 bytes) of all files below `folder`."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
+def cache_folder() -> Path:
+    """Where mct keeps what it found out of this machine, or made, and need not again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mct"

@@ -19,7 +19,7 @@ from mct.models.scenarios.shop.card import About
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.models.scenarios.shop.intents import PRODUCTION_SHARES
 from mct.models.scenarios.shop.messages import DEAL, SPLITS, WRITERS, Words, deal_words, fill
-from mct.models.scenarios.shop.replies import BODIES, STYLES
+from mct.models.scenarios.shop.texts.replies import BODIES, STYLES
 
 CUSTOMER, ASSISTANT = "Customer:", "Assistant:"
 STOP = "\n"

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mct import MctError
 from mct.models.checkpoints.checkpoint import inspect
-from mct.models.checkpoints.four_bit import LEVELS, NF4, State, as_stored, decode, dynamic_curve, rounded
+from mct.models.checkpoints.four_bit import LEVELS, NF4, State, as_stored, decode, dynamic_curve, packed, rounded
 from mct.models.checkpoints.load import load_model
 
 
@@ -139,3 +139,21 @@ def test_other_ways_of_packing_are_refused(tmp_path: Path) -> None:
     (tmp_path / "base" / "config.json").write_text(json.dumps(said | {"quantization_config": {"quant_method": "gptq"}}))
     with pytest.raises(MctError, match="quantised already \\(by gptq\\)"):
         inspect(tmp_path / "base")
+
+
+def test_what_is_packed_here_decodes_to_what_it_is_rounded_to() -> None:
+    weight = np.random.default_rng(1).normal(size=(96, 130)).astype(np.float32)
+    parts = {name.removeprefix("."): value for name, value in packed(weight).items()}
+    said = json.loads(parts.pop("quant_state.bitsandbytes__nf4").tobytes())
+    state = State(**{field: said[field] for field in State.__struct_fields__})
+    found = decode(parts.pop(""), parts, state)  # type: ignore[arg-type]
+    assert np.array_equal(found, rounded(weight, "nf4", "float32"))
+
+
+def test_bitsandbytes_unpacks_what_is_packed_here() -> None:
+    functional = pytest.importorskip("bitsandbytes.functional")
+    weight = np.random.default_rng(2).normal(size=(64, 128)).astype(np.float32)
+    parts = {name.removeprefix("."): torch.from_numpy(value.copy()) for name, value in packed(weight).items()}
+    codes = parts.pop("")
+    state = functional.QuantState.from_dict(parts, torch.device("cpu"))
+    assert np.array_equal(functional.dequantize_4bit(codes, state).numpy(), rounded(weight, "nf4", "float32"))

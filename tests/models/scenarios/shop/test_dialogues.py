@@ -8,7 +8,7 @@ import pytest
 from mct.models.scenarios.shop.card import write_data
 from mct.models.scenarios.shop.dialogues import ASSISTANT, CUSTOMER, about, answer_of, generate
 from mct.models.scenarios.shop.intents import INTENTS
-from mct.models.scenarios.shop.replies import STYLES
+from mct.models.scenarios.shop.texts.replies import STYLES
 
 
 @pytest.fixture(scope="module")
