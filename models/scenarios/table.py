@@ -73,6 +73,8 @@ SCENARIOS = (
         "full fine-tuning",
         "sequence-classification",
         "recall of frustrated at a fixed false-alarm rate",
+        build="mct.models.scenarios.classifiers.sentiment:build",
+        sizes=("tiny", "small", "full"),
     ),
     Scenario("09", "mlops", "repeatable pipeline, release gates", "-", "same recipe and seed, same bytes"),
     Scenario("10", "response-dpo", "DPO / RLHF preference tuning", "causal-lm", "preference accuracy, reward margin"),

@@ -124,6 +124,21 @@ def accuracy(classifier: Classifier, rows: Sequence[Row], max_tokens: int = 128)
     return sum(int(answer == row["label"]) for answer, row in zip(answers, rows, strict=True)) / len(rows)
 
 
+def scores(classifier: Classifier, rows: Sequence[Row], max_tokens: int = 128) -> dict[str, Any]:
+    """The accuracy on `rows`, and under "recall" that of each label which they have; all 0 to 1."""
+    answers = predict(classifier, [row["text"] for row in rows], max_tokens)
+    right = [(row["label"], answer == row["label"]) for row, answer in zip(rows, answers, strict=True)]
+    by_label = {label: [is_right for each, is_right in right if each == label] for label in classifier.labels}
+    return {
+        "accuracy": _share([is_right for _, is_right in right]),
+        "recall": {label: _share(some) for label, some in by_label.items() if some},
+    }
+
+
+def _share(right: Sequence[bool]) -> float:
+    return round(sum(right) / len(right), 4)
+
+
 def save(classifier: Classifier, folder: Path) -> None:
     """Write config.json, model.safetensors, tokenizer.json and tokenizer_config.json into `folder`.
 

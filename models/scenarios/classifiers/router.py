@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mct.models.progress import Report, silent
-from mct.models.scenarios.classifiers.encoders import Start, begin, from_hub, from_package, from_scratch
+from mct.models.scenarios.classifiers.encoders import Start, begin, find_size, from_hub, from_package, from_scratch
 from mct.models.scenarios.shop.card import write_data
 from mct.models.scenarios.shop.intents import CEILING, HIGH_RISK_ROWS, INTENTS, IntentData, about, generate
-from mct.models.tables import unknown
 from mct.models.training.classification import Training, accuracy, finetune, save
 from mct.models.writing.folders import write_json
 from mct.models.writing.replacing import appearing
@@ -45,7 +44,7 @@ def build(size: str, folder: Path, seed: int = 0, report: Report = silent, base:
     `base`, a folder or hub name, replaces the encoder that the size starts from. The same arguments give the same bytes
     on the same machine with the same number of threads. MctError for an unknown size or a base that cannot be had.
     """
-    recipe = _find_size(size)
+    recipe = find_size(size, SIZES)
     with appearing(folder, [Path(base)] if base else []) as draft:
         report("making messages", 0.0)
         data = generate(seed, recipe.production, recipe.synthetic, recipe.high_risk)
@@ -72,12 +71,6 @@ SIZES = {
         50_000, 5_000, 36_250, from_hub, Training(epochs=1, learning_rate=5e-5), high_risk=HIGH_RISK_ROWS
     ),
 }  # fmt: skip
-
-
-def _find_size(name: str) -> Size:
-    if name not in SIZES:
-        raise unknown("size", name, SIZES)
-    return SIZES[name]
 
 
 def _record(size: str, base: str | None, training: Training, data: IntentData, top1: float) -> dict[str, Any]:

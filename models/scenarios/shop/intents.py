@@ -20,17 +20,16 @@ self on a large set of known composition; scores on it say little about a model 
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from mct.models.data.files import Row
-from mct.models.data.leaks import normalised
 from mct.models.scenarios.shop.card import About
+from mct.models.scenarios.shop.drawing import IsNew, by_share, by_split, rows_by_split, unseen
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.models.scenarios.shop.messages import (
-    DEAL,
     SPLITS,
     WRITERS,
     Words,
@@ -41,8 +40,6 @@ from mct.models.scenarios.shop.messages import (
     terse,
     with_typos,
 )
-
-_IsNew = Callable[[str], bool]
 
 # How often each intent is asked for in production; the most frequent over four times the rarest.
 PRODUCTION_SHARES = {
@@ -118,14 +115,15 @@ def generate(seed: int, production: int, synthetic: int, high_risk: int = 0) -> 
     Test then gets more rows, until `high_risk` or more of its clear messages have each of the high-risk intents. The
     same arguments give the same rows in every process. Dev and test are as noisy as train.
     """
-    taken: set[str] = set()
-    made: dict[str, tuple[dict[str, Any], ...]] = {}
-    shares = [DEAL.count(split) / len(DEAL) for split in SPLITS]
-    for split, rows in zip(SPLITS, _by_share(production, shares), strict=True):
-        draw = random.Random(f"manga-intents/{seed}/{split}")
-        mix = _mix(rows, high_risk if split == "test" else 0)
-        made[split] = tuple(_split_rows(split, mix, synthetic, draw, taken))
-    return IntentData(**made)
+    counts = rows_by_split(production)
+
+    def rows_of(split: str, draw: random.Random, is_new: IsNew) -> list[dict[str, Any]]:
+        words, mix = deal_words(split), _mix(counts[split], high_risk if split == "test" else 0)
+        rows = _production(mix, words, draw, is_new)
+        return rows + _synthetic(synthetic, words, draw, is_new) if split == "train" else rows
+
+    made = by_split("manga-intents", seed, rows_of)
+    return IntentData(**{split: tuple(rows) for split, rows in made.items()})
 
 
 def about(seed: int) -> About:
@@ -157,49 +155,17 @@ def about(seed: int) -> About:
     )
 
 
-def _split_rows(split: str, mix: _Mix, synthetic: int, draw: random.Random, taken: set[str]) -> list[dict[str, Any]]:
-    """The rows of one split; `taken` are the texts of the splits before it, and afterwards its own besides.
-
-    Training messages may be said twice, as people do.
-    """
-    words, own = deal_words(split), set[str]()
-
-    def is_new(text: str) -> bool:
-        read = normalised(text)
-        if read in taken or (split != "train" and read in own):
-            return False
-        own.add(read)
-        return True
-
-    rows = _production(mix, words, draw, is_new)
-    if split == "train":
-        rows += _synthetic(synthetic, words, draw, is_new)
-    draw.shuffle(rows)
-    taken |= own
-    return rows
-
-
 def _mix(rows: int, high_risk: int) -> _Mix:
     """What `rows` of production hold, filled up to `high_risk` clear messages of each high-risk intent."""
     ambiguous = round(rows * AMBIGUOUS_SHARE)
-    counts = _by_share(rows - ambiguous, list(PRODUCTION_SHARES.values()))
+    counts = by_share(rows - ambiguous, list(PRODUCTION_SHARES.values()))
     found = dict(zip(PRODUCTION_SHARES, counts, strict=True))
     clear = found | {intent: max(found[intent], high_risk) for intent in HIGH_RISK_INTENTS}
     more = sum(clear.values()) - sum(counts)
     return _Mix(clear, ambiguous + round(more * AMBIGUOUS_SHARE / (1 - AMBIGUOUS_SHARE)))
 
 
-def _by_share(total: int, shares: Sequence[float]) -> list[int]:
-    """`total` as whole numbers in proportion to `shares`: rounded down, the rest by largest remainder."""
-    exact = [total * share / sum(shares) for share in shares]
-    counts = [int(value) for value in exact]
-    by_remainder = sorted(range(len(shares)), key=lambda index: counts[index] - exact[index])
-    for index in by_remainder[: total - sum(counts)]:
-        counts[index] += 1
-    return counts
-
-
-def _production(mix: _Mix, words: Words, draw: random.Random, is_new: _IsNew) -> list[dict[str, Any]]:
+def _production(mix: _Mix, words: Words, draw: random.Random, is_new: IsNew) -> list[dict[str, Any]]:
     wanted = [intent for intent, count in mix.clear.items() for _ in range(count)]
     pairs = list(words.ambiguous)
     made = [_clear(intent, words, draw, is_new) for intent in wanted]
@@ -207,7 +173,7 @@ def _production(mix: _Mix, words: Words, draw: random.Random, is_new: _IsNew) ->
     return _with_noise(made, draw)
 
 
-def _clear(intent: str, words: Words, draw: random.Random, is_new: _IsNew) -> dict[str, Any]:
+def _clear(intent: str, words: Words, draw: random.Random, is_new: IsNew) -> dict[str, Any]:
     """A production row that only `intent` can claim."""
     style = draw.choices(list(STYLES), list(STYLES.values()))[0]
 
@@ -216,10 +182,10 @@ def _clear(intent: str, words: Words, draw: random.Random, is_new: _IsNew) -> di
         text = WRITERS[style](fill(template, words, draw), words, draw)
         return name, with_typos(text, draw) if draw.random() < TYPO_SHARE else text
 
-    return _row(intent, "production", style, _unseen(make, is_new))
+    return _row(intent, "production", style, unseen(make, is_new))
 
 
-def _ambiguous(pair: tuple[str, str], words: Words, draw: random.Random, is_new: _IsNew) -> dict[str, Any]:
+def _ambiguous(pair: tuple[str, str], words: Words, draw: random.Random, is_new: IsNew) -> dict[str, Any]:
     """A production row that both intents of `pair` can claim, the first more often than the second."""
     label = pair[0] if draw.random() < AMBIGUOUS_FIRST else pair[1]
     writer = draw.choice([plain, terse, chatty])
@@ -228,10 +194,10 @@ def _ambiguous(pair: tuple[str, str], words: Words, draw: random.Random, is_new:
         name, template = draw.choice(words.ambiguous[pair])
         return name, writer(fill(template, words, draw), words, draw)
 
-    return _row(label, "production", "ambiguous", _unseen(make, is_new))
+    return _row(label, "production", "ambiguous", unseen(make, is_new))
 
 
-def _synthetic(rows: int, words: Words, draw: random.Random, is_new: _IsNew) -> list[dict[str, Any]]:
+def _synthetic(rows: int, words: Words, draw: random.Random, is_new: IsNew) -> list[dict[str, Any]]:
     """Rows without slips or noise, as many of each intent: what a team writes to help the rare ones."""
 
     def make(intent: str) -> tuple[str, str]:
@@ -239,15 +205,7 @@ def _synthetic(rows: int, words: Words, draw: random.Random, is_new: _IsNew) -> 
         return name, draw.choice([plain, chatty])(fill(template, words, draw), words, draw)
 
     wanted = [INTENTS[number % len(INTENTS)] for number in range(rows)]
-    return [_row(intent, "synthetic", "plain", _unseen(partial(make, intent), is_new)) for intent in wanted]
-
-
-def _unseen(make: Callable[[], tuple[str, str]], is_new: _IsNew) -> tuple[str, str]:
-    """The first (template, text) from `make` whose text is new."""
-    while True:
-        template, text = make()
-        if is_new(text):
-            return template, text
+    return [_row(intent, "synthetic", "plain", unseen(partial(make, intent), is_new)) for intent in wanted]
 
 
 def _row(label: str, source: str, style: str, made: tuple[str, str]) -> dict[str, Any]:
