@@ -29,7 +29,7 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size(2_400, 100, from_scratch, Training(epochs=5, learning_rate=2e-3)),
+    "tiny": Size(1_600, 100, from_scratch, Training(epochs=5, learning_rate=3e-3, batch=16, max_tokens=64)),
     "small": Size(8_000, 1_500, from_package, Training(epochs=1, learning_rate=2e-4, frozen_embeddings=True)),
     "full": Size(50_000, 1_500, from_hub, Training(epochs=1, learning_rate=5e-5)),
 }

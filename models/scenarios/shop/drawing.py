@@ -15,14 +15,12 @@ RowsOf = Callable[[str, random.Random, IsNew], list[Drawn]]
 """Makes a split's rows from its name, its random stream, and what may still be said."""
 
 
-def by_split(
-    name: str, seed: int, rows_of: Callable[[str, random.Random, IsNew], list[Drawn]]
-) -> dict[str, list[Drawn]]:
+def by_split(name: str, seed: int, rows_of: RowsOf) -> dict[str, list[Drawn]]:
     """Each split's rows, in random order: made by `rows_of`.
 
     A text that reads the same in an earlier split is not new, nor one that dev or test has already: said twice, it
-    would count as more evidence than it is. Training texts may be said twice, as people do. The same `name` and `seed` give
-    the same rows in every process.
+    would count as more evidence than it is. Training texts may be said twice, as people do. The same `name` and `seed`
+    give the same rows in every process.
     """
     taken: set[str] = set()
     made = {}
