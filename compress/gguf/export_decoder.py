@@ -8,7 +8,7 @@ or has another shape, one that no place was found for, embeddings that are tied 
 weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from mct import MctError
 from mct.compress.gguf.graphs.decoders import Config, Decoder, read_decoder
 from mct.compress.gguf.graphs.encoders import Tensor
 from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
-from mct.compress.gguf.obstacles import NO_REWARD, OUTPUT_NEEDED
+from mct.compress.gguf.obstacles import no_reward
 from mct.compress.gguf.tokenizer import Vocabulary, add_vocabulary, read_vocabulary
 from mct.compress.plan.passes import Product, Resources
 from mct.models.checkpoints.checkpoint import Checkpoint
@@ -31,7 +31,9 @@ from mct.models.writing.folders import write_bytes_atomically
 
 MODEL = "model.gguf"
 HEAD = "head.safetensors"
-OUTPUT, HEAD_SOURCE = "lm_head.weight", "score.weight"
+HEAD_SOURCE = "score.weight"
+
+PHI_3_TOKENS = frozenset({"<s>", "</s>", "<unk>", "<|endoftext|>"})
 
 # For mct.targets.runtimes.run_llama_reward: one layer on the last token's vector.
 _SCORED = {
@@ -41,7 +43,9 @@ _SCORED = {
 }
 
 # Buffers that older versions of transformers saved: they hold no weights.
-_BUFFERS = (".rotary_emb.inv_freq", ".attn.masked_bias", ".attn.bias")
+_BUFFERS = (
+    ".rotary_emb.inv_freq", ".attn.masked_bias", ".attn.bias", ".attention.masked_bias", ".attention.bias",
+)  # fmt: skip
 
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
@@ -57,6 +61,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     _check_names(source.folder, decoder, config, stored - ({HEAD_SOURCE} if checkpoint.network == "reward" else set()))
     writer = GGUFWriter(draft / MODEL, decoder.graph)
     try:
+        writer.add_name(_name(checkpoint.architecture, vocabulary.tokens))
         _write_header(writer, checkpoint, decoder)
         add_vocabulary(writer, vocabulary)
         with open_weights(source.folder) as read:
@@ -88,30 +93,33 @@ def plan(checkpoint: Checkpoint, config: Config) -> Decoder:
     decoder = read_decoder(config)
     if checkpoint.network != "reward":
         return decoder
-    if checkpoint.model_type == OUTPUT_NEEDED:
-        raise MctError(NO_REWARD, "choose another format")
-    weights = (replace(weight, reads="") if weight.reads == "lm_head" else weight for weight in decoder.weights)
+    if reason := no_reward(checkpoint.model_type):
+        raise MctError(reason, "choose another format")
+    head = decoder.output.removesuffix(".weight")
+    weights = (replace(weight, reads="") if weight.reads == head else weight for weight in decoder.weights)
     return replace(decoder, weights=tuple(weight for weight in weights if weight.name != "output.weight"))
 
 
 def _as_stored(decoder: Decoder, stored: frozenset[str], tied: bool) -> Decoder:
     """The plan with each tensor under the name it has here."""
     weights = (
-        replace(weight, sources=tuple(_located(tensor, stored, tied) for tensor in weight.sources))
+        replace(
+            weight, sources=tuple(_located(tensor, stored, decoder.output if tied else "") for tensor in weight.sources)
+        )
         for weight in decoder.weights
     )
     return replace(decoder, weights=tuple(weights))
 
 
-def _located(tensor: Tensor, stored: frozenset[str], tied: bool) -> Tensor:
-    """A bare model is saved without the prefix of its own; tied embeddings are saved once, under either name."""
+def _located(tensor: Tensor, stored: frozenset[str], tied: str) -> Tensor:
+    """A bare model is saved without the prefix of its own; embeddings `tied` to an output once, under either name."""
     prefix, _, bare = tensor.source.partition(".")
     if tensor.source in stored:
         return tensor
-    if prefix in {"transformer", "model"} and bare in stored:
+    if prefix in {"transformer", "model", "gpt_neox"} and bare in stored:
         return replace(tensor, source=bare)
-    if tied and tensor.name == "token_embd.weight" and OUTPUT in stored:
-        return replace(tensor, source=OUTPUT)
+    if tied in stored and tensor.name == "token_embd.weight":
+        return replace(tensor, source=tied)
     return tensor
 
 
@@ -119,9 +127,9 @@ def _check_names(folder: Path, decoder: Decoder, config: Config, stored: frozens
     """Every tensor of the checkpoint has found its place, and tied embeddings are tied."""
     used = {tensor.source for weight in decoder.weights for tensor in weight.sources}
     left = {name for name in stored - used if not name.endswith(_BUFFERS)}
-    if OUTPUT in left and config["tie_word_embeddings"]:
+    if decoder.output in left and config["tie_word_embeddings"]:
         _require_tied(folder, decoder)
-        left -= {OUTPUT}
+        left -= {decoder.output}
     if left:
         raise MctError(
             f"{folder} has {len(left)} tensors that llama.cpp's {decoder.graph} has no place for: {min(left)}",
@@ -132,21 +140,29 @@ def _check_names(folder: Path, decoder: Decoder, config: Config, stored: frozens
 def _require_tied(folder: Path, decoder: Decoder) -> None:
     (embeddings,) = next(weight for weight in decoder.weights if weight.name == "token_embd.weight").sources
     with open_weights(folder) as read:
-        same = np.array_equal(read(embeddings), read(replace(embeddings, source=OUTPUT)))
+        same = np.array_equal(read(embeddings), read(replace(embeddings, source=decoder.output)))
     if not same:
         raise MctError(
-            f"{folder}: config.json ties output and input embeddings, but {OUTPUT} differs from them",
+            f"{folder}: config.json ties output and input embeddings, but {decoder.output} differs from them",
             'set "tie_word_embeddings": false in config.json if the output was trained on its own',
         )
 
 
+def _name(architecture: str, tokens: Sequence[str]) -> str:
+    """The architecture, but for a Phi-3 without the tokens that llama.cpp looks up blindly where it reads that name."""
+    return architecture if "phi3" not in architecture.lower() or PHI_3_TOKENS.issubset(tokens) else "Decoder"
+
+
 def _write_header(writer: GGUFWriter, checkpoint: Checkpoint, decoder: Decoder) -> None:
-    writer.add_name(checkpoint.architecture)
     writer.add_file_type(LlamaFileType.ALL_F32)
     for key, value in decoder.keys.items():
         name = f"{decoder.graph}.{key}"
         if isinstance(value, str):
             writer.add_string(name, value)
+        elif isinstance(value, bool):
+            writer.add_bool(name, value)
+        elif isinstance(value, Sequence):
+            writer.add_array(name, value)
         elif isinstance(value, float):
             writer.add_float32(name, value)
         else:

@@ -12,10 +12,16 @@ from mct.compress.gguf.graphs.encoders import find_encoder, read_sizes
 from mct.compress.gguf.tokenizer import read_vocabulary
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
+from mct.models.families.table import graph_of
 
-# A graph that cannot do without the matrix that a reward model does not have.
-OUTPUT_NEEDED = "qwen2_moe"
-NO_REWARD = "llama.cpp's qwen2moe needs an output matrix, and a reward model has none"
+# Graphs that cannot do without the matrix that a reward model does not have.
+OUTPUT_NEEDED = ("qwen2moe", "gptneox")
+
+
+def no_reward(model_type: str) -> str:
+    """Why a family's reward models cannot become GGUF; "" where they can."""
+    graph = graph_of(model_type, "gguf")
+    return f"llama.cpp's {graph} needs an output matrix, and a reward model has none" if graph in OUTPUT_NEEDED else ""
 
 
 def why_not_encoder(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
@@ -37,8 +43,8 @@ def why_not_decoder(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     config = read_object(checkpoint.sizes / "config.json")
     if checkpoint.has_prefix:
         return "its keys and values before those of every text have no place in the file"
-    if checkpoint.network == "reward" and checkpoint.model_type == OUTPUT_NEEDED:
-        return NO_REWARD
+    if checkpoint.network == "reward" and (reason := no_reward(checkpoint.model_type)):
+        return reason
     try:
         check(config)
         if "vocab_size" in config:

@@ -12,19 +12,21 @@ from functools import partial
 import numpy as np
 
 from mct import MctError
-from mct.compress.gguf.graphs.decoders import Arrange, Array, Config, Weight, only
+from mct.compress.gguf.graphs.decoders import Arrange, Array, Config, Weight, only, plain
 from mct.compress.gguf.graphs.encoders import Tensor
+from mct.models.families.rotations import kind_of, rotations, share_of
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The dimensions of a rotary decoder."""
+    """The dimensions of a rotary decoder; `rotated` counts the channels of a head that turn."""
 
     layers: int
     hidden: int
     heads: int
     kv_heads: int
     head: int
+    rotated: int
     feed_forward: int
     vocabulary: int
     positions: int
@@ -33,19 +35,21 @@ class Sizes:
 def read_sizes(config: Config) -> Sizes:
     """The dimensions in a configuration, the width of a head worked out where it is not given."""
     heads = config["num_attention_heads"]
+    head = config.get("head_dim") or config["hidden_size"] // heads
     return Sizes(
         layers=config["num_hidden_layers"],
         hidden=config["hidden_size"],
         heads=heads,
         kv_heads=config.get("num_key_value_heads") or heads,
-        head=config.get("head_dim") or config["hidden_size"] // heads,
+        head=head,
+        rotated=int(head * share_of(config, rotations(config)[0])),
         feed_forward=config["intermediate_size"],
         vocabulary=config["vocab_size"],
         positions=config["max_position_embeddings"],
     )
 
 
-def keys(config: Config, sizes: Sizes, context: int) -> dict[str, int | float | str]:
+def keys(config: Config, sizes: Sizes, context: int) -> dict[str, int | float | str | Sequence[bool]]:
     """The dimensions as GGUF's keys."""
     return {
         "context_length": context,
@@ -57,29 +61,47 @@ def keys(config: Config, sizes: Sizes, context: int) -> dict[str, int | float | 
         "attention.key_length": sizes.head,
         "attention.value_length": sizes.head,
         "attention.layer_norm_rms_epsilon": config["rms_norm_eps"],
-        "rope.dimension_count": sizes.head,
+        "rope.dimension_count": sizes.rotated,
         "vocab_size": sizes.vocabulary,
-        **_rope_keys(config),
+        **rope_keys(config),
     }
 
 
-def _rope_keys(config: Config) -> dict[str, int | float | str]:
-    rope = config["rope_parameters"]
+def rope_keys(config: Config) -> dict[str, int | float | str]:
+    """The rotation as GGUF's keys; where each kind of layer has its own, that of those without a window."""
+    rope = config["rope_parameters"].get("full_attention") or config["rope_parameters"]
     found: dict[str, int | float | str] = {"rope.freq_base": float(rope["rope_theta"])}
     if rope["rope_type"] == "linear":
         found |= {"rope.scaling.type": "linear", "rope.scaling.factor": float(rope["factor"])}
     return found
 
 
-def require_rope(config: Config, *known: str) -> None:
+def require_rope(config: Config, *known: str, partial: bool = False) -> None:
     """MctError for a way of stretching positions that this graph of llama.cpp does not have, or we do not write."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}  # the second is what it once was called
-    rope_type = rope.get("rope_type") or rope.get("type") or "default"
-    if rope_type not in known or rope.get("partial_rotary_factor", 1.0) != 1.0:
+    for rotation in rotations(config):
+        if kind_of(rotation) not in known or (share_of(config, rotation) != 1.0 and not partial):
+            raise MctError(
+                f"the rotary positions of this checkpoint are {kind_of(rotation)!r}, which cannot be written as GGUF "
+                "yet",
+                f"those that can: {', '.join(known)}{'' if partial else ', over the whole head'}",
+            )
+
+
+def require_square_heads(config: Config) -> None:
+    """MctError where heads do not add up to the width. Where the width of a head is not said, they do."""
+    heads, head, hidden = (config.get(key) for key in ("num_attention_heads", "head_dim", "hidden_size"))
+    if heads and head and hidden and heads * head != hidden:
         raise MctError(
-            f"the rotary positions of this checkpoint are {rope_type!r}, which cannot be written as GGUF yet",
-            f"those that can: {', '.join(known)}, over the whole head",
+            f"llama.cpp's {config['model_type']} has heads that add up to its width; this checkpoint has "
+            f"{heads} of {head} in {hidden}",
+            "choose --format onnx or openvino for it",
         )
+
+
+def within_window(config: Config, positions: int) -> tuple[int, tuple[str, ...]]:
+    """The longest input of a graph that looks at everything before a token, and what to say of it."""
+    context = min(positions, config.get("sliding_window") or positions)
+    return context, (f"inputs end at the sliding window of {context} tokens",) if context < positions else ()
 
 
 def llama3_factors(config: Config, sizes: Sizes) -> Array:
@@ -105,10 +127,10 @@ def embeddings(config: Config, sizes: Sizes, output_needed: bool) -> Iterator[We
     """
     shape, tied = (sizes.vocabulary, sizes.hidden), config["tie_word_embeddings"]
     source = "model.embed_tokens.weight"
-    yield _weight("token_embd.weight", source, shape, reads="lm_head" if tied and not output_needed else "")
-    yield _weight("output_norm.weight", "model.norm.weight", (sizes.hidden,))
+    yield plain("token_embd.weight", source, shape, reads="lm_head" if tied and not output_needed else "")
+    yield plain("output_norm.weight", "model.norm.weight", (sizes.hidden,))
     if output_needed or not tied:
-        yield _weight("output.weight", source if tied else "lm_head.weight", shape, reads="lm_head")
+        yield plain("output.weight", source if tied else "lm_head.weight", shape, reads="lm_head")
 
 
 def attention(layer: int, sizes: Sizes, biased: Sequence[str], rope: Arrange | None = None) -> Iterator[Weight]:
@@ -120,13 +142,13 @@ def attention(layer: int, sizes: Sizes, biased: Sequence[str], rope: Arrange | N
     shapes = {"q": (q, sizes.hidden), "k": (kv, sizes.hidden), "v": (kv, sizes.hidden), "o": (sizes.hidden, q)}
     names = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "o": "attn_output"}
     source = f"model.layers.{layer}"
-    yield _weight(f"blk.{layer}.attn_norm.weight", f"{source}.input_layernorm.weight", (sizes.hidden,))
+    yield plain(f"blk.{layer}.attn_norm.weight", f"{source}.input_layernorm.weight", (sizes.hidden,))
     for part, shape in shapes.items():
         module, name = f"{source}.self_attn.{part}_proj", f"blk.{layer}.{names[part]}"
         arrange = partial(_by_head, sizes.head, rope) if rope and part in {"q", "k"} else only
-        yield _weight(f"{name}.weight", f"{module}.weight", shape, arrange, reads=module)
+        yield plain(f"{name}.weight", f"{module}.weight", shape, arrange, reads=module)
         if part in biased:
-            yield _weight(f"{name}.bias", f"{module}.bias", shape[:1], arrange)
+            yield plain(f"{name}.bias", f"{module}.bias", shape[:1], arrange)
 
 
 def _by_head(size: int, arrange: Arrange, sources: Sequence[Array]) -> Array:
@@ -149,15 +171,20 @@ def interleave(sources: Sequence[Array]) -> Array:
 
 def feed_forward(layer: int, sizes: Sizes, biased: bool = False) -> Iterator[Weight]:
     """Norm and the gated feed-forward of a layer."""
-    source = f"model.layers.{layer}"
     yield feed_forward_norm(layer, sizes)
-    yield from _gated(f"{source}.mlp", f"blk.{layer}.ffn_{{}}", sizes.hidden, sizes.feed_forward, biased)
+    yield from gated(layer, sizes, biased)
+
+
+def gated(layer: int, sizes: Sizes, biased: bool = False) -> Iterator[Weight]:
+    """The gated feed-forward of a layer."""
+    source = f"model.layers.{layer}.mlp"
+    yield from _gated(source, f"blk.{layer}.ffn_{{}}", sizes.hidden, sizes.feed_forward, biased)
 
 
 def feed_forward_norm(layer: int, sizes: Sizes) -> Weight:
     """The norm before a layer's feed-forward."""
     source = f"model.layers.{layer}.post_attention_layernorm.weight"
-    return _weight(f"blk.{layer}.ffn_norm.weight", source, (sizes.hidden,))
+    return plain(f"blk.{layer}.ffn_norm.weight", source, (sizes.hidden,))
 
 
 def shared_expert(layer: int, sizes: Sizes, width: int) -> Iterator[Weight]:
@@ -171,9 +198,9 @@ def shared_expert(layer: int, sizes: Sizes, width: int) -> Iterator[Weight]:
 def _gated(source: str, name: str, hidden: int, width: int, biased: bool) -> Iterator[Weight]:
     for part, shape in {"gate": (width, hidden), "up": (width, hidden), "down": (hidden, width)}.items():
         module, target = f"{source}.{part}_proj", name.format(part)
-        yield _weight(f"{target}.weight", f"{module}.weight", shape, reads=module)
+        yield plain(f"{target}.weight", f"{module}.weight", shape, reads=module)
         if biased:
-            yield _weight(f"{target}.bias", f"{module}.bias", shape[:1])
+            yield plain(f"{target}.bias", f"{module}.bias", shape[:1])
 
 
 def experts(layer: int, sizes: Sizes, count: int, width: int, names: dict[str, str], module: str) -> Iterator[Weight]:
@@ -182,7 +209,7 @@ def experts(layer: int, sizes: Sizes, count: int, width: int, names: dict[str, s
     `names` are the checkpoint's of "gate", "up" and "down"; `module` is where it keeps router and experts.
     """
     source = f"model.layers.{layer}.{module}"
-    yield _weight(f"blk.{layer}.ffn_gate_inp.weight", f"{source}.gate.weight", (count, sizes.hidden))
+    yield plain(f"blk.{layer}.ffn_gate_inp.weight", f"{source}.gate.weight", (count, sizes.hidden))
     shapes = {"gate": (width, sizes.hidden), "up": (width, sizes.hidden), "down": (sizes.hidden, width)}
     for part, shape in shapes.items():
         sources = tuple(
@@ -192,7 +219,3 @@ def experts(layer: int, sizes: Sizes, count: int, width: int, names: dict[str, s
             f"blk.{layer}.ffn_{part}_exps.weight", sources, np.stack,
             reads=f"model.layers.{layer}.mlp.experts", part="down" if part == "down" else "up",
         )  # fmt: skip
-
-
-def _weight(name: str, source: str, shape: tuple[int, ...], arrange: Arrange = only, reads: str = "") -> Weight:
-    return Weight(name, (Tensor(name, source, shape),), arrange, reads)

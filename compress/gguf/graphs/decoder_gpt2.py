@@ -9,8 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from mct.compress.gguf.graphs.decoders import Array, Config, Decoder, Weight, only, require
-from mct.compress.gguf.graphs.encoders import Tensor
+from mct.compress.gguf.graphs.decoders import Array, Config, Decoder, Keys, Weight, only, plain, require, with_bias
 
 
 def check(config: Config) -> None:
@@ -25,7 +24,7 @@ def read_decoder(config: Config) -> Decoder:
     """The plan of a GPT-2 file."""
     hidden, vocabulary, positions = config["n_embd"], config["vocab_size"], config["n_positions"]
     inner = config.get("n_inner") or 4 * hidden
-    keys: dict[str, int | float | str] = {
+    keys: Keys = {
         "context_length": positions,
         "embedding_length": hidden,
         "feed_forward_length": inner,
@@ -36,40 +35,30 @@ def read_decoder(config: Config) -> Decoder:
     }
     tied = config["tie_word_embeddings"]
     weights = [
-        _plain("token_embd.weight", "transformer.wte.weight", (vocabulary, hidden), reads="lm_head" if tied else ""),
-        _plain("position_embd.weight", "transformer.wpe.weight", (positions, hidden)),
-        *_norm("output_norm", "transformer.ln_f", hidden),
+        plain("token_embd.weight", "transformer.wte.weight", (vocabulary, hidden), reads="lm_head" if tied else ""),
+        plain("position_embd.weight", "transformer.wpe.weight", (positions, hidden)),
+        *with_bias("output_norm", "transformer.ln_f", (hidden,)),
     ]
     if not tied:
-        weights.append(_plain("output.weight", "lm_head.weight", (vocabulary, hidden), reads="lm_head"))
+        weights.append(plain("output.weight", "lm_head.weight", (vocabulary, hidden), reads="lm_head"))
     layers = chain.from_iterable(_layer(layer, hidden, inner) for layer in range(config["n_layer"]))
     return Decoder("gpt2", keys, (*weights, *layers), positions)
 
 
 def _layer(layer: int, hidden: int, inner: int) -> Iterator[Weight]:
     name, source = f"blk.{layer}", f"transformer.h.{layer}"
-    yield from _norm(f"{name}.attn_norm", f"{source}.ln_1", hidden)
+    yield from with_bias(f"{name}.attn_norm", f"{source}.ln_1", (hidden,))
     yield from _convolution(f"{name}.attn_qkv", f"{source}.attn.c_attn", hidden, 3 * hidden)
     yield from _convolution(f"{name}.attn_output", f"{source}.attn.c_proj", hidden, hidden)
-    yield from _norm(f"{name}.ffn_norm", f"{source}.ln_2", hidden)
+    yield from with_bias(f"{name}.ffn_norm", f"{source}.ln_2", (hidden,))
     yield from _convolution(f"{name}.ffn_up", f"{source}.mlp.c_fc", hidden, inner)
     yield from _convolution(f"{name}.ffn_down", f"{source}.mlp.c_proj", inner, hidden)
 
 
 def _convolution(name: str, source: str, inputs: int, outputs: int) -> Iterator[Weight]:
-    matrix = (Tensor(name, f"{source}.weight", (inputs, outputs)),)
-    yield Weight(f"{name}.weight", matrix, _transposed, reads=source)
-    yield _plain(f"{name}.bias", f"{source}.bias", (outputs,))
+    yield plain(f"{name}.weight", f"{source}.weight", (inputs, outputs), _transposed, reads=source)
+    yield plain(f"{name}.bias", f"{source}.bias", (outputs,))
 
 
 def _transposed(sources: Sequence[Array]) -> Array:
     return np.ascontiguousarray(only(sources).T)
-
-
-def _norm(name: str, source: str, width: int) -> Iterator[Weight]:
-    for part in ("weight", "bias"):
-        yield _plain(f"{name}.{part}", f"{source}.{part}", (width,))
-
-
-def _plain(name: str, source: str, shape: tuple[int, ...], reads: str = "") -> Weight:
-    return Weight(name, (Tensor(name, source, shape),), reads=reads)

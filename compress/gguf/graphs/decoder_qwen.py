@@ -8,7 +8,6 @@ one: llama.cpp has each fixed in its graph, so a checkpoint that does otherwise 
 from collections.abc import Iterator
 from itertools import chain
 
-from mct import MctError
 from mct.compress.gguf.graphs import decoder_blocks as blocks
 from mct.compress.gguf.graphs.decoders import Config, Decoder, Weight, require
 from mct.compress.gguf.graphs.encoders import Tensor
@@ -23,7 +22,7 @@ def check(config: Config) -> None:
     require(config, "use_sliding_window", False, None)
     blocks.require_rope(config, "default", "linear")
     if config["model_type"].startswith("qwen2"):
-        _require_square_heads(config)
+        blocks.require_square_heads(config)
     if config["model_type"].endswith("moe"):
         require(config, "mlp_only_layers", [], None)
         require(config, "decoder_sparse_step", 1)
@@ -40,17 +39,6 @@ def read_decoder(config: Config) -> Decoder:
     layers = chain.from_iterable(_layer(config, sizes, layer) for layer in range(sizes.layers))
     weights = (*blocks.embeddings(config, sizes, output_needed=graph == "qwen2moe"), *layers)
     return Decoder(graph, keys, weights, sizes.positions)
-
-
-def _require_square_heads(config: Config) -> None:
-    """Where the width of a head is not said, it is what makes this true."""
-    heads, head, hidden = (config.get(key) for key in ("num_attention_heads", "head_dim", "hidden_size"))
-    if heads and head and hidden and heads * head != hidden:
-        raise MctError(
-            f"llama.cpp's {config['model_type']} has heads that add up to its width; this checkpoint has "
-            f"{heads} of {head} in {hidden}",
-            "choose --format onnx or openvino for it",
-        )
 
 
 def _expert_keys(config: Config) -> dict[str, int]:

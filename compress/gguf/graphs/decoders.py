@@ -6,7 +6,7 @@ wrong order is a model that talks nonsense), so whatever its graph does not comp
 tensor of the checkpoint must have found its place.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from mct.models.tables import load, unknown
 
 Array = NDArray[np.float32]
 Config = Mapping[str, Any]
+Keys = Mapping[str, int | float | str | Sequence[bool]]
 Arrange = Callable[[Sequence[Array]], Array]
 
 
@@ -44,20 +45,35 @@ class Weight:
     part: str = ""
 
 
+def plain(name: str, source: str, shape: tuple[int, ...], arrange: Arrange = only, reads: str = "") -> Weight:
+    """A tensor of the file that is one of the checkpoint's."""
+    return Weight(name, (Tensor(name, source, shape),), arrange, reads)
+
+
+def with_bias(
+    name: str, source: str, shape: tuple[int, ...], arrange: Arrange = only, reads: str = ""
+) -> Iterator[Weight]:
+    """A linear layer, or a norm that subtracts the mean: its weight, and a bias of its rows."""
+    yield plain(f"{name}.weight", f"{source}.weight", shape, arrange, reads)
+    yield plain(f"{name}.bias", f"{source}.bias", shape[:1], arrange)
+
+
 @dataclass(frozen=True)
 class Decoder:
     """A language model in llama.cpp's terms.
 
     `keys` are GGUF's, without the graph's name in front. `context` is the longest input that the graph computes as the
-    original does. `extra` are tensors that stand in no checkpoint. `notes` say what a user should know.
+    original does. `extra` are tensors that stand in no checkpoint. `output` is what the checkpoint calls the matrix of
+    the logits. `notes` say what a user should know.
     """
 
     graph: str
-    keys: Mapping[str, int | float | str]
+    keys: Keys
     weights: tuple[Weight, ...]
     context: int
     extra: Mapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    output: str = "lm_head.weight"
 
 
 # By the graph that a family's row names. Each file has two functions: `check(config)`, which refuses what the graph
@@ -70,6 +86,12 @@ GRAPHS = {
     "qwen3": "mct.compress.gguf.graphs.decoder_qwen",
     "qwen3moe": "mct.compress.gguf.graphs.decoder_qwen",
     "gpt2": "mct.compress.gguf.graphs.decoder_gpt2",
+    "smollm3": "mct.compress.gguf.graphs.decoder_llama",
+    "phi3": "mct.compress.gguf.graphs.decoder_phi",
+    "gemma2": "mct.compress.gguf.graphs.decoder_gemma",
+    "gemma3": "mct.compress.gguf.graphs.decoder_gemma",
+    "gptneox": "mct.compress.gguf.graphs.decoder_megatron",
+    "bloom": "mct.compress.gguf.graphs.decoder_megatron",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
+from mct.models.families.rotations import kind_of, rotations, share_of
 from mct.models.families.table import find_family, graph_of, with_graph
 
 # Activations by their names in configurations, and the operators. FastGelu is the approximation by tanh.
@@ -73,21 +74,12 @@ def _of_gated(config: Config, known: Sequence[str]) -> str:
 
 def _of_rotation(config: Config) -> str:
     for rotation in rotations(config):
-        kind = str(rotation.get("rope_type") or rotation.get("type") or "default")
-        if kind in _VARYING_ROTATIONS:
-            return f"its {kind} rotation changes with the length of the text"
-        share = rotation.get("partial_rotary_factor") or config.get("rotary_pct") or 1.0
-        turned = int(head_width(config) * share)
+        if kind_of(rotation) in _VARYING_ROTATIONS:
+            return f"its {kind_of(rotation)} rotation changes with the length of the text"
+        turned = int(head_width(config) * share_of(config, rotation))
         if turned % _ROTATED_STEP:
             return f"it rotates {turned} channels of a head, and the operator needs a multiple of {_ROTATED_STEP}"
     return ""
-
-
-def rotations(config: Config) -> list[Config]:
-    """The rotations, as this transformers writes them, or as earlier ones did: one, or one for each kind of layer."""
-    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    each = [value for value in found.values() if isinstance(value, Mapping)]
-    return each or [found]
 
 
 def head_width(config: Config) -> int:

@@ -28,6 +28,7 @@ from mct.models.checkpoints.load import load_model
 from mct.models.data.declared import declared
 from mct.models.families.table import with_graph
 from mct.models.tasks.datasets import Dataset
+from mct.models.tasks.examples import find_kind
 from mct.models.tasks.tokens import Tokens, open_tokenizer
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes.settings import LlamaSettings
@@ -66,7 +67,7 @@ def _sizes(vocabulary: int) -> dict:
 def _of(name: str, pattern: str = LLAMA_3, **more: object) -> tuple[str, Callable[[int], torch.nn.Module]]:
     def make(vocabulary: int) -> torch.nn.Module:
         config = getattr(transformers, f"{name}Config")(**(_sizes(vocabulary) | more))
-        return getattr(transformers, f"{name}ForCausalLM")(config)
+        return transformers.AutoModelForCausalLM.from_config(config)
 
     return pattern, make
 
@@ -83,6 +84,16 @@ LLAMA_3_ROPE = {
     "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }  # fmt: skip
+
+PARTIAL = {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 0.5}
+LONG_ROPE = {
+    "rope_type": "longrope", "rope_theta": 10_000.0, "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7],
+    "long_factor": [2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5],
+}  # fmt: skip
+TWO_ROPES = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+    "full_attention": {"rope_type": "linear", "rope_theta": 1_000_000.0, "factor": 8.0},
+}
 
 MAKERS = {
     "llama": _of("Llama"),
@@ -103,6 +114,20 @@ MAKERS = {
         "Qwen3Moe", QWEN_2, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, head_dim=16,
         norm_topk_prob=True,
     ),
+    "smollm3": _of("SmolLM3", num_hidden_layers=4),
+    "phi3": _of("Phi3", sliding_window=96, rope_parameters=PARTIAL),
+    "phi3-long": _of(
+        "Phi3", rope_parameters=LONG_ROPE, original_max_position_embeddings=300, max_position_embeddings=512,
+        tie_word_embeddings=True,
+    ),
+    "gemma2": _of("Gemma2", head_dim=32, sliding_window=24, query_pre_attn_scalar=40, final_logit_softcapping=3.0),
+    "gemma3": _of(
+        "Gemma3Text", head_dim=32, sliding_window=24, query_pre_attn_scalar=40, num_hidden_layers=3,
+        layer_types=["full_attention", "sliding_attention", "full_attention"], rope_parameters=TWO_ROPES,
+    ),
+    "gpt-neox": _of("GPTNeoX", ""),
+    "gpt-neox-in-turn": _of("GPTNeoX", "", use_parallel_residual=False, tie_word_embeddings=True),
+    "bloom": _of("Bloom", "", n_layer=2, n_head=4),
 }  # fmt: skip
 
 
@@ -175,6 +200,41 @@ def test_every_family_of_the_table_is_tested(checkpoints: dict[str, Path]) -> No
     assert {inspect(folder).model_type for folder in checkpoints.values()} == set(with_graph("gguf", GRAPHS))
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_importance_is_asked_of_modules_that_the_model_has(name: str, checkpoints: dict[str, Path]) -> None:
+    checkpoint = inspect(checkpoints[name])
+    weights = export_gguf_lm.plan(checkpoint, export_gguf_lm.read_config(checkpoint.path)).weights
+    reads = {weight.reads for weight in weights if weight.reads}
+    assert len(reads) > 5
+    assert reads <= {name for name, _ in load_model(checkpoint).named_modules()}
+
+
+def _as_reward(folder: Path, copy: Path) -> Path:
+    """The same backbone with a score."""
+    shutil.copytree(folder, copy)
+    torch.manual_seed(2)
+    config = transformers.AutoConfig.from_pretrained(copy, num_labels=1, pad_token_id=1)
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(copy)
+    return copy
+
+
+@pytest.mark.parametrize("name", ["smollm3", "phi3", "gemma2", "gemma3", "bloom"])
+def test_a_reward_model_scores_as_the_original(name: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = _as_reward(checkpoints[name], tmp_path / "reward")
+    rows = [{"prompt": TEXTS[0], "chosen": text, "rejected": text[:8]} for text in TEXTS]
+    reference = run_original(inspect(folder), find_kind("reward").texts(rows), 1)
+    assert np.ptp([outputs["logits"] for outputs in reference.outputs]) > 0.5
+    product = _export(folder, tmp_path / "gguf")
+    executable = replace(_executable(product), task="reward", outputs=1)
+    require_parity(measure_parity(reference, "gguf-f32", executable, 1), "gguf-f32", folder)
+
+
+def test_a_graph_that_insists_on_an_output_refuses_a_reward_model(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = _as_reward(checkpoints["gpt-neox"], tmp_path / "reward")
+    with pytest.raises(MctError, match="gptneox needs an output matrix"):
+        _export(folder, tmp_path / "gguf")
+
+
 @pytest.mark.parametrize("name", ["llama", "gpt2", "mixtral"])
 @pytest.mark.parametrize("kind", [*EXACT_TYPES, *WEIGHED_TYPES])
 def test_every_type_is_written_and_runs(
@@ -211,7 +271,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(
     assert (tmp_path / again.model).read_bytes() == (exported["mixtral"].folder / "model.gguf").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["llama-tied", "qwen2", "gpt2"])
+@pytest.mark.parametrize("name", ["llama-tied", "qwen2", "gpt2", "gemma3", "gpt-neox"])
 def test_llama_cpp_s_own_class_writes_the_same_text(
     name: str, checkpoints: dict[str, Path], exported: dict[str, Product], references: dict[str, Reference]
 ) -> None:
@@ -323,6 +383,12 @@ def test_gpt2_saved_without_its_prefix_is_read(
         ("llama", "rope_parameters", {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}, "'dynamic'"),
         ("gpt2", "scale_attn_by_inverse_layer_idx", True, "inverse_layer_idx False"),
         ("qwen2", "use_sliding_window", True, "use_sliding_window"),
+        ("smollm3", "no_rope_layers", [1, 1, 0, 1], "all layers but every fourth"),
+        ("gemma2", "final_logit_softcapping", None, "gemma2 bounds by final_logit_softcapping"),
+        ("gemma3", "use_bidirectional_attention", True, "use_bidirectional_attention False"),
+        ("phi3", "head_dim", 32, "4 of 32 in 64"),
+        ("gpt-neox", "hidden_act", "relu", "hidden_act 'gelu'"),
+        ("bloom", "apply_residual_connection_post_layernorm", True, "post_layernorm False"),
         ("qwen3-moe", "norm_topk_prob", False, "norm_topk_prob True"),
     ],
 )
