@@ -1,7 +1,7 @@
 """How a checkpoint was fine-tuned, told from its folder: one row a technique, each with the clues that tell it.
 
 Several may hold: a DPO policy can be a LoRA adapter. Every statement carries its evidence, and where nothing tells the
-answer is "unknown": RAFT and continual learning leave plain folders, so they are told by `--technique` alone. Another
+answer is "unknown": RAFT leaves a plain folder, so it is told by `--technique` alone. Another
 package adds a row by its entry point of the group `mct.techniques`.
 """
 
@@ -222,7 +222,7 @@ TECHNIQUES = (
     Technique("moe", "experts, of which each token takes few", _experts),
     Technique("distilled", "trained on a teacher's answers", any_of(by_step("distil"), by_tag("distillation"))),
     Technique("raft", "answers from documents among distractors", _never),
-    Technique("continual", "updated month by month", _never),
+    Technique("continual", "updated month by month", by_tag("continual-learning")),
     Technique("full", "all weights trained", _full),
 )  # fmt: skip
 

@@ -64,7 +64,14 @@ SCENARIOS = (
         "gain over the same student trained without a teacher",
     ),
     Scenario(
-        "06", "continual-router", "monthly continual updates", "sequence-classification", "forgetting per month slice"
+        "06",
+        "continual-router",
+        "monthly continual updates",
+        "sequence-classification",
+        "forgetting per month slice",
+        high_risk=HIGH_RISK_INTENTS,
+        build="mct.models.scenarios.classifiers.continual:build",
+        sizes=("tiny", "small", "full"),
     ),
     Scenario("07", "fewshot-intents", "SetFit-style few-shot", "embedding-head", "recall of the newest, rarest labels"),
     Scenario(
