@@ -130,7 +130,8 @@ def bench(
 def run_artifact(artifact: Path, requests: tuple[str, ...], told: Told, tokens: int) -> None:
     """Try ARTIFACT (or a checkpoint) by hand: texts as arguments, or a line each on stdin; answers as JSON lines.
 
-    A scorer of pairs takes {"query": "…", "docs": ["…"]}, a reward model {"prompt": "…", "answers": ["…"]}.
+    A scorer of pairs takes {"query": "…", "docs": ["…"]}, a reward model {"prompt": "…", "answers": ["…"]},
+    a model taught to answer from documents {"question": "…", "documents": ["…"]}.
     """
     from mct.bench.jobs.run import ask, open_model, read_request
     from mct.models.checkpoints.hub import find_folder

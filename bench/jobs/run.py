@@ -1,7 +1,8 @@
 """Try a model by hand: a request in, the answer out, as JSON. The same encode, session and decode that bench measures.
 
 A request is a text, or a JSON object where the task needs more than a text: {"query": "…", "docs": ["…", "…"]} for a
-scorer of pairs, {"prompt": "…", "answers": ["…"]} for a reward model.
+scorer of pairs, {"prompt": "…", "answers": ["…"]} for a reward model, {"question": "…", "documents": ["…"]} for a
+language model that was taught to answer from documents: these are filled into the prompt that it was taught with.
 """
 
 from __future__ import annotations
@@ -55,6 +56,13 @@ SHAPES: Mapping[str, tuple[type[Struct], Mapping[str, Any]]] = {
 }
 
 
+class Question(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a language model that answers from documents is asked."""
+
+    question: Name
+    documents: list[Name]
+
+
 class Row(Struct, frozen=True):
     """A row of data, as far as it asks."""
 
@@ -92,6 +100,9 @@ def read_request(model: Model, line: str) -> Request:
         content = line.encode()
     except UnicodeEncodeError as error:
         raise MctError("a request is not UTF-8 text", "write it in the terminal's own encoding, UTF-8") from error
+    if model.subject.prompt_format is not None and line.startswith("{"):
+        asked = parse_json(content, Question, "a question", '{"question": "…", "documents": ["…", "…"]}')
+        return model.subject.prompt_format.fill(asked.question, asked.documents)
     if model.subject.task not in SHAPES:
         return _text_of(line)
     kind, shape = SHAPES[model.subject.task]
@@ -117,7 +128,8 @@ def ask(model: Model, request: Request, most: int = 64) -> dict[str, Any]:
     inputs = model.kind.encode(model.tokenize, request)
     if model.subject.task == "causal-lm":
         found = cast(Generator, model.session).generate(inputs[0], most, model.stop)
-        return {"request": request, "answer": model.tokenize.text(found), "tokens": len(found)}
+        answer, form = model.tokenize.text(found), model.subject.prompt_format
+        return {"request": request, "answer": form.until_stop(answer) if form else answer, "tokens": len(found)}
     outputs = model.session(inputs)
     heads = model.subject.heads
     _check_outputs(model.subject, outputs)

@@ -21,6 +21,7 @@ from mct.models.checkpoints.adapters import CONFIG, WEIGHTS
 from mct.models.checkpoints.checkpoint import Checkpoint, holds_adapter, inspect, weight_files
 from mct.models.checkpoints.hub import origin_of
 from mct.models.data.declared import Amount, Digest, Name
+from mct.models.tasks.prompt_format import PromptFormat, read_prompt_format
 from mct.models.tasks.table import Head, find_task
 from mct.models.writing.folders import sha256
 from mct.targets.runtimes.table import Executable, original, runtime_for
@@ -33,6 +34,7 @@ TOKENIZER = "tokenizer.json"
 class Subject:
     """One thing to measure. `files` are those needed to run it, relative to `path`; `size_mb` is theirs (10^6 bytes).
 
+    `prompt_format` is how a model that answers from documents is asked, where it was taught a way.
     `made_for` is the machine that an artifact was made for, as its manifest describes it; empty where it says none.
     `digest` is one SHA-256 over the names and SHA-256 of `files` and how the manifest has them used: the same digest,
     the same answers.
@@ -50,6 +52,7 @@ class Subject:
     size_mb: Amount
     digest: Digest
     heads: tuple[Head, ...] = ()
+    prompt_format: PromptFormat | None = None
     made_for: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -121,6 +124,7 @@ def _artifact(path: Path) -> Subject:
         task=found.task,
         labels=tuple(found.labels),
         heads=found.heads,
+        prompt_format=found.prompt_format,
         executable=executable(found, path),
         files=tuple(sorted(found.files)),
         size_mb=_size_mb(path, found.files),
@@ -146,6 +150,7 @@ def _checkpoint(path: Path, told: Told) -> Subject:
         task=found.task,
         labels=found.labels,
         heads=found.heads,
+        prompt_format=read_prompt_format(path),
         executable=original(found),
         files=names,
         size_mb=_size_mb(path, names),

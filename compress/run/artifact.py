@@ -15,6 +15,7 @@ from mct.models.checkpoints.files import distinct
 from mct.models.data.declared import Amount, Count, Digest, Index, Name, Share, declared, read_object
 from mct.models.data.inside import list_files
 from mct.models.tables import load
+from mct.models.tasks.prompt_format import PromptFormat, require_places
 from mct.models.tasks.table import Head, find_task
 from mct.models.writing.folders import sha256, write_json
 from mct.targets.runtimes.table import Executable, runtime_for
@@ -31,6 +32,7 @@ class Artifact:
 
     `made_for` is the machine whose instruction sets decided how it was quantised, `checked_on` the one it was run on.
     `labels` are those of the one head, for programs that want no more; `heads` say it whole.
+    `prompt_format` is how a model that answers from documents is asked, where it was taught a way.
     `parity` holds the evidence of the check against the checkpoint (see mct.compress.run.parity).
     """
 
@@ -47,6 +49,7 @@ class Artifact:
     parity: Mapping[str, Any]
     checked_on: Mapping[str, Any]
     heads: tuple[Head, ...] = ()
+    prompt_format: PromptFormat | None = None
     made_for: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[Name, Digest] = field(default_factory=dict)
     schema: int = SCHEMA
@@ -168,6 +171,8 @@ def _read_manifest(path: Path) -> Artifact:
     settings: Any = load(runtime.settings)
     declared(dict(artifact.settings), settings, f"{path} settings", AGAIN)
     check_answering(artifact.task, artifact.labels, artifact.heads, str(path))
+    if artifact.prompt_format is not None:
+        require_places(artifact.prompt_format, str(path))
     _check_history(artifact, str(path))
     return artifact
 

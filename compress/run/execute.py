@@ -25,6 +25,8 @@ from mct.compress.run.steps import Steps, kept_steps, step_key
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import Report, silent
 from mct.models.tables import load
+from mct.models.tasks.prompt_format import FILE as PROMPT_FORMAT
+from mct.models.tasks.prompt_format import read_prompt_format
 from mct.models.writing.folders import write_json
 from mct.models.writing.ownership import require_replaceable
 from mct.models.writing.replacing import appearing
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 COMPANIONS = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json",
     "merges.txt", "added_tokens.json", "heads.json", "generation_config.json", "chat_template.jinja",
+    PROMPT_FORMAT,
 )  # fmt: skip
 
 # What sentence-transformers reads of an embedder, beside a folder for each of its steps ("1_Pooling").
@@ -250,6 +253,7 @@ def _artifact_of(
         task=checkpoint.task,
         labels=checkpoint.labels,
         heads=checkpoint.heads,
+        prompt_format=read_prompt_format(checkpoint.path),
         technique=execution.plan.checkpoint.technique,
         max_tokens=min(checkpoint.max_tokens, int(product.settings.get("context", checkpoint.max_tokens))),
         model=product.model,

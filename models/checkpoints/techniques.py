@@ -1,8 +1,8 @@
 """How a checkpoint was fine-tuned, told from its folder: one row a technique, each with the clues that tell it.
 
 Several may hold: a DPO policy can be a LoRA adapter. Every statement carries its evidence, and where nothing tells the
-answer is "unknown": RAFT leaves a plain folder, so it is told by `--technique` alone. Another
-package adds a row by its entry point of the group `mct.techniques`.
+answer is "unknown": RAFT leaves a plain folder where its prompt format (raft.json) does not lie in it, and is told by
+`--technique` then. Another package adds a row by its entry point of the group `mct.techniques`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +14,7 @@ from mct.models.checkpoints.adapters import REFERENCE, Adapter
 from mct.models.checkpoints.evidence import Contents
 from mct.models.families.table import find_family
 from mct.models.tables import added_by_others, unknown
+from mct.models.tasks.prompt_format import FILE as PROMPT_FORMAT
 
 UNKNOWN = "unknown"
 CLASSIFIER = "ForSequenceClassification"
@@ -46,10 +47,6 @@ class Technique:
     name: str
     about: str
     clue: Clue
-
-
-def _never(contents: Contents) -> Evidence:
-    return ()
 
 
 def _adapters(contents: Contents) -> Iterable[tuple[str, Adapter]]:
@@ -89,6 +86,11 @@ def by_module(*kinds: str) -> Clue:
         return tuple(f"modules.json: {name.rpartition('.')[2]}" for name in found)
 
     return clue
+
+
+def by_file(name: str) -> Clue:
+    """Told by a file that lies in the folder."""
+    return lambda contents: (name,) if name in contents.files else ()
 
 
 def by_step(step: str) -> Clue:
@@ -221,7 +223,7 @@ TECHNIQUES = (
     Technique("reward", "a score of an answer, trained on preferences", _reward),
     Technique("moe", "experts, of which each token takes few", _experts),
     Technique("distilled", "trained on a teacher's answers", any_of(by_step("distil"), by_tag("distillation"))),
-    Technique("raft", "answers from documents among distractors", _never),
+    Technique("raft", "answers from documents among distractors", by_file(PROMPT_FORMAT)),
     Technique("continual", "updated month by month", by_tag("continual-learning")),
     Technique("full", "all weights trained", _full),
 )  # fmt: skip

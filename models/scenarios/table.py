@@ -91,7 +91,13 @@ SCENARIOS = (
     Scenario("12", "qat", "quantization-aware training", "sequence-classification", "share of the PTQ gap recovered"),
     Scenario("13", "multi-task", "shared backbone, several heads", "multi-head", "each head's own metric and budget"),
     Scenario(
-        "14", "raft", "retrieval-augmented fine-tuning", "causal-lm", "groundedness and answer F1 with distractors"
+        "14",
+        "raft",
+        "retrieval-augmented fine-tuning",
+        "causal-lm",
+        "groundedness and answer F1 with distractors",
+        build="mct.models.scenarios.responses.raft:build",
+        sizes=SIZES,
     ),
     Scenario("15", "moe", "experts by genre, task, workflow", "causal-lm", "routing agreement, expert load balance"),
     Scenario(
