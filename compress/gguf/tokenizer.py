@@ -1,8 +1,8 @@
 """The checkpoint's tokenizer.json in GGUF's terms, so that llama.cpp's own programs cut text into the same ids.
 
-mct itself feeds ids that tokenizer.json gave; this is for everyone else who opens the file. Of llama.cpp's kinds three
-are written: WordPiece as "bert", byte-level BPE as "gpt2" (byte_level.py) and BPE on characters, as SentencePiece
-has it, as "llama" (sentencepiece.py), each with a fixed normaliser and pre-tokeniser. What it would cut in a
+mct itself feeds ids that tokenizer.json gave; this is for everyone else who opens the file. Of llama.cpp's kinds four
+are written: WordPiece as "bert", byte-level BPE as "gpt2" (byte_level.py), and of SentencePiece's two BPE on characters
+as "llama" (sentencepiece.py) and Unigram as "t5" (unigram.py), each with a fixed pre-tokeniser. What it would cut in a
 wholly different way is refused; where only rare texts differ, the difference is noted rather than hidden.
 """
 
@@ -43,8 +43,8 @@ MARKS = "with the accents all other combining marks go too (of keycap emoji, Hin
 class Vocabulary:
     """A tokenizer as GGUF metadata. `specials` maps GGUF's name ("bos") to an id; `flags` are further keys.
 
-    `scores` rank SentencePiece's tokens. `differences` lists what llama.cpp's tokenizer will do otherwise than
-    tokenizer.json asks.
+    `scores` rank SentencePiece's tokens, and `characters` is its table of those to rewrite. `differences` lists what
+    llama.cpp's tokenizer will do otherwise than tokenizer.json asks.
     """
 
     model: str
@@ -57,6 +57,7 @@ class Vocabulary:
     flags: Mapping[str, bool] = field(default_factory=dict)
     differences: tuple[str, ...] = ()
     chat_template: str = ""
+    characters: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def add_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
         writer.add_uint32(f"tokenizer.ggml.{name}_token_id", row)
     for name, value in vocabulary.flags.items():
         writer.add_bool(f"tokenizer.ggml.{name}", value)
+    if vocabulary.characters:
+        writer.add_precompiled_charsmap(vocabulary.characters)
     if vocabulary.chat_template:
         writer.add_chat_template(vocabulary.chat_template)
 
@@ -105,7 +108,7 @@ def _reader(folder: Path, tokenizer: Json) -> Callable[[Pieces], Vocabulary]:
 
     Asked before the vocabulary is read: other kinds do not keep theirs as text to number.
     """
-    from mct.compress.gguf import byte_level, sentencepiece
+    from mct.compress.gguf import byte_level, sentencepiece, unigram
 
     algorithm = tokenizer["model"].get("type", "WordPiece")
     if algorithm == "WordPiece":
@@ -114,6 +117,8 @@ def _reader(folder: Path, tokenizer: Json) -> Callable[[Pieces], Vocabulary]:
         return partial(byte_level.read, folder, tokenizer)
     if algorithm == "BPE" and sentencepiece.is_sentencepiece(tokenizer):
         return partial(sentencepiece.read, tokenizer)
+    if algorithm == "Unigram" and unigram.is_like_sentencepiece(tokenizer):
+        return partial(unigram.read, tokenizer)
     what = (
         "BPE tokenizer that is neither byte-level nor SentencePiece's"
         if algorithm == "BPE"
@@ -121,7 +126,7 @@ def _reader(folder: Path, tokenizer: Json) -> Callable[[Pieces], Vocabulary]:
     )
     raise MctError(
         f"{folder} has a {what}, which cannot be written as GGUF yet",
-        "tokenizers that can: WordPiece, BPE (byte-level, or SentencePiece's)",
+        "tokenizers that can: WordPiece, BPE (byte-level, or SentencePiece's), Unigram with words that begin with ▁",
     )
 
 
@@ -178,7 +183,11 @@ def unlike(tokenizer: Json, part: str, expected: str) -> list[str]:
 
 def _tokens(folder: Path, tokenizer: Json, size: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Text and type of every id. Ids that the tokenizer never gives are filled up: llama.cpp counts rows by them."""
-    by_id: dict[int, str] = {number: text for text, number in tokenizer["model"]["vocab"].items()}
+    vocabulary = tokenizer["model"]["vocab"]
+    listed = isinstance(vocabulary, list)  # Unigram's pieces stand with their scores, in the order of their ids
+    by_id = (
+        dict(enumerate(text for text, _ in vocabulary)) if listed else {row: text for text, row in vocabulary.items()}
+    )
     types = dict.fromkeys(by_id, NORMAL)
     for added in tokenizer.get("added_tokens", ()):
         by_id[added["id"]] = added["content"]

@@ -150,7 +150,7 @@ FAMILIES = (
     ),
     _roberta("roberta", ENCODER_GRAPHS),
     _roberta("xlm-roberta", ENCODER_GRAPHS),
-    _roberta("camembert", {"onnx": "encoder"}),
+    _roberta("camembert", ENCODER_GRAPHS),
     Family(
         "distilbert", "transformer.layer", _BERT_PLACES[1], "distilbert.", DISTILBERT,
         ConfigKeys("dim", "n_layers", "n_heads", "hidden_dim", "activation"),

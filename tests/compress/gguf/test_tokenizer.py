@@ -1,6 +1,8 @@
 """llama.cpp's own tokenizer, reading what we write, gives the ids of tokenizer.json. At full size: results/."""
 
 import json
+import zlib
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +20,7 @@ TEXTS = (
     "don't DON'T we'll, where's my order?? 👍🏽 👨‍👩‍👧 🇯🇵", "注文 12345 はどこですか。ＡＢＣ ﾊﾝｶｸ",
     "a  b   c \t d\r\n\n e ",
     " leading, 1,234.56 ½ ⅷ", "naïve café Привет שלום हिन्दी 한국어", "x=1;y+=2 // http://x.y/z?a=b&c=%20", "",
-    "one two three one two three ones twos threes",
+    "one two three one two three ones twos threes", "ＡＢ\tone  ﬁne\u0301 e\n",
 )  # fmt: skip
 
 
@@ -61,6 +63,38 @@ def _sentencepiece(normalizer: normalizers.Normalizer | None, metaspace: str = "
     return tokenizer
 
 
+# What SentencePiece 0.2.3 makes of a rule file of its own: full-width A and B, tab and ends of lines, the ligature "fi", and
+# no combining acute.
+CHARACTERS = zlib.decompress(b64decode(
+    "eNol0wWQFkQUAOA9PMbBgQFERglFGpQ4SglFjw4pBWmQOhokBEHiju5UOsQAhJPukBw6pFPp4SiVUhAFvh929pv3Zt/Ozs7s2xAdQngzhBQp"
+    "QngpeQhRIcQnyFNlCJERn1g8WUiw/qL8BaTxc9RSKqbmu7QhmCEN6XiZ9LzCq2xIShYiR71GJjLyOpnJwhtkfX6FkJ1s5CQHuclFXvLwNm+R"
+    "n3wUpACFiKEIhSlGUd7lHUpQnFKU5H3e4wNKE8uHlKUM5SlHRSpQmUpUpQrV+IgaVKcWNfmEj6lDberyKfWpR0Ma0JhGNKUJzfiMFjSnFS1p"
+    "TRxtaUN72tGRDnSmE134nG505Qu605Me9OJLvqI3felDf/qREHloBjKAwQxiKEMYzjBGMoLRjGIsYxjPOCYygW/4mslMYipTmM40ZjKD2cxi"
+    "Dt/yfaSf+JEfmMdcfmI+C1nAzySymEUsZQnLWcZKVrCaVaxlDetZx8ZIX7KJX9jCZraxlX3RUWG7uJMd7GYXe9nD/sgeDnKAQ/zKEQ5zjKOc"
+    "4DinOMkZTvMbZznH71zgPJe4yBUuc5U/Y6LCNTGJG1znFjcjNf7gNn9xlzvc5x7/8DcPecAj/uV//uMJj8Ozzxer8ePahqcSmYjK"
+))  # fmt: skip
+
+
+def _unigram(table: bool = True, split: bool = True) -> Tokenizer:
+    """Pieces that overlap, so that their scores decide; no Japanese, no emoji."""
+    words = ["▁one", "▁two", "▁thre", "e", "s", "▁", "on", "▁o", "ne", "t", "wo", "th", "re", "▁a", "b", "c", "d", "AB"]
+    scores = [
+        (piece, -1.5 - 0.37 * place % 3) for place, piece in enumerate([*words, "l", "r", "i", "n", "f", "A", "h"])
+    ]
+    vocabulary = [(special, 0.0) for special in ("<s>", "<pad>", "</s>", "<unk>")] + scores
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=3, byte_fallback=False))
+    if table:
+        tokenizer.normalizer = normalizers.Precompiled(CHARACTERS)
+    metaspace = pre_tokenizers.Metaspace("▁", prepend_scheme="always")
+    words_first = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
+    tokenizer.pre_tokenizer = words_first if split else metaspace
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
 REPLACE = normalizers.Replace(" ", "▁")
 TOKENIZERS: dict[str, tuple[str, Callable[[], Tokenizer]]] = {
     "gpt-2": ("gpt-2", lambda: _byte_level(builtin=True)),
@@ -73,6 +107,7 @@ TOKENIZERS: dict[str, tuple[str, Callable[[], Tokenizer]]] = {
     "replace": ("default", lambda: _sentencepiece(REPLACE)),
     "metaspace": ("default", lambda: _sentencepiece(None, "first")),
     "metaspace, bare": ("default", lambda: _sentencepiece(None, "never")),
+    "unigram": ("default", _unigram),
 }
 
 
@@ -112,6 +147,15 @@ def test_the_pretrained_tokenizer_of_tinystories_is_read() -> None:
     assert vocabulary.model == "llama"
     assert vocabulary.flags == {"add_bos_token": True, "add_eos_token": False, "add_space_prefix": True}
     assert "there are no byte tokens" in vocabulary.differences[0]
+
+
+def test_a_unigram_tokenizer_says_where_llama_cpp_cuts_otherwise(tmp_path: Path) -> None:
+    _save(_unigram(table=False, split=False), tmp_path)
+    found = read_vocabulary(tmp_path, 40)
+    assert (found.model, found.characters, len(found.scores)) == ("t5", b"", 40)
+    assert [line.split(",")[0] for line in found.differences] == [
+        "words end at spaces alone", "spaces at the ends of a text go"
+    ]  # fmt: skip
 
 
 def test_bpe_of_another_kind_is_refused(tmp_path: Path) -> None:
