@@ -419,4 +419,4 @@ def test_activations_are_those_of_torch() -> None:
 def test_trunks_without_a_graph_are_refused_with_what_can(model_type: str) -> None:
     with pytest.raises(MctError, match=f"{model_type!r} model cannot be written as GGUF") as refusal:
         find_encoder(model_type)
-    assert "bert, roberta, xlm-roberta, distilbert" in refusal.value.hint
+    assert "bert, roberta, xlm-roberta, camembert, distilbert" in refusal.value.hint

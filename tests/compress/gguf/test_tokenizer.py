@@ -63,8 +63,8 @@ def _sentencepiece(normalizer: normalizers.Normalizer | None, metaspace: str = "
     return tokenizer
 
 
-# What SentencePiece 0.2.3 makes of a rule file of its own: full-width A and B, tab and ends of lines, the ligature "fi", and
-# no combining acute.
+# What SentencePiece 0.2.3 makes of a rule file of its own: full-width A and B, tab and ends of lines, the ligature
+# "fi", and no combining acute.
 CHARACTERS = zlib.decompress(b64decode(
     "eNol0wWQFkQUAOA9PMbBgQFERglFGpQ4SglFjw4pBWmQOhokBEHiju5UOsQAhJPukBw6pFPp4SiVUhAFvh929pv3Zt/Ozs7s2xAdQngzhBQp"
     "QngpeQhRIcQnyFNlCJERn1g8WUiw/qL8BaTxc9RSKqbmu7QhmCEN6XiZ9LzCq2xIShYiR71GJjLyOpnJwhtkfX6FkJ1s5CQHuclFXvLwNm+R"

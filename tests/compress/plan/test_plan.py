@@ -136,19 +136,25 @@ def xlm_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return classifier("xlm-roberta", folder, vocab_size=len(tokenizer), pad_token_id=1, type_vocab_size=1)
 
 
-def test_xlm_roberta_is_refused_as_gguf_in_the_plan(run_mct: RunMct, xlm_roberta: Path, tmp_path: Path) -> None:
-    done = run_mct("compress", xlm_roberta, "-o", tmp_path / "out")
+def test_xlm_roberta_with_other_pieces_is_refused_as_gguf_in_the_plan(
+    run_mct: RunMct, xlm_roberta: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(xlm_roberta, tmp_path / "bytes")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["model"]["byte_fallback"] = True
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    done = run_mct("compress", folder, "-o", tmp_path / "out")
     assert done.returncode == 2 and not (tmp_path / "out").exists()
     said, hint = done.stderr.splitlines()
     assert said.startswith("error: gguf-q8_0:") and "Unigram tokenizer" in said
     assert hint == "hint: these formats can hold it: --format onnx,openvino"
 
 
-def test_xlm_roberta_goes_through_onnx_and_openvino(xlm_roberta: Path, tmp_path: Path) -> None:
-    plan = make_plan(inspect(xlm_roberta), ["onnx", "openvino"], ["fp32"])
+def test_xlm_roberta_goes_through_all_three_formats(xlm_roberta: Path, tmp_path: Path) -> None:
+    plan = make_plan(inspect(xlm_roberta), ["onnx", "openvino", "gguf"], ["fp32"])
     data = Path(__file__).parents[1].joinpath("messages_eval.csv")
     folders = execute(plan, *gather(plan, None, data, {}, 0), tmp_path)
-    assert [folder.name for folder in folders] == ["onnx-fp32", "openvino-fp32"]
+    assert [folder.name for folder in folders] == ["onnx-fp32", "openvino-fp32", "gguf-f32"]
 
 
 @pytest.mark.parametrize(
