@@ -88,6 +88,11 @@ def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
 )
 @telling
 @click.option(
+    "--keep-adapter",
+    is_flag=True,
+    help="Keep adapters beside their base in one artifact, to be swapped by name: all, or those of --adapter a,b.",
+)
+@click.option(
     "--technique", default="", help="How it was fine-tuned, where its folder does not tell (raft, continual)."
 )
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
@@ -108,7 +113,7 @@ def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
 @click.option("--json", "as_json", is_flag=True, help="Print the artifacts as JSON.")
 def compress(
     checkpoint: Path, out: Path, revision: str | None, formats: str | None, precisions: str | None,
-    recipe_file: Path | None, data: Path | None, eval_file: Path | None, told: Told, technique: str,
+    recipe_file: Path | None, data: Path | None, eval_file: Path | None, told: Told, keep_adapter: bool, technique: str,
     fields: tuple[str, ...], target: str, targets_file: Path | None, seed: int | None, plan_only: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Turn CHECKPOINT, a folder or a name on the hub, into artifacts, each checked against it on real texts.
@@ -130,7 +135,7 @@ def compress(
     recipe = read_recipe(recipe_file) if recipe_file else None
     if recipe is not None and seed is not None and seed != recipe.seed:
         raise MctError(f"the recipe's seed is {recipe.seed}, and --seed says {seed}", "leave one of them out")
-    told = replace(told, technique=technique)
+    told = replace(told, technique=technique, keep=keep_adapter)
     kinds, numbers = (names.split(",") if names else [] for names in (formats, precisions))
     plan = make_plan(inspect(find_folder(checkpoint, revision), told), kinds, numbers, machine, recipe)
     for warning in (warning for route in plan.routes for warning in route.warnings):

@@ -61,7 +61,7 @@ def identify(path: Path, told: Told = NOTHING) -> Subject:
 
     `told` is what is said of an adapter beyond what its folder says.
     """
-    return _artifact(path) if is_artifact(path) else _checkpoint(path, told)
+    return _artifact(path, told.adapter) if is_artifact(path) else _checkpoint(path, told)
 
 
 def identify_all(paths: Sequence[Path], told: Told = NOTHING) -> tuple[Subject, ...]:
@@ -76,11 +76,17 @@ def identify_all(paths: Sequence[Path], told: Told = NOTHING) -> tuple[Subject, 
 
 
 def told_to(paths: Sequence[Path], told: Told) -> dict[Path, Told]:
-    """What is told of each folder: all of it of an adapter, nothing of any other. MctError where none is one."""
+    """What is told of each folder: all of it of an adapter, the adapter's name alone of an artifact that keeps some.
+
+    MctError where something is told that none has a use for.
+    """
     adapters = {path for path in paths if not is_artifact(path) and holds_adapter(path)}
-    if (options := told.of_adapters()) and not adapters:
-        raise MctError(f"{options[0]} speaks of an adapter, and none of these folders holds one", "leave it out")
-    return {path: told if path in adapters else NOTHING for path in paths}
+    keeping = {path for path in paths if is_artifact(path) and "adapters" in read_artifact(path, verify=False).settings}
+    heard = {"--adapter"} if keeping and not adapters else set(told.of_adapters()) if adapters else set()
+    if left := [option for option in told.of_adapters() if option not in heard]:
+        raise MctError(f"{left[0]} speaks of an adapter, and none of these folders holds one", "leave it out")
+    name = Told(adapter=told.adapter)
+    return {path: told if path in adapters else name if path in keeping else NOTHING for path in paths}
 
 
 def compiled(subject: Subject) -> Subject:
@@ -111,12 +117,15 @@ def own_data(paths: Sequence[Path], told: Told = NOTHING) -> Path:
     )
 
 
-def _artifact(path: Path) -> Subject:
+def _artifact(path: Path, adapter: str) -> Subject:
     found = read_artifact(path)
-    decides = [found.model, [asdict(head) for head in found.heads], found.max_tokens, dict(found.settings)]
+    opened = executable(found, path)
+    if adapter:
+        opened = opened.with_adapter(adapter)
+    decides = [found.model, [asdict(head) for head in found.heads], found.max_tokens, dict(opened.settings)]
     use = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()  # the rest of it is history
     return Subject(
-        name=path.resolve().name,
+        name=path.resolve().name + (f" with {adapter}" if adapter else ""),
         path=path,
         format=found.format,
         precision=found.precision,
@@ -125,7 +134,7 @@ def _artifact(path: Path) -> Subject:
         labels=tuple(found.labels),
         heads=found.heads,
         prompt_format=found.prompt_format,
-        executable=executable(found, path),
+        executable=opened,
         files=tuple(sorted(found.files)),
         size_mb=_size_mb(path, found.files),
         digest=_digest({**found.files, MANIFEST: use}),

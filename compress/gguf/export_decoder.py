@@ -19,12 +19,15 @@ from safetensors.numpy import save
 from transformers import AutoConfig
 
 from mct import MctError
+from mct.compress.gguf.adapter_files import SUFFIX, write_adapter
 from mct.compress.gguf.graphs.decoders import Config, Decoder, read_decoder
 from mct.compress.gguf.graphs.encoders import Tensor
 from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
 from mct.compress.gguf.obstacles import no_reward
 from mct.compress.gguf.tokenizer import Vocabulary, add_vocabulary, read_vocabulary
+from mct.compress.merge.kept_adapters import load_kept
 from mct.compress.plan.passes import Product, Resources
+from mct.compress.run.kept_files import file_names
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.load import REFUSALS, cannot_load
 from mct.models.writing.folders import write_bytes_atomically
@@ -54,17 +57,19 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     The F32 model is run with an F32 cache: what it continues is then what the original continues, token by token.
     """
     checkpoint = resources.checkpoint
-    config = read_config(source.folder)
-    stored = stored_names(source.folder)
-    decoder = _as_stored(plan(checkpoint, config), stored, config["tie_word_embeddings"])
-    vocabulary = read_vocabulary(source.folder, config["vocab_size"])
-    _check_names(source.folder, decoder, config, stored - ({HEAD_SOURCE} if checkpoint.network == "reward" else set()))
+    folder = checkpoint.sizes  # adapters that are kept lie beside it
+    config = read_config(folder)
+    stored = stored_names(folder)
+    planned = plan(checkpoint, config)
+    decoder = _as_stored(planned, stored, config["tie_word_embeddings"])
+    vocabulary = read_vocabulary(checkpoint.vocabulary, config["vocab_size"])
+    _check_names(folder, decoder, config, stored - ({HEAD_SOURCE} if checkpoint.network == "reward" else set()))
     writer = GGUFWriter(draft / MODEL, decoder.graph)
     try:
         writer.add_name(_name(checkpoint.architecture, vocabulary.tokens))
         _write_header(writer, checkpoint, decoder)
         add_vocabulary(writer, vocabulary)
-        with open_weights(source.folder) as read:
+        with open_weights(folder) as read:
             _add_tensors(writer, decoder, read)
             if checkpoint.network == "reward":
                 _keep_head(read, draft / HEAD, len(checkpoint.labels) or 1, config["hidden_size"])
@@ -73,8 +78,14 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
         writer.write_tensors_to_file()
     finally:
         writer.close()
-    kept = _SCORED if checkpoint.network == "reward" else {}
-    return Product(draft, MODEL, {"cache": "f32", "context": decoder.context, **kept}, _notes(decoder, vocabulary))
+    scored = _SCORED if checkpoint.network == "reward" else {}
+    settings = {"cache": "f32", "context": decoder.context, **scored}
+    if not checkpoint.keeps_adapters:
+        return Product(draft, MODEL, settings, _notes(decoder, vocabulary))
+    _, kept = load_kept(checkpoint)
+    names = file_names(kept, SUFFIX)
+    written = {name: write_adapter(draft / names[name], planned, layers) for name, layers in kept.items()}
+    return Product(draft, MODEL, settings | {"adapters": names}, _notes(decoder, vocabulary) | {"adapters": written})
 
 
 def read_config(folder: Path) -> Config:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mct import MctError
 from mct.compress.gguf.importance import Importance, measure
 from mct.compress.plan.passes import Product, Resources
+from mct.compress.run.kept_files import carry
 from mct.targets.runtimes.run_llama import reason, start_backend
 
 MODEL = "model.gguf"
@@ -42,6 +43,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     type_name = options["type"]
     importance = measure(resources) if resources.calibration and type_name not in _INDIFFERENT else None
     quantise(source.folder / source.model, draft / MODEL, type_name, resources.machine.usable_threads, importance)
+    carry(source, draft)
     if "head" in source.settings:
         copy2(source.folder / source.settings["head"], draft / source.settings["head"])
     kept = {key: value for key, value in source.settings.items() if key != "cache"}

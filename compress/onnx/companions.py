@@ -64,7 +64,7 @@ def _write_genai_config(checkpoint: Checkpoint, caches: list[onnx.ValueInfoProto
         "decoder": decoder,
         **_special_tokens(config),
     }
-    own_memory = {"past_present_share_buffer": False} if checkpoint.adaptation else {}  # a prefix is copied before it
+    own_memory = {"past_present_share_buffer": False} if checkpoint.has_prefix else {}  # a prefix is copied before it
     write_json(
         draft / FILE, {"model": described, "search": _GREEDY | {"max_length": checkpoint.max_tokens} | own_memory}
     )

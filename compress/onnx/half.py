@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mct.compress.onnx.companions import write_companions
 from mct.compress.onnx.graphs.graph import save
 from mct.compress.plan.passes import Product, Resources
+from mct.compress.run.kept_files import carry
 
 MODEL = "onnx/model_fp16.onnx"
 
@@ -32,6 +33,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     model = onnx.load(source.folder / source.model)
     halved = halve(model)
     save(model, draft / MODEL)
+    carry(source, draft)
     write_companions(resources.checkpoint, model, MODEL, draft)
     return Product(draft, MODEL, source.settings, {"weights": "fp16", "computed_in": "fp32", "halved": halved})
 

@@ -24,7 +24,9 @@ from mct.compress.onnx.companions import write_companions
 from mct.compress.onnx.graphs.blocks import Blocks, pack, quantise_blocks
 from mct.compress.onnx.graphs.family import LOGITS, UNBOUND
 from mct.compress.onnx.graphs.graph import MICROSOFT, save
+from mct.compress.onnx.graphs.low_rank import SUFFIXES as LOW_RANK
 from mct.compress.plan.passes import Product, Resources
+from mct.compress.run.kept_files import carry
 
 MODELS = {8: "onnx/model_quantized.onnx", 4: "onnx/model_q4.onnx"}
 
@@ -36,7 +38,7 @@ BLOCK = 32
 # as float activations at a batch of one token, for a divergence that is hardly larger at 4 bits.
 INT8_ACTIVATIONS = 4
 
-KEPT = (".gate.weight", ".shared_expert_gate.weight", "score.weight", ".wpe.weight")
+KEPT = (".gate.weight", ".shared_expert_gate.weight", "score.weight", ".wpe.weight", *LOW_RANK)
 
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
@@ -45,6 +47,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     model = onnx.load(source.folder / source.model)
     kept = quantise(model, bits)
     save(model, draft / MODELS[bits])
+    carry(source, draft)
     write_companions(resources.checkpoint, model, MODELS[bits], draft)
     notes = {"weights": f"int{bits}", "embeddings_and_output": "int8", "block": BLOCK, "fp32": kept}
     return Product(draft, MODELS[bits], source.settings, notes)

@@ -18,6 +18,8 @@ def _families(task: str) -> list[str]:
 
 def why_not_language_model(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why a language model cannot become OpenVINO; "" where it can."""
+    if checkpoint.keeps_adapters:
+        return "its runtime swaps no adapters: merge each into an artifact of its own (--adapter NAME)"
     known, family = _families("causal-lm"), checkpoint.model_type
     if family in known:
         return ""

@@ -28,6 +28,8 @@ MERGE_PASSES = (MERGE_ADAPTER, BAKE_PROMPT, UNPACK_WEIGHTS)
 
 def opening(checkpoint: Checkpoint) -> tuple[Pass, ...]:
     """What has to come first, so that the steps behind it find an ordinary checkpoint; nothing where it is one."""
+    if checkpoint.keeps_adapters:
+        return ()
     if checkpoint.adaptation is not None:
         if checkpoint.has_prefix and checkpoint.network in LANGUAGE_MODELS:
             return ()  # the graphs of language models hold it themselves

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mct import MctError
+from mct.compress.plan.keeping import why_not_keep
 from mct.compress.plan.options import read_options
 from mct.compress.plan.passes import ENCODERS, START, Pass
 from mct.compress.plan.passes_merge import opening
@@ -24,6 +25,8 @@ from mct.targets.machine import Machine, probe_machine
 
 # What is made where nothing is said.
 FORMATS, PRECISIONS = ("onnx", "openvino", "gguf"), ("int8",)
+KEEPING = ("onnx", "gguf")
+"""Formats whose runtimes swap adapters."""
 
 # Source: optimum-intel#1957, the mean cosine of an embedder's vectors with the original's.
 LEAST_ENCODER_BITS = 8
@@ -134,13 +137,15 @@ def make_plan(
     else:
         wanted = dict.fromkeys(
             _in_words_of(format_name, precision)
-            for format_name in formats or FORMATS
+            for format_name in formats or (KEEPING if checkpoint.keeps_adapters else FORMATS)
             for precision in precisions or PRECISIONS
         )
         routes = tuple(
             _route(format_name, precision, (*first, *_way(format_name, precision, checkpoint.network, first)), meant)
             for format_name, precision in wanted
         )
+    if checkpoint.keeps_adapters and (reason := why_not_keep(checkpoint)):
+        raise MctError(f"--keep-adapter: {reason}", "leave --keep-adapter out: the adapter is merged then")
     for step in first:
         if step.row.gives == START and (reason := step.why_not(checkpoint)):
             raise MctError(f"{step.row.name}: {reason}", _other_way(step.row, begins))

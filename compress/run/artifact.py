@@ -214,7 +214,8 @@ def _check_names(folder: Path, artifact: Artifact, found: Sequence[str]) -> None
 def _companions(artifact: Artifact) -> list[str]:
     """The files that a runtime opens beside the model."""
     weights = [str(PurePosixPath(artifact.model).with_suffix(".bin"))] if artifact.format == "openvino" else []
-    return [*weights, *([str(artifact.settings["head"])] if "head" in artifact.settings else [])]
+    head = [str(artifact.settings["head"])] if "head" in artifact.settings else []
+    return [*weights, *head, *artifact.settings.get("adapters", {}).values()]
 
 
 def check_answering(task: str, labels: Sequence[str], heads: Sequence[Head], place: str) -> None:

@@ -82,6 +82,7 @@ def describe_artifact(artifact: Artifact, folder: Path) -> dict[str, str]:
         "made by": ", ".join(step["step"] for step in artifact.lineage[1:]),
         "made for": _machine(artifact.made_for),
         "parity": parity_line(artifact.parity),
+        **{f"adapter {name}": parity_line(said) for name, said in artifact.parity.get("adapters", {}).items()},
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from mct.compress.run.artifact import Artifact, executable, seal
 from mct.compress.run.lineage import Entry, begun_with, entry_of, starting_key, versions
 from mct.compress.run.products import require_untouched, stamps
 from mct.compress.run.steps import Steps, kept_steps, step_key
-from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.checkpoint import inspect, with_each_adapter
 from mct.models.progress import Report, silent
 from mct.models.tables import load
 from mct.models.tasks.prompt_format import FILE as PROMPT_FORMAT
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mct.compress.run.parity import Parity, Reference
     from mct.compress.run.resources import ParityTexts
     from mct.models.checkpoints.checkpoint import Checkpoint
+    from mct.targets.runtimes.table import Executable
 
 # What the ecosystem's own programs look for beside a model.
 COMPANIONS = (
@@ -63,7 +64,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution under way. `origins` are checkpoints that steps left, by key; `checked` the exports compared."""
+    """One execution under way. `origins` are checkpoints that steps left, by key; `checked` the exports compared.
+
+    `adapted` are the answers of the base with each adapter that is kept beside it.
+    """
 
     plan: Plan
     resources: Resources
@@ -73,6 +77,7 @@ class Execution:
     advance: Callable[[str], None]
     origins: dict[str, Origin] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
+    adapted: Mapping[str, Reference] = field(default_factory=dict)
 
     @property
     def threads(self) -> int:
@@ -103,8 +108,9 @@ def execute(plan: Plan, resources: Resources, texts: ParityTexts, out: Path, rep
     key = starting_key(plan.checkpoint)
     reference = _answers(plan.checkpoint, texts, resources)
     root = Origin(plan.checkpoint, reference, key, (begun_with(plan.checkpoint, resources.seed),))
+    adapted = {each.name: _answers(one, texts, resources) for each, one in with_each_adapter(plan.checkpoint)}
     with kept_steps(out) as steps:
-        execution = Execution(plan, resources, texts, steps, root, advance)
+        execution = Execution(plan, resources, texts, steps, root, advance, adapted=adapted)
         folders = [_make(execution, route, out) for route in plan.routes]
     report("done", 1.0)
     return folders
@@ -191,8 +197,9 @@ def _check_full_precision(execution: Execution, form: str, product: Product, ori
     if form.partition("-")[2] not in FULL_PRECISIONS:
         return
     artifact = _artifact_of(execution, form, origin.checkpoint, product, ())
-    parity = measure_parity(origin.reference, form, executable(artifact, product.folder), execution.threads)
-    require_parity(parity, form, origin.checkpoint.path)
+    opened = executable(artifact, product.folder)
+    require_parity(measure_parity(origin.reference, form, opened, execution.threads), form, origin.checkpoint.path)
+    _measure_adapters(execution, form, opened)
 
 
 def _finish(
@@ -217,8 +224,24 @@ def _finish(
                 at(execution.root.reference, fitting(origin.reference.asked, artifact.max_tokens)),
                 replace(after, folder=checkpoint.path),
             )
-        seal(replace(artifact, parity=_evidence(execution, parity, root)), draft)
+        said = _evidence(execution, parity, root)
+        if of_adapters := _measure_adapters(execution, route.name, executable(artifact, draft)):
+            said["adapters"] = of_adapters
+        seal(replace(artifact, parity=said), draft)
     return final
+
+
+def _measure_adapters(execution: Execution, form: str, opened: Executable) -> dict[str, Any]:
+    """How far the artifact is with each adapter that is kept in it. MctError where one is another at full precision."""
+    from mct.compress.run.parity import FULL_PRECISIONS, measure_parity, require_parity
+
+    found = {}
+    for name, reference in execution.adapted.items():
+        parity = measure_parity(reference, form, opened.with_adapter(name), execution.threads)
+        if form.partition("-")[2] in FULL_PRECISIONS:
+            require_parity(parity, f"{form} with {name}", execution.root.checkpoint.path)
+        found[name] = parity.as_json()
+    return found
 
 
 def _finish_checkpoint(execution: Execution, origin: Origin, product: Product, final: Path) -> Path:

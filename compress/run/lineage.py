@@ -13,6 +13,7 @@ from mct.compress.plan.recipe import LINEAGE
 from mct.compress.run.artifact import check_lineage, read_artifact
 from mct.compress.run.resources import Source
 from mct.models.checkpoints.adapted import Adaptation
+from mct.models.checkpoints.adapters import WEIGHTS
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.hub import origin_of
 from mct.models.data.declared import read_json
@@ -95,10 +96,14 @@ def weights_digest(checkpoint: Path) -> str:
 
 
 def _adapted(adaptation: Adaptation) -> Entry:
-    """What an adapter was put on: the base's own weights, or its name on the hub."""
+    """The adapters by their weights, and what they were put on: the base's own weights, or its name on the hub."""
     origin = origin_of(adaptation.base)
+    adapters = {each.name: sha256(each.folder / WEIGHTS) for each in adaptation.adapters}
     base = {"sha256": weights_digest(adaptation.base)}
-    return {"base": base | ({"hub": origin.name, "revision": origin.commit} if origin else {})}
+    return {
+        "adapters": adapters,
+        "base": base | ({"hub": origin.name, "revision": origin.commit} if origin else {}),
+    }
 
 
 def starting_key(checkpoint: Checkpoint) -> str:

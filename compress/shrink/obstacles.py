@@ -10,13 +10,14 @@ from mct.models.families.table import find_family
 
 SHOWN = 60
 PREFIX = "its prefix of keys and values belongs to this model as it is"
+KEPT = "adapters that are kept beside it belong to this base as it is"
 TRIMMED = ("WordPiece", "BPE", "Unigram")
 
 
 def why_not_drop_layers(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why these layers of this checkpoint cannot be kept; "" where they can."""
-    if checkpoint.has_prefix:
-        return PREFIX
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return PREFIX if checkpoint.has_prefix else KEPT
     family = find_family(checkpoint.model_type)
     if family is None or not family.layers:
         return f"where a {checkpoint.model_type} model keeps its layers is not known"
@@ -35,8 +36,8 @@ def why_not_drop_layers(checkpoint: Checkpoint, options: Mapping[str, Any]) -> s
 
 def why_not_trim_vocabulary(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why this checkpoint's vocabulary cannot be trimmed; "" where it can."""
-    if checkpoint.has_prefix:
-        return PREFIX
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return PREFIX if checkpoint.has_prefix else KEPT
     family = find_family(checkpoint.model_type)
     if family is None or not family.words:
         return f"where a {checkpoint.model_type} model keeps its word embeddings is not known"

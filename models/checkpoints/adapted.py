@@ -32,7 +32,8 @@ class Told:
     """What the user says of a folder beyond what it says itself; "" and None where nothing is said.
 
     `adapter` is a name, or a mix ("a=0.7,b=0.3"); `base_quant` the kind of number that the base was held in while the
-    adapter was trained; `labels` those of the one head, in the order of its outputs.
+    adapter was trained; `labels` those of the one head, in the order of its outputs. `keep`: several adapters beside
+    their base, of which none is on it until one is asked for.
     """
 
     technique: str = ""
@@ -40,6 +41,7 @@ class Told:
     base: Path | None = None
     base_quant: FourBit = ""
     labels: tuple[str, ...] = ()
+    keep: bool = False
 
     def of_adapters(self) -> list[str]:
         """The options given that only an adapter has a use for."""
@@ -48,6 +50,7 @@ class Told:
             "--base": self.base,
             "--base-quant": self.base_quant,
             "--labels": self.labels,
+            "--keep-adapter": self.keep,
         }
         return [option for option, value in said.items() if value]
 
@@ -82,6 +85,11 @@ class Adaptation:
     def first(self) -> Adapter:
         """The one adapter, or the first of the mix: all are of one kind."""
         return self.adapters[0]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the adapters are kept beside the base, which answers alone until one of them is asked for."""
+        return self.told.keep
 
     @property
     def virtual_tokens(self) -> int:

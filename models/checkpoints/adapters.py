@@ -123,16 +123,18 @@ def _require_room(folder: Path, config: AdapterConfig, largest: int) -> None:
             )
 
 
-def choose(folder: Path, found: Mapping[str, Adapter], told: str) -> dict[str, float]:
+def choose(folder: Path, found: Mapping[str, Adapter], told: str, several: bool = False) -> dict[str, float]:
     """The adapters to take, each with its weight: the one there is, or as `told` ("NAME", or "a=0.7,b=0.3").
 
     The reference that a preference was trained against is none to choose from, nor what was saved on the way. MctError
-    where not one is left.
+    where not one is left, unless `several` may be.
     """
     if told:
         return _weights(found, told)
     names = [name for name in found if PurePosixPath(name).name != REFERENCE]
     names = [name for name in names if not _STEP.match(name)] or names
+    if several and names:
+        return dict.fromkeys(names, 1.0)
     if len(names) != 1:
         raise MctError(
             f"{folder} holds {len(found)} adapters: {', '.join(found)}", f"say which one: --adapter {next(iter(found))}"

@@ -4,7 +4,7 @@ Reads the small JSON files and the headers of the safetensors files only. No tor
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,11 @@ class Checkpoint:
         return self.adaptation is not None and self.adaptation.first.config.peft_type == "PREFIX_TUNING"
 
     @property
+    def keeps_adapters(self) -> bool:
+        """True where adapters stay beside their base, which is what it then is."""
+        return self.adaptation is not None and self.adaptation.kept
+
+    @property
     def vocabulary(self) -> Path:
         """The folder that holds its tokenizer: its own, or that of its base where it has none."""
         own = self.adaptation is None or (self.path / "tokenizer.json").is_file()
@@ -148,6 +153,14 @@ def inspect(path: Path, told: Told | None = None) -> Checkpoint:
     technique = ", ".join(each.value for each in statements)
     task = Statement("task", found.task, (_task_evidence(found),))
     return replace(found, technique=technique, statements=(*statements, task, *describe(contents)))
+
+
+def with_each_adapter(checkpoint: Checkpoint) -> Iterator[tuple[Adapter, Checkpoint]]:
+    """Each adapter that is kept beside a base, with the checkpoint that it is on that base; nothing where none is."""
+    if checkpoint.adaptation is not None and checkpoint.keeps_adapters:
+        for adapter in checkpoint.adaptation.adapters:
+            told = replace(checkpoint.adaptation.told, adapter=adapter.name, base=checkpoint.sizes, keep=False)
+            yield adapter, inspect(checkpoint.path, told)
 
 
 def _task_evidence(found: Checkpoint) -> str:
@@ -239,7 +252,7 @@ def _quantised(path: Path, config: Config, contents: Contents) -> FourBit:
 
 def _adapted(contents: Contents, told: Told) -> Checkpoint:
     """The adapter that is meant, with its base: what the base is, but for the head and labels of the adapter."""
-    weights = choose(contents.path, contents.adapters, told.adapter)
+    weights = choose(contents.path, contents.adapters, told.adapter, several=told.keep)
     chosen = {name: contents.adapters[name] for name in weights}
     require_same_kind(contents.path, chosen)
     first = next(iter(chosen.values()))

@@ -56,7 +56,9 @@ class Prompted(torch.nn.Module):
 
 
 def load_adapted(checkpoint: Checkpoint) -> PreTrainedModel | Prompted:
-    """The adapted model as it was trained, unmerged, in evaluation mode."""
+    """The adapted model as it was trained, unmerged, in evaluation mode; the base where adapters are kept beside it."""
+    if checkpoint.keeps_adapters:
+        return plain_base(checkpoint)
     adapted = load_peft(checkpoint, trained_on(checkpoint))
     if checkpoint.adaptation is not None and checkpoint.adaptation.first.config.peft_type in PROMPTS:
         prompted = Prompted(adapted)
@@ -226,7 +228,7 @@ def _is_of_the_base(adapted: PeftModel, name: str) -> bool:
 def _activate(adapted: PeftModel, adaptation: Adaptation) -> None:
     """Make the one adapter active, or the mix of several that peft can add up."""
     names = [adapter_name(adapter) for adapter in adaptation.adapters]
-    if len(names) == 1 and adaptation.weights == (1.0,):
+    if adaptation.kept or (len(names) == 1 and adaptation.weights == (1.0,)):
         adapted.set_adapter(names[0])
         return
     add: Callable[..., Any] | None = getattr(adapted.base_model, "add_weighted_adapter", None)

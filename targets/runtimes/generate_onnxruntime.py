@@ -6,7 +6,7 @@ outputs bound to the memory of the inputs (IOBinding), and for an operator that 
 The buffers are kept from text to text, and made anew, twice as long, for one that does not fit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class _Generator:
     caches: tuple[Cache, ...]
     vocabulary: int
     max_tokens: int
+    adapter: Mapping[str, ort.OrtValue]
     bound: dict[int, Step] = field(default_factory=dict)
 
     def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
@@ -52,6 +53,7 @@ class _Generator:
         ids = np.array([tokens.ids], np.int64)
         empty = {cache.past: np.zeros((1, cache.heads, 0, cache.width), np.float32) for cache in self.caches}
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)} | empty
+        inputs |= {name: value.numpy() for name, value in self.adapter.items()}
         try:
             (logits,) = self.session.run(["logits"], inputs)
         except ERRORS as error:
@@ -102,6 +104,8 @@ class _Generator:
         binding.bind_ortvalue_output("logits", _shared(logits))
         last: NDArray[np.float32] = logits[0, 0]
         binding.bind_ortvalue_input(KEEP, _shared(np.array(1, np.int64)))
+        for name, value in self.adapter.items():
+            binding.bind_ortvalue_input(name, value)
         mask = np.ones((1, room), np.int64)
 
         def step(new: Sequence[int], length: int) -> NDArray[np.float32]:
@@ -130,4 +134,14 @@ def open_session(executable: Executable, threads: int) -> _Generator:
         if value.name.startswith(PAST)
     )
     vocabulary = session.get_outputs()[0].shape[-1]
-    return _Generator(executable.folder / executable.model, session, caches, vocabulary, executable.max_tokens)
+    adapter = _read_adapter(executable.adapter) if executable.adapter else {}
+    return _Generator(executable.folder / executable.model, session, caches, vocabulary, executable.max_tokens, adapter)
+
+
+def _read_adapter(path: Path) -> Mapping[str, ort.OrtValue]:
+    """What an adapter gives for inputs that the graph has a default for: a binding takes no `add_active_adapter`."""
+    try:
+        found: Mapping[str, ort.OrtValue] = ort.AdapterFormat.read_adapter(str(path)).get_parameters()
+    except ERRORS as error:
+        raise cannot("read", path, error) from error
+    return found

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import llama_cpp as llama
@@ -37,6 +38,7 @@ class Contexts:
     settings: Mapping[str, Any]
     threads: int
     embeddings: bool
+    adapter: Any = None
     context: int = 0
     capacity: int = 0
     opened: ExitStack = field(default_factory=ExitStack)
@@ -68,7 +70,8 @@ class Contexts:
 def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Contexts:
     """Load the model. `settings["cache"]` is the type of its memory: "f32" or "f16" (llama.cpp's own choice).
 
-    MctError where llama.cpp cannot read the file. The model is freed when the value is dropped.
+    `settings["adapters"]` are files beside it, by name, of which the one that is asked for is put on it. MctError where
+    llama.cpp cannot read a file. The model is freed when the value is dropped.
     """
     start_backend()
     path = executable.folder / executable.model
@@ -84,8 +87,17 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
         settings=executable.settings,
         threads=threads,
         embeddings=embeddings,
+        adapter=_load_adapter(model, executable.adapter) if executable.adapter else None,
     )
     weakref.finalize(found, _free, found.opened, model)
+    return found
+
+
+def _load_adapter(model: Any, path: Path) -> Any:
+    """An adapter for the model, freed with it. It has to be there before a context is made."""
+    found = llama.llama_adapter_lora_init(model, str(path).encode()) if path.is_file() else None
+    if found is None:
+        raise MctError(f"llama.cpp cannot load {path}{reason()}", "compress the checkpoint again")
     return found
 
 
@@ -111,6 +123,9 @@ def _make(contexts: Contexts, size: int) -> int:
     context = llama.llama_init_from_model(contexts.model, parameters)
     if context is None:
         raise MctError(f"llama.cpp cannot run this model{reason()}", "compress the checkpoint again")
+    if contexts.adapter:
+        adapters, scales = (llama.llama_adapter_lora_p_ctypes * 1)(contexts.adapter), (ctypes.c_float * 1)(1.0)
+        llama.llama_set_adapters_lora(context, adapters, 1, scales)
     return int(context)
 
 

@@ -13,9 +13,10 @@ Activation = Literal["relu", "tanh", "sigmoid", "gelu", "normalise"]
 
 
 class OnnxSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """`pad_id` fills up the shorter inputs of a batch."""
+    """`pad_id` fills up the shorter inputs of a batch; `adapters` are files beside the model, by name."""
 
     pad_id: Index = 0
+    adapters: dict[Name, Name] = {}
 
 
 class OpenvinoSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +42,7 @@ class Output(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """See `mct.targets.runtimes.run_llama`, and `mct.targets.runtimes.run_llama_context` for `cache`."""
+    """See `mct.targets.runtimes.run_llama`, and `mct.targets.runtimes.run_llama_context` for `cache` and `adapters`."""
 
     pooling: Literal["none", "mean", "cls", "last", "rank"] | None = None
     outputs: dict[Name, Output] | None = None
@@ -49,3 +50,4 @@ class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     second_segment: Literal["added", "ignored"] | None = None
     cache: Literal["f32", "f16"] = "f16"
     context: Count | None = None
+    adapters: dict[Name, Name] = {}

@@ -7,7 +7,7 @@ text and labels are not its business, so that parity, bench and `mct run` all me
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,6 +72,19 @@ class Executable:
     def network(self) -> str:
         """The task whose network it has: how it is opened."""
         return network_of(self.task)
+
+    def with_adapter(self, name: str) -> Executable:
+        """The same with one of the adapters that are kept beside the model. MctError where none has that name."""
+        adapters = self.settings.get("adapters", {})
+        if name not in adapters:
+            raise unknown("adapter", name, adapters)
+        return replace(self, settings={**self.settings, "adapter": name})
+
+    @property
+    def adapter(self) -> Path | None:
+        """The file of the adapter that was asked for; None where the model answers as it is."""
+        asked = self.settings.get("adapter") if "adapters" in self.settings else None
+        return None if asked is None else self.folder / self.settings["adapters"][asked]
 
     @property
     def sizes(self) -> Path:
