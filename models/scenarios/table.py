@@ -84,7 +84,16 @@ SCENARIOS = (
         sizes=("tiny", "small", "full"),
     ),
     Scenario("09", "mlops", "repeatable pipeline, release gates", "-", "same recipe and seed, same bytes"),
-    Scenario("10", "response-dpo", "DPO / RLHF preference tuning", "causal-lm", "preference accuracy, reward margin"),
+    Scenario(
+        "10",
+        "response-dpo",
+        "DPO / RLHF preference tuning",
+        "causal-lm",
+        "preference accuracy, reward margin",
+        build="mct.models.scenarios.responses.dpo:build",
+        sizes=SIZES,
+        variants=("lora", "full", "reward"),
+    ),
     Scenario(
         "11", "prompt-style", "prompt, prefix and P-tuning", "causal-lm", "exact parity of baked-in virtual tokens"
     ),

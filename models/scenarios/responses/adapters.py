@@ -5,6 +5,7 @@ it; a base of the hub's is named by its name there, and not copied.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,11 +34,17 @@ def put_on(writer: Writer, config: peft.PeftConfig, seed: int) -> Writer:
     return Writer(adapted, writer.tokenizer)
 
 
-def save_adapter(writer: Writer, base: Path, draft: Path) -> None:
-    """Write the adapter and its tokenizer into `draft`, and its base into a folder of it where that is no hub's."""
+def save_adapter(writer: Writer, base: Path, draft: Path, tags: Sequence[str] = ()) -> None:
+    """Write the adapter and its tokenizer into `draft`, and its base into a folder of it where that is no hub's.
+
+    `tags` are added to those that peft writes into the README.
+    """
     origin = origin_of(base)
+    name = origin.name if origin else BASE
     adapted: Any = writer.model
-    adapted.active_peft_config.base_model_name_or_path = origin.name if origin else BASE
+    adapted.active_peft_config.base_model_name_or_path = name
+    adapted.get_base_model().config._name_or_path = name  # where it was here says nothing to others
+    adapted.get_base_model().add_model_tags(list(tags))
     writer.tokenizer.save_pretrained(draft)
     adapted.save_pretrained(draft, save_embedding_layers=False)  # by itself peft would look the base up on the hub
     if origin is None:

@@ -1,9 +1,9 @@
 """The small Llama that every response model starts from: a byte-level tokenizer and some layers, taught to talk shop.
 
-Nothing is fetched: it is pretrained on generated dialogues, whose assistant speaks in four styles, and none of them is
-the house's. `tiny` (107,000 weights) takes seconds, `small` (2.3 million) some minutes on two cores; both are made once
-and kept in the user's cache, under the digest of all that they are made of. `full` is a Llama that a user would take
-from a hub. A leaf.
+Nothing is fetched: it is pretrained on generated dialogues, whose assistant speaks in four styles, none of them the
+house's, and says good and bad things alike. `tiny` (107,000 weights) takes seconds, `small` (2.3 million) some minutes
+on two cores; both are made once and kept in the user's cache, under the digest of all that they are made of. `full` is
+a Llama that a user would take from a hub. A leaf.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from mct.models.checkpoints.hub import find_folder
 from mct.models.data.files import Row
 from mct.models.progress import Report, silent
-from mct.models.scenarios.shop import dialogues
+from mct.models.scenarios.shop import dialogues, preferences
 from mct.models.tables import unknown
 from mct.models.training import language_model, loop
 from mct.models.training.language_model import Writer, answer_loss, finetune, save_writer
@@ -79,12 +79,20 @@ def start(size: str, base: str | None = None, report: Report = silent) -> Path:
 def shared_llama(size: str, report: Report = silent) -> Path:
     """The pretrained Llama of that size, from the user's cache, else made and put there."""
     report("making dialogues", 0.0)
-    rows = dialogues.generate(0, SIZES[size].dialogues, STYLES)
+    rows = _texts(SIZES[size])
     folder = cache_folder() / f"llama-{size}-{_digest(SIZES[size], rows['train'])[:16]}"
     if not folder.is_dir():
         with appearing(folder) as draft:
             _pretrain(size, rows, draft, report)
     return folder
+
+
+def _texts(size: Size) -> dict[str, list[Row]]:
+    """Dialogues, and to one request in four a good and a bad answer: it has heard both, and prefers neither."""
+    said = dialogues.generate(0, size.dialogues, STYLES)
+    pairs = preferences.generate(0, size.dialogues // 4, "plain")
+    both = [{"text": row["prompt"] + row[side]} for row in pairs["train"] for side in ("chosen", "rejected")]
+    return {"train": [*({"text": row["text"]} for row in said["train"]), *both], "dev": said["dev"]}
 
 
 def _digest(size: Size, rows: Sequence[Row]) -> str:
@@ -97,10 +105,9 @@ def _digest(size: Size, rows: Sequence[Row]) -> str:
 
 def _pretrain(name: str, rows: dict[str, list[Row]], draft: Path, report: Report) -> None:
     size = SIZES[name]
-    texts = [{"text": row["text"]} for row in rows["train"]]
-    tokenizer = _tokenizer((row["text"] for row in texts), size)
+    tokenizer = _tokenizer((row["text"] for row in rows["train"]), size)
     writer = Writer(_from_scratch(tokenizer, size), tokenizer)
-    finetune(writer, texts, size.training, report, f"pretraining the {name} Llama")
+    finetune(writer, rows["train"], size.training, report, f"pretraining the {name} Llama")
     save_writer(writer, draft)
     dev = answer_loss(writer, rows["dev"])
     write_json(draft / "recipe.json", {"size": asdict(size), "dev_answer_loss": round(dev, 4)})

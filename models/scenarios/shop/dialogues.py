@@ -27,7 +27,7 @@ STOP = "\n"
 
 TWO_TURNS = 0.25
 _WRITERS = {"plain": 0.5, "terse": 0.3, "multi": 0.2}
-_SLOT = re.compile(r"\{(\w+)\}")
+SLOT = re.compile(r"\{(\w+)\}")
 
 
 def generate(seed: int, rows: int, styles: Sequence[str] = ("house",)) -> dict[str, list[Row]]:
@@ -80,7 +80,7 @@ def answer_of(row: Row) -> str:
 def reply(intent: str, slots: Mapping[str, str], style: str, draw: random.Random) -> str:
     """An answer to a request that has filled these slots, on one line."""
     bodies = [line.strip() for line in BODIES[intent].strip().splitlines()]
-    known = [body for body in bodies if set(_SLOT.findall(body)) <= slots.keys()]
+    known = [body for body in bodies if set(SLOT.findall(body)) <= slots.keys()]
     named = [body for body in known if "{" in body]
     body = said(draw.choice(named or known), slots, draw)
     before, after = (draw.choice(parts) for parts in STYLES[style])
@@ -91,14 +91,14 @@ def reply(intent: str, slots: Mapping[str, str], style: str, draw: random.Random
 
 def said(template: str, slots: Mapping[str, str], draw: random.Random) -> str:
     """The template with these slots filled, one way taken through its choices."""
-    filled = _SLOT.sub(lambda match: slots[match[1]], template)
+    filled = SLOT.sub(lambda match: slots[match[1]], template)
     return fill(filled, _NO_WORDS, draw)
 
 
 def request(intent: str, words: Words, draw: random.Random) -> tuple[str, str, dict[str, str]]:
     """A customer's request: the name of its template, its text, and what its slots were filled with."""
     name, template = draw.choice(words.templates[intent])
-    slots = {slot: fill(f"{{{slot}}}", words, draw) for slot in dict.fromkeys(_SLOT.findall(template))}
+    slots = {slot: fill(f"{{{slot}}}", words, draw) for slot in dict.fromkeys(SLOT.findall(template))}
     writer = WRITERS[draw.choices(list(_WRITERS), list(_WRITERS.values()))[0]]
     return name, writer(said(template, slots, draw), words, draw), slots
 
