@@ -23,6 +23,7 @@ from mct.compress.gguf.adapter_files import SUFFIX, write_adapter
 from mct.compress.gguf.graphs.decoders import Config, Decoder, read_decoder
 from mct.compress.gguf.graphs.encoders import Tensor
 from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
+from mct.compress.gguf.keys import add_keys
 from mct.compress.gguf.obstacles import no_reward
 from mct.compress.gguf.tokenizer import Vocabulary, add_vocabulary, read_vocabulary
 from mct.compress.merge.kept_adapters import load_kept
@@ -166,18 +167,7 @@ def _name(architecture: str, tokens: Sequence[str]) -> str:
 
 def _write_header(writer: GGUFWriter, checkpoint: Checkpoint, decoder: Decoder) -> None:
     writer.add_file_type(LlamaFileType.ALL_F32)
-    for key, value in decoder.keys.items():
-        name = f"{decoder.graph}.{key}"
-        if isinstance(value, str):
-            writer.add_string(name, value)
-        elif isinstance(value, bool):
-            writer.add_bool(name, value)
-        elif isinstance(value, Sequence):
-            writer.add_array(name, value)
-        elif isinstance(value, float):
-            writer.add_float32(name, value)
-        else:
-            writer.add_uint32(name, value)
+    add_keys(writer, decoder.graph, decoder.keys)
     if checkpoint.network == "reward":
         writer.add_pooling_type(PoolingType.LAST)
 

@@ -5,17 +5,18 @@ checkpoint's bytes alone. llama.cpp cannot know that a head is missing (it would
 so everything the architecture needs is planned and checked before the file is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from gguf import GGUFWriter, LlamaFileType
+from gguf import GGUFWriter, LlamaFileType, PoolingType
 from safetensors.numpy import save
 
-from mct.compress.gguf.graphs.encoders import GRAPH, Sizes, backbone, find_encoder, plan_tensors, read_sizes
+from mct.compress.gguf.graphs.encoders import Encoder, Sizes, Tensor, find_encoder, read_encoder
 from mct.compress.gguf.graphs.heads import TaskHead, read_head
 from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
+from mct.compress.gguf.keys import add_keys
 from mct.compress.gguf.tokenizer import add_vocabulary, read_vocabulary
 from mct.compress.plan.passes import SCORERS, Product, Resources
 from mct.models.checkpoints.checkpoint import Checkpoint
@@ -35,15 +36,14 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     checkpoint = resources.checkpoint
     family = find_encoder(checkpoint.model_type)
     outputs = 1 if checkpoint.network in SCORERS else len(checkpoint.labels)
-    sizes = read_sizes(family, read_object(source.folder / "config.json"), outputs)
-    vocabulary = read_vocabulary(source.folder, sizes.vocabulary)
-    prefix = _prefix(source.folder, family)
-    modules = backbone(family, prefix)
-    with open_weights(source.folder) as read, closing(GGUFWriter(draft / MODEL, GRAPH)) as writer:
-        _add_tensors(writer, read, modules, sizes)
-        head = read_head(checkpoint, family, sizes, read)
-        _add_tensors(writer, read, head.inside, sizes)
-        _write_header(writer, checkpoint, sizes, head)
+    config = read_object(source.folder / "config.json")
+    encoder = read_encoder(family, config, outputs, _prefix(source.folder, family))
+    vocabulary = read_vocabulary(source.folder, encoder.sizes.vocabulary)
+    with open_weights(source.folder) as read, closing(GGUFWriter(draft / MODEL, encoder.graph)) as writer:
+        _add_tensors(writer, read, encoder.tensors)
+        head = read_head(checkpoint, family, encoder.sizes, read)
+        _add_tensors(writer, read, head.inside)
+        _write_header(writer, checkpoint, encoder, head, config)
         add_vocabulary(writer, vocabulary)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -51,7 +51,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     if head.outside:
         write_bytes_atomically(draft / HEAD, save(dict(head.outside)))
     notes = {"tokenizer": vocabulary.model, "tokenizer_differences": list(vocabulary.differences)}
-    return Product(draft, MODEL, _settings(checkpoint, sizes, head), notes)
+    return Product(draft, MODEL, _settings(checkpoint, encoder.sizes, head), notes)
 
 
 def _prefix(folder: Path, family: Family) -> str:
@@ -71,23 +71,21 @@ def _settings(checkpoint: Checkpoint, sizes: Sizes, head: TaskHead) -> dict[str,
     return settings
 
 
-def _write_header(writer: GGUFWriter, checkpoint: Checkpoint, sizes: Sizes, head: TaskHead) -> None:
+def _write_header(
+    writer: GGUFWriter, checkpoint: Checkpoint, encoder: Encoder, head: TaskHead, config: Mapping[str, Any]
+) -> None:
     """The graph's dimensions. The number of labels is nowhere else: llama.cpp counts their names, one without any."""
     writer.add_name(checkpoint.architecture)
     writer.add_file_type(LlamaFileType.ALL_F32)
-    writer.add_context_length(sizes.positions)
-    writer.add_embedding_length(sizes.hidden)
-    writer.add_feed_forward_length(sizes.feed_forward)
-    writer.add_block_count(sizes.layers)
-    writer.add_head_count(sizes.heads)
-    writer.add_layer_norm_eps(sizes.layer_norm_eps)
-    writer.add_causal_attention(False)
+    add_keys(writer, encoder.graph, encoder.keys)
+    writer.add_token_type_count(encoder.sizes.token_types)
     writer.add_pooling_type(head.pooling)
+    if pooling := config.get("classifier_pooling"):
+        add_keys(writer, encoder.graph, {"classifier.pooling_type": int(PoolingType[pooling.upper()])})
     if checkpoint.labels:
         writer.add_classifier_output_labels(checkpoint.labels)
-    writer.add_token_type_count(sizes.token_types)
 
 
-def _add_tensors(writer: GGUFWriter, read: Read, modules: Mapping[str, str], sizes: Sizes) -> None:
-    for tensor in plan_tensors(modules, sizes):
+def _add_tensors(writer: GGUFWriter, read: Read, tensors: Iterable[Tensor]) -> None:
+    for tensor in tensors:
         writer.add_tensor(tensor.name, read(tensor))

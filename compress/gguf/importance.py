@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from mct.compress.gguf import export_decoder
-from mct.compress.gguf.graphs.encoders import backbone, find_encoder, plan_tensors, read_sizes
+from mct.compress.gguf.graphs.encoders import find_encoder, read_encoder
 from mct.compress.gguf.graphs.heads import classifier_inside
 from mct.compress.plan.passes import ENCODERS, Resources
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
@@ -86,10 +86,9 @@ def _of_encoder(checkpoint: Checkpoint, model: PreTrainedModel) -> dict[str, Rea
     """What each matrix of an encoder reads, its head's where llama.cpp's graph has it. Embeddings read nothing."""
     family = find_encoder(checkpoint.model_type)
     prefix = "" if model.base_model is model else family.prefix
-    modules = backbone(family, prefix)
-    modules |= classifier_inside(checkpoint, family)
-    sizes = read_sizes(family, model.config.to_dict(), len(checkpoint.labels))
-    sources = {tensor.source.removesuffix(".weight"): tensor.name for tensor in plan_tensors(modules, sizes)}
+    encoder = read_encoder(family, model.config.to_dict(), len(checkpoint.labels), prefix)
+    tensors = (*encoder.tensors, *classifier_inside(checkpoint, family, encoder.sizes))
+    sources = {tensor.source.removesuffix(".weight"): tensor.name for tensor in tensors}
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     return {sources[name]: (name, "") for name in linear if name in sources}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mct import MctError
 from mct.compress.gguf.graphs.decoders import check
-from mct.compress.gguf.graphs.encoders import find_encoder, read_sizes
+from mct.compress.gguf.graphs.encoders import find_encoder, read_encoder
 from mct.compress.gguf.tokenizer import read_vocabulary
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.data.declared import read_object
@@ -28,8 +28,8 @@ def why_not_encoder(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why an encoder cannot become GGUF: its family, its variant or its tokenizer; "" where it can."""
     config = read_object(checkpoint.sizes / "config.json")
     try:
-        sizes = read_sizes(find_encoder(checkpoint.model_type), config, len(checkpoint.labels))
-        read_vocabulary(checkpoint.vocabulary, sizes.vocabulary)
+        encoder = read_encoder(find_encoder(checkpoint.model_type), config, len(checkpoint.labels))
+        read_vocabulary(checkpoint.vocabulary, encoder.sizes.vocabulary)
     except MctError as error:
         return error.message
     return ""

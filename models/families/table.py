@@ -28,11 +28,15 @@ class ConfigKeys:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A family's head for labels: two linear layers with an activation between, by their names in the checkpoint."""
+    """A family's head for labels: two linear layers with an activation between, by their names in the checkpoint.
+
+    `norm` stands behind the activation where there is one.
+    """
 
     dense: str
     output: str
     activation: Literal["tanh", "relu", "gelu"] = "tanh"
+    norm: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,6 @@ DISTILBERT = {part: name for part, name in EMBEDDINGS.items() if part != "segmen
 
 ENCODER_GRAPHS = {"onnx": "encoder", "gguf": "bert"}
 TWO_LAYERS = Classifier("classifier.dense", "classifier.out_proj")
-ROTATED = "its layers rotate positions, and take turns in how far they look"
 APART = "its attention keeps content and position apart"
 WINDOWED = Traits(windowed_throughout=True)
 
@@ -170,7 +173,10 @@ FAMILIES = (
         refused={"gguf": "its layers share their weights, and its embeddings are projected"},
     ),
     # Its first layer has no norm, and what a layer sees hangs on its number: layers cannot be told to move.
-    Family("modernbert", "", "embeddings.tok_embeddings.weight", "model.", refused={"gguf": ROTATED}),
+    Family(
+        "modernbert", "", "embeddings.tok_embeddings.weight", "model.",
+        classifier=Classifier("head.dense", "classifier", "gelu", "head.norm"), graphs={"gguf": "modern-bert"},
+    ),
     Family("deberta", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
     Family("deberta-v2", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
     Family(

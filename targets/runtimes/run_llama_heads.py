@@ -21,6 +21,7 @@ Answer = Callable[[Sequence[Array]], dict[str, Array]]
 
 AS_POOLED: Mapping[str, Any] = {"logits": {"per": "text", "steps": []}}
 SMALLEST = 1e-12  # as torch's normalize
+EPSILON = 1e-5  # as torch's LayerNorm
 
 
 def open_outputs(executable: Executable, width: int) -> Answer:
@@ -103,6 +104,13 @@ def _normalise(rows: Array) -> Array:
     return unit
 
 
+def _standardise(rows: Array) -> Array:
+    """A norm that subtracts the mean, whose weight is in the layer behind it."""
+    apart = rows - rows.mean(axis=1, keepdims=True)
+    found: Array = (apart / np.sqrt(np.square(apart).mean(axis=1, keepdims=True) + EPSILON)).astype(np.float32)
+    return found
+
+
 def _relu(rows: Array) -> Array:
     return np.maximum(rows, np.float32(0))
 
@@ -119,5 +127,6 @@ def _gelu(rows: Array) -> Array:
 _erf = np.vectorize(math.erf, otypes=[np.float32])
 _GATHER: Mapping[str, Callable[[Sequence[Step], Sequence[Array]], Array]] = {"text": _per_text, "token": _per_token}
 _FUNCTIONS: Mapping[str, Step] = {
-    "normalise": _normalise, "relu": _relu, "tanh": np.tanh, "sigmoid": _sigmoid, "gelu": _gelu,
+    "normalise": _normalise, "standardise": _standardise, "relu": _relu, "tanh": np.tanh, "sigmoid": _sigmoid,
+    "gelu": _gelu,
 }  # fmt: skip

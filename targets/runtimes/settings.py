@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from mct.models.data.declared import Count, Index, Name
 
-Activation = Literal["relu", "tanh", "sigmoid", "gelu", "normalise"]
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "normalise", "standardise"]
 
 
 class OnnxSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mct import MctError
-from mct.compress.gguf.graphs.encoders import Sizes, Tensor
+from mct.compress.gguf.graphs.encoders import GRAPH, MODERN, Sizes, Tensor, plan_tensors
 from mct.compress.gguf.graphs.weights import Read
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.load_embedder import Dense, Embedder, load_embedder, load_with_head
@@ -35,16 +35,20 @@ _ACTIVATIONS: Mapping[type[nn.Module], tuple[Step, ...]] = {
 }  # fmt: skip
 
 
+# The activation of a classifier's head that a graph has.
+_INSIDE = {GRAPH: "tanh", MODERN: "gelu"}
+
+
 @dataclass(frozen=True)
 class TaskHead:
     """A model above its backbone.
 
-    `inside` maps GGUF's names of the head's modules to the checkpoint's. `outside` are arrays for the session and
-    `outputs` what it makes with them, as mct.targets.runtimes.run_llama documents; both empty where llama.cpp does all.
+    `inside` are the tensors of the head that llama.cpp's graph has. `outside` are arrays for the session and `outputs`
+    what it makes with them, as mct.targets.runtimes.run_llama documents; both empty where llama.cpp does all.
     """
 
     pooling: PoolingType
-    inside: Mapping[str, str] = field(default_factory=dict)
+    inside: tuple[Tensor, ...] = ()
     outside: Mapping[str, Array] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -56,7 +60,7 @@ def read_head(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) 
 
 def _classifier(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:
     """Labels, or one score, from the first token through two layers."""
-    if inside := classifier_inside(checkpoint, family):
+    if inside := classifier_inside(checkpoint, family, sizes):
         return TaskHead(PoolingType.RANK, inside)
     head = family.classifier
     assert head is not None, f"llama.cpp's graph was given to {family.model_type}, which has no head for labels"
@@ -66,18 +70,37 @@ def _classifier(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read
     return TaskHead(PoolingType.CLS, outside=outside, outputs={"logits": {"per": "text", "steps": steps}})
 
 
-def classifier_inside(checkpoint: Checkpoint, family: Family) -> dict[str, str]:
-    """The modules of a classifier's head that llama.cpp's graph has, by GGUF's names; empty where they stay outside."""
-    head = family.classifier
-    if _HEADS[checkpoint.network] is not _classifier or head is None or head.activation != "tanh":
-        return {}
-    return {"cls": head.dense, "cls.output": head.output}
+def classifier_inside(checkpoint: Checkpoint, family: Family, sizes: Sizes) -> tuple[Tensor, ...]:
+    """The tensors of a classifier's head that llama.cpp's graph has; empty where they stay outside."""
+    head, graph = family.classifier, family.graphs["gguf"]
+    if _HEADS[checkpoint.network] is not _classifier or head is None or head.activation != _INSIDE[graph]:
+        return ()
+    if graph == GRAPH:
+        return tuple(plan_tensors({"cls": head.dense, "cls.output": head.output}, sizes))
+    square, rows = (sizes.hidden, sizes.hidden), (sizes.labels, sizes.hidden)
+    return (
+        Tensor("cls.weight", f"{head.dense}.weight", square),
+        Tensor("cls.norm.weight", f"{head.norm}.weight", square[:1]),
+        Tensor("cls.output.weight", f"{head.output}.weight", rows),
+        Tensor("cls.output.bias", f"{head.output}.bias", rows[:1]),
+    )
 
 
 def _tagger(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:
-    """One layer on every token. All three families call it "classifier"."""
+    """What stands on every token: one layer, which all families call "classifier", or the head that labels have too."""
     outside = _linear(read, "output", "classifier", (sizes.labels, sizes.hidden))
-    return TaskHead(PoolingType.NONE, outside=outside, outputs={"logits": _one_layer("token", "output")})
+    if family.graphs["gguf"] == GRAPH:
+        return TaskHead(PoolingType.NONE, outside=outside, outputs={"logits": _one_layer("token", "output")})
+    head, square = family.classifier, (sizes.hidden, sizes.hidden)
+    assert head is not None, f"{family.model_type} has no head for labels"
+    dense = {
+        "dense.weight": read(Tensor("dense", f"{head.dense}.weight", square)),
+        "dense.bias": np.zeros(sizes.hidden, np.float32),
+    }
+    # The norm's weight stands before the last layer, and goes into it.
+    outside["output.weight"] = outside["output.weight"] * read(Tensor("norm", f"{head.norm}.weight", square[:1]))
+    steps = [{"linear": "dense"}, head.activation, "standardise", {"linear": "output"}]
+    return TaskHead(PoolingType.NONE, outside=dense | outside, outputs={"logits": {"per": "token", "steps": steps}})
 
 
 def _several_heads(checkpoint: Checkpoint, family: Family, sizes: Sizes, read: Read) -> TaskHead:

@@ -16,6 +16,8 @@ from transformers import (
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
@@ -120,6 +122,24 @@ def _xlm_roberta(vocabulary: int) -> PreTrainedModel:
     return XLMRobertaForSequenceClassification(config)
 
 
+def _modern_bytes() -> PreTrainedTokenizerFast:
+    """Bytes as RoBERTa cuts them, between BERT's tokens."""
+    tokens = _byte_level()
+    ends = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    tokens.backend_tokenizer.post_processor = ends
+    return tokens
+
+
+def _modern(vocabulary: int) -> PreTrainedModel:
+    """Four layers, so that there are two of each kind, and a window that most texts are longer than."""
+    config = ModernBertConfig(
+        vocab_size=vocabulary, max_position_embeddings=126, initializer_range=0.2, initializer_cutoff_factor=9.0,
+        local_attention=16, classifier_pooling="mean", pad_token_id=1, bos_token_id=0, eos_token_id=2, cls_token_id=0,
+        sep_token_id=2, **(WIDE | {"num_hidden_layers": 4}), **SIZES,
+    )  # fmt: skip
+    return ModernBertForSequenceClassification(config)
+
+
 def _bert(vocabulary: int) -> PreTrainedModel:
     config = BertConfig(vocab_size=vocabulary, max_position_embeddings=126, initializer_range=0.2, **WIDE, **SIZES)
     return BertForSequenceClassification(config)
@@ -143,6 +163,7 @@ MAKERS = {
     "distilbert": (_wordpiece, _distilbert),
     "roberta": (_byte_level, _roberta),
     "xlm-roberta": (_unigram, _xlm_roberta),
+    "modernbert": (_modern_bytes, _modern),
 }
 
 
@@ -239,7 +260,7 @@ def _tensor_bytes(product: Product) -> int:
     return sum(tensor.n_bytes for tensor in GGUFReader(product.folder / product.model).tensors)
 
 
-NOTED = {"roberta": "", "xlm-roberta": "words end at spaces alone, not at tabs and new lines"}
+NOTED = {"roberta": "", "modernbert": "", "xlm-roberta": "words end at spaces alone, not at tabs and new lines"}
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -291,6 +312,7 @@ def test_only_distilbert_keeps_its_head_outside(exported: dict[str, Product]) ->
         "bert": {"pooling": "rank"},
         "roberta": {"pooling": "rank"},
         "xlm-roberta": {"pooling": "rank"},
+        "modernbert": {"pooling": "rank"},
         "distilbert": {
             "pooling": "cls",
             "head": "head.safetensors",

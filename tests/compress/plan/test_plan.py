@@ -162,7 +162,6 @@ def test_xlm_roberta_goes_through_all_three_formats(xlm_roberta: Path, tmp_path:
     [
         ("albert", "layers share their weights"),
         ("deberta-v2", "content and position apart"),
-        ("modernbert", "rotate positions"),
         ("electra", "embeddings may be narrower"),
         ("mpnet", "relative positions"),
     ],
