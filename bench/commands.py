@@ -85,7 +85,7 @@ def bench(
     from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
     from mct.models.writing.ownership import require_output
-    from mct.targets.budget import find_budget
+    from mct.targets.budget import budget_on, find_budget
     from mct.targets.target import find_target
 
     if sum((qps is not None, find_max, offline, scanned is not None)) > 1:
@@ -95,11 +95,12 @@ def bench(
     paths = tuple(find_folder(artifact) for artifact in artifacts)
     original = find_folder(baseline, revision) if baseline else None
     require_output(json_file, given(*paths, data, original, budgets_file, targets_file))
+    on = find_target(target, targets_file)
     job = Job(
         paths=paths,
         data=data or own_data([original, *paths] if original else paths, told),
-        target=find_target(target, targets_file),
-        budget=find_budget(budget, budgets_file) if budget else None,
+        target=on,
+        budget=budget_on(find_budget(budget, budgets_file), on) if budget else None,
         baseline=original,
         renames=renames_of(fields),
         group=group,
@@ -384,6 +385,6 @@ def targets_limit(target: str, targets_file: Path | None, again: bool, as_json: 
     from mct.targets.machine import probe_machine
     from mct.targets.target import find_target
 
-    plan = plan_bench(probe_machine(), find_target(target, targets_file).threads)
+    plan = plan_bench(probe_machine(), find_target(target, targets_file).threads or 0)
     found = find_limit(plan.threads, plan.affinity, again)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.describe())

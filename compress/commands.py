@@ -122,6 +122,7 @@ def compress(
     """
     from mct.compress.plan.plan import make_plan
     from mct.compress.plan.recipe import read_recipe
+    from mct.compress.plan.support import routes_on
     from mct.compress.run.describe import describe_made, made_json
     from mct.compress.run.execute import execute
     from mct.compress.run.lineage import other_inputs
@@ -131,13 +132,15 @@ def compress(
     from mct.models.progress import shown
     from mct.targets.target import find_target, machine_of
 
-    machine = machine_of(find_target(target, targets_file))
+    made_for = find_target(target, targets_file)
+    machine = machine_of(made_for)
     recipe = read_recipe(recipe_file) if recipe_file else None
     if recipe is not None and seed is not None and seed != recipe.seed:
         raise MctError(f"the recipe's seed is {recipe.seed}, and --seed says {seed}", "leave one of them out")
     told = replace(told, technique=technique, keep=keep_adapter)
     kinds, numbers = (names.split(",") if names else [] for names in (formats, precisions))
     plan = make_plan(inspect(find_folder(checkpoint, revision), told), kinds, numbers, machine, recipe)
+    plan = routes_on(plan, made_for, named=bool(kinds))
     for warning in (warning for route in plan.routes for warning in route.warnings):
         click.echo(f"warning: {warning}", err=True)
     drawn = recipe.seed if recipe else seed or 0

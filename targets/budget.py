@@ -1,7 +1,7 @@
 """Budgets: the limits a verdict is judged against. Built in as budgets.toml; `--budgets FILE` adds and overrides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from mct import MctError
 from mct.models.data.declared import Amount, Name, Positive, Share, declared, read_toml
 from mct.models.tables import unknown
 from mct.models.tasks.table import find_task
+from mct.targets.target import Target
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,18 @@ def find_budget(name: str, extra: Path | None = None) -> Budget:
     if name not in budgets:
         raise unknown("budget", name, budgets)
     return budgets[name]
+
+
+def budget_on(budget: Budget, target: Target) -> Budget:
+    """The budget with the limits that a target has of its own. MctError where these are none of a budget's."""
+    own = target.budgets.get(budget.name, {})
+    place = f"target {target.name}: budget {budget.name}"
+    for fixed in ("name", "task"):
+        if fixed in own:
+            raise MctError(f"{place} changes the {fixed}", "a target may only change limits")
+    found = declared({**asdict(budget), **own}, Budget, place, "see the built-in ones: budgets.toml")
+    _check(found)
+    return found
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -101,7 +101,7 @@ def probe_machine() -> Machine:
 
 def _cpu() -> tuple[str, set[str]]:
     name, flags = platform.processor() or platform.machine(), set[str]()
-    for line in _lines(Path("/proc/cpuinfo")):
+    for line in read_lines(Path("/proc/cpuinfo")):
         key, _, value = (part.strip() for part in line.partition(":"))
         if key == "model name":
             name = value
@@ -119,7 +119,7 @@ def _quota() -> float | None:
 def cgroup_folders(root: Path = Path("/")) -> list[Path]:
     """The folders that limit this process's CPUs: its cgroup's (v2, else v1), then those above. `root` holds `sys`."""
     folders = []
-    for line in _lines(root / "proc/self/cgroup"):
+    for line in read_lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
@@ -131,23 +131,24 @@ def cgroup_folders(root: Path = Path("/")) -> list[Path]:
 
 def folder_quota(folder: Path) -> float | None:
     """The CPUs' worth of time that a cgroup gets; None without a limit."""
-    if lines := _lines(folder / "cpu.max"):
+    if lines := read_lines(folder / "cpu.max"):
         quota, period = lines[0].split()
         return None if quota == "max" else int(quota) / int(period)
-    quota_us, period_us = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
+    quota_us, period_us = read_lines(folder / "cpu.cfs_quota_us"), read_lines(folder / "cpu.cfs_period_us")
     if quota_us and period_us and int(quota_us[0]) > 0:
         return int(quota_us[0]) / int(period_us[0])
     return None
 
 
 def _memory_mb() -> int:
-    for line in _lines(Path("/proc/meminfo")):
+    for line in read_lines(Path("/proc/meminfo")):
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) // 1024
     return 0
 
 
-def _lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
+    """The lines of a file of the kernel's; none where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,6 +1,7 @@
 """Targets: the hardware and limits an artifact must run on. Built in as targets.toml; `--targets FILE` adds to them."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,13 +15,17 @@ from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, pr
 
 ONE_TABLE = 'one table per target, like [cpu] device = "cpu"'
 MOST_THREADS = 4096
+LEAST_MEMORY_MB = 32
+"""An interpreter with nothing but the measuring loop in it takes two thirds of that."""
 OF_ARM = "asimd"
 
 
 @dataclass(frozen=True)
 class Target:
-    """One target. `threads` 0 means all that affinity and quota allow; `price_per_hour` is None where unknown (USD).
+    """One target. `threads` None means all that affinity and quota allow; `price_per_hour` is None where unknown (USD).
 
+    `memory_mb` (10^6 bytes) binds the measured process, the interpreter included; None does not. `runtimes` are those
+    it has, () all. `budgets` are limits of its own by the name of the budget whose fields they replace.
     `architecture` ("x86_64", "aarch64") and `instruction_sets` describe a machine that is not this one: artifacts can
     be made for it here, and measured there.
     """
@@ -28,14 +33,17 @@ class Target:
     name: Name
     device: Literal["cpu", "cuda"]
     about: str
-    threads: Annotated[int, Meta(ge=0, le=MOST_THREADS)] = 0
+    threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] | None = None
+    memory_mb: Annotated[int, Meta(ge=LEAST_MEMORY_MB)] | None = None
+    runtimes: tuple[Name, ...] = ()
+    budgets: Mapping[Name, Mapping[Name, Any]] = field(default_factory=dict)
     price_per_hour: Amount | None = None
     architecture: Literal["", "x86_64", "AMD64", "aarch64", "arm64"] = ""
     instruction_sets: tuple[Name, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for results and --json."""
-        return asdict(self) | {"instruction_sets": list(self.instruction_sets)}
+        return asdict(self) | {"instruction_sets": list(self.instruction_sets), "runtimes": list(self.runtimes)}
 
 
 CPU = "cpu"

@@ -77,5 +77,6 @@ def _arms(job: CompareJob) -> tuple[Arm, Arm]:
         require_cpu(target)
         subject = identify(path, told[path])
         subject = replace(subject, name=name.format(subject.name))
-        arms.append(Arm(subject, plan_bench(probe_machine(), target.threads).threads, pause))
+        threads = plan_bench(probe_machine(), target.threads or 0).threads
+        arms.append(Arm(subject, threads, pause, target.memory_mb or 0))
     return arms[0], arms[1]

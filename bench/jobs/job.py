@@ -15,6 +15,7 @@ from mct.bench.judge.line import Outcome, worst
 from mct.bench.judge.roofline import limit_inputs
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
+from mct.bench.samples.measurement import Failure
 from mct.bench.samples.subject import Subject, compiled, identify_all
 from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
@@ -27,6 +28,8 @@ from mct.models.writing.ownership import require_container
 from mct.targets.budget import Budget
 from mct.targets.limit import find_limit, known_limit
 from mct.targets.machine import probe_machine
+from mct.targets.memory import memory_control
+from mct.targets.runtimes.table import is_on, runtime_for
 from mct.targets.target import Target
 
 
@@ -74,7 +77,9 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     )  # fmt: skip
     recording = begin(job.results, question, subjects, dataset)
     watched = () if job.budget is None else tuple(job.budget.false_alarms)
-    measurements = measure(subjects, dataset, question.plan, report, Instruments(keep=recording.keep), watched)
+    barred = barred_from(job.target, subjects, baseline)
+    instruments = Instruments(keep=recording.keep)
+    measurements = measure(subjects, dataset, question.plan, report, instruments, watched, barred)
     return read_result(recording.finish(measurements))
 
 
@@ -141,14 +146,25 @@ def plan_for(job: Job) -> BenchPlan:
     """How to measure the job on this machine. MctError where its target cannot be served here."""
     require_cpu(job.target)
     limit_ms = None if job.budget is None else job.budget.p95_ms
-    plan = plan_bench(probe_machine(), job.target.threads, limit_ms, job.seed, job.rigorous)
+    plan = plan_bench(probe_machine(), job.target.threads or 0, limit_ms, job.seed, job.rigorous)
     return replace(
         plan,
+        memory_mb=job.target.memory_mb or 0,
+        memory_by=memory_control() if job.target.memory_mb else "",
         max_seconds=job.max_seconds or plan.max_seconds,
         rounds=job.rounds or plan.rounds,
         block_s=job.block_s or plan.block_s,
         new_tokens=job.new_tokens,
     )
+
+
+def barred_from(target: Target, subjects: Sequence[Subject], baseline: str | None) -> dict[str, Failure]:
+    """Those whose runtime the target has not, and the baseline alone may run by any: it is what others are held to."""
+    return {
+        subject.name: Failure(f"target {target.name} has no {subject.runtime}", "make it for a runtime that it has")
+        for subject in subjects
+        if subject.name != baseline and not is_on(runtime_for(subject.format), target)
+    }
 
 
 def require_cpu(target: Target) -> None:

@@ -90,7 +90,9 @@ def make_ready(job: Job, kind: str, seconds: float) -> Loaded:
     subjects, plan = find_subjects(job), plan_for(job)
     dataset = read_rows(job.data, job.renames, subjects)
     examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
-    setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens)
+    setting = Setting(
+        examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, memory_mb=plan.memory_mb
+    )
     recording = begin_load(job.results, kind, subjects, dataset, plan)
     return Loaded(subjects, setting, plan, job.max_seconds or seconds, recording)
 

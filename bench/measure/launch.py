@@ -24,6 +24,7 @@ from mct.bench.samples.subject import Subject
 from mct.bench.worker.open_loop import Segment, Traffic, segment_from
 from mct.bench.worker.predict import NEW_TOKENS, NO_PAUSE, Pause
 from mct.models.tasks.examples import Example
+from mct.targets.memory import MemoryLimit, limit_memory
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 ALONE = "OPENBLAS_NUM_THREADS"
@@ -47,7 +48,8 @@ class Setting:
 
     `pause` comes after each request: to see whether a check would find it. A language model is timed writing
     `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come). With an answer
-    comes the score of each label that is `watched`.
+    comes the score of each label that is `watched`. `memory_mb` (10^6 bytes) is the most that a timed process may take;
+    0 is no limit.
     """
 
     examples: Sequence[Example]
@@ -59,6 +61,7 @@ class Setting:
     batch: int = 1
     length: int = 0
     watched: Sequence[str] = ()
+    memory_mb: int = 0
 
 
 @dataclass(eq=False)
@@ -69,6 +72,7 @@ class Worker:
     errors: IO[bytes]
     job: Mapping[str, Any]
     round: int
+    memory: MemoryLimit | None = None
     unread: bytes = b""
     start: Start = field(init=False)
 
@@ -78,6 +82,7 @@ class Worker:
         if self.job["timed"]:
             start = from_record({"kind": "start", "round": self.round} | reply, WORKER)
             assert isinstance(start, Start)
+            self._check_memory(start.peak_rss_mb)
             self.start = start
 
     def run(self, count: int, cap_s: float, position: int) -> Block:
@@ -85,6 +90,7 @@ class Worker:
         reply = self._ask({"run": count, "cap_s": cap_s})
         block = from_record({"kind": "block", "round": self.round, "position": position} | reply, WORKER)
         assert isinstance(block, Block)
+        self._check_memory(block.peak_rss_mb)
         return block
 
     def serve(self, traffic: Traffic, position: int) -> Segment:
@@ -114,6 +120,8 @@ class Worker:
         if self.process.stdout is not None:
             self.process.stdout.close()
         self.errors.close()
+        if self.memory is not None:
+            self.memory.remove()
 
     def _ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
         self._send(message)
@@ -132,14 +140,35 @@ class Worker:
         try:
             reply: dict[str, Any] = json.loads(line)
         except ValueError:
-            code = self.process.wait()
-            how = f"ended with exit code {code} before it answered"
-            if code < 0:
-                how = f"was ended by {signal.Signals(-code).name}"
-            raise WorkerDied(self._failure(f"the worker {how}")) from None
+            raise WorkerDied(self._failure(self._how_it_ended(), self._about_memory())) from None
         if "error" in reply:
-            raise WorkerDied(self._failure(reply["error"], reply["hint"]))
+            raise WorkerDied(self._failure(reply["error"], reply["hint"] or self._about_memory()))
         return reply
+
+    def _check_memory(self, peak_rss_mb: float | None) -> None:
+        """A group does not count the pages of files that another process had read before; on the target nobody has."""
+        if self.memory is not None and peak_rss_mb is not None and peak_rss_mb > self.memory.megabytes:
+            raise WorkerDied(self._failure(f"{self._too_little()}: it held {peak_rss_mb:.0f} MB"))
+
+    def _too_little(self) -> str:
+        assert self.memory is not None
+        return f"it needs more than the {self.memory.megabytes} MB of its target"
+
+    def _how_it_ended(self) -> str:
+        code = self.process.wait()
+        if self.memory is not None and self.memory.exceeded():
+            peak = self.memory.peak_mb()
+            reached = "" if peak is None else f" when it held {peak:.0f} MB"
+            return f"{self._too_little()}: the kernel ended it{reached}"
+        if code < 0:
+            return f"the worker was ended by {signal.Signals(-code).name}"
+        return f"the worker ended with exit code {code} before it answered"
+
+    def _about_memory(self) -> str:
+        """A hint where the failure may come from the limit of its memory, which only a control group tells for sure."""
+        if self.memory is None:
+            return ""
+        return f"it may take {self.memory.megabytes} MB on this target ({self.memory.how})"
 
     def _read_line(self, deadline: float) -> bytes:
         """The next line of the protocol; what there is of it if the worker died."""
@@ -189,11 +218,13 @@ def launch_answerer(subject: Subject, setting: Setting) -> Worker:
 
 def _launch(subject: Subject, setting: Setting, round_number: int, timed: bool) -> Worker:
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+    command = [sys.executable, "-P", "-m", "mct.bench.worker.worker"]
+    memory = limit_memory(setting.memory_mb) if timed and setting.memory_mb else None
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "mct.bench.worker.worker"],
+        command if memory is None else memory.command(command),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=worker_environment(setting.threads),
     )  # fmt: skip
-    return Worker(process, errors, _job(subject, setting, round_number) | {"timed": timed}, round_number)
+    return Worker(process, errors, _job(subject, setting, round_number) | {"timed": timed}, round_number, memory)
 
 
 def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any]:

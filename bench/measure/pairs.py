@@ -54,11 +54,15 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: what runs, and how. A `pause` after each request is there to try the check."""
+    """One arm: what runs, and how. A `pause` after each request is there to try the check.
+
+    `memory_mb` is the most that each of its processes may take, 0 no limit.
+    """
 
     subject: Subject
     threads: int
     pause: Pause = NO_PAUSE
+    memory_mb: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ def _start(experiment: Experiment, stack: ExitStack, number: int) -> Pair:
     runners = []
     for arm, track in both if number % 2 == 0 else reversed(both):
         affinity = plan.affinity[: arm.threads]
-        setting = Setting(experiment.examples, arm.threads, affinity, plan.seed, arm.pause)
+        setting = Setting(experiment.examples, arm.threads, affinity, plan.seed, arm.pause, memory_mb=arm.memory_mb)
         runner = stack.enter_context(closing(experiment.launch(arm.subject, setting, number)))
         track.starts.append(runner.start)
         runners.append((track, runner))

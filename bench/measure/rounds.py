@@ -11,7 +11,7 @@ The loop knows workers only as something that starts, runs, answers and closes: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -43,6 +43,7 @@ class Runner(Protocol):
     def close(self) -> None: ...
 
 
+NOBODY: Mapping[str, Failure] = {}
 Collect = Callable[[Sequence[Subject], Setting, Report], list[Answers | Failure]]
 
 
@@ -127,20 +128,27 @@ def measure(
     report: Report = silent,
     instruments: Instruments | None = None,
     watched: Sequence[str] = (),
+    barred: Mapping[str, Failure] = NOBODY,
 ) -> tuple[Measurement, ...]:
     """Collect every subject's answer to each example of `dataset`, and time it on the requests.
 
-    Of the labels that are `watched` the answers tell a score.
-
-    A subject whose worker dies keeps what it has and its failure; the others go on. MctError where the data has labels
+    Of the labels that are `watched` the answers tell a score. A subject whose worker dies keeps what it has and its
+    failure; the others go on. Those `barred`, by name, fail without being started. MctError where the data has labels
     that a model does not know.
     """
     for subject in subjects:
         check_labels(dataset, subject.task, subject.heads)
     examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
     instruments = instruments or Instruments()
-    setting = Setting(examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, watched=watched)
+    setting = Setting(
+        examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, watched=watched,
+        memory_mb=plan.memory_mb,
+    )  # fmt: skip
     run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
+    for track in run.tracks:
+        if reason := barred.get(track.subject.name):
+            track.failure = reason
+            run.gather(track, reason)
     _collect(run)
     number = 0
     with kept_off(plan.affinity):
@@ -153,8 +161,9 @@ def measure(
 
 def _collect(run: Run) -> None:
     """Everyone's answers. Who cannot give them is not timed."""
-    found = run.instruments.collect([track.subject for track in run.tracks], run.setting, run.report_answers)
-    for track, answers in zip(run.tracks, found, strict=True):
+    tracks = [track for track in run.tracks if track.failure is None]
+    found = run.instruments.collect([track.subject for track in tracks], run.setting, run.report_answers)
+    for track, answers in zip(tracks, found, strict=True):
         run.gather(track, answers)
         if isinstance(answers, Failure):
             track.failure = answers

@@ -37,7 +37,8 @@ class BenchPlan:
 
     `rounds` is the least number of fresh processes per artifact. `max_seconds` caps the timing:
     loading included, the answers for the quality score not. `rigorous` asks for MLPerf's number of requests. A
-    language model is timed writing `new_tokens` at most.
+    language model is timed writing `new_tokens` at most. `memory_mb` binds each timed process (10^6 bytes; 0: nothing
+    does), by `memory_by`, a way of mct.targets.memory.
     """
 
     threads: Count
@@ -49,6 +50,8 @@ class BenchPlan:
     max_seconds: Positive = 75.0
     rigorous: bool = False
     new_tokens: Count = NEW_TOKENS
+    memory_mb: Index = 0
+    memory_by: str = ""
 
 
 def plan_bench(

@@ -49,6 +49,7 @@ def fingerprint(
         "python": platform.python_version(),
         "threads": plan.threads,
         "affinity": list(plan.affinity),
+        **({"memory_limit_mb": plan.memory_mb} if plan.memory_mb else {}),
         "libraries": libraries | {runtime.distribution: installed_version(runtime) or "absent"},
         **(conditions or read_conditions(plan.affinity)).as_json(),
     }

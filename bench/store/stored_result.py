@@ -241,6 +241,7 @@ class Environment(Struct, frozen=True):
     data_sha256: Digest
     seed: int
     made_for: Described | UnsetType = UNSET
+    memory_limit_mb: Count | None = None
     smt: str = "unknown"
     boost: str = "unknown"
     governor: str | None = None
@@ -312,6 +313,8 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     max_seconds: Positive
     rigorous: bool
     new_tokens: Count
+    memory_mb: Index = 0
+    memory_by: Literal["", "cgroup v2", "cgroup v1", "rlimit"] = ""
 
 
 class Choice(Struct, frozen=True, forbid_unknown_fields=True):

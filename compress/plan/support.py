@@ -1,7 +1,12 @@
-"""What can be made of what, as the table of passes has it: the README's support table is this, printed."""
+"""What can be made of what, as the table of passes has it (the README's support table is this), for which target."""
 
-from mct.compress.plan.plan import supported
+from dataclasses import replace
+
+from mct import MctError
+from mct.compress.plan.plan import Plan, supported
 from mct.models.tasks.table import tasks
+from mct.targets.runtimes.table import is_on, runtime_for
+from mct.targets.target import Target
 
 FORMATS = {"onnx": "ONNX", "openvino": "OpenVINO", "gguf": "GGUF"}
 
@@ -14,3 +19,16 @@ def support_markdown() -> str:
         cells = [", ".join(found.get(format_name, ())) or "-" for format_name in FORMATS]
         lines.append(f"| {task.name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def routes_on(plan: Plan, target: Target, named: bool) -> Plan:
+    """The plan without what the target has no runtime for. MctError where that was asked for by name, or is all."""
+    barred = [route for route in plan.routes if not is_on(runtime_for(route.format), target)]
+    kept = tuple(route for route in plan.routes if route not in barred)
+    if barred and (named or not kept):
+        runtime = runtime_for(barred[0].format).name
+        raise MctError(
+            f"target {target.name} has no {runtime}, which runs {barred[0].format}",
+            f"it has {', '.join(target.runtimes)}: ask for what these run, with --format",
+        )
+    return replace(plan, routes=kept)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mct.models.tables import load, unknown
 from mct.models.tasks.table import network_of
+from mct.targets.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,6 +159,14 @@ def runtime_for(format_name: str) -> Runtime:
         if runtime.format == format_name:
             return runtime
     raise unknown("format", format_name, (runtime.format for runtime in RUNTIMES))
+
+
+def is_on(runtime: Runtime, target: Target) -> bool:
+    """Whether a target has the runtime. MctError for a target that names one that mct does not know."""
+    for name in target.runtimes:
+        if name not in (each.name for each in RUNTIMES):
+            raise unknown(f"runtime in target {target.name}", name, (each.name for each in RUNTIMES))
+    return not target.runtimes or runtime.name in target.runtimes
 
 
 def original(checkpoint: Checkpoint) -> Executable:

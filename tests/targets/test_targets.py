@@ -6,7 +6,7 @@ import pytest
 
 from mct import MctError
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
-from mct.targets.budget import find_budget, load_budgets
+from mct.targets.budget import budget_on, find_budget, load_budgets
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import RUNTIMES, runtime_for
 from mct.targets.target import find_target, load_targets, machine_of
@@ -75,7 +75,11 @@ def test_a_wrong_budget_file_is_refused(tmp_path: Path, content: str, says: str)
         ("[box]\n", "Object missing required field"),
         ('[box]\ndevice = "tpu"\nabout = ""\n', r"`\$\.device`: Invalid enum value 'tpu'"),
         ('[cpu]\ndevice = "cpu"\nabout = 5\n', r"target cpu: `\$\.about` is a whole number, expected a text"),
-        ('[box]\ndevice = "cpu"\nabout = ""\nthreads = -1\n', r"`\$\.threads`: Expected `int` >= 0"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nthreads = -1\n', r"`\$\.threads`: Expected `int` >= 1"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nthreads = 0\n', r"`\$\.threads`: Expected `int` >= 1"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nmemory_mb = 1\n', r"`\$\.memory_mb`: Expected `int` >= 32"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nruntimes = "onnxruntime"\n', "is a text, expected a list"),
+        ('[box]\ndevice = "cpu"\nabout = ""\n[box.budgets]\nx = 3\n', "is a whole number, expected an object"),
         ('[box]\ndevice = "cpu"\nabout = ""\nthreads = "two"\n', "is a text, expected a whole number"),
         ('[box]\ndevice = "cpu"\nabout = ""\nthreads = 1.5\n', "is a number, expected a whole number"),
         ('[box]\ndevice = "cpu"\nabout = ""\nthreads = true\n', "is true or false, expected a whole number"),
@@ -95,6 +99,31 @@ def test_a_wrong_target_file_is_refused(tmp_path: Path, content: str, says: str)
     (tmp_path / "t.toml").write_text(content)
     with pytest.raises(MctError, match=says):
         load_targets(tmp_path / "t.toml")
+
+
+def test_a_target_may_have_limits_of_its_own(tmp_path: Path) -> None:
+    own = tmp_path / "t.toml"
+    own.write_text('[box]\ndevice = "cpu"\nabout = ""\n[box.budgets.intent-router]\np95_ms = 40.0\n')
+    box, budget = find_target("box", own), find_budget("intent-router")
+    found = budget_on(budget, box)
+    assert (found.p95_ms, found.slices, found.quality_at_least) == (40.0, budget.slices, budget.quality_at_least)
+    assert budget_on(find_budget("sentiment"), box) == find_budget("sentiment")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("p95_msec = 40.0", "unknown name at target box: budget intent-router: 'p95_msec'"),
+        ("p95_ms = -1.0", "Expected `float` > 0"),
+        ('task = "causal-lm"', "changes the task"),
+        ('name = "other"', "changes the name"),
+    ],
+)
+def test_a_target_s_wrong_limits_are_refused(line: str, says: str, tmp_path: Path) -> None:
+    own = tmp_path / "t.toml"
+    own.write_text(f'[box]\ndevice = "cpu"\nabout = ""\n[box.budgets.intent-router]\n{line}\n')
+    with pytest.raises(MctError, match=says):
+        budget_on(find_budget("intent-router"), find_target("box", own))
 
 
 def test_unknown_names_get_a_suggestion() -> None:

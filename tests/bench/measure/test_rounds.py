@@ -166,6 +166,17 @@ def test_a_dead_worker_is_its_own_failure(
     assert [record["kind"] for record in kept if record["subject"] == "A"] == ["answers", "start", "block", "failure"]
 
 
+def test_who_is_barred_fails_and_is_never_started(
+    made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
+) -> None:
+    stage, kept, why = Stage(made_up, {"A": 1.0, "B": 1.0}), [], Failure("the box has no openvino")
+    instruments = stage.instruments(kept.append)
+    first, second = measure(pair, dataset, _plan(), instruments=instruments, barred={"A": why})
+    assert (first.failure, first.starts, first.answers) == (why, (), None)
+    assert second.failure is None and second.blocks and "A" not in stage.calls
+    assert [record["kind"] for record in kept if record["subject"] == "A"] == ["failure"]
+
+
 def test_a_worker_that_cannot_start_is_not_started_again(
     made_up: SimpleNamespace, pair: tuple[Subject, Subject], dataset: Dataset
 ) -> None:

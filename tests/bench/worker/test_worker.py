@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,6 +54,16 @@ def test_a_worker_loads_runs_and_answers(worker: Worker, setting: Setting, datas
     assert os.sched_getaffinity(worker.process.pid) == set(setting.affinity)
     worker.close()
     assert worker.process.returncode == 0
+
+
+def test_what_needs_more_memory_than_its_target_has_is_its_own_failure(tiny_artifact: Path, setting: Setting) -> None:
+    """ONNX Runtime alone takes more than 36 MB. Plenty changes nothing."""
+    with closing(start_worker(identify(tiny_artifact), replace(setting, memory_mb=2000), 0)) as worker:
+        assert worker.run(5, cap_s=60.0, position=0).end_to_end_ns
+    with pytest.raises(WorkerDied) as death:
+        start_worker(identify(tiny_artifact), replace(setting, memory_mb=36), 0)
+    failure = death.value.failure
+    assert "more than the 36 MB" in failure.message or "36 MB on this target (rlimit)" in failure.hint
 
 
 def test_runtimes_get_the_threads_and_numpy_only_one() -> None:

@@ -101,6 +101,19 @@ def test_a_target_that_is_no_cpu_is_refused_before_anything_is_read(run_mct: Run
         machine_of(find_target("gpu"))
 
 
+def test_a_target_gets_only_what_its_runtimes_run(run_mct: RunMct, tiny_bert: Path, tmp_path: Path) -> None:
+    own = tmp_path / "box.toml"
+    own.write_text('[box]\ndevice = "cpu"\nabout = "x"\nruntimes = ["onnxruntime", "llama.cpp"]\n')
+    words = ("compress", tiny_bert, "-o", tmp_path / "out", "--target", "box", "--targets", own, "--plan")
+    done = run_mct(*words)
+    made = [line[2:].partition(":")[0] for line in done.stdout.splitlines() if " -> " in line]
+    assert made == ["onnx-int8", "gguf-q8_0"]
+    refused = run_mct(*words, "--format", "onnx,openvino")
+    assert refused.returncode == 2 and "target box has no openvino" in refused.stderr and "hint:" in refused.stderr
+    own.write_text('[box]\ndevice = "cpu"\nabout = "x"\nruntimes = ["onnx"]\n')
+    assert "did you mean onnxruntime?" in run_mct(*words).stderr
+
+
 def test_what_an_artifact_computes_in_is_told_from_its_form() -> None:
     assert numbers_of("openvino", "int8", "pair-scoring") == "bytes"
     assert numbers_of("openvino", "int8", "causal-lm") == numbers_of("gguf", "q8_0", "pair-scoring") == ""
