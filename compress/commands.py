@@ -53,6 +53,20 @@ def models_formats(as_json: bool) -> None:
         click.echo(support_markdown(), nl=False)
 
 
+@models.command("route")
+@click.argument("folder", type=FOLDER)
+@click.argument("route")
+@click.option("-o", "--out", type=FOLDER, required=True, help="Folder for the embedder.")
+@click.option("--revision", help=REVISION)
+def models_route(folder: Path, route: str, out: Path, revision: str | None) -> None:
+    """Write one ROUTE of a router of queries and documents as an ordinary embedder."""
+    from mct.compress.merge.take_route import take_route
+    from mct.models.checkpoints.hub import find_folder
+
+    take_route(find_folder(folder, revision), route, out)
+    click.echo(out)
+
+
 MOST_SEED = 2**31 - 1
 
 

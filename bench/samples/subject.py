@@ -183,8 +183,8 @@ def _files_of(checkpoint: Checkpoint) -> dict[str, Path]:
 
 def _whole(path: Path) -> dict[str, Path]:
     """The weights of a model of its own, with its sizes and tokenizer."""
-    small = (path / name for name in ("config.json", TOKENIZER) if (path / name).is_file())
-    return {file.relative_to(path).as_posix(): file for file in (*weight_files(path), *small)}
+    named = [path / "config.json", path / TOKENIZER, *path.glob(f"0_*/{TOKENIZER}")]
+    return {file.relative_to(path).as_posix(): file for file in (*weight_files(path), *named) if file.is_file()}
 
 
 def _size_mb(folder: Path, files: Iterable[str]) -> float:

@@ -10,7 +10,7 @@ from mct import MctError
 from mct.compress.gguf.graphs.decoders import check
 from mct.compress.gguf.graphs.encoders import find_encoder, read_encoder
 from mct.compress.gguf.tokenizer import read_vocabulary
-from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.checkpoint import STATIC, Checkpoint
 from mct.models.data.declared import read_object
 from mct.models.families.table import graph_of
 
@@ -26,6 +26,8 @@ def no_reward(model_type: str) -> str:
 
 def why_not_encoder(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why an encoder cannot become GGUF: its family, its variant or its tokenizer; "" where it can."""
+    if checkpoint.model_type == STATIC:
+        return "a table of vectors has no layer, and llama.cpp runs no graph without one"
     config = read_object(checkpoint.sizes / "config.json")
     try:
         encoder = read_encoder(find_encoder(checkpoint.model_type), config, len(checkpoint.labels))

@@ -29,8 +29,8 @@ _GREEDY = {
 
 def write_companions(checkpoint: Checkpoint, model: onnx.ModelProto, file: str, draft: Path) -> None:
     """Write what the model in `draft / file` needs: `genai_config.json` if it has a cache, `config.json` if need be."""
-    config = read_object(checkpoint.sizes / "config.json")
     if (draft / f"{file}{EXTERNAL_SUFFIX}").is_file():
+        config = read_object(checkpoint.sizes / "config.json")
         write_json(draft / "config.json", config | {"transformers.js_config": {"use_external_data_format": True}})
     if caches := [value for value in model.graph.input if value.name.startswith("past_key_values.")]:
         _write_genai_config(checkpoint, caches, file, draft)

@@ -294,12 +294,13 @@ def _machine_json(machine: Machine) -> dict[str, Any]:
 
 
 def _copy_companions(checkpoint: Checkpoint, draft: Path) -> None:
-    names = list(COMPANIONS)
+    names, table = list(COMPANIONS), None
     if checkpoint.network == "sentence-embedding":
         steps = (f"{STEPS}/config.json", f"{STEPS}/model.safetensors")
-        found = sorted(file for step in steps for file in checkpoint.path.glob(step))
+        table = load("mct.models.tasks.tokens:table_place")(checkpoint.path)
+        found = sorted(file for step in steps for file in checkpoint.path.glob(step) if file.parent != table)
         names += [*OF_EMBEDDERS, *(file.relative_to(checkpoint.path).as_posix() for file in found)]
-    folders = dict.fromkeys((checkpoint.path, checkpoint.vocabulary, checkpoint.sizes))
+    folders = dict.fromkeys((checkpoint.path, table or checkpoint.vocabulary, checkpoint.sizes))
     for name in names:
         own = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if own is not None and not (draft / name).exists():

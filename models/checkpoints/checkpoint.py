@@ -123,6 +123,12 @@ _OF_ADAPTERS = {
     "SEQ_CLS": "sequence-classification", "TOKEN_CLS": "token-classification", "CAUSAL_LM": "causal-lm",
 }  # fmt: skip
 
+# A backbone without layers: its name, the names that its table may have, and a length that no text comes to.
+STATIC, STATIC_EMBEDDING, TABLE = "static", "StaticEmbedding", ".StaticEmbedding"
+TABLES = ("embedding.weight", "embeddings")
+MOST_OF_A_TABLE = 8192
+ROUTER = ".Router"
+
 SETFIT_HEAD = "model_head.pkl"
 HEADS_WEIGHTS = "heads.safetensors"
 
@@ -207,6 +213,13 @@ def is_whole(contents: Contents) -> bool:
 def _whole(contents: Contents, adapter: Adapter | None = None) -> Checkpoint:
     """The checkpoint that a folder holds; as the base of an adapter, by the task that this is for."""
     path = contents.path
+    if CONFIG not in contents.files and contents.modules[:1] and contents.modules[0].endswith(TABLE):
+        return _static(contents)
+    if any(kind.endswith(ROUTER) for kind in contents.modules):
+        raise MctError(
+            f"{path} is a router, which sends queries and documents through modules of their own",
+            f"take one route of it first: mct models route {path} query -o DIR",
+        )
     if CONFIG not in contents.files:
         raise MctError(
             f"{path} is no checkpoint: it has no {CONFIG}", "give a Hugging Face folder (model.save_pretrained)"
@@ -234,6 +247,31 @@ def _whole(contents: Contents, adapter: Adapter | None = None) -> Checkpoint:
         parameters=sum(math.prod(shape) for shape in shapes.values()),
         size_mb=round(size_mb(path), 3),
         quantised=quantised,
+    )
+
+
+def _static(contents: Contents) -> Checkpoint:
+    """A table of vectors for the pieces of a text, and what is done with their mean: without config.json, or layers."""
+    path = contents.path
+    read = load("mct.models.checkpoints.tensor_files:read_shapes")
+    shapes = [(file, name, shape) for file in weight_files(path) for name, shape in read(file).items()]
+    tables = [shape for _, name, shape in shapes if name in TABLES]
+    if len(tables) != 1 or len(tables[0]) != 2:
+        raise MctError(
+            f"{path} has no table of vectors ({' or '.join(TABLES)})", "save it again with sentence-transformers"
+        )
+    network = "embedding-head" if (path / SETFIT_HEAD).is_file() else "sentence-embedding"
+    load("mct.models.tasks.tokens:check_tokenizer")(path, MOST_OF_A_TABLE, None)
+    return Checkpoint(
+        path=path,
+        architecture=STATIC_EMBEDDING,
+        model_type=STATIC,
+        task=network,
+        technique="",
+        heads=_heads(path, network, Config(model_type=STATIC), {}),
+        max_tokens=MOST_OF_A_TABLE,
+        parameters=sum(math.prod(shape) for _, _, shape in shapes),
+        size_mb=round(size_mb(path), 3),
     )
 
 

@@ -201,7 +201,7 @@ def read_heads(folder: Path) -> tuple[Head, ...]:
 
 def pad_id(folder: Path) -> int:
     """The token id that fills up shorter inputs of a batch; some families count their positions by it."""
-    return max(read_config(folder).pad_token_id or 0, 0)  # -1 stands for none in old configurations
+    return max(read_if_there(folder / CONFIG, Config).pad_token_id or 0, 0)  # -1 stands for none in old configurations
 
 
 def stop_ids(folder: Path) -> frozenset[int]:

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from msgspec import Struct
 from torch.nn import functional
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from mct import MctError
-from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.checkpoint import MOST_OF_A_TABLE, STATIC, STATIC_EMBEDDING, Checkpoint
 from mct.models.checkpoints.files import (
     CONFIG,
     MODULES,
@@ -33,6 +34,7 @@ from mct.models.checkpoints.load import load_model
 from mct.models.checkpoints.setfit_head import LinearHead, read_head
 from mct.models.checkpoints.tensor_files import read_tensors
 from mct.models.data.declared import Count, read_json, read_text
+from mct.models.tasks.tokens import open_tokenizer, table_place
 
 Tensor = torch.Tensor
 
@@ -161,11 +163,51 @@ class EmbedderWithHead(torch.nn.Module):
         return {"logits": self.head(self.embedder(**inputs)["sentence_embedding"])}
 
 
+class Table(PreTrainedModel):
+    """A backbone that looks each piece's vector up, and no more: as other models, for whoever expects one."""
+
+    config_class = PretrainedConfig
+
+    def __init__(self, vectors: Tensor) -> None:
+        sizes = {"vocab_size": len(vectors), "hidden_size": vectors.shape[1], "pad_token_id": 0}
+        super().__init__(PretrainedConfig.from_dict(sizes))
+        self.words = torch.nn.Embedding.from_pretrained(vectors)  # type: ignore[no-untyped-call]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> BaseModelOutput:
+        """Token ids (batch, tokens) to their vectors."""
+        return BaseModelOutput(last_hidden_state=self.words(input_ids))
+
+
+def _load_table(folder: Path) -> Table:
+    """The table of a static embedding; model2vec's with its mapping and weights is written out, a row a piece."""
+    place = table_place(folder)
+    assert place is not None
+    if not (file := place / "model.safetensors").is_file():
+        raise MctError(f"{place} has no model.safetensors", "save it again with sentence-transformers")
+    found = read_tensors(file)
+    rows = found.get("embedding.weight", found.get("embeddings"))
+    assert rows is not None
+    rows = rows.float()
+    if (mapping := found.get("mapping")) is not None:
+        if int(mapping.max()) >= len(rows) or int(mapping.min()) < 0:
+            raise _refused(folder, "its mapping names rows that its table does not have")
+        rows = rows[mapping.long()]
+    if (weights := found.get("weights")) is not None:
+        rows = rows * weights.float()[:, None]
+    if len(rows) < open_tokenizer(folder, MOST_OF_A_TABLE).tokenizer.get_vocab_size():
+        raise _refused(folder, f"its tokenizer has more pieces than the {len(rows)} rows of its table")
+    if not torch.isfinite(rows).all():
+        raise MctError(f"{file} holds NaN or infinite numbers", "its training diverged, or the file is damaged")
+    return Table(rows.contiguous())
+
+
 def load_embedder(checkpoint: Checkpoint) -> Embedder:
     """The folder as a module in evaluation mode. MctError for a step that is not known here."""
     folder = checkpoint.steps
     _check_text(folder)
     steps = [_load_step(folder, module) for module in _modules_behind_the_backbone(folder)]
+    if checkpoint.model_type == STATIC:
+        return Embedder(_load_table(folder), Pooling(("mean",)), steps).train(False)
     if not steps or not isinstance(steps[0], Pooling) or any(isinstance(step, Pooling) for step in steps[1:]):
         raise _refused(folder, "it does not pool its tokens once, right after the transformer")
     embedder = Embedder(load_model(checkpoint), steps[0], steps[1:])
@@ -190,6 +232,8 @@ def _linear(head: LinearHead) -> torch.nn.Linear:
 def _modules_behind_the_backbone(folder: Path) -> list[Module]:
     """The rows of modules.json after the transformer, which must be first and in the folder itself."""
     modules = read_json(folder / MODULES, list[Module])
+    if modules and _module_type(modules[0]) == STATIC_EMBEDDING and table_place(folder) is not None:
+        return modules[1:]
     if not modules or _module_type(modules[0]) != "Transformer" or modules[0].path:
         first = f"{_module_type(modules[0])} in {modules[0].path or 'the folder'!r}" if modules else "nothing"
         raise _refused(folder, f"its first module is a {first}")
@@ -266,7 +310,7 @@ def _squeezed(path: Path) -> str:
 
 
 def _refused(folder: Path, reason: str) -> MctError:
-    steps = ", ".join(("Transformer", *_STEPS))
+    steps = ", ".join(("Transformer", STATIC_EMBEDDING, *_STEPS))
     return MctError(f"{folder} is an embedder that mct cannot read: {reason}", f"modules that it reads: {steps}")
 
 

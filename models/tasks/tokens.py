@@ -6,17 +6,19 @@ A leaf: imports tokenizers, never transformers, so that running an artifact stay
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers.models import WordPiece
 
 from mct import MctError
+from mct.models.data.declared import read_json
 
 ANY_LENGTH = 2**31 - 1
 
 FILE = "tokenizer.json"
+MODULES, TABLE = "modules.json", ".StaticEmbedding"
 WORD = re.compile(r"\S+")
 
 
@@ -34,12 +36,16 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class Tokenize:
-    """A folder's tokenizer, truncating to the model's longest input, never padding. Call it with one text."""
+    """A folder's tokenizer, truncating to the model's longest input, never padding. Call it with one text.
+
+    `special`: with the tokens around a text that its template puts there.
+    """
 
     tokenizer: Tokenizer
+    special: bool = True
 
     def __call__(self, text: str) -> Tokens:
-        encoding = self.tokenizer.encode(text)
+        encoding = self.tokenizer.encode(text, add_special_tokens=self.special)
         return Tokens(encoding.ids, encoding.type_ids)
 
     def pair(self, first: str, second: str) -> Tokens:
@@ -58,9 +64,24 @@ class Tokenize:
         return found
 
 
+def table_place(folder: Path) -> Path | None:
+    """Where the static embedding of a sentence-transformers folder has its files; None where it has another backbone.
+
+    Such a table takes the pieces of a text alone, whatever its tokenizer would put around them.
+    """
+    if not (folder / MODULES).is_file():
+        return None
+    first, *_ = [*read_json(folder / MODULES, list[dict[str, Any]]), {}]
+    place = PurePosixPath(str(first.get("path", "")))
+    if not str(first.get("type", "")).endswith(TABLE) or place.is_absolute() or ".." in place.parts:
+        return None
+    return folder / place
+
+
 def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
     """The folder's tokenizer, truncating to `max_tokens`. MctError where there is none that can be read."""
-    path = folder / FILE
+    table = table_place(folder)
+    path = folder / FILE if table is None or (folder / FILE).is_file() else table / FILE
     if not path.is_file():
         raise MctError(
             f"{folder} has no {FILE}", "save the fast tokenizer beside the model (tokenizer.save_pretrained)"
@@ -74,7 +95,7 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
         if type(error) not in {Exception, ValueError} and type(error).__name__ != "PanicException":  # the library's own
             raise
         raise MctError(f"tokenizers cannot read {path}: {error}", "save it again: tokenizer.save_pretrained") from error
-    return Tokenize(tokenizer)
+    return Tokenize(tokenizer, special=table is None)
 
 
 def read_whole(folder: Path) -> dict[str, Any]:
