@@ -48,6 +48,7 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--budget", help="Budget to judge against; without one there is no verdict.")
 @click.option("--baseline", type=FOLDER, help="Checkpoint or artifact that quality is compared with.")
 @click.option("--revision", help="Branch, tag or commit of a baseline that is named on the hub.  [default: main]")
+@click.option("--reference", type=FOLDER, help="What a preference-tuned model was tuned from: for its implicit reward.")
 @telling
 @click.option("--budgets", "budgets_file", type=FILE, help="More budgets, or other limits (TOML).")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
@@ -67,7 +68,8 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--json", "json_file", type=FILE, help="Also write the result to this file.")
 def bench(
     artifacts: tuple[Path, ...], data: Path | None, target: str, budget: str | None, baseline: Path | None,
-    revision: str | None, told: Told, budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
+    revision: str | None, reference: Path | None, told: Told, budgets_file: Path | None, targets_file: Path | None,
+    fields: tuple[str, ...],
     group: str, results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool,
     offline: bool, scanned: str | None, torch_compile: bool, limit: bool,
     new_tokens: int, seed: int, json_file: Path | None,
@@ -112,6 +114,7 @@ def bench(
         new_tokens=new_tokens,
         torch_compile=torch_compile,
         told=told,
+        reference=find_folder(reference) if reference else None,
     )
     if qps is not None or find_max:
         return _bench_load(job, qps, json_file)

@@ -48,7 +48,7 @@ def models_formats(as_json: bool) -> None:
     from mct.models.tasks.table import tasks
 
     if as_json:
-        print_json({task.name: supported(task.name) for task in tasks()})
+        print_json({task.name: supported(task.name) for task in tasks() if not task.said_by_rows})
     else:
         click.echo(support_markdown(), nl=False)
 

@@ -108,8 +108,10 @@ def answers(folder: Path, inputs: Sequence[Tokens]) -> list[Outputs]:
 
 def losses(inputs: Sequence[Tokens], before: Sequence[Outputs], after: Sequence[Outputs]) -> dict[str, float]:
     """Perplexity of the real next tokens, divergence from the original, share of tokens with the same favourite."""
-    decode = find_kind("causal-lm").decode
-    scored = [decode(outputs, [tokens], ()) for tokens, outputs in zip(inputs, after, strict=True)]
+    kind = find_kind("causal-lm")
+    assert kind.condense is not None
+    figures = [kind.condense(outputs, tokens, None) for tokens, outputs in zip(inputs, after, strict=True)]
+    scored = [kind.decode(each, [tokens], ()) for tokens, each in zip(inputs, figures, strict=True)]
     pairs = [(a["logits"][0], b["logits"][0]) for a, b in zip(before, after, strict=True)]
     return {
         "perplexity": math.exp(sum(each["nll"] for each in scored) / sum(each["tokens"] for each in scored)),

@@ -18,11 +18,12 @@ class Budget:
 
     Quality passes when it is at least `quality_at_least`, or at most `quality_max_drop` below the baseline on the same
     examples. `metric_max_drop` bounds the drop of further metrics by name ("slots f1_entities"),
-    `perplexity_max_increase` a language model's rise (0.02 is 2 %), `slice_max_drop` what is lost
-    on each of `slices`: a label's recall ("returns"), or the score of the examples whose row has a value in a field
-    ("month=2026-03"); of `slice_fields` every value is one.
-    `false_alarm_max_drop` bounds what is lost of the recall of labels at the share of other texts that may be taken for
-    them by mistake: `false_alarms` = { frustrated = 0.05 }.
+    `perplexity_max_increase` a language model's rise (0.02 is 2 %), `kl_at_most` the nats a token by which it foresees
+    otherwise than the baseline, `margin_max_drop` the share of the baseline's margin of preference that is lost.
+    `slice_max_drop` bounds what is lost on each of `slices`: a label's recall ("returns"), or the score of the examples
+    whose row has a value in a field ("month=2026-03"); of `slice_fields` every value is one. `false_alarm_max_drop`
+    bounds what is lost of the recall of labels at the share of other texts that may be taken for them by mistake:
+    `false_alarms` = { frustrated = 0.05 }.
     `assumed` marks figures nobody has confirmed: a person is to overwrite them.
     """
 
@@ -34,6 +35,8 @@ class Budget:
     quality_max_drop: Share | None = None
     metric_max_drop: Mapping[Name, Share] = field(default_factory=dict)
     perplexity_max_increase: Amount | None = None
+    kl_at_most: Positive | None = None
+    margin_max_drop: Share | None = None
     slices: tuple[Name, ...] = ()
     slice_fields: tuple[Name, ...] = ()
     slice_max_drop: Share | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mct.bench.jobs.job import read_rows, require_cpu, require_one_task
+from mct.bench.jobs.job import asked_by, read_rows, require_cpu, require_one_task
 from mct.bench.judge.compare import Comparison, Limits, compare
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
@@ -51,8 +51,9 @@ class CompareJob:
 def run_compare(job: CompareJob, report: Report = silent) -> tuple[Comparison, list[str]]:
     """Compare, and store the raw values as a run of two; gives the comparison and the texts it was made on."""
     a, b = _arms(job)
-    subjects = (a.subject, b.subject)
-    require_one_task(subjects)
+    require_one_task((a.subject, b.subject))
+    subjects = asked_by(job.data, job.renames, (a.subject, b.subject))
+    a, b = (replace(arm, subject=subject) for arm, subject in zip((a, b), subjects, strict=True))
     require_container(job.results, (job.a, job.b))
     dataset = read_rows(job.data, job.renames, subjects, job.group)
     plan = plan_bench(probe_machine(), max(a.threads, b.threads), seed=job.seed)

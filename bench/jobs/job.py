@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
+from mct.bench.jobs.reference import with_reference
 from mct.bench.judge.line import Outcome, worst
 from mct.bench.judge.roofline import limit_inputs
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
 from mct.bench.samples.measurement import Failure
-from mct.bench.samples.subject import Subject, compiled, identify_all
+from mct.bench.samples.subject import Subject, asked_for, compiled, identify_all
 from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.checkpoints.adapted import NOTHING, Told
-from mct.models.progress import Report, silent
+from mct.models.progress import Report, part, silent
 from mct.models.tables import unknown
-from mct.models.tasks.datasets import Dataset, check_labels, read_dataset, read_examples, with_groups
+from mct.models.tasks.datasets import Dataset, asked_task, check_labels, read_dataset, read_examples, with_groups
 from mct.models.tasks.table import find_task
 from mct.models.writing.ownership import require_container
 from mct.targets.budget import Budget
@@ -40,6 +41,7 @@ class Job:
     `group` is the field of what belongs together (a conversation). `max_seconds`, `rounds` and `block_s` of None leave
     the plan's own. `limit`: measure the machine's limit if it is not known yet; one that is known is used anyway.
     `new_tokens`: the most that a language model is timed writing.
+    `reference`: the model that a preference-tuned one was tuned from.
     `torch_compile`: give every checkpoint a second row, run by torch.compile.
     `told` is said of those that are adapters.
     """
@@ -60,6 +62,7 @@ class Job:
     limit: bool = False
     new_tokens: int = NEW_TOKENS
     torch_compile: bool = False
+    reference: Path | None = None
     told: Told = NOTHING
 
 
@@ -67,6 +70,8 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     """Run a bench and store it; gives the stored result. MctError for whatever the user can mend, before any timing."""
     subjects = find_subjects(job)
     dataset = read_rows(job.data, job.renames, subjects, job.group)
+    if job.reference is not None:
+        dataset = with_reference(dataset, subjects[0].task, job.reference, part(report, 0.0, 0.0))
     place = job.baseline and job.baseline.resolve()
     baseline = next((subject.name for subject in subjects if subject.path.resolve() == place), None)
     plan = plan_for(job)
@@ -79,7 +84,7 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     watched = () if job.budget is None else tuple(job.budget.false_alarms)
     barred = barred_from(job.target, subjects, baseline)
     instruments = Instruments(keep=recording.keep)
-    measurements = measure(subjects, dataset, question.plan, report, instruments, watched, barred)
+    measurements = measure(subjects, dataset, question.plan, report, instruments, watched, barred, baseline)
     return read_result(recording.finish(measurements))
 
 
@@ -101,6 +106,7 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     require_container(job.results, paths)
     subjects = identify_all(paths, job.told)
     require_one_task(subjects)
+    subjects = asked_by(job.data, job.renames, subjects)
     if job.torch_compile:
         subjects += tuple(compiled(subject) for subject in subjects if subject.format == "checkpoint")
     if job.budget is not None and job.budget.task != subjects[0].task:
@@ -111,6 +117,12 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     if job.budget is not None:
         require_labels(job.budget, subjects)
     return subjects
+
+
+def asked_by(data: Path, renames: Mapping[str, str], subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """The subjects, asked for the task that the rows of the data are for, where their network has several."""
+    task = asked_task(data, subjects[0].task, renames)
+    return tuple(subject if subject.task == task else asked_for(subject, task) for subject in subjects)
 
 
 def require_labels(budget: Budget, subjects: Sequence[Subject]) -> None:

@@ -17,14 +17,16 @@ from scipy import stats
 from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.alarms import Alarms, resample_recall, resample_recalls
-from mct.bench.statistics.bootstrap import Resampled, resample_value
+from mct.bench.statistics.bootstrap import Resampled, resample_change, resample_value
 from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.paired import NonInferiority, difference, difference_p, examples_needed, find_flips
 from mct.bench.statistics.ratio_metric import RatioMetric, counted
-from mct.models.tasks.examples import find_kind
+from mct.models.tasks.examples import KL, NLL, Part, find_kind
 from mct.targets.budget import Budget
 
 Interval = tuple[float, float]
+
+NOTHING = Part(0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Quality:
-    """The headline score, the kind's further metrics, and the slices asked for. `perplexity` is a language model's."""
+    """The headline score, the kind's further metrics, and the slices asked for. `perplexity` is a language model's.
+
+    `amounts` are figures that are no shares, each a mean in its own unit (`mct.models.tasks.examples.Kind.amounts`).
+    """
 
     overall: Score
     others: tuple[Score, ...]
     slices: tuple[Score, ...]
     perplexity: float | None = None
+    amounts: tuple[Score, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """As result.schema.json has it."""
@@ -67,6 +73,7 @@ class Quality:
             "others": rounded([asdict(each) for each in self.others], 6),
             "slices": slices,
             "perplexity": None if self.perplexity is None else round(self.perplexity, 4),
+            "amounts": rounded([asdict(each) for each in self.amounts], 6),
         }
 
 
@@ -86,6 +93,8 @@ def score(
     itself = before is not None and before.subject.digest == measurement.subject.digest
     own, theirs = metrics(measurement), {} if before is None else metrics(before)
     overall, *others = (_score(name, metric, theirs.get(name), itself) for name, metric in own.items())
+    for name, (perfect, metric) in beside(before, measurement).items():
+        others.append(_score(name, metric, perfect, itself))
     for label, rate in (false_alarms or {}).items():
         ringing = alarms(measurement, label, rate), None if before is None else alarms(before, label, rate)
         others.append(_alarm_score(alarm_metric(label, rate), *ringing, itself))
@@ -95,15 +104,39 @@ def score(
         tuple(others),
         tuple(_score(name, after, then, itself) for name, (after, then) in found.items()),
         perplexity(measurement),
+        tuple(_amount_score(name, amount, before, itself) for name, amount in amounts(measurement).items()),
     )
 
 
 def metrics(measurement: Measurement) -> dict[str, RatioMetric]:
     """Every metric of the subject's task kind, the headline first. The measurement must have answers."""
     kind = find_kind(measurement.subject.task)
-    parts = [kind.score(truth, answer) for truth, answer in _answered(measurement)]
-    groups = measurement.groups
-    return {name: _metric([(part[name].got, part[name].of) for part in parts], groups) for name in parts[0]}
+    return _gathered([kind.score(truth, answer) for truth, answer in _answered(measurement)], measurement.groups)
+
+
+def beside(before: Measurement | None, after: Measurement) -> dict[str, tuple[RatioMetric, RatioMetric]]:
+    """What of the original's answers another model's kept: by name what the original itself would get, and that.
+
+    Empty where there is no original.
+    """
+    if before is None or before.answers is None or after.answers is None:
+        return {}
+    compare = find_kind(after.subject.task).beside
+    pairs = zip(before.answers.values, after.answers.values, strict=True)
+    found = _gathered([compare(*pair) for pair in pairs], after.groups)
+    return {name: (replace(metric, got=metric.of), metric) for name, metric in found.items()}
+
+
+def amounts(measurement: Measurement) -> dict[str, RatioMetric]:
+    """Every figure of the subject's task kind that is no share, a mean each."""
+    kind = find_kind(measurement.subject.task)
+    return _gathered([kind.amounts(truth, answer) for truth, answer in _answered(measurement)], measurement.groups)
+
+
+def _gathered(parts: Sequence[Mapping[str, Part]], groups: Sequence[int]) -> dict[str, RatioMetric]:
+    """Metric by metric; an example that has no part of one adds nothing to it."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: _metric([part.get(name, NOTHING) for part in parts], groups) for name in names}
 
 
 def headline(measurement: Measurement) -> RatioMetric:
@@ -179,9 +212,7 @@ def flipped(a: Measurement, b: Measurement) -> tuple[tuple[Flip, ...], tuple[Fli
 
 def nll_per_token(measurement: Measurement) -> RatioMetric | None:
     """Nats a token of a language model's texts, whose exponential is the perplexity; None for other tasks."""
-    if measurement.subject.task != "causal-lm" or measurement.answers is None:
-        return None
-    return _metric([(answer["nll"], answer["tokens"]) for answer in measurement.answers.values], measurement.groups)
+    return None if measurement.answers is None else amounts(measurement).get(NLL)
 
 
 def perplexity(measurement: Measurement) -> float | None:
@@ -228,6 +259,31 @@ def _answered(measurement: Measurement) -> list[tuple[Any, Any]]:
 def _metric(parts: Sequence[tuple[float, float]], groups: Sequence[int]) -> RatioMetric:
     table = np.asarray(parts, dtype=np.float64).reshape(-1, 2)
     return RatioMetric(table[:, 0], table[:, 1], np.asarray(groups, dtype=np.intp) if groups else None)
+
+
+def _amount_score(name: str, amount: RatioMetric, before: Measurement | None, itself: bool) -> Score:
+    """Of the divergence from the original the original itself has 0, whether or not its answers say so."""
+    if amount.value is None:
+        return Score(name, 0, None, None)
+    own = Score(name, counted(amount), amount.value, amount_bounds(amount, (1 - CONFIDENCE) / 2))
+    earlier = None if before is None else baseline_amount(name, before, amount)
+    if earlier is None or earlier.value is None:
+        return own
+    found = _compared(own, amount, earlier, itself)
+    return replace(found, worse=found.better, better=found.worse) if name in (NLL, KL) else found
+
+
+def baseline_amount(name: str, before: Measurement, after: RatioMetric) -> RatioMetric | None:
+    """The baseline's figure of that name; nothing diverges from itself."""
+    return replace(after, got=0.0 * after.got) if name == KL else amounts(before).get(name)
+
+
+def amount_bounds(amount: RatioMetric, error: float) -> Interval:
+    """Lower and upper bound of a mean that is no share, each exceeded with probability `error`."""
+    nothing = replace(amount, got=0.0 * amount.got)
+    change = resample_change(nothing, amount)
+    value = amount.value or 0.0
+    return min(value, change.bound(error)), max(value, change.bound(1 - error))
 
 
 def _alarm_score(name: str, ringing: Alarms | None, before: Alarms | None, itself: bool) -> Score:

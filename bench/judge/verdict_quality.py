@@ -6,7 +6,7 @@ Each is judged on the same examples as the baseline, paired. What each line may 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, expm1, log1p
 
@@ -14,6 +14,9 @@ from mct.bench.judge.line import Line, Outcome
 from mct.bench.judge.quality import (
     alarm_metric,
     alarms,
+    amounts,
+    baseline_amount,
+    beside,
     metrics,
     more_examples,
     nll_per_token,
@@ -27,6 +30,7 @@ from mct.bench.statistics.alarms import resample_recalls
 from mct.bench.statistics.levels import ERROR
 from mct.bench.statistics.paired import NonInferiority, compare_slices, non_inferior
 from mct.bench.statistics.ratio_metric import RatioMetric
+from mct.models.tasks.examples import IMPLICIT_MARGIN, KL, MARGIN
 from mct.models.tasks.table import find_task
 from mct.targets.budget import Budget
 
@@ -63,7 +67,7 @@ def quality_lines(
     margin = budget.false_alarm_max_drop or 0.0
     if measurement.answers is None:
         limits = [*([limit] if limit else []), *(_metric_limit(*each) for each in budget.metric_max_drop.items())]
-        limits += [] if budget.perplexity_max_increase is None else [_perplexity_limit(budget.perplexity_max_increase)]
+        limits += [limit for limit, _ in _amount_limits(budget)]
         limits += [_metric_limit(alarm_metric(*each), margin) for each in budget.false_alarms.items()]
         limits += [slice_limit(name, budget.slice_max_drop or 0.0) for name in slices]
         return [Line(limit, "-", "inconclusive", "There are no answers to score.") for limit in limits]
@@ -71,7 +75,7 @@ def quality_lines(
     lines = [_overall_line(limit, pair, budget)] if limit else []
     lines += [_metric_line(name, margin, pair) for name, margin in budget.metric_max_drop.items()]
     lines += [_alarm_line(label, rate, margin, pair) for label, rate in budget.false_alarms.items()]
-    lines += _perplexity_lines(pair, budget)
+    lines += [judge(limit, pair, budget) for limit, judge in _amount_limits(budget)]
     return lines + (_slice_lines(slices, pair, budget) if slices else [])
 
 
@@ -124,7 +128,9 @@ def _metric_limit(name: str, margin: float) -> str:
 
 def _metric_line(name: str, margin: float, pair: Pair) -> Line:
     """One of the kind's further metrics, like one head's own."""
-    limit, before, after = _metric_limit(name, margin), metrics(pair.before), metrics(pair.after)
+    limit, kept = _metric_limit(name, margin), beside(pair.before, pair.after)
+    before = metrics(pair.before) | {each: sides[0] for each, sides in kept.items()}
+    after = metrics(pair.after) | {each: sides[1] for each, sides in kept.items()}
     if name not in before or name not in after or after[name].value is None:
         has = ", ".join(key for key, metric in after.items() if metric.value is not None)
         return Line(limit, "-", "inconclusive", f"There is no such score here; there are: {has}.")
@@ -146,21 +152,67 @@ def _alarm_line(label: str, rate: float, margin: float, pair: Pair) -> Line:
     return Line(limit, pair.change(*hits), outcome, reason)
 
 
-def _perplexity_limit(increase: float) -> str:
-    return f"perplexity at most {100 * increase:g} % above the baseline's"
+def _amount_limits(budget: Budget) -> list[tuple[str, Callable[[str, Pair, Budget], Line]]]:
+    """What the budget asks of figures that are no shares, and what judges it."""
+    asked: list[tuple[str, Callable[[str, Pair, Budget], Line]]] = []
+    if budget.perplexity_max_increase is not None:
+        asked.append(
+            (f"perplexity at most {100 * budget.perplexity_max_increase:g} % above the baseline's", _perplexity)
+        )
+    if budget.kl_at_most is not None:
+        asked.append((f"at most {budget.kl_at_most:g} nats a token foreseen otherwise than by the baseline", _kl))
+    if budget.margin_max_drop is not None:
+        asked.append((f"at most {100 * budget.margin_max_drop:g} % of the baseline's reward margin lost", _margin))
+    return asked
 
 
-def _perplexity_lines(pair: Pair, budget: Budget) -> list[Line]:
+def _perplexity(limit: str, pair: Pair, budget: Budget) -> Line:
     increase, before, after = budget.perplexity_max_increase, nll_per_token(pair.before), nll_per_token(pair.after)
-    if increase is None:
-        return []
-    limit = _perplexity_limit(increase)
-    if before is None or after is None or before.value is None or after.value is None:
-        return [Line(limit, "-", "inconclusive", "These answers tell no likelihoods.")]
+    if increase is None or before is None or after is None or before.value is None or after.value is None:
+        return Line(limit, "-", "inconclusive", "These answers tell no likelihoods.")
     change = "" if pair.known else f" ({100 * expm1(after.value - before.value):+.2f} %)"
     # A drop of quality here is a rise, in nats a token: the sides change places.
     outcome, reason = pair.known or _explain_rise(non_inferior(after, before, log1p(increase), pair.error), increase)
-    return [Line(limit, f"{exp(after.value):.2f}{change}", outcome, reason)]
+    return Line(limit, f"{exp(after.value):.2f}{change}", outcome, reason)
+
+
+def _kl(limit: str, pair: Pair, budget: Budget) -> Line:
+    """The baseline diverges from itself by nothing: a rise from there."""
+    most, after = budget.kl_at_most or 0.0, amounts(pair.after).get(KL)
+    if pair.known and pair.known[0] == "pass":
+        return Line(limit, "0", *pair.known)
+    if pair.known or after is None or after.value is None:
+        reason = "The baseline's likelihoods of the same tokens were not at hand beside these."
+        return Line(limit, "-", *(pair.known or ("inconclusive", reason)))
+    nothing = baseline_amount(KL, pair.before, after)
+    assert nothing is not None
+    test = non_inferior(after, nothing, most, pair.error)
+    return Line(limit, f"{after.value:.4f}", *_explain_amount(test, "nats a token"))
+
+
+def _margin(limit: str, pair: Pair, budget: Budget) -> Line:
+    """Beyond the reference where that is known: what the tuning itself gave."""
+    name = IMPLICIT_MARGIN if IMPLICIT_MARGIN in amounts(pair.after) else MARGIN
+    before, after = amounts(pair.before).get(name), amounts(pair.after).get(name)
+    if before is None or after is None or before.value is None or after.value is None:
+        return Line(limit, "-", "inconclusive", "These answers tell no margin of preference.")
+    if pair.known:
+        return Line(limit, f"{after.value:.3f}", *pair.known)
+    change = f"{after.value:.3f} ({after.value - before.value:+.3f})"
+    if before.value <= 0:
+        return Line(limit, change, "inconclusive", "The baseline itself prefers what was rejected.")
+    test = non_inferior(before, after, (budget.margin_max_drop or 0.0) * before.value, pair.error)
+    return Line(limit, change, *_explain_amount(test, "of the margin"))
+
+
+def _explain_amount(test: NonInferiority, unit: str) -> tuple[Outcome, str]:
+    """A test of a mean that is no share, in its own unit."""
+    seen = f"Of {test.n:,} examples {test.lost} got worse and {test.gained} better"
+    if test.outcome == "non-inferior":
+        return "pass", f"{seen}: {test.margin:.4g} {unit} or more is excluded (p = {test.p_value:.2g})."
+    if test.outcome == "inferior":
+        return "fail", f"{seen}: it exceeds {test.margin:.4g} {unit} (p = {test.p_inferior:.2g})."
+    return "inconclusive", f"{seen}: up to {test.drop_at_most:.4g} {unit} cannot be excluded; give more examples."
 
 
 def _explain_rise(test: NonInferiority, increase: float) -> tuple[Outcome, str]:

@@ -49,7 +49,8 @@ class Setting:
     `pause` comes after each request: to see whether a check would find it. A language model is timed writing
     `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come). With an answer
     comes the score of each label that is `watched`. `memory_mb` (10^6 bytes) is the most that a timed process may take;
-    0 is no limit.
+    0 is no limit. What the original gave is found in the folder `original`, or put into the folder `original_kept` by
+    itself ("" for neither).
     """
 
     examples: Sequence[Example]
@@ -62,6 +63,8 @@ class Setting:
     length: int = 0
     watched: Sequence[str] = ()
     memory_mb: int = 0
+    original: str = ""
+    original_kept: str = ""
 
 
 @dataclass(eq=False)
@@ -244,6 +247,8 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
         "batch": setting.batch,
         "length": setting.length,
         "watched": list(setting.watched),
+        "original": setting.original,
+        "original_kept": setting.original_kept,
         "requests": requests,
         "scored": None if scored == requests else scored,
     }

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Protocol
 
@@ -26,7 +27,7 @@ from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, 
 from mct.bench.samples.subject import Subject
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import Dataset, check_labels, fields_beside, read_examples
-from mct.models.tasks.examples import Example
+from mct.models.tasks.examples import Example, find_kind
 from mct.targets.cpus import kept_off
 
 CAP_BLOCKS = 5
@@ -129,11 +130,13 @@ def measure(
     instruments: Instruments | None = None,
     watched: Sequence[str] = (),
     barred: Mapping[str, Failure] = NOBODY,
+    baseline: str | None = None,
 ) -> tuple[Measurement, ...]:
     """Collect every subject's answer to each example of `dataset`, and time it on the requests.
 
-    Of the labels that are `watched` the answers tell a score. A subject whose worker dies keeps what it has and its
-    failure; the others go on. Those `barred`, by name, fail without being started. MctError where the data has labels
+    Of the labels that are `watched` the answers tell a score; what a language model tells beside the subject named
+    `baseline` stands with its answers. A subject whose worker dies keeps what it has and its failure; the others go on.
+    Those `barred`, by name, fail without being started. MctError where the data has labels
     that a model does not know.
     """
     for subject in subjects:
@@ -149,7 +152,7 @@ def measure(
         if reason := barred.get(track.subject.name):
             track.failure = reason
             run.gather(track, reason)
-    _collect(run)
+    _collect(run, baseline)
     number = 0
     with kept_off(plan.affinity):
         while tracks := _next_tracks(run, number):
@@ -159,10 +162,11 @@ def measure(
     return tuple(track.finish(dataset, examples) for track in run.tracks)
 
 
-def _collect(run: Run) -> None:
+def _collect(run: Run, baseline: str | None) -> None:
     """Everyone's answers. Who cannot give them is not timed."""
     tracks = [track for track in run.tracks if track.failure is None]
-    found = run.instruments.collect([track.subject for track in tracks], run.setting, run.report_answers)
+    subjects = [track.subject for track in tracks]
+    found = collect_beside(subjects, baseline, run.setting, run.report_answers, run.instruments.collect)
     for track, answers in zip(tracks, found, strict=True):
         run.gather(track, answers)
         if isinstance(answers, Failure):
@@ -171,6 +175,23 @@ def _collect(run: Run) -> None:
             track.answers = answers
     run.answers_s = run.spent_s()
     run.began += run.answers_s
+
+
+def collect_beside(
+    subjects: Sequence[Subject], baseline: str | None, setting: Setting, report: Report, collect: Collect
+) -> list[Answers | Failure]:
+    """The answers of each subject; where their task kind compares outputs, the others' stand beside the baseline's."""
+    names = [subject.name for subject in subjects]
+    if baseline not in names or find_kind(subjects[0].task).sketch is None:
+        return collect(subjects, setting, report)
+    at, share = names.index(baseline), 1 / len(names)
+    others = [subject for subject in subjects if subject.name != baseline]
+    with TemporaryDirectory(prefix="mct-original-") as folder:
+        kept = replace(setting, original_kept=folder)
+        found = collect([subjects[at]], kept, lambda stage, done: report(stage, share * done))
+        beside = replace(setting, original=folder)
+        rest = collect(others, beside, lambda stage, done: report(stage, share + (1 - share) * done)) if others else []
+    return [*rest[:at], *found, *rest[at:]]
 
 
 def _next_tracks(run: Run, number: int) -> list[Track]:

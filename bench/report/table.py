@@ -28,6 +28,10 @@ LOAD_COLUMNS = (
     "closed-loop P95 ms", "P95 of first and last tenth, ms", "steady state",
 )  # fmt: skip
 MAX_COLUMNS = ("artifact", "P95 limit ms", "highest load /s", "of single processes /s", "closed loop /s")
+AMOUNTS = {
+    "nll": "nats a token", "kl_to_original": "KL from the baseline, nats a token", "reward_margin": "reward margin",
+    "implicit_reward_margin": "reward margin beyond the reference",
+}  # fmt: skip
 STATES = {"steady": "✓ yes", "above capacity": "✗ ABOVE CAPACITY", "undecided": "? undecided"}
 LOAD_NOTE = (
     "Poisson arrivals to one server, latency from the scheduled arrival. The closed loop ran on the same processes and"
@@ -42,7 +46,7 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     entries = result["artifacts"]
     parts = (
         figures_table(COLUMNS, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
-        _elsewhere(entries), _further(entries), _reasons(entries), _limits(entries), _context(result),
+        _elsewhere(entries), _kept(entries), _written(entries), _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -214,18 +218,43 @@ def _worst_slice(quality: Mapping[str, Any] | None) -> str:
     return f"{worst['name']} {worst['value']:.2%}{change}"
 
 
-def _further(entries: Sequence[Entry]) -> str:
-    """What a task kind tells beyond its headline score: each head's own, recall, perplexity, speed of writing."""
-    lines = []
-    for entry in entries:
-        quality = entry["quality"] or {"others": (), "perplexity": None}
-        said = [f"{score['name']} {_quality(score)}" for score in quality["others"]]
-        if quality["perplexity"] is not None:
-            said.append(f"perplexity {quality['perplexity']:.2f}")
-        if entry["writing"]:
-            said += _writing(entry["writing"])
-        lines += [f"- **{entry['artifact']}**: {'; '.join(said)}"] if said else []
-    return section("Further figures (change against the baseline in points):", lines)
+def _kept(entries: Sequence[Entry]) -> str:
+    """What a technique gave beyond the headline score, a row a figure, and what each artifact kept of it."""
+    told = [_figures(entry["quality"]) for entry in entries]
+    names = list(dict.fromkeys(name for figures in told for name in figures))
+    if not names:
+        return ""
+    rows = [[name, *(figures.get(name, "-") for figures in told)] for name in names]
+    head = ["", *(entry["artifact"] for entry in entries)]
+    return f"Further figures (change against the baseline):\n\n{figures_table(head, rows, words=(0,))}"
+
+
+def _figures(quality: Mapping[str, Any] | None) -> dict[str, str]:
+    """Each head's own, recall, what of the original's answers was kept; nats and margins; perplexity."""
+    if quality is None:
+        return {}
+    found = {score["name"]: _quality(score) for score in quality["others"]}
+    if quality["perplexity"] is not None:
+        found["perplexity"] = f"{quality['perplexity']:.2f}"
+    return found | {AMOUNTS.get(each["name"], each["name"]): _amount(each) for each in quality.get("amounts", ())}
+
+
+def _amount(score: Mapping[str, Any]) -> str:
+    """A figure that is no share, and its change."""
+    if score["value"] is None:
+        return "-"
+    text = f"{score['value']:.4g}"
+    if score["delta_ci"] is None:
+        return text
+    low, high = score["delta_ci"]
+    return f"{text}, {score['delta']:+.3g} ({low:+.3g} to {high:+.3g})"
+
+
+def _written(entries: Sequence[Entry]) -> str:
+    lines = [
+        f"- **{entry['artifact']}**: {'; '.join(_writing(entry['writing']))}" for entry in entries if entry["writing"]
+    ]
+    return section("Writing:", lines)
 
 
 def _reasons(entries: Sequence[Entry]) -> str:

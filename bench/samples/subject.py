@@ -89,6 +89,11 @@ def told_to(paths: Sequence[Path], told: Told) -> dict[Path, Told]:
     return {path: told if path in adapters else name if path in keeping else NOTHING for path in paths}
 
 
+def asked_for(subject: Subject, task: str) -> Subject:
+    """The same subject asked for another task of its network."""
+    return replace(subject, task=task, executable=replace(subject.executable, task=task))
+
+
 def compiled(subject: Subject) -> Subject:
     """The same checkpoint run by torch.compile, under a name of its own.
 

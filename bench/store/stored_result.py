@@ -85,6 +85,26 @@ class Score(Bounded, frozen=True, forbid_unknown_fields=True):
     name: Name
 
 
+class Measured(Struct, frozen=True, forbid_unknown_fields=True):
+    """A figure that is no share (nats a token, a margin of rewards), and how it changed."""
+
+    name: Name
+    n: Index
+    value: float | None
+    value_ci: Bounds | None
+    baseline: float | None
+    delta: float | None
+    delta_ci: Bounds | None
+    worse: Index | None
+    better: Index | None
+    p_value: Share | None
+
+    def __post_init__(self) -> None:
+        """A change is that of two values, and an interval that of one."""
+        _require_ordered(self.value_ci, self.value)
+        _require_ordered(self.delta_ci, self.delta, self.value, self.baseline)
+
+
 class Quality(Bounded, frozen=True, forbid_unknown_fields=True):
     """The headline score, further scores and slices."""
 
@@ -92,6 +112,7 @@ class Quality(Bounded, frozen=True, forbid_unknown_fields=True):
     others: list[Score]
     slices: list[Slice]
     perplexity: Annotated[float, Meta(ge=1)] | None
+    amounts: list[Measured] = []
 
 
 class Limit(Struct, frozen=True, forbid_unknown_fields=True):

@@ -20,8 +20,10 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mct import MctError
+from mct.bench.worker.originals import Originals
 from mct.models.tables import load
 from mct.models.tasks.examples import Answer, Request, find_kind
+from mct.models.tasks.table import network_of
 from mct.targets.runtimes.table import Executable, Generator, Runtime, Session, open_session
 
 if TYPE_CHECKING:
@@ -96,27 +98,34 @@ class Timings(NamedTuple):
 def import_runtime(runtime: Runtime, task: str) -> None:
     """Import everything a predictor of this runtime needs, so that loading can be told apart from importing."""
     load("mct.models.tasks.tokens:open_tokenizer")
-    load(runtime.opener(task), runtime.extra)
+    load(runtime.opener(network_of(task)), runtime.extra)
 
 
 def open_predictor(
-    runtime: Runtime, executable: Executable, heads: Sequence[Head], threads: int, new_tokens: int = NEW_TOKENS
+    runtime: Runtime,
+    executable: Executable,
+    heads: Sequence[Head],
+    threads: int,
+    new_tokens: int = NEW_TOKENS,
+    originals: Originals | None = None,
 ) -> Opened:
     """Open tokenizer and model. MctError where a library is missing or a file is damaged.
 
-    A language model is timed writing at most `new_tokens` tokens.
+    A language model is timed writing at most `new_tokens` tokens, and scored beside `originals`.
     """
     kind, open_tokenizer = find_kind(executable.task), load("mct.models.tasks.tokens:open_tokenizer")
     tokenize = open_tokenizer(executable.vocabulary, executable.max_tokens)
-    session = open_session(runtime, executable, threads)
+    session = opened = open_session(runtime, executable, threads)
     writes = executable.network == "causal-lm"
     at_once = 1 if writes else runtime.answers_at_once
+    if kind.condense is not None:
+        session = cast(Session, (originals or Originals()).condensing(kind, session))
     scored = Predictor(
         encode=partial(kind.encode, tokenize),
         infer=in_pieces(session, at_once),
         decode=lambda outputs, inputs: kind.decode(outputs, inputs, heads),
     )
-    timed = _writer(cast(Generator, session), tokenize, executable, new_tokens) if writes else scored
+    timed = _writer(cast(Generator, opened), tokenize, executable, new_tokens) if writes else scored
     return Opened(timed, scored, at_once, None if writes else _together(replace(scored, infer=session)))
 
 

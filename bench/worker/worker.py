@@ -42,6 +42,7 @@ from mct.bench.worker.counters import (
     waited_s,
 )
 from mct.bench.worker.open_loop import poisson_arrivals, serve_traffic
+from mct.bench.worker.originals import Originals
 from mct.bench.worker.predict import (
     Pause,
     Predictor,
@@ -77,7 +78,8 @@ class Bench:
     """A loaded, warm model and the endless seeded order in which the requests are made.
 
     `scorer` answers `scored`, for the score, with the scores of labels that are `watched`; `writes` says that the model
-    is timed writing a text. `groups` are the control groups that limit this process.
+    is timed writing a text. `originals` is what the original gave. `groups` are the control groups that limit this
+    process.
     """
 
     predictor: Predictor
@@ -86,6 +88,7 @@ class Bench:
     order: Iterator[int]
     scorer: Predictor
     watched: tuple[str, ...]
+    originals: Originals
     scored: Sequence[Request]
     answers_at_once: int
     writes: bool
@@ -173,7 +176,9 @@ def _open(job: Mapping[str, Any]) -> Bench:
     heads = tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in job["heads"])
     if job["length"]:
         executable, requests = of_length(executable, requests, job["length"], job["new_tokens"])
-    opened = open_predictor(runtime, executable, heads, job["threads"], job["new_tokens"])
+    folder = job["original_kept"] or job["original"]
+    originals = Originals(Path(folder) if folder else None, writes=bool(job["original_kept"]))
+    opened = open_predictor(runtime, executable, heads, job["threads"], job["new_tokens"], originals)
     timed = opened.timed
     if job["batch"] > 1:
         if opened.together is None:
@@ -186,6 +191,7 @@ def _open(job: Mapping[str, Any]) -> Bench:
         order=shuffled_forever(len(requests), job["seed"]),
         scorer=watching(opened.scored, executable.task, heads, job["watched"]) if job["watched"] else opened.scored,
         watched=tuple(job["watched"]),
+        originals=originals,
         scored=requests if job["scored"] is None else job["scored"],
         answers_at_once=opened.at_once,
         writes=executable.network == "causal-lm",
@@ -281,7 +287,9 @@ def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
 
 def answer(bench: Bench, first: int, last: int) -> Reply:
     """Answers, token counts and scores of the watched labels, of examples `first` up to `last` (not included)."""
+    bench.originals.begin(first, last)
     values = answer_all(bench.scorer, bench.scored[first:last], bench.answers_at_once)
+    bench.originals.end(first, last)
     tokens = count_tokens(bench.predictor, bench.requests[first:last])
     if not bench.watched:
         return {"values": values, "tokens": tokens}

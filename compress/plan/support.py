@@ -14,7 +14,7 @@ FORMATS = {"onnx": "ONNX", "openvino": "OpenVINO", "gguf": "GGUF"}
 def support_markdown() -> str:
     """One row a task kind, one column a format: the precisions that a chain of passes reaches."""
     lines = ["| task | " + " | ".join(FORMATS.values()) + " |", "|--|" + "--|" * len(FORMATS)]
-    for task in tasks():
+    for task in (each for each in tasks() if not each.said_by_rows):
         found = supported(task.name)
         cells = [", ".join(found.get(format_name, ())) or "-" for format_name in FORMATS]
         lines.append(f"| {task.name} | {' | '.join(cells)} |")

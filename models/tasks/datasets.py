@@ -8,6 +8,7 @@ hands the rows to it.
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mct.models.data.files import SUFFIXES, DataFile, Row, read_data_file
 from mct.models.data.inside import check_beside
 from mct.models.tasks.examples import Example, Truth, find_kind
 from mct.models.tasks.ranking import MOST_GRADE, is_grade
-from mct.models.tasks.table import Head, Task, find_task
+from mct.models.tasks.table import Head, Task, find_task, tasks
 
 FieldType = tuple[str, Callable[[Any, Row], bool]]
 
@@ -60,6 +61,17 @@ def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = Non
     for number, row in enumerate(found.rows, start=1):
         _check_fields(path, number, row, task)
     return Dataset(path.name, found.rows, found.sha256)
+
+
+def asked_task(path: Path, task: str, renames: Mapping[str, str] | None = None) -> str:
+    """The task that a data file's rows ask of a network: the one whose fields they all have, and most of these.
+
+    `task` itself where no other has its network, or the rows have no other's fields.
+    """
+    others = [each for each in tasks() if each.network == task and each.said_by_rows]
+    rows = read_data_file(path, renames or {}).rows[:1] if others else ()
+    asked = [each for each in others if rows and all(rows[0].get(name) not in (None, "") for name in each.fields)]
+    return max(asked, key=lambda each: len(each.fields)).name if asked else task
 
 
 def with_groups(dataset: Dataset, field: str, examples: Sequence[Example]) -> Dataset:
@@ -236,11 +248,23 @@ def _has_a_tag_for_each_word(value: Any, row: Row) -> bool:
     return is_declared(tags, list[Name]) and len(tags) == len(str(row.get("text", "")).split())
 
 
+def _is_number(value: Any) -> bool:
+    """Also as a text, as CSV has it."""
+    try:
+        return not isinstance(value, bool) and isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
 # What a field has to look like: in words, and as a check of its value in its row.
 _TEXT: FieldType = ("a text", lambda value, row: isinstance(value, str))
 _LABEL: FieldType = ("one label", lambda value, row: is_declared(value, _LABEL_TYPE))
 _LABELS: FieldType = ("a list of labels, each once (CSV cannot hold one)", _are_labels)
 _GRADE: FieldType = (f"a number from 0, irrelevant, to {MOST_GRADE}", lambda value, row: is_grade(value))
 _TAGS: FieldType = ("one tag for each word of the text", _has_a_tag_for_each_word)
-_FIELDS = {"label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": _GRADE}
+_NUMBER: FieldType = ("a number", lambda value, row: _is_number(value))
+_FIELDS = {
+    "label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": _GRADE,
+    "ref_chosen_logps": _NUMBER, "ref_rejected_logps": _NUMBER,
+}  # fmt: skip
 _HEAD_FIELDS = {"label": _LABEL, "labels": _LABELS, "tags": _TAGS}

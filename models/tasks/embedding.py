@@ -8,7 +8,7 @@ from math import sqrt
 
 from mct.models.tasks import pair_scoring as task_pairs
 from mct.models.tasks.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth
-from mct.models.tasks.ranking import groups, score_order, significant
+from mct.models.tasks.ranking import groups, order_kept, score_order, significant
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokenize, Tokens
 
@@ -50,4 +50,9 @@ def texts(rows: Sequence[Row]) -> list[Request]:
     return list(dict.fromkeys(text for row in rows for text in (row["query"], row["doc"])))
 
 
-KIND = Kind(read, encode, decode, score, task_pairs.labels, texts, list[float], list[float])
+def beside(before: Answer, after: Answer) -> Mapping[str, Part]:
+    """The query's ten nearest that still are, and their order."""
+    return order_kept(before, after, "neighbours_kept")
+
+
+KIND = Kind(read, encode, decode, score, task_pairs.labels, texts, list[float], list[float], beside=beside)

@@ -23,6 +23,7 @@ Request = Any
 Answer = Any
 Truth = Any
 Outputs = Mapping[str, "NDArray[np.float32]"]
+Sketch = Mapping[str, "NDArray[np.generic]"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,21 @@ class Example:
     text: str
 
 
+NLL, KL, MARGIN, IMPLICIT_MARGIN = "nll", "kl_to_original", "reward_margin", "implicit_reward_margin"
+"""Amounts by name: nats a token that a text costs, and by which it is foreseen otherwise than by the original; how much
+more an answer gets that was chosen than one that was rejected, and how much more beyond what the reference gives it."""
+
+
 class Part(NamedTuple):
     """One example's share of a metric: the metric is the sum of `got` over the sum of `of`."""
 
     got: float
     of: float
+
+
+def no_parts(*asked: Any) -> Mapping[str, Part]:
+    """Of a kind that has none of these figures."""
+    return {}
 
 
 def no_recall(truth: Truth, answer: Answer, label: str) -> Part:
@@ -63,6 +74,10 @@ class Kind:
     `truth` and `answer`: the types of these, as a result file holds them. `recall`: of the places where the truth has a
     label, those where the answer has it too. `confidence`: how much the outputs of one request speak for a label, as
     its log-odds; None where there are no labels.
+
+    `beside`: what of the original's answer another model's kept, as further metrics: 1 for the same. `amounts`: figures
+    that are no shares (nats a token), a mean each. `condense`: what is kept of the outputs of one input, beside what
+    `sketch` kept of the original's; both where all outputs of all inputs are too many to be at hand together.
     """
 
     read: Callable[[Sequence[Row]], tuple[Example, ...]]
@@ -75,6 +90,10 @@ class Kind:
     answer: Any
     recall: Callable[[Truth, Answer, str], Part] = no_recall
     confidence: Callable[[Outputs, Sequence[Head], str], float] | None = None
+    beside: Callable[[Answer, Answer], Mapping[str, Part]] = no_parts
+    amounts: Callable[[Truth, Answer], Mapping[str, Part]] = no_parts
+    condense: Callable[[Outputs, Tokens, Sketch | None], Outputs] | None = None
+    sketch: Callable[[Outputs, Tokens], Sketch] | None = None
 
 
 def find_kind(task: str) -> Kind:

@@ -1,25 +1,50 @@
 """The next token, and so a whole text: the causal language model.
 
 What is timed is a greedy continuation of a prompt; what is scored is each next token of a real text, given those
-before it, which needs no sampling and no judge.
+before it, which needs no sampling and no judge. Logits of a whole text are many megabytes, so each text's are condensed
+to a few figures as they come: how likely its tokens were and, beside what was kept of the original's, how far the two
+foresee other things.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from mct.models.tasks.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth, column
+from mct.models.tasks.examples import (
+    KL,
+    NLL,
+    Answer,
+    Example,
+    Kind,
+    Outputs,
+    Part,
+    Request,
+    Row,
+    Sketch,
+    Truth,
+    column,
+)
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokenize, Tokens
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
 PROMPT_SHARE = 2
+KEPT_TOKENS = 64
+"""Likeliest next tokens whose probability is kept of the original; all others count as one."""
 
 
 class Foreseen(TypedDict):
-    """How well a text was foreseen: see `decode`."""
+    """How well a text was foreseen: see `condense`. The last two are there where the original's was at hand."""
 
     tokens: int
     right: int
     nll: float
+    kl: NotRequired[float]
+    same_top: NotRequired[int]
 
 
 def read(rows: Sequence[Row]) -> tuple[Example, ...]:
@@ -37,20 +62,79 @@ def encode(tokenize: Tokenize, request: Request) -> list[Tokens]:
     return [tokenize(request)]
 
 
-def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) -> Answer:
-    """How well the text was foreseen: {"tokens", "right", "nll"}; `logits` is (1, tokens, vocabulary).
+def condense(outputs: Outputs, tokens: Tokens, original: Sketch | None) -> Outputs:
+    """One text's `logits`, (1, tokens, vocabulary), as figures over the tokens that were not given, one row each.
 
-    `nll` is the negative log-likelihood in nats, summed over the tokens after the first.
+    "nll" is the negative log-likelihood in nats, summed over these "tokens"; "right" counts those that the model puts
+    first. Beside the original's sketch of the same tokens "kl" is the Kullback-Leibler divergence from it in nats, over
+    its `KEPT_TOKENS` likeliest and all others as one (so at most what it is over all), "same_top" counts equal
+    favourites.
     """
     import numpy as np
 
-    ids = np.asarray(inputs[0].ids[1:])
-    logits = outputs["logits"][0, : len(ids)].astype(np.float64)
-    top = logits.max(axis=-1, keepdims=True)
-    log_total = top[:, 0] + np.log(np.exp(logits - top).sum(axis=-1))
-    likelihood = logits[np.arange(len(ids)), ids] - log_total
-    right = int((logits.argmax(axis=-1) == ids).sum())
-    return {"tokens": len(ids), "right": right, "nll": round(float(-likelihood.sum()), 4)}
+    log_shares, ids = _log_shares(outputs, tokens)
+    favourites = log_shares.argmax(axis=-1)
+    found = {
+        "tokens": len(ids),
+        "right": int((favourites == ids).sum()),
+        "nll": -float(log_shares[np.arange(len(ids)), ids].sum()),
+    }
+    if original is not None and np.array_equal(original["ids"], np.asarray(tokens.ids)):
+        found["kl"] = _divergence(original, log_shares)
+        found["same_top"] = int((original["likeliest"][:, 0] == favourites).sum())
+    return {name: np.array([value], dtype=np.float64) for name, value in found.items()}
+
+
+def sketch(outputs: Outputs, tokens: Tokens) -> Sketch:
+    """What is kept of the original: each token's `KEPT_TOKENS` likeliest, the favourite first, and their log-shares."""
+    import numpy as np
+
+    log_shares, _ = _log_shares(outputs, tokens)
+    most = min(KEPT_TOKENS, log_shares.shape[-1])
+    likeliest = np.argpartition(-log_shares, most - 1, axis=-1)[:, :most]
+    kept = np.take_along_axis(log_shares, likeliest, axis=-1)
+    order = np.lexsort((likeliest, -kept), axis=-1)  # of equal ones the first, as argmax takes it
+    likeliest, kept = np.take_along_axis(likeliest, order, axis=-1), np.take_along_axis(kept, order, axis=-1)
+    return {"ids": np.asarray(tokens.ids), "likeliest": likeliest.astype(np.int32), "log_shares": kept}
+
+
+def _log_shares(outputs: Outputs, tokens: Tokens) -> "tuple[Floats, NDArray[np.intp]]":
+    """The log-probabilities of every next token that was not given, and what came."""
+    import numpy as np
+
+    ids = np.asarray(tokens.ids[tokens.given :], dtype=np.intp)
+    logits = outputs["logits"][0, tokens.given - 1 : len(tokens.ids) - 1].astype(np.float64)
+    logits -= logits.max(axis=-1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    return logits, ids
+
+
+def _divergence(original: Sketch, log_shares: "Floats") -> float:
+    """KL(original || model), summed over the tokens: that of the kept ones and the rest as one."""
+    import numpy as np
+
+    kept = np.take_along_axis(log_shares, original["likeliest"].astype(np.intp), axis=-1)
+    before = np.asarray(original["log_shares"], dtype=np.float64)
+    shares = np.exp(before)
+    rest, rest_now = (np.maximum(1 - each.sum(axis=-1), 1e-12) for each in (shares, np.exp(kept)))
+    each = (shares * (before - kept)).sum(axis=-1)
+    if original["likeliest"].shape[-1] < log_shares.shape[-1]:
+        each += rest * np.log(rest / rest_now)
+    return float(np.maximum(each, 0.0).sum())
+
+
+def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) -> Answer:
+    """How well the text was foreseen, from what `condense` gave."""
+    found: dict[str, Any] = {name: int(outputs[name][0]) for name in ("tokens", "right")}
+    found["nll"] = round(float(outputs["nll"][0]), 4)
+    return found | beside_original(outputs)
+
+
+def beside_original(outputs: Outputs) -> dict[str, Any]:
+    """What `condense` found beside the original, over all inputs; nothing where that was not at hand."""
+    if "kl" not in outputs:
+        return {}
+    return {"kl": float(f"{float(outputs['kl'].sum()):.6g}"), "same_top": int(outputs["same_top"].sum())}
 
 
 def score(truth: Truth, answer: Mapping[str, Any]) -> Mapping[str, Part]:
@@ -58,9 +142,23 @@ def score(truth: Truth, answer: Mapping[str, Any]) -> Mapping[str, Part]:
     return {"next_token_accuracy": Part(float(answer["right"]), float(answer["tokens"]))}
 
 
+def amounts(truth: Truth, answer: Mapping[str, Any]) -> Mapping[str, Part]:
+    """Nats a token: what the text costs, and by how much it is foreseen otherwise than by the original."""
+    found = {NLL: Part(answer["nll"], float(answer["tokens"]))}
+    return found | ({KL: Part(answer["kl"], float(answer["tokens"]))} if "kl" in answer else {})
+
+
+def beside(before: Answer, after: Mapping[str, Any]) -> Mapping[str, Part]:
+    """The share of tokens at which both put the same one first."""
+    return {"same_top_token": Part(float(after["same_top"]), float(after["tokens"]))} if "same_top" in after else {}
+
+
 def labels(truth: Truth) -> Iterable[str]:
     """None."""
     return ()
 
 
-KIND = Kind(read, encode, decode, score, labels, column, None, Foreseen)
+KIND = Kind(
+    read, encode, decode, score, labels, column, None, Foreseen,
+    beside=beside, amounts=amounts, condense=condense, sketch=sketch,
+)  # fmt: skip

@@ -6,7 +6,7 @@ What is timed has 50 candidates at most, as many as a first search hands over; w
 from collections.abc import Iterable, Mapping, Sequence
 
 from mct.models.tasks.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth
-from mct.models.tasks.ranking import groups, score_order, significant
+from mct.models.tasks.ranking import groups, order_kept, score_order, significant
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokenize, Tokens
 
@@ -50,4 +50,9 @@ def texts(rows: Sequence[Row]) -> list[Request]:
     return [{"query": query, "docs": list(found)} for query, found in docs.items()]
 
 
-KIND = Kind(read, encode, decode, score, labels, texts, list[float], list[float])
+def beside(before: Answer, after: Answer) -> Mapping[str, Part]:
+    """The original's ten best that still are, and their order."""
+    return order_kept(before, after, "top_10_kept")
+
+
+KIND = Kind(read, encode, decode, score, labels, texts, list[float], list[float], beside=beside)

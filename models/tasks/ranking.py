@@ -69,6 +69,27 @@ def score_order(grades: Sequence[float], scores: Sequence[float]) -> Mapping[str
     }
 
 
+def order_kept(before: Sequence[float], after: Sequence[float], kept: str) -> Mapping[str, Part]:
+    """What of the order that the original gives a query's documents stands: two shares, 1 where all of it does.
+
+    `kept`: of its ten best (the better half of fewer than twenty) those that still are. "top_10_order": of every two of
+    its ten best, those that stand the same way round, a tie counting half: (1 + tau) / 2 by Kendall (1938).
+    """
+    best, now = _best(before), _best(after)
+    room = min(DEPTH, len(before) // 2)
+    pairs = [(a, b) for at, a in enumerate(best[:DEPTH]) for b in best[at + 1 : DEPTH] if before[a] > before[b]]
+    order = sum(1.0 if after[a] > after[b] else 0.5 if after[a] == after[b] else 0.0 for a, b in pairs)
+    return {
+        kept: Part(len({*best[:room]} & {*now[:room]}) / room, 1.0) if room else Part(0.0, 0.0),
+        "top_10_order": Part(order / len(pairs), 1.0) if pairs else Part(0.0, 0.0),
+    }
+
+
+def _best(scores: Sequence[float]) -> list[int]:
+    """Places from the highest score down; equal ones as they come."""
+    return sorted(range(len(scores)), key=lambda place: -scores[place])
+
+
 def _collect(values: Sequence[float], scores: Sequence[float], weights: Sequence[float]) -> float:
     """The sum of `values` times the weight of the place that each has by its score; equal scores share their places."""
     order = sorted(range(len(scores)), key=lambda place: -scores[place])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mct.models.tasks import pair_scoring as task_pairs
-from mct.models.tasks.examples import Answer, Example, Kind, Outputs, Part, Request, Row, Truth
+from mct.models.tasks.examples import MARGIN, Answer, Example, Kind, Outputs, Part, Request, Row, Truth
 from mct.models.tasks.ranking import significant
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokenize, Tokens
@@ -38,9 +38,14 @@ def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
     return {"preference_accuracy": Part(1.0 if chosen > rejected else 0.5 if chosen == rejected else 0.0, 1.0)}
 
 
+def amounts(truth: Truth, answer: Answer) -> Mapping[str, Part]:
+    """How much more the chosen answer gets."""
+    return {MARGIN: Part(answer[0] - answer[1], 1.0)}
+
+
 def texts(rows: Sequence[Row]) -> list[Request]:
     """The prompt of every row with both answers."""
     return [{"prompt": row["prompt"], "answers": [row["chosen"], row["rejected"]]} for row in rows]
 
 
-KIND = Kind(read, encode, decode, score, task_pairs.labels, texts, str, tuple[float, float])
+KIND = Kind(read, encode, decode, score, task_pairs.labels, texts, str, tuple[float, float], amounts=amounts)

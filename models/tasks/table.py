@@ -37,7 +37,8 @@ class Task:
     candidates, the nearest neighbour, the next token.
 
     A task may ask otherwise of a network that another task has: `network` names that task, by whose passes and runtimes
-    it goes, and `recognise`, "module:function" of an architecture and its labels, says which of its checkpoints do.
+    it goes. `recognise`, "module:function" of an architecture and its labels, says which of its checkpoints do; without
+    it the rows say (`mct.models.tasks.datasets.asked_task`): a language model asked to prefer one answer is the same.
     """
 
     name: str
@@ -53,10 +54,16 @@ class Task:
     network: str = ""
     recognise: str = ""
 
+    @property
+    def said_by_rows(self) -> bool:
+        """No checkpoint is for this task alone: the rows of the data ask another task's network for it."""
+        return bool(self.network) and not self.recognise
+
 
 _TEXT = ("text",)
 _PAIR = ("query", "doc")
 _PREFERENCE = ("prompt", "chosen", "rejected")
+_REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
 
 _CLASSIFIER = "AutoModelForSequenceClassification"
 
@@ -86,6 +93,10 @@ TASKS = (
     Task(
         "reward", _PREFERENCE, _PREFERENCE, "preference_accuracy", "mct.models.tasks.reward:KIND", auto=_CLASSIFIER,
         decides="order",
+    ),
+    Task(
+        "preference", _PREFERENCE, _PREFERENCE, "preference_accuracy", "mct.models.tasks.preference:KIND",
+        optional=_REFERENCE, decides="order", network="causal-lm",
     ),
     Task(
         "causal-lm", _TEXT, _TEXT, "next_token_accuracy", "mct.models.tasks.language_model:KIND", optional=("prompt",),

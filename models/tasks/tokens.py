@@ -26,12 +26,14 @@ class Tokens(NamedTuple):
     """One encoded input: token ids and segment (type) ids, of the same length, special tokens included.
 
     `words` is the place of each whitespace word's first token, -1 where truncation took it or the tokenizer leaves it
-    out (a word of control characters); empty unless asked for.
+    out (a word of control characters); empty unless asked for. `given` is how many of the first tokens a language model
+    is not asked to foresee.
     """
 
     ids: list[int]
     type_ids: list[int]
     words: tuple[int, ...] = ()
+    given: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,16 @@ class Tokenize:
         """One text, and where in it each whitespace word begins."""
         encoding = self.tokenizer.encode(text)
         return Tokens(encoding.ids, encoding.type_ids, tuple(_first_tokens(text, encoding)))
+
+    def answer(self, prompt: str, answer: str) -> Tokens:
+        """A prompt and an answer to it as one text, of which the tokens that the prompt begins with are given.
+
+        Where both meet within one token, that belongs to the answer.
+        """
+        alone, both = self(prompt), self(prompt + answer)
+        least = min(len(alone.ids), len(both.ids))
+        given = next((at for at in range(least) if alone.ids[at] != both.ids[at]), least)
+        return both._replace(given=max(1, given))
 
     def text(self, ids: list[int]) -> str:
         """The text of token ids, special tokens left out."""

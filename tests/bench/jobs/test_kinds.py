@@ -13,14 +13,14 @@ import pytest
 
 import mct.bench.store
 from mct import MctError
-from mct.bench.jobs.job import Job, run_job
+from mct.bench.jobs.job import Job, asked_by, run_job
 from mct.bench.judge.quality import score
 from mct.bench.report.table import markdown_table
 from mct.bench.samples.measurement import Answers, Measurement
-from mct.bench.samples.subject import identify
+from mct.bench.samples.subject import Subject, identify
 from mct.bench.store.store import recompute
 from mct.bench.worker.predict import Opened, answer_all, count_tokens, open_predictor, time_requests
-from mct.models.tasks.datasets import check_labels, read_dataset, read_examples
+from mct.models.tasks.datasets import Dataset, check_labels, read_dataset, read_examples
 from mct.models.tasks.examples import Example, find_kind
 from mct.models.tasks.table import find_task
 from mct.targets.budget import Budget
@@ -161,6 +161,9 @@ CASES = {
         write_reward, lambda rng, text: {"prompt": text, "chosen": " yes", "rejected": " " + rng.choice(WORDS)}
     ),
     "causal-lm": Case(write_lm, lambda rng, text: {"text": text}),
+    "preference": Case(
+        write_lm, lambda rng, text: {"prompt": text, "chosen": " yes", "rejected": " " + rng.choice(WORDS)}
+    ),
 }
 
 
@@ -201,10 +204,16 @@ def bench(folder: Path, tmp_path: Path, budget: Budget | None = None, **more: An
     return result
 
 
+def asked(folder: Path) -> tuple[Subject, Dataset]:
+    """The checkpoint, asked for what its data is for; and that."""
+    data = folder.with_name(f"{folder.name}.jsonl")
+    (subject,) = asked_by(data, {}, (identify(folder),))
+    return subject, read_dataset(data, find_task(subject.task))
+
+
 def opened(folder: Path) -> tuple[Opened, list[Example]]:
     """The checkpoint in this process, and the examples of its data."""
-    subject = identify(folder)
-    dataset = read_dataset(folder.with_name(f"{folder.name}.jsonl"), find_task(subject.task))
+    subject, dataset = asked(folder)
     model = open_predictor(runtime_for("checkpoint"), subject.executable, subject.heads, threads=1, new_tokens=8)
     return model, list(read_examples(dataset, subject.task, subject.heads))
 
@@ -216,23 +225,24 @@ def test_every_kind_answers_alone_as_together_and_is_scored(task: str, checkpoin
     together = answer_all(model.scored, [example.scored for example in examples], model.at_once)
     alone = [model.scored(example.scored) for example in examples]
     assert json.loads(json.dumps(together)) == together, "an answer is a JSON value"
-    if task in {"pair-scoring", "reward", "sentence-embedding", "causal-lm"}:
+    if task in {"pair-scoring", "reward", "sentence-embedding", "causal-lm", "preference"}:
         assert [flat(answer) for answer in together] == [pytest.approx(flat(answer), abs=1e-4) for answer in alone]
     else:
         assert together == alone
-    subject = identify(checkpoints(task))
+    subject, _ = asked(checkpoints(task))
     truth = tuple(example.truth for example in examples)
     measured = Measurement(subject, truth, answers=Answers(tuple(together), (1,) * len(together)))
     found = score(measured, None, ())
     assert found is not None and found.overall.name == find_task(task).metric
     assert found.overall.value is not None and 0 <= found.overall.value < 1
     assert min(count_tokens(model.timed, [example.request for example in examples])) >= 1
-    assert isinstance(model.timed(examples[0].request), str) == (task in {"causal-lm", "embedding-head"})
+    assert isinstance(model.timed(examples[0].request), str) == (task in {"causal-lm", "preference", "embedding-head"})
 
 
 def flat(answer: Any) -> list[float]:
     """The numbers of an answer."""
-    return list(answer.values()) if isinstance(answer, dict) else answer
+    values = answer.values() if isinstance(answer, dict) else answer
+    return [number for value in values for number in (value if isinstance(value, list) else [value])]
 
 
 def test_a_language_model_writes_as_many_tokens_as_asked_and_a_long_prompt_is_cut(

@@ -1,6 +1,7 @@
 """What a fine-tuning technique gave, benched from files to verdict: each loss shows where the average does not."""
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,16 +9,30 @@ from typing import Any
 
 import jsonschema
 import pytest
+import torch
+import transformers
 
 import mct.bench.store
 from mct import MctError
 from mct.bench.jobs.gate import gate
 from mct.bench.jobs.job import Job, run_job
+from mct.bench.jobs.reference import with_reference
+from mct.bench.judge.quality import score
+from mct.bench.judge.verdict import judge
+from mct.bench.measure import launch
+from mct.bench.measure.launch import Setting
+from mct.bench.measure.rounds import collect_beside
 from mct.bench.report.table import markdown_table
+from mct.bench.samples.measurement import Answers, Failure, Measurement, from_record
+from mct.bench.samples.subject import Subject, asked_for, identify
 from mct.bench.store.store import recompute
+from mct.bench.worker import worker
+from mct.models.progress import Report, silent
+from mct.models.tasks.datasets import Dataset, read_examples
 from mct.targets.budget import Budget, find_budget
 from mct.targets.target import Target
 
+WORDS = ("where", "is", "my", "order", "volume", "3", "berserk", "checkout", "human", "shipping")
 SCHEMA = json.loads(Path(mct.bench.store.__file__).with_name("result.schema.json").read_text(encoding="utf-8"))
 Row = dict[str, Any]
 Bench = Callable[..., dict[str, Any]]
@@ -91,7 +106,9 @@ def test_blurred_scores_fail_at_a_fixed_false_alarm_rate_although_every_answer_i
     (own,) = result["artifacts"][-1]["quality"]["others"]
     assert (own["name"], own["baseline"], own["value"]) == ("recall of human at 5 % false alarms", 1.0, 0.0)
     assert own["delta_ci"][0] <= -1.0 <= own["delta_ci"][1] < -0.9
-    assert "recall of human at 5 % false alarms 0.00%, -100.00" in markdown_table(result)
+    assert "| recall of human at 5 % false alarms | 100.00%, +0.00 (+0.00 to +0.00) | 0.00%, -100.00" in markdown_table(
+        result
+    )
 
 
 def test_an_alarm_for_a_label_that_a_model_does_not_have_is_refused(
@@ -115,3 +132,110 @@ def test_a_budget_that_cannot_be_meant_is_refused(lines: str, says: str, tmp_pat
     (tmp_path / "budgets.toml").write_text(f'[b]\ntask = "sequence-classification"\n{lines}\n')
     with pytest.raises(MctError, match=says):
         find_budget("b", tmp_path / "budgets.toml")
+
+
+PROMPTS = [" ".join(random.Random(number).choices(WORDS, k=4)) for number in range(50)]
+
+
+@pytest.fixture(scope="module")
+def policies(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny Llama; the same tuned to say yes; that with hardly other weights; and one on most of the way back."""
+    root = tmp_path_factory.mktemp("policies")
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny_llama)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_llama)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    steps = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for step in range(30):
+        ids = torch.tensor([tokenizer(f"{PROMPTS[step]} yes").input_ids])
+        answer = ids.clone()
+        answer[:, :-4] = -100  # a token is a letter
+        model(ids, labels=answer).loss.backward()
+        steps.step()
+        steps.zero_grad()
+    tuned = {name: weight.clone() for name, weight in model.state_dict().items()}
+    for name, kept in (("tuned", 1.0), ("near", 0.999), ("back", 0.1)):
+        model.load_state_dict({key: before[key] + kept * (tuned[key] - before[key]) for key in before})
+        model.save_pretrained(root / name)
+        tokenizer.save_pretrained(root / name)
+    return {"reference": tiny_llama} | {path.name: path for path in root.iterdir()}
+
+
+def in_process(subjects: Sequence[Subject], setting: Setting, report: Report) -> list[Answers | Failure]:
+    """The answers as workers give them, without starting processes for it."""
+    found: list[Answers | Failure] = []
+    for subject in subjects:
+        reply = worker.answer(worker._open(launch._job(subject, setting, 0)), 0, len(setting.examples))
+        answers = from_record({"kind": "answers"} | json.loads(json.dumps(reply)), "")
+        assert isinstance(answers, Answers)
+        found.append(answers)
+    return found
+
+
+def answered(folders: Sequence[Path], dataset: Dataset, task: str) -> list[Measurement]:
+    """Each model's answers, the first one's the original's, as a bench collects them; nothing is timed."""
+    subjects = [asked_for(identify(folder), task) for folder in folders]
+    examples = read_examples(dataset, task, ())
+    setting = Setting(examples, threads=1, affinity=(), seed=0)
+    found = collect_beside(subjects, subjects[0].name, setting, silent, in_process)
+    truth = tuple(example.truth for example in examples)
+    answers = [each for each in found if isinstance(each, Answers)]
+    return [Measurement(subject, truth, answers=each) for subject, each in zip(subjects, answers, strict=True)]
+
+
+def test_preferences_are_held_against_the_original_and_the_reference(policies: dict[str, Path]) -> None:
+    """The chosen answer is what it was tuned to say."""
+    rows = tuple({"prompt": each, "chosen": " yes", "rejected": f" {each.split()[0]}"} for each in PROMPTS)
+    plain = Dataset("rows.jsonl", rows, "0" * 64)
+    dataset = with_reference(plain, "preference", policies["reference"], silent, in_process)
+    assert dataset.sha256 != plain.sha256, "the reference is a part of the data"
+    budget = Budget(
+        "b", "preference", quality_max_drop=0.1, margin_max_drop=0.1, kl_at_most=0.05, perplexity_max_increase=0.05,
+        metric_max_drop={"same_top_token": 0.05},
+    )  # fmt: skip
+    measured = answered([policies[name] for name in ("tuned", "near", "back")], dataset, "preference")
+    tuned, near, back = (score(each, measured[0], ()) for each in measured)
+    assert tuned and near and back
+    assert (tuned.overall.name, tuned.others[0].name) == ("preference_accuracy", "implicit_preference_accuracy")
+    assert tuned.overall.value is not None and tuned.overall.value > 0.9
+    of = {name: {each.name: each for each in found.amounts} for name, found in (("tuned", tuned), ("back", back))}
+    assert of["tuned"]["implicit_reward_margin"].value > 1.0, "the tuning made the chosen answers likelier"
+    assert of["tuned"]["kl_to_original"].value == pytest.approx(0.0, abs=1e-6)
+    lost = of["back"]["implicit_reward_margin"]
+    assert lost.value < 0.5 * lost.baseline and lost.delta_ci[1] < 0
+    outcomes = [{line.outcome for line in judge(each, budget, measured[0]).lines} for each in measured]
+    assert outcomes[:2] == [{"pass"}, {"pass"}]
+    assert {line.limit: line.outcome for line in judge(measured[2], budget, measured[0]).lines} == {
+        "preference_accuracy at most 10 points below the baseline": "fail",
+        "same_top_token at most 5 points below the baseline": "fail",
+        "perplexity at most 5 % above the baseline's": "fail",
+        "at most 0.05 nats a token foreseen otherwise than by the baseline": "fail",
+        "at most 10 % of the baseline's reward margin lost": "fail",
+    }
+
+
+def test_a_language_model_is_held_against_what_the_original_foresees(policies: dict[str, Path]) -> None:
+    dataset = Dataset("rows.jsonl", tuple({"text": f"{prompt} yes"} for prompt in PROMPTS), "0" * 64)
+    budget = Budget("b", "causal-lm", kl_at_most=0.01, metric_max_drop={"same_top_token": 0.05})
+    measured = answered([policies[name] for name in ("tuned", "near", "back")], dataset, "causal-lm")
+    assert [judge(each, budget, measured[0]).outcome for each in measured] == ["pass", "pass", "fail"]
+    kl = [each.amounts[1] for found in measured if (each := score(found, measured[0], ()))]
+    assert {each.name for each in kl} == {"kl_to_original"}
+    assert kl[1].value < 0.01 < kl[2].value_ci[0] < kl[2].value < kl[2].value_ci[1]
+    assert judge(measured[1], budget).outcome == "inconclusive", "there is no baseline"
+
+
+@pytest.mark.parametrize(
+    ("reference", "rows", "says"),
+    [
+        ("reference", [{"text": "where is my order"}], "rows with prompt, chosen, rejected"),
+        ("classifier", [{"prompt": "where", "chosen": " a", "rejected": " b"}], "a reference writes text"),
+    ],
+)
+def test_a_reference_that_cannot_be_one_is_refused(
+    reference: str, rows: list[Row], says: str, policies: dict[str, Path], made_up: SimpleNamespace, tmp_path: Path
+) -> None:  # fmt: skip
+    folders = {**policies, "classifier": made_up.artifact(tmp_path / "classifier")}
+    dataset = Dataset("rows.jsonl", tuple(rows), "0" * 64)
+    task = "preference" if "prompt" in rows[0] else "causal-lm"
+    with pytest.raises(MctError, match=says):
+        with_reference(dataset, task, folders[reference], silent)

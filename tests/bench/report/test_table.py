@@ -106,10 +106,17 @@ def test_a_clean_pass_has_no_list(example: dict[str, Any]) -> None:
 def test_further_figures_stand_below_the_table(example: dict[str, Any]) -> None:
     entry = example["artifacts"][0]
     recall = {"name": "recall_cap_at_10", "n": 135, "value": 0.5, "delta": -0.01, "delta_ci": None}
-    entry["quality"] |= {"others": [recall], "perplexity": 12.345}
+    margin = {"name": "reward_margin", "value": 1.5, "delta": -0.25, "delta_ci": [-0.5, -0.01]}
+    entry["quality"] |= {"others": [recall], "perplexity": 12.345, "amounts": [margin]}
     entry["writing"] = {"new_tokens": 32.0, "tokens_per_s": 87.04}
     text = markdown_table(example)
-    assert "- **router**: recall_cap_at_10 50.00%, -1.00; perplexity 12.35; 87.0 new tokens a second" in text
+    names = " | ".join(each["artifact"] for each in example["artifacts"])
+    others = " | -" * (len(example["artifacts"]) - 1)
+    assert f"|  | {names} |" in text
+    assert f"| recall_cap_at_10 | 50.00%, -1.00{others} |" in text
+    assert f"| perplexity | 12.35{others} |" in text
+    assert f"| reward margin | 1.5, -0.25 (-0.5 to -0.01){others} |" in text
+    assert "- **router**: 87.0 new tokens a second" in text
     example["artifacts"][1]["quality"] |= {"value": None, "delta": None}
     assert "| - | returns" in markdown_table(example)
 

@@ -221,7 +221,8 @@ def test_a_language_model_is_scored_by_the_tokens_it_foresees() -> None:
     kind = find_kind("causal-lm")
     # after token 0 it gives token 1 the odds 3 : 1 against token 0, after token 1 it prefers token 1 though 0 comes
     logits = np.log(np.array([[[1.0, 3.0], [1.0, 4.0], [1.0, 1.0]]]))
-    answer = kind.decode({"logits": logits}, [Tokens([0, 1, 0], [0] * 3)], [])
+    tokens = Tokens([0, 1, 0], [0] * 3)
+    answer = kind.decode(kind.condense({"logits": logits}, tokens, None), [tokens], [])
     assert answer["tokens"] == 2 and answer["right"] == 1
     assert answer["nll"] == pytest.approx(-np.log(3 / 4) - np.log(1 / 5), abs=1e-4)
     assert kind.score(None, answer) == {"next_token_accuracy": Part(1.0, 2.0)}
