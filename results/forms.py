@@ -78,6 +78,12 @@ def _make(job: Job, kind: str, precisions: list[str]) -> dict[str, str]:
 
 def measure(job: Job) -> list[dict[str, Any]]:
     """One bench of the original and all forms that were made; what tables show of each, in that order."""
+    found = run_bench(job)
+    return [_row(job, entry, entry["artifact"] == found["baseline"]) for entry in found["artifacts"]]
+
+
+def run_bench(job: Job) -> dict[str, Any]:
+    """The result of one bench of the original and all forms that were made; an earlier one where there is one."""
     result = job.out / "bench.json"
     if not (ROOT / result).is_file():
         names = [f"{kind}-{precision}" for kind, wanted in job.forms.items() for precision in wanted]
@@ -87,8 +93,7 @@ def measure(job: Job) -> list[dict[str, Any]]:
         done = _run([*command, "--max-seconds", job.max_seconds, "--json", result])
         if done.returncode not in JUDGED:
             raise SystemExit(f"mct bench of {job.checkpoint} ended with exit code {done.returncode}")
-    found = read_object(ROOT / result)
-    return [_row(job, entry, entry["artifact"] == found["baseline"]) for entry in found["artifacts"]]
+    return read_object(ROOT / result)
 
 
 def _row(job: Job, entry: dict[str, Any], is_original: bool) -> dict[str, Any]:

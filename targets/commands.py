@@ -50,21 +50,15 @@ def targets_check(as_json: bool) -> int:
 @targets.command("probe")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def targets_probe(as_json: bool) -> None:
-    """Say what this machine is, what it lets this process use, and which runtimes are installed."""
-    from dataclasses import asdict
+    """Say what this machine is, what it lets this process use, and what can run on it.
 
-    from mct.targets.arithmetic import arithmetic_of
-    from mct.targets.machine import probe_machine
-    from mct.targets.runtimes.table import RUNTIMES, installed_version
+    CPU, cores, caches, instruction sets, clock, memory, GPUs; the runtimes with what each computes in here; Node and a
+    browser; and the line that brings what is missing.
+    """
+    from mct.targets.runtimes.probe import probe
 
-    machine = probe_machine()
-    found = asdict(machine) | {
-        "usable_threads": machine.usable_threads,
-        "int8_saturates": arithmetic_of(machine).saturates,
-        "runtimes": {runtime.name: installed_version(runtime) for runtime in RUNTIMES},
-    }
+    found = probe()
     if as_json:
-        print_json(found)
-        return
-    for key, value in found.items():
-        click.echo(f"{key:<18}{value}")
+        print_json(found.as_json())
+    else:
+        click.echo(found.describe())
