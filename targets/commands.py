@@ -55,9 +55,11 @@ def targets_probe(as_json: bool) -> None:
     CPU, cores, caches, instruction sets, clock, memory, GPUs; the runtimes with what each computes in here; Node and a
     browser; and the line that brings what is missing.
     """
-    from mct.targets.runtimes.probe import probe
+    from mct.targets.machine import probe_machine
+    from mct.targets.probe import probe
+    from mct.targets.runtimes.table import runtime_states
 
-    found = probe()
+    found = probe(runtime_states(probe_machine()))
     if as_json:
         print_json(found.as_json())
     else:

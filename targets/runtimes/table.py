@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mct.models.tables import load, unknown
 from mct.models.tasks.table import network_of
+from mct.targets.arithmetic import Arithmetic, arithmetic_of
+from mct.targets.machine import Machine
+from mct.targets.probe import RuntimeState
 from mct.targets.target import Target
 
 if TYPE_CHECKING:
@@ -159,6 +162,28 @@ def runtime_for(format_name: str) -> Runtime:
         if runtime.format == format_name:
             return runtime
     raise unknown("format", format_name, (runtime.format for runtime in RUNTIMES))
+
+
+def runtime_states(machine: Machine) -> tuple[RuntimeState, ...]:
+    """Every runtime as it is here: its version, what it computes in on `machine`, else the line that brings it."""
+    found = []
+    for runtime in RUNTIMES:
+        version = installed_version(runtime)
+        missing = "" if version else f"pip install 'mangaassist-mct[{runtime.extra}]'"
+        computes = _computes(arithmetic_of(machine))[runtime.name] if version else ()
+        found.append(RuntimeState(runtime.name, version, computes, missing))
+    return tuple(found)
+
+
+def _computes(arithmetic: Arithmetic) -> dict[str, tuple[str, ...]]:
+    int8 = "int8 in 7 bits" if arithmetic.saturates else "int8"
+    bfloat16 = ("bf16",) if arithmetic.bfloat16 else ()
+    return {
+        "onnxruntime": ("fp32", int8, "int4 weights"),
+        "openvino": ("fp32", *bfloat16, int8, "int4 weights"),
+        "llama.cpp": ("f32", "f16", "blocks of 8 to 2 bits"),
+        "torch": ("fp32", *bfloat16),
+    }
 
 
 def is_on(runtime: Runtime, target: Target) -> bool:

@@ -11,8 +11,8 @@ from pathlib import Path
 from mct.models.progress import Report, silent
 from mct.models.scenarios.classifiers.encoders import Start, begin, find_size, from_hub, from_package, from_scratch
 from mct.models.scenarios.shop.card import write_data
-from mct.models.scenarios.shop.moods import MOODS
 from mct.models.scenarios.shop.sentiment import RARE, about, generate
+from mct.models.scenarios.shop.texts.moods import MOODS
 from mct.models.training.classification import Training, finetune, save, scores
 from mct.models.writing.folders import write_json
 from mct.models.writing.replacing import appearing

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mct.models.scenarios.shop.fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS
 from mct.models.scenarios.shop.high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES
 from mct.models.scenarios.shop.phrases import AMBIGUOUS, TEMPLATES
+from mct.models.scenarios.shop.texts.fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS
 
 _T = TypeVar("_T")
 

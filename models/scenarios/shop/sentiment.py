@@ -16,7 +16,7 @@ from typing import Any
 from mct.models.scenarios.shop.card import About
 from mct.models.scenarios.shop.drawing import IsNew, by_share, by_split, rows_by_split, unseen
 from mct.models.scenarios.shop.messages import WRITERS, Words, deal, deal_words, fill, sentence, with_typos
-from mct.models.scenarios.shop.moods import REPLIES, TAILS, TEMPLATES
+from mct.models.scenarios.shop.texts.moods import REPLIES, TAILS, TEMPLATES
 
 SHARES = {"calm": 0.56, "content": 0.14, "worried": 0.12, "annoyed": 0.12, "frustrated": 0.06}
 SOUGHT = {"calm": 0.3, "content": 0.15, "worried": 0.15, "annoyed": 0.2, "frustrated": 0.2}

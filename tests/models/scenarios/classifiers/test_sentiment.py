@@ -6,8 +6,8 @@ import pytest
 
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.scenarios.classifiers.sentiment import SIZES, build
-from mct.models.scenarios.shop.moods import MOODS, TAILS, TEMPLATES
 from mct.models.scenarios.shop.sentiment import NOISE_RATE, RARE, SHARES, generate
+from mct.models.scenarios.shop.texts.moods import MOODS, TAILS, TEMPLATES
 from mct.models.scenarios.table import find_scenario
 from mct.models.tables import load
 from mct.models.tasks.datasets import check_labels, read_dataset

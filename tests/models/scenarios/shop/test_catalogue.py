@@ -3,10 +3,10 @@ import re
 import pytest
 
 from mct.models.scenarios.shop.catalogue import Catalogue, catalogue
-from mct.models.scenarios.shop.fillers import AUTHORS, TITLES
 from mct.models.scenarios.shop.messages import SPLITS
 from mct.models.scenarios.shop.reviews import STARS, VERDICTS, reviews
 from mct.models.scenarios.shop.texts.catalogue_parts import GENRES, MOODS
+from mct.models.scenarios.shop.texts.fillers import AUTHORS, TITLES
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pytest
 
 from mct.models.data.leaks import normalised
 from mct.models.scenarios.shop.card import write_data
-from mct.models.scenarios.shop.fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS, TITLES
 from mct.models.scenarios.shop.high_risk import FURTHER_AMBIGUOUS, FURTHER_TEMPLATES, HIGH_RISK_INTENTS
 from mct.models.scenarios.shop.intents import (
     AMBIGUOUS_SHARE,
@@ -23,6 +22,7 @@ from mct.models.scenarios.shop.intents import (
 )
 from mct.models.scenarios.shop.messages import SPLITS, deal, deal_words
 from mct.models.scenarios.shop.phrases import AMBIGUOUS, TEMPLATES
+from mct.models.scenarios.shop.texts.fillers import ASIDES, CLOSERS, LISTS, OPENERS, TAGS, TITLES
 from mct.models.tasks.datasets import read_dataset
 from mct.models.tasks.table import find_task
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from mct.targets.runtimes.probe import Cache, count_cores, find_gpus, probe, read_caches
+from mct.targets.machine import probe_machine
+from mct.targets.probe import Cache, count_cores, find_gpus, probe, read_caches
+from mct.targets.runtimes.table import runtime_states
 
 RunMct = Callable[..., subprocess.CompletedProcess[str]]
 PROBE = [sys.executable, "-m", "mct.cli", "targets", "probe", "--json"]
@@ -126,9 +128,9 @@ def test_gpus_are_those_of_nvidia_smi(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_is_missing_comes_with_the_line_that_brings_it(run_mct: RunMct, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mct.targets.runtimes.probe.installed_version", lambda runtime: None)
+    monkeypatch.setattr("mct.targets.runtimes.table.installed_version", lambda runtime: None)
     monkeypatch.setattr("shutil.which", lambda command: None)
-    said = probe().describe()
+    said = probe(runtime_states(probe_machine())).describe()
     for extra in ("onnx", "openvino", "gguf", "compress"):
         assert f"pip install 'mangaassist-mct[{extra}]'" in said
     assert "install Node.js" in said and "install Chromium" in said

@@ -18,7 +18,6 @@ from mct.targets.conditions import Conditions, read_conditions
 from mct.targets.cpus import allowed_cpus, cpu_list
 from mct.targets.machine import Machine, probe_machine, read_lines
 from mct.targets.memory import How, memory_control
-from mct.targets.runtimes.table import RUNTIMES, Runtime, installed_version
 
 PATIENCE_S = 10.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -49,11 +48,11 @@ class Gpu:
 
 @dataclass(frozen=True)
 class RuntimeState:
-    """A runtime: its version where it is installed, what it can do here, and the line that brings what is missing."""
+    """A runtime: its version where it is installed, what it computes in here, and the line that brings it if it is not."""
 
     name: str
     version: str | None
-    can: tuple[str, ...]
+    computes: tuple[str, ...]
     missing: str
 
 
@@ -116,7 +115,8 @@ class Probe:
         }
         lines = [f"{name:<17}{value}" for name, value in facts.items()]
         lines += [
-            f"{state.name:<17}{state.version or 'not installed'}" + (f": {', '.join(state.can)}" if state.can else "")
+            f"{state.name:<17}{state.version or 'not installed'}"
+            + (f": {', '.join(state.computes)}" if state.computes else "")
             for state in self.runtimes
         ]
         lines += [f"{program.name:<17}{program.version or 'not here'}" for program in self.programs]
@@ -125,14 +125,12 @@ class Probe:
         return "\n".join(lines)
 
 
-def probe(root: Path = Path("/")) -> Probe:
-    """Look at this machine. `root` is the folder that holds `sys`."""
+def probe(runtimes: Sequence[RuntimeState], root: Path = Path("/")) -> Probe:
+    """Look at this machine, on which these runtimes are, or are not. `root` is the folder that holds `sys`."""
     machine, cpus = probe_machine(), tuple(allowed_cpus())
-    arithmetic = arithmetic_of(machine)
     return Probe(
         machine, cpus, count_cores(cpus, root) or machine.affinity_cpus, read_caches(cpus[:1], root),
-        read_conditions(cpus, root), arithmetic, memory_control(), find_gpus(),
-        tuple(_state(runtime, arithmetic) for runtime in RUNTIMES),
+        read_conditions(cpus, root), arithmetic_of(machine), memory_control(), find_gpus(), tuple(runtimes),
         (
             _program("node", ("node",), "install Node.js, for artifacts in onnxruntime-web"),
             _program("chromium", BROWSERS, "install Chromium, for artifacts in a browser"),
@@ -171,24 +169,6 @@ def _read(folder: Path) -> Cache | None:
     if not level.isdigit() or not size.removesuffix("K").isdigit():
         return None
     return Cache(int(level), holds.lower(), int(size.removesuffix("K")), tuple(cpu_list(cpus)) if cpus else ())
-
-
-def _state(runtime: Runtime, arithmetic: Arithmetic) -> RuntimeState:
-    version = installed_version(runtime)
-    missing = "" if version else f"pip install 'mangaassist-mct[{runtime.extra}]'"
-    return RuntimeState(runtime.name, version, _abilities(runtime, arithmetic) if version else (), missing)
-
-
-def _abilities(runtime: Runtime, arithmetic: Arithmetic) -> tuple[str, ...]:
-    """What a runtime computes in here beside fp32: what its products of small numbers are worth on this machine."""
-    bytes_ = "int8 in 7 bits" if arithmetic.saturates else "int8"
-    bfloat16 = ("bf16",) if arithmetic.bfloat16 else ()
-    return {
-        "onnxruntime": ("fp32", bytes_, "int4 weights"),
-        "openvino": ("fp32", *bfloat16, bytes_, "int4 weights"),
-        "llama.cpp": ("f32", "f16", "blocks of 8 to 2 bits"),
-        "torch": ("fp32", *bfloat16),
-    }.get(runtime.name, ())
 
 
 def _program(name: str, commands: Sequence[str], missing: str) -> Program:
