@@ -48,7 +48,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class RuntimeState:
-    """A runtime: its version where it is installed, what it computes in here, and the line that brings it if it is not."""
+    """A runtime: its version where it is installed and what it computes in here, else the line that brings it."""
 
     name: str
     version: str | None
