@@ -24,7 +24,7 @@ from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.progress import Report, part, silent
 from mct.models.tables import unknown
 from mct.models.tasks.datasets import Dataset, asked_task, check_labels, read_dataset, read_examples, with_groups
-from mct.models.tasks.table import find_task
+from mct.models.tasks.table import find_task, network_of
 from mct.models.writing.ownership import require_container
 from mct.targets.budget import Budget
 from mct.targets.limit import find_limit, known_limit
@@ -106,7 +106,7 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     require_container(job.results, paths)
     subjects = identify_all(paths, job.told)
     require_one_task(subjects)
-    subjects = asked_by(job.data, job.renames, subjects)
+    subjects = asked_by(job.data, job.renames, subjects, job.budget)
     if job.torch_compile:
         subjects += tuple(compiled(subject) for subject in subjects if subject.format == "checkpoint")
     if job.budget is not None and job.budget.task != subjects[0].task:
@@ -119,9 +119,16 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     return subjects
 
 
-def asked_by(data: Path, renames: Mapping[str, str], subjects: Sequence[Subject]) -> tuple[Subject, ...]:
-    """The subjects, asked for the task that the rows of the data are for, where their network has several."""
-    task = asked_task(data, subjects[0].task, renames)
+def asked_by(
+    data: Path, renames: Mapping[str, str], subjects: Sequence[Subject], budget: Budget | None = None
+) -> tuple[Subject, ...]:
+    """The subjects, asked for the task of the budget, or else for the one that the data's rows are for.
+
+    Only where their network has several tasks.
+    """
+    own = subjects[0].task
+    wanted = budget is not None and network_of(budget.task) == own
+    task = budget.task if budget is not None and wanted else asked_task(data, own, renames)
     return tuple(subject if subject.task == task else asked_for(subject, task) for subject in subjects)
 
 

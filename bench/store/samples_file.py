@@ -165,6 +165,8 @@ def _check_answers(subject: Subject, truth: Sequence[Truth], answers: Answers, p
 
 def _fits(kind: Kind, heads: Sequence[Head], right: Truth, answer: Answer) -> bool:
     """Whether the answer has a part for each part of what is right, and no label that the heads do not have."""
+    if not heads:
+        return not isinstance(right, list) or len(right) == len(answer)
     if isinstance(right, dict):
         if not answer.keys() == {head.name for head in heads} <= right.keys():
             return False
@@ -173,7 +175,5 @@ def _fits(kind: Kind, heads: Sequence[Head], right: Truth, answer: Answer) -> bo
             isinstance(answer[name], str) == one and isinstance(right[name], str | int if one else str | list)
             for name, one in is_label.items()
         )
-    if not heads:
-        return not isinstance(right, list) or len(right) == len(answer)
     known = {label for head in heads for label in head.labels} | {OUTSIDE}
     return known.issuperset(kind.labels(answer)) and known.issuperset(kind.labels(right))

@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mct import MctError
 from mct.bench.worker.originals import Originals
 from mct.models.tables import load
-from mct.models.tasks.examples import Answer, Request, find_kind
+from mct.models.tasks.examples import Answer, Kind, Request, find_kind
 from mct.models.tasks.table import network_of
 from mct.targets.runtimes.table import Executable, Generator, Runtime, Session, open_session
 
@@ -125,7 +126,10 @@ def open_predictor(
         infer=in_pieces(session, at_once),
         decode=lambda outputs, inputs: kind.decode(outputs, inputs, heads),
     )
-    timed = _writer(cast(Generator, opened), tokenize, executable, new_tokens) if writes else scored
+    writer = cast(Generator, opened)
+    timed = _writer(writer, kind, tokenize, executable, new_tokens) if writes else scored
+    if kind.wrote is not None:
+        scored = _written_out(_writer(writer, kind, tokenize, executable, kind.most_written), kind.wrote, executable)
     return Opened(timed, scored, at_once, None if writes else _together(replace(scored, infer=session)))
 
 
@@ -241,7 +245,16 @@ def _groups(encoded: Sequence[list[Tokens]], at_once: int) -> Iterator[list[list
         yield group
 
 
-def _writer(session: Generator, tokenize: Tokenize, executable: Executable, new_tokens: int) -> Predictor:
+def _written_out(one: Predictor, wrote: Callable[[Path, str], Answer], executable: Executable) -> Predictor:
+    """The same for answers to many requests: what counts of what is written, one row an input."""
+    return Predictor(
+        encode=one.encode,
+        infer=lambda inputs: {"written": [one.infer([tokens]) for tokens in inputs]},
+        decode=lambda outputs, inputs: wrote(executable.folder, one.decode(outputs["written"][0], inputs)),
+    )
+
+
+def _writer(session: Generator, kind: Kind, tokenize: Tokenize, executable: Executable, new_tokens: int) -> Predictor:
     """A language model as a user feels it: a prompt in, at most `new_tokens` more tokens out, as text.
 
     A prompt that leaves no room for them within the model's longest input is cut.
@@ -251,7 +264,7 @@ def _writer(session: Generator, tokenize: Tokenize, executable: Executable, new_
     stop = load("mct.models.checkpoints.files:stop_ids")(executable.sizes)
 
     def encode(request: Request) -> list[Tokens]:
-        tokens = tokenize(request)
+        (tokens,) = [tokenize(request)] if isinstance(request, str) else kind.encode(tokenize, request)
         return [tokens._replace(ids=tokens.ids[:room], type_ids=tokens.type_ids[:room])]
 
     def write(inputs: list[Tokens]) -> Written:

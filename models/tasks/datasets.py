@@ -248,6 +248,12 @@ def _has_a_tag_for_each_word(value: Any, row: Row) -> bool:
     return is_declared(tags, list[Name]) and len(tags) == len(str(row.get("text", "")).split())
 
 
+def _are_places(value: Any, row: Row) -> bool:
+    context = row.get("context")
+    most = 1 if isinstance(context, str) else len(context or ())
+    return is_declared(value, list[int]) and all(0 <= place < most for place in value)
+
+
 def _is_number(value: Any) -> bool:
     """Also as a text, as CSV has it."""
     try:
@@ -262,9 +268,12 @@ _LABEL: FieldType = ("one label", lambda value, row: is_declared(value, _LABEL_T
 _LABELS: FieldType = ("a list of labels, each once (CSV cannot hold one)", _are_labels)
 _GRADE: FieldType = (f"a number from 0, irrelevant, to {MOST_GRADE}", lambda value, row: is_grade(value))
 _TAGS: FieldType = ("one tag for each word of the text", _has_a_tag_for_each_word)
+_TEXTS: FieldType = ("a text or a list of texts", lambda value, row: is_declared(value, Name | list[Name]))
+_PLACES: FieldType = ("a list of places of documents in the context, from 0", _are_places)
 _NUMBER: FieldType = ("a number", lambda value, row: _is_number(value))
 _FIELDS = {
     "label": _LABEL, "labels": _LABELS, "slots": _TAGS, "grade": _GRADE,
     "ref_chosen_logps": _NUMBER, "ref_rejected_logps": _NUMBER,
+    "context": _TEXTS, "answer": _TEXTS, "gold": _PLACES,
 }  # fmt: skip
 _HEAD_FIELDS = {"label": _LABEL, "labels": _LABELS, "tags": _TAGS}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mct.models.tables import load
@@ -78,6 +79,9 @@ class Kind:
     `beside`: what of the original's answer another model's kept, as further metrics: 1 for the same. `amounts`: figures
     that are no shares (nats a token), a mean each. `condense`: what is kept of the outputs of one input, beside what
     `sketch` kept of the original's; both where all outputs of all inputs are too many to be at hand together.
+
+    `wrote`: the answer in a text that a language model of a folder wrote, of `most_written` tokens at most; `decode` is
+    not asked then.
     """
 
     read: Callable[[Sequence[Row]], tuple[Example, ...]]
@@ -94,6 +98,8 @@ class Kind:
     amounts: Callable[[Truth, Answer], Mapping[str, Part]] = no_parts
     condense: Callable[[Outputs, Tokens, Sketch | None], Outputs] | None = None
     sketch: Callable[[Outputs, Tokens], Sketch] | None = None
+    wrote: Callable[[Path, str], Answer] | None = None
+    most_written: int = 0
 
 
 def find_kind(task: str) -> Kind:

@@ -65,6 +65,8 @@ _PAIR = ("query", "doc")
 _PREFERENCE = ("prompt", "chosen", "rejected")
 _REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
 
+_GROUNDED = ("question", "context")
+
 _CLASSIFIER = "AutoModelForSequenceClassification"
 
 TASKS = (
@@ -97,6 +99,10 @@ TASKS = (
     Task(
         "preference", _PREFERENCE, _PREFERENCE, "preference_accuracy", "mct.models.tasks.preference:KIND",
         optional=_REFERENCE, decides="order", network="causal-lm",
+    ),
+    Task(
+        "grounded-answers", _GROUNDED, (*_GROUNDED, "answer"), "answer_f1", "mct.models.tasks.grounded:KIND",
+        optional=("gold",), decides="next token", network="causal-lm",
     ),
     Task(
         "causal-lm", _TEXT, _TEXT, "next_token_accuracy", "mct.models.tasks.language_model:KIND", optional=("prompt",),

@@ -40,11 +40,13 @@ class Tokens(NamedTuple):
 class Tokenize:
     """A folder's tokenizer, truncating to the model's longest input, never padding. Call it with one text.
 
-    `special`: with the tokens around a text that its template puts there.
+    `special`: with the tokens around a text that its template puts there. `folder` has what else is said of how the
+    model is asked.
     """
 
     tokenizer: Tokenizer
     special: bool = True
+    folder: Path | None = None
 
     def __call__(self, text: str) -> Tokens:
         encoding = self.tokenizer.encode(text, add_special_tokens=self.special)
@@ -107,7 +109,7 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
         if type(error) not in {Exception, ValueError} and type(error).__name__ != "PanicException":  # the library's own
             raise
         raise MctError(f"tokenizers cannot read {path}: {error}", "save it again: tokenizer.save_pretrained") from error
-    return Tokenize(tokenizer, special=table is None)
+    return Tokenize(tokenizer, special=table is None, folder=folder)
 
 
 def read_whole(folder: Path) -> dict[str, Any]:

@@ -161,6 +161,9 @@ CASES = {
         write_reward, lambda rng, text: {"prompt": text, "chosen": " yes", "rejected": " " + rng.choice(WORDS)}
     ),
     "causal-lm": Case(write_lm, lambda rng, text: {"text": text}),
+    "grounded-answers": Case(
+        write_lm, lambda rng, text: {"question": "is it?", "context": [text, "yes"], "gold": [0], "answer": text}
+    ),
     "preference": Case(
         write_lm, lambda rng, text: {"prompt": text, "chosen": " yes", "rejected": " " + rng.choice(WORDS)}
     ),
@@ -236,7 +239,9 @@ def test_every_kind_answers_alone_as_together_and_is_scored(task: str, checkpoin
     assert found is not None and found.overall.name == find_task(task).metric
     assert found.overall.value is not None and 0 <= found.overall.value < 1
     assert min(count_tokens(model.timed, [example.request for example in examples])) >= 1
-    assert isinstance(model.timed(examples[0].request), str) == (task in {"causal-lm", "preference", "embedding-head"})
+    assert isinstance(model.timed(examples[0].request), str) == (
+        task in {"causal-lm", "preference", "grounded-answers", "embedding-head"}
+    )
 
 
 def flat(answer: Any) -> list[float]:
