@@ -21,6 +21,7 @@ QWEN_3_5 = (
     _CONTRACTIONS + r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 DIGITS = r"\p{N}"
+BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
 
 
 class Pattern(NamedTuple):
@@ -37,6 +38,7 @@ KNOWN = {
     Pattern((QWEN_2,), False): "qwen2",
     Pattern((QWEN_3_5,), False): "qwen35",
     Pattern((DIGITS, GPT_2), False): "smollm",
+    Pattern((BLOOM,), False): "bloom",
 }
 
 

@@ -73,6 +73,8 @@ def _ambiguous(merges: list[tuple[str, ...]], tokens: set[str]) -> bool:
 def _prefix(tokenizer: Json) -> bool | None:
     """Whether a space is put before a text; None where spaces do not become "▁" in one of the known ways."""
     normalizer, pre = tokenizer.get("normalizer") or {}, tokenizer.get("pre_tokenizer") or {}
+    if pre.get("type") == "Split" and pre.get("pattern") == {"String": " "}:
+        pre = {}  # Gemma's, which finds no space any more
     if pre.get("type") == "Metaspace" and pre.get("replacement") == SPACE and not normalizer:
         return bool(pre.get("prepend_scheme", "always") != "never")
     steps: list[dict[str, Any]] = normalizer.get("normalizers", [normalizer])

@@ -57,7 +57,7 @@ def _write_rows(model: PreTrainedModel, ids: list[int], vectors: torch.Tensor, u
     words, output = model.get_input_embeddings(), model.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert isinstance(words, torch.nn.Embedding)
     table = _longer(words.weight.data, rows)
-    table[ids] = vectors
+    table[ids] = vectors / getattr(words, "embed_scale", 1.0)  # Gemma's table is multiplied by it when it is read
     if isinstance(output, torch.nn.Linear) and unwanted is not None:
         matrix = _longer(output.weight.data, rows)
         matrix[ids] = matrix[unwanted].clone()

@@ -12,7 +12,7 @@ from gguf import GGUFWriter
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from mct import MctError
-from mct.compress.gguf.byte_level import LLAMA_3, QWEN_2, QWEN_3_5
+from mct.compress.gguf.byte_level import BLOOM, LLAMA_3, QWEN_2, QWEN_3_5
 from mct.compress.gguf.tokenizer import add_vocabulary, read_vocabulary
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -38,7 +38,7 @@ def _split(pattern: str) -> pre_tokenizers.Split:
     return pre_tokenizers.Split(Regex(pattern), "isolated")
 
 
-def _sentencepiece(normalizer: normalizers.Normalizer | None, metaspace: str = "") -> Tokenizer:
+def _sentencepiece(normalizer: normalizers.Normalizer | None, metaspace: str = "", split: bool = False) -> Tokenizer:
     """Characters, bytes and words, with every way to make a token as a merge."""
     words = ["▁one", "▁two", "▁three", "▁ones", "▁a", "on", "one", "ne", "wo", "two", "th", "re", "ee", "three", "▁▁"]
     characters = sorted({character for word in words for character in word})
@@ -54,6 +54,8 @@ def _sentencepiece(normalizer: normalizers.Normalizer | None, metaspace: str = "
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     if normalizer:
         tokenizer.normalizer = normalizer
+        if split:
+            tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme=metaspace, split=False)
     tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
@@ -103,6 +105,8 @@ TOKENIZERS: dict[str, tuple[str, Callable[[], Tokenizer]]] = {
     "qwen 2": ("qwen2", lambda: _byte_level(_split(QWEN_2))),
     "qwen 3.5": ("qwen35", lambda: _byte_level(_split(QWEN_3_5))),
     "smollm": ("smollm", lambda: _byte_level(pre_tokenizers.Digits(individual_digits=True), builtin=True)),
+    "bloom": ("bloom", lambda: _byte_level(_split(BLOOM))),
+    "replace, and split at no space": ("default", lambda: _sentencepiece(REPLACE, split=True)),
     "prepend": ("default", lambda: _sentencepiece(normalizers.Sequence([normalizers.Prepend("▁"), REPLACE]))),
     "replace": ("default", lambda: _sentencepiece(REPLACE)),
     "metaspace": ("default", lambda: _sentencepiece(None, "first")),
