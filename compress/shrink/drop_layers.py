@@ -18,6 +18,9 @@ from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 from mct.models.writing.folders import write_json
 
+# What a configuration lists layer by layer: kinds of attention, and whether positions are rotated.
+BY_LAYER = ("layer_types", "no_rope_layers")
+
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write the checkpoint with the layers `options["keep"]` alone, numbered anew."""
@@ -44,8 +47,9 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
 def shortened(config: Mapping[str, Any], layer_count: str, kept: Sequence[int]) -> dict[str, Any]:
     """The configuration of a model with these layers alone; what it says layer by layer follows."""
     found = dict(config)
-    if config.get("layer_types"):
-        found["layer_types"] = [config["layer_types"][layer] for layer in kept]
+    for key in BY_LAYER:
+        if config.get(key):
+            found[key] = [config[key][layer] for layer in kept]
     if config.get("mlp_only_layers"):
         found["mlp_only_layers"] = [place for place, layer in enumerate(kept) if layer in config["mlp_only_layers"]]
     if config.get("max_window_layers"):

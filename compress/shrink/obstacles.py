@@ -27,6 +27,8 @@ def why_not_drop_layers(checkpoint: Checkpoint, options: Mapping[str, Any]) -> s
         return f"config.json does not say {family.keys.layers}"
     if not kept or list(kept) != sorted(set(kept)) or not all(0 <= layer < count for layer in kept):
         return f"`keep` names layers in rising order, of 0 to {count - 1}; it is {str(list(kept))[:SHOWN]}"
+    if unsaid := [key for key in family.traits.by_layer if not config.get(key)]:
+        return f"what a layer does hangs on its number, and config.json does not list it ({unsaid[0]})"
     if config.get("scale_attn_by_inverse_layer_idx"):
         return "it scales attention by the number of the layer, which would change"
     if config.get("decoder_sparse_step", 1) != 1:

@@ -44,11 +44,13 @@ class Traits:
     """What a decoder's layers do otherwise than Llama's, where neither its weights nor config.json tell.
 
     `norms_add_one`: its norms multiply by 1 + weight. `windowed_throughout`: a sliding window in config.json is that of
-    every layer.
+    every layer. `by_layer`: keys of config.json that list what each layer does, which hangs on its number where they
+    are left out.
     """
 
     norms_add_one: bool = False
     windowed_throughout: bool = False
+    by_layer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _llama(model_type: str, gguf: str, genai: str, tasks: str = "causal-lm rewar
 
 def _gemma(model_type: str, graph: str) -> Family:
     """Llama's layout with a second norm behind each step. OpenVINO's exporter gets its reward models wrong."""
-    keys, traits = ConfigKeys(activation="hidden_activation"), Traits(norms_add_one=True)
+    keys, traits = ConfigKeys(activation="hidden_activation"), Traits(norms_add_one=True, by_layer=("layer_types",))
     return _llama(model_type, graph, model_type, "causal-lm", onnx="gemma", keys=keys, traits=traits)
 
 
@@ -188,7 +190,7 @@ FAMILIES = (
     _llama("llama", "llama", "llama"),
     _llama("mistral", "llama", "mistral", traits=WINDOWED),
     _llama("mixtral", "llama", "mistral", "causal-lm", traits=WINDOWED),
-    _llama("smollm3", "smollm3", "llama"),
+    _llama("smollm3", "smollm3", "llama", traits=Traits(by_layer=("no_rope_layers",))),
     _llama("phi3", "phi3", "llama", traits=WINDOWED),
     _gemma("gemma2", "gemma2"),
     _gemma("gemma3_text", "gemma3"),

@@ -1,6 +1,7 @@
-"""Encoder families from checkpoint to every format that holds them, as transformers writes them at a small size.
+"""Families from checkpoint to every format that holds them, as transformers writes them at a small size.
 
 Each artifact has to give its checkpoint's answers before it is one, to short texts and to ones past every window.
+Decoders in each format by themselves: tests/compress/onnx, openvino and gguf.
 """
 
 import shutil
@@ -9,13 +10,21 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
+from mct import MctError
 from mct.compress.plan.plan import make_plan
+from mct.compress.plan.recipe import Recipe, Step
 from mct.compress.run.execute import execute
 from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_object
+from mct.models.writing.folders import write_json
 
 SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
 BEHIND_PADDING = {"max_position_embeddings": 65, "pad_token_id": 0, "type_vocab_size": 1}
@@ -41,7 +50,7 @@ EVAL = Path(__file__).parents[1] / "messages_eval.csv"
 def _write(family: str, folder: Path, tokenizer: Path, auto: Any, **more: Any) -> Path:
     """A model wide enough apart that its answers are no ties, norms and biases included."""
     torch.manual_seed(0)
-    sizes = {"max_position_embeddings": 64} | FAMILIES[family] | more
+    sizes = {"max_position_embeddings": 64} | FAMILIES.get(family, {}) | more
     model = auto.from_config(AutoConfig.for_model(family, vocab_size=400, initializer_range=0.2, **sizes))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -76,3 +85,49 @@ def test_a_tagger_of_modernbert_has_the_head_that_its_classifier_has(tiny_bert: 
     folder = _write("modernbert", tmp_path / "tagger", tiny_bert, AutoModelForTokenClassification, **tags)
     found = _parities(folder, ["gguf"], tmp_path / "out")
     assert found["gguf-f32"]["agreement"] == 1.0 and found["gguf-f32"]["max_abs_delta"] <= 0.02
+
+
+# What a layer does hangs on its number in the first two; the others keep words and layers where no Llama does.
+DECODERS: dict[str, dict[str, Any]] = {
+    "gemma2": SIZES | {"head_dim": 16, "sliding_window": 8, "num_key_value_heads": 2, "num_hidden_layers": 3},
+    "smollm3": SIZES | {"num_key_value_heads": 2, "num_hidden_layers": 4},
+    "gpt_neox": SIZES | {"num_attention_heads": 1, "num_hidden_layers": 3},
+    "bloom": {"hidden_size": 64, "n_layer": 3, "n_head": 4},
+}
+
+
+def _decoder(family: str, folder: Path, source: Path) -> Path:
+    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    return _write(family, folder, source, AutoModelForCausalLM, **(DECODERS[family] | ends))
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_a_decoder_without_some_layers_and_pieces_is_a_model_of_its_family(
+    family: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    folder, kept = _decoder(family, tmp_path / family, tiny_llama), [1, 2]
+    recipe = Recipe((Step("drop-layers", options={"keep": kept}), Step("trim-vocabulary")))
+    formats = ["checkpoint", "gguf" if family == "gemma2" else "onnx"]
+    plan = make_plan(inspect(folder), formats, ["fp32"], recipe=recipe)
+    few = tmp_path / "few.csv"
+    few.write_text("".join(EVAL.read_text(encoding="utf-8").splitlines(keepends=True)[:9]), encoding="utf-8")
+    made = execute(plan, *gather(plan, EVAL.with_name("messages.csv"), few, {}, 0), tmp_path / "out")
+    child, config = inspect(made[0]), read_object(made[0] / "config.json")
+    assert child.task == "causal-lm" and config["vocab_size"] < 400
+    before = read_object(folder / "config.json")
+    for key in ("layer_types", "no_rope_layers"):
+        if key in before:
+            assert config[key] == [before[key][layer] for layer in kept]
+    assert read_object(made[1] / "mct.json")["parity"]["agreement"] > 0.99
+
+
+def test_layers_that_hang_on_their_number_stay_where_config_json_does_not_list_them(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    """As configurations on the hub are, which are older than the list."""
+    folder = _decoder("gemma2", tmp_path / "gemma2", tiny_llama)
+    config = read_object(folder / "config.json")
+    write_json(folder / "config.json", {key: value for key, value in config.items() if key != "layer_types"})
+    recipe = Recipe((Step("drop-layers", options={"keep": [1, 2]}),))
+    with pytest.raises(MctError, match=r"hangs on its number, and .* does not list"):
+        make_plan(inspect(folder), ["onnx"], ["fp32"], recipe=recipe)
