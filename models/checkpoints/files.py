@@ -41,6 +41,7 @@ class Config(Struct, frozen=True):
     bos_token_id: Index | list[Index] | None = None
     max_position_embeddings: Count | None = None
     n_positions: Count | None = None
+    seq_length: Count | None = None
     vocab_size: Count | None = None
     type_vocab_size: Index | None = None
     hidden_size: Count | None = None

@@ -59,7 +59,7 @@ def _of_another_model(path: Path, promise: str) -> MctError:
 
 def most_tokens(path: Path, config: Config) -> int:
     """The longest input: what its positions, its tokenizer and its embedder all allow. MctError where no text fits."""
-    positions = config.max_position_embeddings or config.n_positions or 512
+    positions = config.max_position_embeddings or config.n_positions or config.seq_length or 512
     family = find_family(config.model_type)
     if family is not None and family.positions_follow_padding:
         if "pad_token_id" in (said := read_object(path / CONFIG)) and said["pad_token_id"] is None:

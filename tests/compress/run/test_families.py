@@ -92,7 +92,7 @@ DECODERS: dict[str, dict[str, Any]] = {
     "gemma2": SIZES | {"head_dim": 16, "sliding_window": 8, "num_key_value_heads": 2, "num_hidden_layers": 3},
     "smollm3": SIZES | {"num_key_value_heads": 2, "num_hidden_layers": 4},
     "gpt_neox": SIZES | {"num_attention_heads": 1, "num_hidden_layers": 3},
-    "bloom": {"hidden_size": 64, "n_layer": 3, "n_head": 4},
+    "bloom": {"hidden_size": 64, "n_layer": 3, "n_head": 4, "seq_length": 96},
 }
 
 
@@ -113,7 +113,8 @@ def test_a_decoder_without_some_layers_and_pieces_is_a_model_of_its_family(
     few.write_text("".join(EVAL.read_text(encoding="utf-8").splitlines(keepends=True)[:9]), encoding="utf-8")
     made = execute(plan, *gather(plan, EVAL.with_name("messages.csv"), few, {}, 0), tmp_path / "out")
     child, config = inspect(made[0]), read_object(made[0] / "config.json")
-    assert child.task == "causal-lm" and config["vocab_size"] < 400
+    assert (child.task, child.max_tokens) == ("causal-lm", 96 if family == "bloom" else 64)
+    assert config["vocab_size"] < 400
     before = read_object(folder / "config.json")
     for key in ("layer_types", "no_rope_layers"):
         if key in before:
