@@ -223,6 +223,7 @@ TECHNIQUES = (
     Technique("reward", "a score of an answer, trained on preferences", _reward),
     Technique("moe", "experts, of which each token takes few", _experts),
     Technique("distilled", "trained on a teacher's answers", any_of(by_step("distil"), by_tag("distillation"))),
+    Technique("qat", "trained with its weights rounded", by_file("qat.json")),
     Technique("raft", "answers from documents among distractors", by_file(PROMPT_FORMAT)),
     Technique("continual", "updated month by month", by_tag("continual-learning")),
     Technique("full", "all weights trained", _full),

@@ -62,6 +62,9 @@ SCENARIOS = (
         "knowledge distillation",
         "any",
         "gain over the same student trained without a teacher",
+        high_risk=HIGH_RISK_INTENTS,
+        build="mct.models.scenarios.classifiers.distilled:build",
+        sizes=("tiny", "small", "full"),
     ),
     Scenario(
         "06",
@@ -97,7 +100,15 @@ SCENARIOS = (
     Scenario(
         "11", "prompt-style", "prompt, prefix and P-tuning", "causal-lm", "exact parity of baked-in virtual tokens"
     ),
-    Scenario("12", "qat", "quantization-aware training", "sequence-classification", "share of the PTQ gap recovered"),
+    Scenario(
+        "12",
+        "qat",
+        "quantization-aware training",
+        "sequence-classification",
+        "share of the PTQ gap recovered",
+        build="mct.models.scenarios.classifiers.qat:build",
+        sizes=("tiny", "small", "full"),
+    ),
     Scenario("13", "multi-task", "shared backbone, several heads", "multi-head", "each head's own metric and budget"),
     Scenario(
         "14",

@@ -91,7 +91,7 @@ def finetune(
     batches = list(
         by_length(_encode(classifier, rows, training.max_tokens), lambda example: len(example.ids), training)
     )
-    padding = _padding_id(classifier.tokenizer)
+    padding = padding_id(classifier.tokenizer)
     model.get_input_embeddings().requires_grad_(not training.frozen_embeddings)
     learn(
         model, batches, lambda batch: _loss(model, batch, padding), training, report, stage,
@@ -102,20 +102,23 @@ def finetune(
 
 def predict(classifier: Classifier, texts: Sequence[str], max_tokens: int = 128) -> list[str]:
     """The most probable label of each text, in fp32, in the order given."""
+    return [classifier.labels[best] for best in logits_of(classifier, texts, max_tokens).argmax(-1).tolist()]
+
+
+def logits_of(classifier: Classifier, texts: Sequence[str], max_tokens: int = 128) -> torch.Tensor:
+    """The logits of each text, (texts, labels), in fp32 and in the order given."""
     model, device = classifier.model, find_device()
-    examples = [_Example(ids, 0) for ids in _token_ids(classifier, texts, max_tokens)]
-    order = sorted(range(len(examples)), key=lambda index: len(examples[index].ids))
-    padding = _padding_id(classifier.tokenizer)
-    answers = [""] * len(examples)
+    ids = token_ids(classifier, texts, max_tokens)
+    order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+    padding = padding_id(classifier.tokenizer)
+    found = torch.empty(len(ids), len(classifier.labels))
     move(model, device).eval()
     with torch.inference_mode():
         for chunk in chunks(order, EVALUATION_BATCH):
-            inputs = _inputs([examples[index] for index in chunk], padding, device)
-            best = model(**inputs).logits.argmax(-1).tolist()
-            for index, label in zip(chunk, best, strict=True):
-                answers[index] = classifier.labels[label]
+            inputs = padded_inputs([ids[index] for index in chunk], padding, device)
+            found[chunk] = model(**inputs).logits.float().cpu()
     move(model, torch.device("cpu"))
-    return answers
+    return found
 
 
 def accuracy(classifier: Classifier, rows: Sequence[Row], max_tokens: int = 128) -> float:
@@ -157,28 +160,27 @@ def _encode(classifier: Classifier, rows: Sequence[Row], max_tokens: int) -> lis
     strange = sorted({str(row["label"]) for row in rows} - set(index_of))
     if strange:
         raise MctError(f"a label that the model does not know: {strange[0]!r}", "load the base with every label")
-    ids = _token_ids(classifier, [row["text"] for row in rows], max_tokens)
+    ids = token_ids(classifier, [row["text"] for row in rows], max_tokens)
     return [_Example(tokens, index_of[row["label"]]) for tokens, row in zip(ids, rows, strict=True)]
 
 
-def _token_ids(classifier: Classifier, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+def token_ids(classifier: Classifier, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """The ids of each text, special tokens among them, cut to `max_tokens`."""
     encoded = classifier.tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)
     ids: list[list[int]] = encoded["input_ids"]
     return ids
 
 
-def _inputs(batch: Sequence[_Example], padding: int, device: torch.device) -> dict[str, torch.Tensor]:
+def padded_inputs(batch: Sequence[list[int]], padding: int, device: torch.device) -> dict[str, torch.Tensor]:
     """`input_ids` and `attention_mask`, both (texts, longest text), padded on the right."""
-    longest = max(len(example.ids) for example in batch)
-    ids = [example.ids + [padding] * (longest - len(example.ids)) for example in batch]
-    mask = [[1] * len(example.ids) + [0] * (longest - len(example.ids)) for example in batch]
-    return {
-        "input_ids": torch.tensor(ids, device=device),
-        "attention_mask": torch.tensor(mask, device=device),
-    }
+    longest = max(map(len, batch))
+    padded = [ids + [padding] * (longest - len(ids)) for ids in batch]
+    mask = [[1] * len(ids) + [0] * (longest - len(ids)) for ids in batch]
+    return {"input_ids": torch.tensor(padded, device=device), "attention_mask": torch.tensor(mask, device=device)}
 
 
-def _padding_id(tokenizer: PreTrainedTokenizerFast) -> int:
+def padding_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """The id that fills up a batch. MctError where the tokenizer has none."""
     if tokenizer.pad_token_id is None:
         raise MctError("the base model's tokenizer has no padding token", "set pad_token in its tokenizer_config.json")
     return int(tokenizer.pad_token_id)
@@ -186,5 +188,5 @@ def _padding_id(tokenizer: PreTrainedTokenizerFast) -> int:
 
 def _loss(model: PreTrainedModel, batch: Sequence[_Example], padding: int) -> torch.Tensor:
     labels = torch.tensor([example.label for example in batch], device=model.device)
-    logits = model(**_inputs(batch, padding, model.device)).logits
+    logits = model(**padded_inputs([example.ids for example in batch], padding, model.device)).logits
     return torch.nn.functional.cross_entropy(logits.float(), labels)

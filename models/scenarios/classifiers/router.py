@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mct import MctError
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.progress import Report, silent
 from mct.models.scenarios.classifiers.encoders import Start, begin, find_size, from_hub, from_package, from_scratch
 from mct.models.scenarios.shop.card import write_data
 from mct.models.scenarios.shop.intents import CEILING, HIGH_RISK_ROWS, INTENTS, IntentData, about, generate
-from mct.models.training.classification import Training, accuracy, finetune, save
+from mct.models.training.classification import Classifier, Training, accuracy, finetune, load_base, save
 from mct.models.writing.folders import write_json
 from mct.models.writing.replacing import appearing
 
@@ -38,27 +40,64 @@ class Size:
     high_risk: int = 0
 
 
+@dataclass(frozen=True)
+class Router:
+    """A fine-tuned router, the messages it was made with, and how it was trained."""
+
+    classifier: Classifier
+    data: IntentData
+    training: Training
+
+
 def build(size: str, folder: Path, seed: int = 0, report: Report = silent, base: str | None = None) -> Path:
     """Make the data, fine-tune, and write the checkpoint to `folder`, which appears complete or not at all.
 
     `base`, a folder or hub name, replaces the encoder that the size starts from. The same arguments give the same bytes
     on the same machine with the same number of threads. MctError for an unknown size or a base that cannot be had.
     """
-    recipe = find_size(size, SIZES)
+    find_size(size, SIZES)
     with appearing(folder, [Path(base)] if base else []) as draft:
-        report("making messages", 0.0)
-        data = generate(seed, recipe.production, recipe.synthetic, recipe.high_risk)
-        report("making messages", 1.0)
-        classifier = begin(base, recipe.start, data.train, INTENTS, seed)
-        training = replace(recipe.training, seed=seed)
-        finetune(classifier, data.train[: recipe.learn_from], training, report, stage=f"fine-tuning the {size} router")
+        router = fine_tuned(size, seed, report, base)
+        data = router.data
         report("scoring the router", 0.0)
-        top1 = accuracy(classifier, data.dev, training.max_tokens)  # the test set is for the bench
+        top1 = accuracy(router.classifier, data.dev, router.training.max_tokens)  # the test set is for the bench
         report(f"router scored: top-1 {top1:.1%} on {len(data.dev)} dev messages, {CEILING:.1%} is possible", 1.0)
-        save(classifier, draft)
+        save(router.classifier, draft)
         write_data(draft / "data", data.splits, about(seed))
-        write_json(draft / "recipe.json", _record(size, base, training, data, top1))
+        write_json(draft / "recipe.json", _record(size, base, router.training, data, top1))
     return folder
+
+
+def fine_tuned(size: str, seed: int, report: Report, base: str | None) -> Router:
+    """Make the messages of a size and fine-tune its encoder, or `base`, on them."""
+    recipe = find_size(size, SIZES)
+    data = messages(size, seed, report)
+    classifier = begin(base, recipe.start, data.train, INTENTS, seed)
+    training = replace(recipe.training, seed=seed)
+    finetune(classifier, data.train[: recipe.learn_from], training, report, stage=f"fine-tuning the {size} router")
+    return Router(classifier, data, training)
+
+
+def given_or_fine_tuned(size: str, seed: int, report: Report, base: str | None) -> Router:
+    """The router in the folder `base` as it is; without one, a router made as `build` makes it.
+
+    MctError where `base` answers other labels.
+    """
+    if base is None:
+        return fine_tuned(size, seed, report, None)
+    if Path(base).is_dir() and inspect(Path(base)).labels != INTENTS:
+        raise MctError(f"{base} is no intent router", "give what `mct models build intent-router` wrote")
+    training = replace(find_size(size, SIZES).training, seed=seed)
+    return Router(load_base(base, INTENTS, seed), messages(size, seed, report), training)
+
+
+def messages(size: str, seed: int, report: Report = silent) -> IntentData:
+    """The messages of a size."""
+    recipe = find_size(size, SIZES)
+    report("making messages", 0.0)
+    data = generate(seed, recipe.production, recipe.synthetic, recipe.high_risk)
+    report("making messages", 1.0)
+    return data
 
 
 SIZES = {

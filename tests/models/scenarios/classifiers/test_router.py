@@ -22,9 +22,9 @@ from mct.models.writing.folders import sha256
 PACKAGED = encoders.importlib.util.find_spec(encoders.MINILM_PACKAGE) is not None
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Path:
-    return build("tiny", tmp_path_factory.mktemp("router") / "tiny")
+@pytest.fixture
+def tiny(tiny_router: Path) -> Path:
+    return tiny_router
 
 
 def hashes(folder: Path) -> dict[str, str]:
