@@ -91,5 +91,5 @@ def models_build(scenario: str, out: Path | None, size: str, variant: str, base:
     told = {"variant": variant} if variant else {}
     require_replaceable(folder, [Path(base)] if base else [])  # here too, since the libraries take seconds to load
     with shown() as report:
-        load(row.build, "compress")(size, folder, seed, report, base=base, **told)
+        load(row.build, row.extra)(size, folder, seed, report, base=base, **told)
     click.echo(folder)

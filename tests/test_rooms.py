@@ -15,7 +15,7 @@ ROOMS = (
     ("models",), ("models.data",), ("models.writing",), ("models.tasks",), ("models.families",),
     ("models.checkpoints",), ("models.training",),
     ("models.scenarios.shop.texts",), ("models.scenarios.shop",),
-    ("models.scenarios.classifiers", "models.scenarios.responses"),
+    ("models.scenarios.classifiers", "models.scenarios.responses"), ("models.scenarios.search",),
     ("models.scenarios",),
     ("models.commands",),
     ("targets",), ("targets.runtimes",), ("targets.commands",),
@@ -32,6 +32,7 @@ MOST_FILES = 16
 HEAVY = {
     "torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama_cpp", "gguf", "numpy", "scipy",
     "tokenizers", "rich", "peft", "safetensors", "jinja2", "matplotlib", "huggingface_hub", "httpx",
+    "sentence_transformers", "setfit", "sklearn", "joblib",
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ class Scenario:
     """One row of the product's scenario table.
 
     `build` names the function that makes its checkpoint ("" where there is none yet), in one of `sizes`, and where it
-    can be made by more than one technique in one of `variants`, the first unless told.
+    can be made by more than one technique in one of `variants`, the first unless told; `extra` is the pip extra with
+    the libraries that it takes.
     """
 
     number: str
@@ -23,6 +24,7 @@ class Scenario:
     build: str = ""
     sizes: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
+    extra: str = "compress"
 
 
 SIZES = ("tiny", "small", "full")
@@ -44,8 +46,21 @@ SCENARIOS = (
         "contrastive embedding fine-tuning",
         "sentence-embedding",
         "recall@k, nDCG@10, neighbour overlap",
+        build="mct.models.scenarios.search.embedding_adapter:build",
+        sizes=SIZES,
+        variants=("lora", "full"),
+        extra="train",
     ),
-    Scenario("03", "reranker", "cross-encoder on clicks and grades", "pair-scoring", "nDCG@10, order of the top 10"),
+    Scenario(
+        "03",
+        "reranker",
+        "cross-encoder on clicks and grades",
+        "pair-scoring",
+        "nDCG@10, order of the top 10",
+        build="mct.models.scenarios.search.reranker:build",
+        sizes=SIZES,
+        extra="train",
+    ),
     Scenario(
         "04",
         "response-lora",
@@ -76,7 +91,16 @@ SCENARIOS = (
         build="mct.models.scenarios.classifiers.continual:build",
         sizes=("tiny", "small", "full"),
     ),
-    Scenario("07", "fewshot-intents", "SetFit-style few-shot", "embedding-head", "recall of the newest, rarest labels"),
+    Scenario(
+        "07",
+        "fewshot-intents",
+        "SetFit-style few-shot",
+        "embedding-head",
+        "recall of the newest, rarest labels",
+        build="mct.models.scenarios.search.fewshot_intents:build",
+        sizes=SIZES,
+        extra="train",
+    ),
     Scenario(
         "08",
         "sentiment",

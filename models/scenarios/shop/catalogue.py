@@ -71,12 +71,12 @@ class Manga:
 
     @property
     def text(self) -> str:
-        """Its page in the shop, in one paragraph."""
+        """Its page in the shop, in one paragraph, what is searched for most often first: models cut texts off."""
         notes = f" Content notes: {', '.join(self.warnings)}." if self.warnings else ""
         return (
             f"{self.title} by {self.author}. {self.genres[0].capitalize()}{_also(self.genres[1:])}, {self.age_mark}. "
-            f"{self.blurb} Themes: {', '.join(self.themes)}. {_extent(self)}, {self.language}, {self.imprint}, "
-            f"since {self.year}, {self.price} a volume. {', '.join(self.tags).capitalize()}.{notes}"
+            f"Themes: {', '.join(self.themes)}. {_extent(self)}. {self.blurb} {', '.join(self.tags).capitalize()}. "
+            f"{self.language}, {self.imprint}, since {self.year}, {self.price} a volume.{notes}"
         )
 
 
