@@ -26,7 +26,10 @@ from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_object
 from mct.models.writing.folders import write_json
 
-SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
+SIZES = {
+    "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,
+    "max_position_embeddings": 64,
+}  # fmt: skip
 BEHIND_PADDING = {"max_position_embeddings": 65, "pad_token_id": 0, "type_vocab_size": 1}
 
 # What each family has that others do not: narrow embeddings, shared layers, relative positions, windows, no segments.
@@ -50,7 +53,7 @@ EVAL = Path(__file__).parents[1] / "messages_eval.csv"
 def _write(family: str, folder: Path, tokenizer: Path, auto: Any, **more: Any) -> Path:
     """A model wide enough apart that its answers are no ties, norms and biases included."""
     torch.manual_seed(0)
-    sizes = {"max_position_embeddings": 64} | FAMILIES.get(family, {}) | more
+    sizes = FAMILIES.get(family, {}) | more
     model = auto.from_config(AutoConfig.for_model(family, vocab_size=400, initializer_range=0.2, **sizes))
     with torch.no_grad():
         for parameter in model.parameters():
