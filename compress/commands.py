@@ -53,6 +53,14 @@ def models_formats(as_json: bool) -> None:
         click.echo(support_markdown(), nl=False)
 
 
+@models.command("families")
+def models_families() -> None:
+    """Say which families each format holds, and by which of its graphs."""
+    from mct.compress.plan.support import families_markdown
+
+    click.echo(families_markdown(), nl=False)
+
+
 @models.command("route")
 @click.argument("folder", type=FOLDER)
 @click.argument("route")

@@ -89,6 +89,16 @@ def language_tokens(pattern: str = "") -> transformers.PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
+def unigrams() -> transformers.PreTrainedTokenizerFast:
+    """SentencePiece's Unigram, as XLM-RoBERTa has it."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.train_from_iterator(messages(), trainers.UnigramTrainer(vocab_size=1000, unk_token="<unk>"))
+    special = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")]
+    pieces = [(piece, score) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"] if piece != "<unk>"]
+    return transformers.XLMRobertaTokenizer(vocab=[*special, *pieces], model_max_length=LONGEST)
+
+
 def roberta_tokens() -> transformers.PreTrainedTokenizerFast:
     """Byte-level BPE with RoBERTa's special tokens."""
     special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -144,6 +154,24 @@ def label_roberta(folder: Path) -> None:
         pad_token_id=1, bos_token_id=0, eos_token_id=2, **_named(LABELS),
     )  # fmt: skip
     _save(transformers.RobertaForSequenceClassification(config), tokens, folder)
+
+
+def _label(
+    family: str, tokens: Callable[[], transformers.PreTrainedTokenizerFast], **more: Any
+) -> Callable[[Path], None]:
+    """One label, a family that takes its sizes as BERT does."""
+
+    def write(folder: Path) -> None:
+        made = tokens()
+        sizes = {
+            "vocab_size": len(made), "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
+            "intermediate_size": 2 * WIDTH, "max_position_embeddings": LONGEST, "initializer_range": SPREAD,
+            "pad_token_id": made.pad_token_id, **_named(LABELS),
+        }  # fmt: skip
+        config = transformers.AutoConfig.for_model(family, **(sizes | more))
+        _save(transformers.AutoModelForSequenceClassification.from_config(config), made, folder)
+
+    return write
 
 
 def labels_bert(folder: Path) -> None:
@@ -203,8 +231,8 @@ def _decoder(name: str, pattern: str, **more: Any) -> Callable[[Path], None]:
 
     def write(folder: Path) -> None:
         tokens = language_tokens(pattern)
-        config = getattr(transformers, f"{name}Config")(**_sizes(len(tokens)), **more)
-        _save(getattr(transformers, f"{name}ForCausalLM")(config), tokens, folder)
+        config = getattr(transformers, f"{name}Config")(**(_sizes(len(tokens)) | more))
+        _save(transformers.AutoModelForCausalLM.from_config(config), tokens, folder)
 
     return write
 
@@ -238,6 +266,12 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "label, BERT": label_bert,
     "label, DistilBERT": label_distilbert,
     "label, RoBERTa": label_roberta,
+    "label, XLM-RoBERTa": _label("xlm-roberta", unigrams, max_position_embeddings=LONGEST + 2, type_vocab_size=1),
+    "label, ModernBERT": _label("modernbert", word_pieces, local_attention=32),
+    "label, MPNet": _label("mpnet", roberta_tokens, max_position_embeddings=LONGEST + 2),
+    "label, ELECTRA": _label("electra", word_pieces, embedding_size=WIDTH // 2),
+    "label, ALBERT": _label("albert", word_pieces, embedding_size=WIDTH // 2),
+    "label, DeBERTa-v2": _label("deberta-v2", word_pieces, relative_attention=True, position_buckets=32),
     "labels, BERT": labels_bert,
     "tags, BERT": tags_bert,
     "heads, BERT": heads_bert,
@@ -255,6 +289,16 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
         "Qwen2Moe", QWEN_2, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=WIDTH,
         shared_expert_intermediate_size=WIDTH, decoder_sparse_step=1,
     ),
+    "LM, Qwen3-MoE": _decoder(
+        "Qwen3Moe", QWEN_2, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=WIDTH, head_dim=64,
+        norm_topk_prob=True,
+    ),
+    "LM, SmolLM3": _decoder("SmolLM3", LLAMA_3, num_hidden_layers=4),
+    "LM, Phi-3": _decoder("Phi3", LLAMA_3),
+    "LM, Gemma 2": _decoder("Gemma2", LLAMA_3, head_dim=64, sliding_window=32),
+    "LM, Gemma 3": _decoder("Gemma3Text", LLAMA_3, head_dim=64, sliding_window=32, num_hidden_layers=6),
+    "LM, GPT-NeoX": _decoder("GPTNeoX", "", num_attention_heads=2),
+    "LM, BLOOM": _decoder("Bloom", "", n_layer=LAYERS, n_head=HEADS),
     "reward, Llama": reward_llama,
 }  # fmt: skip
 

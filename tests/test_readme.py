@@ -3,14 +3,18 @@
 import re
 from pathlib import Path
 
-from mct.compress.plan.support import support_markdown
+from mct.compress.plan.support import families_markdown, support_markdown
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
-def test_the_support_table_is_the_tables_own() -> None:
-    between = README.read_text(encoding="utf-8").partition("<!-- formats -->\n")[2].partition("<!-- /formats -->")[0]
-    assert between == support_markdown(), "print it with: mct models formats"
+def _between(name: str) -> str:
+    return README.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
+
+
+def test_the_tables_of_support_are_the_code_s_own() -> None:
+    assert _between("formats") == support_markdown(), "print it with: mct models formats"
+    assert _between("families") == families_markdown(), "print it with: mct models families"
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -1,9 +1,10 @@
-"""What can be made of what, as the table of passes has it (the README's support table is this), for which target."""
+"""What can be made of what, as the tables of passes and families have it (the README's are these), for which target."""
 
 from dataclasses import replace
 
 from mct import MctError
 from mct.compress.plan.plan import Plan, supported
+from mct.models.families.table import Family, families
 from mct.models.tasks.table import tasks
 from mct.targets.runtimes.table import is_on, runtime_for
 from mct.targets.target import Target
@@ -19,6 +20,20 @@ def support_markdown() -> str:
         cells = [", ".join(found.get(format_name, ())) or "-" for format_name in FORMATS]
         lines.append(f"| {task.name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def families_markdown() -> str:
+    """One row a family: by which graph each format computes it, or why it does not."""
+    lines = ["| `model_type` | ONNX | OpenVINO | GGUF |", "|--|--|--|--|"]
+    lines += [f"| {family.model_type} | {' | '.join(_graphs(family))} |" for family in families()]
+    return "\n".join(lines) + "\n"
+
+
+def _graphs(family: Family) -> tuple[str, str, str]:
+    """An encoder that has no graph of ours is traced; OpenVINO's of encoders are made of ONNX."""
+    onnx, gguf = family.graphs.get("onnx"), family.graphs.get("gguf")
+    openvino = ", ".join(family.graphs.get("openvino", "").split()) if family.decoder else "yes"
+    return "fused" if onnx else "traced", openvino, gguf or f"no: {family.refused.get('gguf', 'not known')}"
 
 
 def routes_on(plan: Plan, target: Target, named: bool) -> Plan:

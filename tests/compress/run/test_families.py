@@ -24,6 +24,7 @@ from mct.compress.run.execute import execute
 from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_object
+from mct.models.families.table import families
 from mct.models.writing.folders import write_json
 
 SIZES = {
@@ -40,6 +41,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"], "share_att_key": True,
         "norm_rel_ebd": "layer_norm", "position_biased_input": False, "type_vocab_size": 0,
     },
+    "deberta": SIZES | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
     "modernbert": SIZES | {"local_attention": 16, "cls_token_id": 2, "sep_token_id": 3, "pad_token_id": 0},
     "electra": SIZES | {"embedding_size": 32},
     "mpnet": SIZES | {"max_position_embeddings": 66, "pad_token_id": 1},
@@ -68,6 +70,12 @@ def _parities(folder: Path, formats: list[str], out: Path) -> dict[str, Any]:
     plan = make_plan(inspect(folder), formats, ["fp32"])
     made = execute(plan, *gather(plan, None, EVAL, {}, 0), out)
     return {each.name: read_object(each / "mct.json")["parity"] for each in made}
+
+
+def test_every_encoder_of_the_table_is_tried() -> None:
+    """The others in every kind of task: tests/compress/onnx/test_kinds.py and its like."""
+    encoders = {family.model_type for family in families() if not family.decoder}
+    assert encoders == set(FAMILIES) | {"bert", "roberta", "distilbert"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
