@@ -1,10 +1,12 @@
 """SetFit's head, read from its pickle without running it: arrays and one linear model, and nothing else.
 
-SetFit saves a scikit-learn model by joblib, which is a pickle with the arrays' raw bytes between its instructions. A
-pickle is a program; this reader knows only the instructions that build plain values, and the few names below stand for
-empty boxes here, so that nothing is imported and nothing is called, whatever the file says. A leaf: numpy alone.
+SetFit saves a scikit-learn model by joblib, which is a pickle with the arrays' raw bytes between its instructions; its
+differentiable head, a torch layer, holds tensors whose numbers are a file of torch's own within the pickle. A pickle is
+a program; this reader knows only the instructions that build plain values, and the few names below stand for empty
+boxes here, so that nothing is imported and nothing is called, whatever the file says. A leaf: numpy alone.
 
-Format: joblib's numpy_pickle.py (NumpyArrayWrapper), numpy's pickled scalars and arrays, Python's pickletools.
+Format: joblib's numpy_pickle.py (NumpyArrayWrapper), numpy's pickled scalars and arrays, torch/serialization.py
+(_legacy_save) and torch/_utils.py (_rebuild_tensor_v2), Python's pickletools.
 """
 
 import io
@@ -27,6 +29,15 @@ HEAD = "model_head.pkl"
 
 # What a name in the pickle stands for. numpy moved its core in version 2.
 _MODEL, _WRAPPER, _ARRAY, _DTYPE, _REBUILD, _SCALAR = "model", "wrapper", "ndarray", "dtype", "rebuild", "scalar"
+_TORCH_HEAD, _LAYER, _NO_ITEMS, _STORAGE, _TENSOR, _PARAMETER = (
+    "head",
+    "layer",
+    "none",
+    "storage",
+    "tensor",
+    "parameter",
+)
+_FLOATS = "floats"
 _NAMES = {
     "sklearn.linear_model._logistic LogisticRegression": _MODEL,
     "sklearn.linear_model.logistic LogisticRegression": _MODEL,
@@ -37,6 +48,13 @@ _NAMES = {
     "numpy.core.multiarray _reconstruct": _REBUILD,
     "numpy._core.multiarray scalar": _SCALAR,
     "numpy.core.multiarray scalar": _SCALAR,
+    "setfit.modeling SetFitHead": _TORCH_HEAD,
+    "torch.nn.modules.linear Linear": _LAYER,
+    "collections OrderedDict": _NO_ITEMS,
+    "torch.storage _load_from_bytes": _STORAGE,
+    "torch._utils _rebuild_tensor_v2": _TENSOR,
+    "torch._utils _rebuild_parameter": _PARAMETER,
+    "torch FloatStorage": _FLOATS,
 }
 
 _NUMBER_OR_TEXT = re.compile(r"[biuf][1248]|U\d{1,6}|O8?")
@@ -45,8 +63,8 @@ _NUMBER_OR_TEXT = re.compile(r"[biuf][1248]|U\d{1,6}|O8?")
 _PLAIN = (
     "PROTO", "FRAME", "STOP", "MARK", "POP", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1",
     "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
-    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM",
-    "SETITEMS", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "EMPTY_SET",
+    "SETITEM", "SETITEMS", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "STACK_GLOBAL",
 )  # fmt: skip
 
 
@@ -70,16 +88,35 @@ class LinearHead:
 
 
 def read_head(folder: Path) -> LinearHead:
-    """The head of a SetFit folder. MctError, and nothing run, where the file holds more than a logistic regression."""
+    """The head of a SetFit folder. MctError, and nothing run, where the file holds more than one of SetFit's heads."""
     path = folder / HEAD
-    state = _read_model(path)
+    model = _read_model(path)
     try:
-        weight, bias, classes = (np.asarray(state[name]) for name in ("coef_", "intercept_", "classes_"))
-        labels = _labels(folder, classes.tolist())
+        weight, bias, classes = (_torch_layer if model.type_name == _TORCH_HEAD else _regression)(model.state)
+        labels = _labels(folder, classes)
         with np.errstate(over="raise"):
             return _as_layer(weight.astype(np.float32), bias.astype(np.float32), labels)
+    except pickle.UnpicklingError as error:
+        raise _refused(path, str(error)) from error
     except _DAMAGE as error:
-        raise _refused(path, "it is no trained logistic regression") from error
+        raise _refused(path, "it is no trained head") from error
+
+
+def _regression(state: dict[str, Any]) -> tuple[NDArray[Any], NDArray[Any], list[Any]]:
+    """Weight, bias and classes of a LogisticRegression."""
+    weight, bias, classes = (np.asarray(state[name]) for name in ("coef_", "intercept_", "classes_"))
+    return weight, bias, classes.tolist()
+
+
+def _torch_layer(state: dict[str, Any]) -> tuple[NDArray[Any], NDArray[Any], list[Any]]:
+    """The same of a differentiable head, whose classes are the numbers of its outputs and whose logits are scaled."""
+    if state["multitarget"]:
+        raise pickle.UnpicklingError("it answers yes or no for each label by itself")
+    layer = state["_modules"]["linear"].state["_parameters"]
+    scale = state["temperature"] + state["eps"]
+    weight = np.asarray(layer["weight"]) / scale
+    bias = np.zeros(len(weight)) if layer["bias"] is None else np.asarray(layer["bias"]) / scale
+    return weight, bias, list(range(len(weight)))
 
 
 def read_labels(folder: Path) -> tuple[str, ...]:
@@ -105,8 +142,8 @@ def _as_layer(weight: NDArray[np.float32], bias: NDArray[np.float32], labels: tu
     return LinearHead(np.ascontiguousarray(weight), np.ascontiguousarray(bias), labels)
 
 
-def _read_model(path: Path) -> dict[str, Any]:
-    """The attributes of the model in the file."""
+def _read_model(path: Path) -> "_Box":
+    """The model in the file, its attributes as its state."""
     try:
         found = _Reader(path.read_bytes()).load()
     except FileNotFoundError as error:
@@ -115,15 +152,17 @@ def _read_model(path: Path) -> dict[str, Any]:
         raise _refused(path, str(error)) from error
     except _DAMAGE as error:
         raise _refused(path, "it is damaged, or no pickle of the kind that joblib writes") from error
-    if not isinstance(found, _Box) or found.type_name != _MODEL or not isinstance(found.state, dict):
-        raise _refused(path, "it is no logistic regression")
-    return found.state
+    is_head = isinstance(found, _Box) and found.type_name in (_MODEL, _TORCH_HEAD) and isinstance(found.state, dict)
+    if not is_head:
+        raise _refused(path, "it is no logistic regression, nor SetFit's own head")
+    assert isinstance(found, _Box)
+    return found
 
 
 def _refused(path: Path, reason: str) -> MctError:
     return MctError(
         f"{path} is not read: {reason}",
-        "mct reads a LogisticRegression head saved by SetFit; anything else in a pickle could be a program",
+        "mct reads a LogisticRegression or a SetFitHead saved by SetFit; anything else in a pickle could be a program",
     )
 
 
@@ -159,7 +198,7 @@ class _Reader(pickle._Unpickler):  # the one written in Python: its instructions
         if not isinstance(name, _Box) or name.type_name != "name" or not isinstance(made_with, tuple):
             raise pickle.UnpicklingError("it calls something")
         (type_name,) = name.made_with
-        self.append(_scalar(*made_with) if type_name == _SCALAR else _Box(type_name, made_with))
+        self.append(_MAKE[type_name](*made_with) if type_name in _MAKE else _Box(type_name, made_with))
 
     def build(self) -> None:
         """BUILD: give the last box its state. Array boxes become arrays, of bytes that may follow in the file."""
@@ -217,3 +256,41 @@ def _array(shape: tuple[int, ...], dtype: _Box, fortran: bool, content: Any) -> 
     if found.hasobject:
         return np.array([str(each) if isinstance(each, str) else int(each) for each in content]).reshape(shape)
     return np.frombuffer(content, found).reshape(shape, order="F" if fortran else "C")
+
+
+class _StorageReader(_Reader):
+    """Reads a pickle of torch's file of numbers, in which a tuple stands for what lies outside of the pickle."""
+
+    def stored(self) -> None:
+        """BINPERSID: the tuple itself."""
+        self.append(_Box("stored", self.stack.pop()))
+
+
+_StorageReader.dispatch = _dispatch | {pickle.BINPERSID[0]: _StorageReader.stored}
+
+
+def _storage(content: bytes) -> NDArray[np.float32]:
+    """The numbers in a file that torch wrote before it wrote archives: five pickles, a count, and the raw values."""
+    reader = _StorageReader(content)
+    *_, described, _ = (reader.load() for _ in range(5))
+    role, kind, *_ = described.made_with
+    if role != "storage" or kind.made_with != (_FLOATS,):
+        raise pickle.UnpicklingError("it holds numbers that are no 32-bit floats")
+    (count,) = struct.unpack("<q", reader.file.read(8))
+    return np.frombuffer(reader.file.read(), "<f4", count)
+
+
+def _tensor(
+    values: NDArray[np.float32], offset: int, shape: tuple[int, ...], steps: tuple[int, ...], *_: Any
+) -> NDArray[np.float32]:
+    """A tensor whose values lie one after the other, as those of a saved layer do."""
+    if steps != tuple(prod(shape[place + 1 :]) for place in range(len(shape))):
+        raise pickle.UnpicklingError("it holds a tensor that is a view of another one")
+    return values[offset : offset + prod(shape)].reshape(shape)
+
+
+# What is made of a name at once; the others wait in a box for their state.
+_MAKE: dict[str, Callable[..., Any]] = {
+    _SCALAR: _scalar, _STORAGE: _storage, _TENSOR: _tensor, _PARAMETER: lambda tensor, *_: tensor,
+    _NO_ITEMS: dict,
+}  # fmt: skip

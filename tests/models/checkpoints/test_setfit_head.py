@@ -11,6 +11,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import torch
+from setfit import SetFitHead
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
@@ -67,6 +69,36 @@ def test_every_protocol_that_joblib_may_have_written_is_read(tmp_path: Path, pro
     model = _fit(["a", "b", "c"])
     joblib.dump(model, tmp_path / "model_head.pkl", protocol=protocol)
     np.testing.assert_allclose(read_head(tmp_path).weight, model.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+def test_setfits_own_head_gives_the_logits_that_it_gives_in_torch(
+    tmp_path: Path, bias: bool, temperature: float
+) -> None:
+    torch.manual_seed(0)
+    model = SetFitHead(WIDTH, 3, temperature=temperature, bias=bias, device="cpu")
+    head = read_head(_save(tmp_path, model, labels=["a", "b", "c"]))
+    vectors = torch.randn(20, WIDTH)
+    expected = model(vectors)[0].detach().numpy()
+    np.testing.assert_allclose(vectors.numpy() @ head.weight.T + head.bias, expected, atol=1e-5)
+    assert head.labels == ("a", "b", "c")
+    assert read_head(_save(tmp_path, model, labels=None)).labels == ("0", "1", "2")
+
+
+def test_setfits_head_of_several_labels_at_once_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MctError, match="answers yes or no for each label"):
+        read_head(_save(tmp_path, SetFitHead(WIDTH, 3, multitarget=True, device="cpu")))
+
+
+@pytest.mark.parametrize("start", range(0, 1200, 97))
+def test_a_damaged_head_of_setfits_own_is_refused_in_one_line(tmp_path: Path, start: int) -> None:
+    content = (_save(tmp_path, SetFitHead(WIDTH, 3, device="cpu")) / "model_head.pkl").read_bytes()
+    (tmp_path / "model_head.pkl").write_bytes(content[:start] + content[start + 40 :])
+    try:
+        assert read_head(tmp_path).weight.shape == (3, WIDTH)
+    except MctError as refused:
+        assert "\n" not in refused.message
 
 
 class _Calls:
@@ -133,7 +165,7 @@ def test_other_models_and_untrained_ones_are_refused(tmp_path: Path) -> None:
     vectors, labels = np.random.default_rng(0).normal(size=(30, WIDTH)), np.arange(30) % 3
     with pytest.raises(MctError, match=r"it holds sklearn\.multiclass\.OneVsRestClassifier"):
         read_head(_save(tmp_path, OneVsRestClassifier(LogisticRegression()).fit(vectors, labels)))
-    with pytest.raises(MctError, match="no trained logistic regression"):
+    with pytest.raises(MctError, match="no trained head"):
         read_head(_save(tmp_path, LogisticRegression()))
 
 

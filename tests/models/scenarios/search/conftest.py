@@ -1,7 +1,7 @@
 """What the tests of the models around search share: a way to compress what is built."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from mct.compress.run.artifact import Artifact, read_artifact
 from mct.compress.run.execute import execute
 from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
+from mct.models.data.files import Row
 from mct.models.tasks.datasets import read_dataset
 from mct.models.tasks.table import find_task
 from mct.models.writing.folders import sha256
@@ -29,12 +30,15 @@ def _one_thread_again(one_thread: None) -> None:
 
 
 @pytest.fixture
-def compressed(tmp_path: Path) -> Callable[[Path], dict[str, Artifact]]:
-    """Compress a built folder at full precision to a format of each ecosystem: the artifacts by format."""
+def compressed(tmp_path: Path) -> Callable[..., dict[str, Artifact]]:
+    """Compress a folder at full precision to a format of each ecosystem: the artifacts by format.
 
-    def compress(folder: Path) -> dict[str, Artifact]:
+    Parity is checked on the rows given, or on some of the built folder's own.
+    """
+
+    def compress(folder: Path, rows: Sequence[Row] = ()) -> dict[str, Artifact]:
         checkpoint = inspect(folder)
-        rows = read_dataset(folder / "data" / "dev.jsonl", find_task(checkpoint.task)).rows[:4]
+        rows = rows or read_dataset(folder / "data" / "dev.jsonl", find_task(checkpoint.task)).rows[:4]
         texts = tmp_path / "texts.jsonl"
         texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
         plan = make_plan(checkpoint, ["onnx", "openvino", "gguf"], ["fp32"])
