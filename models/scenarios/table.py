@@ -133,7 +133,15 @@ SCENARIOS = (
         build="mct.models.scenarios.classifiers.qat:build",
         sizes=("tiny", "small", "full"),
     ),
-    Scenario("13", "multi-task", "shared backbone, several heads", "multi-head", "each head's own metric and budget"),
+    Scenario(
+        "13",
+        "multi-task",
+        "shared backbone, several heads",
+        "multi-head",
+        "each head's own metric and budget",
+        build="mct.models.scenarios.classifiers.multi_task:build",
+        sizes=("tiny", "small", "full"),
+    ),
     Scenario(
         "14",
         "raft",

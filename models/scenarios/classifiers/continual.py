@@ -17,7 +17,7 @@ from mct.models.scenarios.classifiers.encoders import Start, begin, find_size, f
 from mct.models.scenarios.classifiers.model_card import write_model_card
 from mct.models.scenarios.shop.card import write_data
 from mct.models.scenarios.shop.months import about, generate, labels_by
-from mct.models.scenarios.shop.seasons import MONTHS
+from mct.models.scenarios.shop.texts.seasons import MONTHS
 from mct.models.training.classification import Classifier, Training, accuracy, finetune, save
 from mct.models.training.continual import rehearsed, widened
 from mct.models.writing.folders import write_json

@@ -15,7 +15,7 @@ from mct.models.scenarios.shop.drawing import IsNew, by_share, by_split, rows_by
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.models.scenarios.shop.intents import CONFUSED_WITH, INTENTS, PRODUCTION_SHARES, STYLES, TYPO_SHARE
 from mct.models.scenarios.shop.messages import WRITERS, Words, deal, deal_words, fill, with_typos
-from mct.models.scenarios.shop.seasons import (
+from mct.models.scenarios.shop.texts.seasons import (
     MONTHS,
     NEW_TITLES,
     RENAMED,

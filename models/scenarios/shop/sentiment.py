@@ -55,7 +55,7 @@ def generate(seed: int, rows: int, rare: int = 0) -> dict[str, list[dict[str, An
     counts = rows_by_split(rows)
 
     def rows_of(split: str, draw: random.Random, is_new: IsNew) -> list[dict[str, Any]]:
-        voices = _voices(split, draw)
+        voices = voices_of(split, draw)
         shares = SOUGHT if split == "train" else SHARES
         wanted = dict(zip(SHARES, by_share(counts[split], list(shares.values())), strict=True))
         if split == "test":
@@ -68,7 +68,7 @@ def generate(seed: int, rows: int, rare: int = 0) -> dict[str, list[dict[str, An
 
 
 @dataclass(frozen=True)
-class _Voices:
+class Voices:
     """What one split may say, and the random stream that says it. `moods` has templates by mood and tone."""
 
     draw: random.Random
@@ -78,7 +78,7 @@ class _Voices:
     tails: Mapping[str, Sequence[str]]
 
 
-def _voices(split: str, draw: random.Random) -> _Voices:
+def voices_of(split: str, draw: random.Random) -> Voices:
     """A calm mood's templates are the intent router's requests."""
     words = deal_words(split)
     requests = [named for intent, some in words.templates.items() if intent != NEVER_CALM for named in some]
@@ -88,10 +88,10 @@ def _voices(split: str, draw: random.Random) -> _Voices:
         for lines in [block.strip().splitlines()]
     }
     tails = {mood: deal([line.strip() for line in block.strip().splitlines()], split) for mood, block in TAILS.items()}
-    return _Voices(draw, words, deal(REPLIES, split), moods | {("calm", "straight"): requests}, tails)
+    return Voices(draw, words, deal(REPLIES, split), moods | {("calm", "straight"): requests}, tails)
 
 
-def _row(mood: str, voices: _Voices, is_new: IsNew) -> dict[str, Any]:
+def _row(mood: str, voices: Voices, is_new: IsNew) -> dict[str, Any]:
     """A new message or dialogue in this mood."""
     draw = voices.draw
     tone = _one_of({tone: share for tone, share in TONES.items() if (mood, tone) in voices.moods}, draw)
@@ -111,31 +111,31 @@ def _one_of(shares: Mapping[str, float], draw: random.Random) -> str:
     return draw.choices(list(shares), list(shares.values()))[0]
 
 
-def _alone(text: str, style: str, voices: _Voices) -> str:
+def _alone(text: str, style: str, voices: Voices) -> str:
     """Nothing but what tells the mood."""
     written = WRITERS[style](text, voices.words, voices.draw)
     return with_typos(written, voices.draw) if voices.draw.random() < TYPO_SHARE else written
 
 
-def _with_request(text: str, style: str, voices: _Voices) -> str:
+def _with_request(text: str, style: str, voices: Voices) -> str:
     """What tells the mood before or after a plain request."""
     parts = [sentence(text), sentence(_said("calm", voices))]
     voices.draw.shuffle(parts)
     return _alone(" ".join(parts), style, voices)
 
 
-def _dialogue(text: str, style: str, voices: _Voices) -> str:
+def _dialogue(text: str, style: str, voices: Voices) -> str:
     """What the customer says last tells the mood; the turn before may have told another one."""
     before = _said(voices.draw.choice(["calm", "calm", "annoyed", "worried", "content"]), voices)
     turns = [f"Customer: {sentence(before)}", f"Shop: {voices.draw.choice(voices.replies)}"]
     return "\n".join([*turns, f"Customer: {_alone(text, style, voices)}"])
 
 
-def _said(mood: str, voices: _Voices) -> str:
+def _said(mood: str, voices: Voices) -> str:
     return fill(voices.draw.choice(voices.moods[mood, "straight"])[1], voices.words, voices.draw)
 
 
-_SET: dict[str, Callable[[str, str, _Voices], str]] = {
+_SET: dict[str, Callable[[str, str, Voices], str]] = {
     "alone": _alone,
     "with a request": _with_request,
     "dialogue": _dialogue,

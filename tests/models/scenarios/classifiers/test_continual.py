@@ -8,7 +8,7 @@ from mct.models.checkpoints.checkpoint import inspect
 from mct.models.scenarios.classifiers.continual import PREVIOUS, SIZES, build
 from mct.models.scenarios.shop.intents import INTENTS
 from mct.models.scenarios.shop.months import generate, labels_by
-from mct.models.scenarios.shop.seasons import MONTHS, NEW_TITLES, SEASONAL_SHARES, SEASONAL_TEMPLATES
+from mct.models.scenarios.shop.texts.seasons import MONTHS, NEW_TITLES, SEASONAL_SHARES, SEASONAL_TEMPLATES
 from mct.models.scenarios.table import find_scenario
 from mct.models.tables import load
 from mct.models.writing.folders import sha256
