@@ -38,6 +38,7 @@ class Job:
     test: Path
     budget: str
     max_seconds: int
+    budgets: Path = Path("results/kinds.toml")
 
 
 def make(job: Job) -> dict[str, str]:
@@ -89,7 +90,7 @@ def run_bench(job: Job) -> dict[str, Any]:
         names = [f"{kind}-{precision}" for kind, wanted in job.forms.items() for precision in wanted]
         made = [job.out / name for name in names if is_made(job, name)]
         command = [*MCT, "bench", job.checkpoint, *made, "--baseline", job.checkpoint, "--data", job.test]
-        command += ["--budget", job.budget, "--budgets", Path("results/kinds.toml"), "--results", job.out / "results"]
+        command += ["--budget", job.budget, "--budgets", job.budgets, "--results", job.out / "results"]
         done = _run([*command, "--max-seconds", job.max_seconds, "--json", result])
         if done.returncode not in JUDGED:
             raise SystemExit(f"mct bench of {job.checkpoint} ended with exit code {done.returncode}")
