@@ -20,6 +20,7 @@ from mct.compress.onnx.graphs.graph import GraphBuilder
 BIAS = "attention_bias"
 LAST = "last_positions"
 TOTAL = "total_sequence_length"
+PLACES = "rotated_places"
 LOGITS, UNBOUND = "logits", "logits_unbound"  # the second: before a tanh bounds them
 COSINES = "cos_cache"
 SINES = "sin_cache"
@@ -32,7 +33,8 @@ class Sizes:
     """The dimensions of one model. `windows`, `scales` and `rotated` are by layer: a window of -1 sees everything.
 
     `rotated` names a layer's rotation, "" where nothing is rotated; `rotations` are cosines and sines by position, each
-    (positions, half of the channels that turn). `slopes` are by head: what a token of distance 1 loses in its score.
+    (positions, half of the channels that turn); with `switched_at`, texts of more tokens than that read a second table,
+    which stands behind the first. `slopes` are by head: what a token of distance 1 loses in its score.
     `scores_cap` and `logits_cap` bound by a tanh, 0 where nothing does. `experts_used` is how many experts each token
     takes, 0 for a dense model; `experts_sum_to_1` whether their weights are made to. `cached`: keys and values of
     earlier tokens come in and go out. `parallel`: attention and feeding read the same stream. `activation` is an
@@ -50,6 +52,7 @@ class Sizes:
     activation: str
     rotated: tuple[str, ...] = ()
     rotations: Mapping[str, Rotation] = field(default_factory=dict)
+    switched_at: int = 0
     slopes: NDArray[np.float32] | None = None
     scores_cap: float = 0.0
     logits_cap: float = 0.0
@@ -100,6 +103,8 @@ def add_masks(builder: GraphBuilder, sizes: Sizes) -> None:
     axes = builder.constant("axes_1_2", np.array([1, 2], np.int64))
     length = builder.add("Shape", ["input_ids"], start=1, end=2)
     shape = builder.add("Concat", [builder.integer(1), builder.integer(1), length, builder.integer(1)], axis=0)
+    if sizes.switched_at:
+        _add_places(builder, sizes, batch)
     if sizes.slopes is None:
         builder.add("Expand", [builder.add("Unsqueeze", [hidden, axes]), shape], BIAS)
         return
@@ -107,6 +112,18 @@ def add_masks(builder: GraphBuilder, sizes: Sizes) -> None:
     slopes = builder.constant("slopes", sizes.slopes[:, None, None])
     places = builder.add("Unsqueeze", [builder.add("Cast", [seen_places(builder)], to=TensorProto.FLOAT), axes])
     builder.add("Add", [whole, builder.add("Mul", [places, slopes])], BIAS)
+
+
+def _add_places(builder: GraphBuilder, sizes: Sizes, batch: str) -> None:
+    """(batch, new tokens): the row of the tables for each new token, in the second one where the text is long."""
+    rows = len(next(iter(sizes.rotations.values()))[0]) // 2
+    total = builder.add("Cast", [TOTAL], to=TensorProto.INT64)
+    length = builder.add("Squeeze", [builder.add("Shape", ["input_ids"], start=1, end=2)])
+    new = builder.add("Range", [builder.add("Sub", [total, length]), total, builder.integer(1, scalar=True)])
+    is_long = builder.add("Greater", [total, builder.integer(sizes.switched_at, scalar=True)])
+    shift = builder.add("Mul", [builder.add("Cast", [is_long], to=TensorProto.INT64), builder.integer(rows)])
+    shape = builder.add("Concat", [batch, builder.integer(1)], axis=0)
+    builder.add("Expand", [builder.add("Add", [new, shift]), shape], PLACES)
 
 
 def seen_places(builder: GraphBuilder) -> str:
@@ -128,7 +145,7 @@ def add_attention(builder: GraphBuilder, sizes: Sizes, layer: int, query: str, k
     cap = {"softcap": sizes.scores_cap} if sizes.scores_cap else {}
     return builder.fused(
         "GroupQueryAttention",
-        [query, key, value, *past, LAST, TOTAL, *rotation, "", BIAS],
+        [query, key, value, *past, LAST, TOTAL, *rotation, PLACES if sizes.switched_at else "", BIAS],
         f"attention.{layer}",
         *present,
         num_heads=sizes.heads,

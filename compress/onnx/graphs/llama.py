@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import PreTrainedModel
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from mct.compress.onnx.graphs.experts import add_experts
 from mct.compress.onnx.graphs.family import Family, Rotation, Sizes, add_attention, linear, side_by_side
@@ -21,6 +22,7 @@ from mct.models.families.table import find_family
 _LAYER = "model.layers.{}"
 TABLE = "model.embed_tokens.weight"
 WHOLE = "whole"  # the name of a rotation that is every layer's
+LONG = "longrope"
 
 
 def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
@@ -38,6 +40,7 @@ def sizes(model: PreTrainedModel, cached: bool) -> Sizes:
         activation=GATED_ACTIVATIONS[activation_of(config.to_dict())],
         rotated=tuple(_rotated(attention, config) for attention in attentions),
         rotations=_rotations(model.model.rotary_emb, config),
+        switched_at=_switched_at(model.model.rotary_emb, config),
         scores_cap=getattr(config, "attn_logit_softcapping", None) or 0.0,
         logits_cap=getattr(config, "final_logit_softcapping", None) or 0.0,
         experts_used=getattr(config, "num_experts_per_tok", 0),
@@ -65,12 +68,22 @@ def _by_kind(config: Any) -> bool:
 
 
 def _rotations(rotary: Any, config: Any) -> dict[str, Rotation]:
+    if at := _switched_at(rotary, config):
+        short, long = (ROPE_INIT_FUNCTIONS[LONG](config, None, seq_len=tokens) for tokens in (at, at + 1))
+        tables = (rotation(*each, config) for each in (short, long))
+        cosines, sines = (np.concatenate(each) for each in zip(*tables, strict=True))
+        return {WHOLE: (cosines, sines)}
     if not _by_kind(config):
         return {WHOLE: rotation(rotary.inv_freq, rotary.attention_scaling, config)}
     return {
         kind: rotation(getattr(rotary, f"{kind}_inv_freq"), getattr(rotary, f"{kind}_attention_scaling"), config)
         for kind in sorted(set(config.layer_types))
     }
+
+
+def _switched_at(rotary: Any, config: Any) -> int:
+    """The longest text of the first of two tables of angles (Phi-3's long models); 0 where there is one table."""
+    return int(config.rope_parameters["original_max_position_embeddings"]) if rotary.rope_type == LONG else 0
 
 
 def rotation(frequencies: torch.Tensor, scaling: float, config: Any) -> Rotation:

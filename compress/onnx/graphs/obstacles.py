@@ -15,8 +15,8 @@ from mct.models.families.table import find_family, graph_of, with_graph
 GELUS = {"gelu_new": "FastGelu", "gelu_fast": "FastGelu", "gelu_pytorch_tanh": "FastGelu", "gelu": "Gelu"}
 GATED_ACTIVATIONS = {"silu": "QuickGelu", **GELUS}
 
-# Rotations whose angles depend on the length of the text, which one table cannot hold.
-_VARYING_ROTATIONS = frozenset({"dynamic", "longrope"})
+# Rotations whose angles change with every token of a text, which no table can hold.
+_VARYING_ROTATIONS = frozenset({"dynamic"})
 _ROTATED_STEP = 16
 
 Config = Mapping[str, Any]

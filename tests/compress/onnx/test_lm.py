@@ -52,6 +52,10 @@ EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 
 WINDOW = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
 LONG_ROPE = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 PARTIAL = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}}
+TWO_TABLES = {
+    "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0 + 0.1 * channel for channel in range(8)],
+    "long_factor": [2.0 + 0.5 * channel for channel in range(8)],
+}  # fmt: skip
 GEMMA = {"head_dim": 32, "sliding_window": 8}
 TWO_ROPES = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
@@ -87,6 +91,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "smollm3": ("smollm3", SIZES | {"num_hidden_layers": 4}),
     "smollm3-window": ("smollm3", SIZES | {"no_rope_layers": [0, 1], "use_sliding_window": True, "sliding_window": 6}),
     "phi3-window": ("phi3", SIZES | {"sliding_window": 8}),
+    "phi3-long": ("phi3", SIZES | {"rope_parameters": TWO_TABLES, "original_max_position_embeddings": 90}),
     "phi3-partial": ("phi3", SIZES | PARTIAL | {"head_dim": 32, "tie_word_embeddings": True}),
     "gemma2": ("gemma2", SIZES | GEMMA | {"query_pre_attn_scalar": 40, "final_logit_softcapping": 3.0}),
     "gemma3": ("gemma3_text", SIZES | GEMMA | {"layer_types": ["full_attention", "sliding_attention"]}),
@@ -238,7 +243,7 @@ def _empty(session: ort.InferenceSession, batch: int) -> dict[str, np.ndarray]:
     return {value.name: np.zeros((batch, value.shape[1], 0, value.shape[3]), np.float32) for value in caches}
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral-window", "gpt2", "gemma3", "gpt-neox", "bloom"])
+@pytest.mark.parametrize("family", ["llama", "mistral-window", "gpt2", "gemma3", "gpt-neox", "bloom", "phi3-long"])
 def test_a_batch_padded_left_answers_as_its_prompts_alone(saved: Saved, tmp_path: Path, family: str) -> None:
     product = _export(saved(family), tmp_path)
     session = ort.InferenceSession(str(product.folder / product.model), providers=["CPUExecutionProvider"])
