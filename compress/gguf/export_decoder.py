@@ -25,12 +25,14 @@ from mct.compress.gguf.graphs.encoders import Tensor
 from mct.compress.gguf.graphs.weights import Read, open_weights, stored_names
 from mct.compress.gguf.keys import add_keys
 from mct.compress.gguf.obstacles import no_reward
+from mct.compress.gguf.prefix_state import settings_of, write_state
 from mct.compress.gguf.tokenizer import Vocabulary, add_vocabulary, read_vocabulary
 from mct.compress.merge.kept_adapters import load_kept
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.kept_files import file_names
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.load import REFUSALS, cannot_load
+from mct.models.checkpoints.load_adapter import load_with_prefix
 from mct.models.writing.folders import write_bytes_atomically
 
 MODEL = "model.gguf"
@@ -81,12 +83,22 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
         writer.close()
     scored = _SCORED if checkpoint.network == "reward" else {}
     settings = {"cache": "f32", "context": decoder.context, **scored}
-    if not checkpoint.keeps_adapters:
-        return Product(draft, MODEL, settings, _notes(decoder, vocabulary))
+    product = Product(draft, MODEL, settings, _notes(decoder, vocabulary))
+    return product if checkpoint.adaptation is None else _with_adapters(product, checkpoint, planned)
+
+
+def _with_adapters(product: Product, checkpoint: Checkpoint, decoder: Decoder) -> Product:
+    """The product with the files of adapters that stay beside it, or of the prefix that stands before every text."""
+    settings, notes, draft = product.settings, product.notes, product.folder
+    if checkpoint.has_prefix:
+        _, prefix = load_with_prefix(checkpoint)
+        write_state(draft, MODEL, decoder, prefix)
+        told = settings_of(prefix)
+        return replace(product, settings={**settings, **told, "context": decoder.context - int(told["prefix_tokens"])})
     _, kept = load_kept(checkpoint)
     names = file_names(kept, SUFFIX)
-    written = {name: write_adapter(draft / names[name], planned, layers) for name, layers in kept.items()}
-    return Product(draft, MODEL, settings | {"adapters": names}, _notes(decoder, vocabulary) | {"adapters": written})
+    written = {name: write_adapter(draft / names[name], decoder, layers) for name, layers in kept.items()}
+    return replace(product, settings={**settings, "adapters": names}, notes={**notes, "adapters": written})
 
 
 def read_config(folder: Path) -> Config:

@@ -22,6 +22,7 @@ from mct.compress.gguf.graphs.encoders import find_encoder, read_encoder
 from mct.compress.gguf.graphs.heads import classifier_inside
 from mct.compress.plan.passes import ENCODERS, Resources
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
+from mct.models.checkpoints.adapters import WEIGHTS
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.files import CONFIG
 from mct.models.checkpoints.load import load_model
@@ -59,8 +60,9 @@ def measure(resources: Resources) -> Importance:
 
 def _content(checkpoint: Checkpoint) -> str:
     """One SHA-256 over all that decides what the model computes: a folder may be written again under its name."""
-    files = [checkpoint.path / CONFIG, *weight_files(checkpoint.path)]
-    return digest({file.relative_to(checkpoint.path).as_posix(): sha256(file) for file in files})
+    adapters = checkpoint.adaptation.adapters if checkpoint.adaptation else ()
+    files = [checkpoint.sizes / CONFIG, *weight_files(checkpoint.sizes), *(each.folder / WEIGHTS for each in adapters)]
+    return digest({str(file): sha256(file) for file in files})
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +79,7 @@ def _measure(
 
 def _of_decoder(checkpoint: Checkpoint) -> dict[str, Reading]:
     """What each matrix of a language or reward model reads."""
-    weights = export_decoder.plan(checkpoint, export_decoder.read_config(checkpoint.path)).weights
+    weights = export_decoder.plan(checkpoint, export_decoder.read_config(checkpoint.sizes)).weights
     matrices = (weight for weight in weights if len(weight.sources[0].shape) == 2)
     return {matrix.name: (matrix.reads, matrix.part) for matrix in matrices if matrix.reads}
 
@@ -122,7 +124,7 @@ def mean_squares(
 
 @contextmanager
 def _listening(model: torch.nn.Module, sums: Mapping[Reading, _Sums]) -> Iterator[None]:
-    modules = dict(model.named_modules())
+    modules = dict(getattr(model, "inner", model).named_modules())  # with virtual tokens it stands within
     with ExitStack() as stack:
         for name in {module for module, _ in sums}:
             hook = (

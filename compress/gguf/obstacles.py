@@ -17,6 +17,9 @@ from mct.models.families.table import graph_of
 # Graphs that cannot do without the matrix that a reward model does not have.
 OUTPUT_NEEDED = ("qwen2moe", "gptneox")
 
+# Graphs whose cache takes a prefix, each held against the original by a test.
+PREFIXED = frozenset({"llama", "qwen2", "gpt2"})
+
 
 def no_reward(model_type: str) -> str:
     """Why a family's reward models cannot become GGUF; "" where they can."""
@@ -43,8 +46,8 @@ def why_not_decoder(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     What config.json leaves to its family's defaults is looked at by the export, once transformers has filled it in.
     """
     config = read_object(checkpoint.sizes / "config.json")
-    if checkpoint.has_prefix:
-        return "its keys and values before those of every text have no place in the file"
+    if checkpoint.has_prefix and (graph := graph_of(checkpoint.model_type, "gguf")) not in PREFIXED:
+        return f"a prefix in llama.cpp's {graph or checkpoint.model_type} was never held against the original"
     if checkpoint.network == "reward" and (reason := no_reward(checkpoint.model_type)):
         return reason
     try:

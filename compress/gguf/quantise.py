@@ -46,7 +46,8 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     carry(source, draft)
     if "head" in source.settings:
         copy2(source.folder / source.settings["head"], draft / source.settings["head"])
-    kept = {key: value for key, value in source.settings.items() if key != "cache"}
+    of_prefix = "prefix" in source.settings  # whose state is that of a cache in full precision
+    kept = {key: value for key, value in source.settings.items() if of_prefix or key != "cache"}
     notes = {"type": type_name, **written(draft / MODEL)}
     return Product(draft, MODEL, kept, notes | ({"importance": dict(importance.notes)} if importance else {}))
 

@@ -215,7 +215,8 @@ def _companions(artifact: Artifact) -> list[str]:
     """The files that a runtime opens beside the model."""
     weights = [str(PurePosixPath(artifact.model).with_suffix(".bin"))] if artifact.format == "openvino" else []
     head = [str(artifact.settings["head"])] if "head" in artifact.settings else []
-    return [*weights, *head, *artifact.settings.get("adapters", {}).values()]
+    prefix = [str(artifact.settings["prefix"])] if artifact.settings.get("prefix") else []
+    return [*weights, *head, *prefix, *artifact.settings.get("adapters", {}).values()]
 
 
 def check_answering(task: str, labels: Sequence[str], heads: Sequence[Head], place: str) -> None:

@@ -1,4 +1,4 @@
-"""The files of adapters that stay beside a model: what they are called, and how they follow it from pass to pass."""
+"""The files of adapters, or of a prefix, beside a model: their names, and how they follow it through passes."""
 
 import shutil
 from collections.abc import Iterable
@@ -15,7 +15,8 @@ def file_names(adapters: Iterable[str], suffix: str) -> dict[str, str]:
 
 
 def carry(source: Product, draft: Path) -> None:
-    """Copy the adapters beside a model that is written anew: they add to whatever stands there."""
-    for name in source.settings.get("adapters", {}).values():
+    """Copy the adapters, or the prefix, beside a model that is written anew: they go with whatever stands there."""
+    prefix = [source.settings["prefix"]] if "prefix" in source.settings else []
+    for name in (*source.settings.get("adapters", {}).values(), *prefix):
         (draft / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(source.folder / name, draft / name)

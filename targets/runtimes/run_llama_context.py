@@ -6,6 +6,7 @@ twice as long, when an input does not fit.
 """
 
 import ctypes
+import struct
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -24,13 +25,17 @@ from mct.targets.runtimes.table import Executable
 Array = NDArray[np.float32]
 
 SMALLEST = 512
+MARK_BYTES = 8
 STEP = 512  # tokens that are computed at once
 CACHES = {"f32": llama.GGML_TYPE_F32, "f16": llama.GGML_TYPE_F16}
 
 
 @dataclass
 class Contexts:
-    """The model and its present context. `longest` is the most tokens an input and its continuation may have."""
+    """The model and its present context. `longest` is the most tokens an input and its continuation may have.
+
+    `before` is the number of tokens whose keys and values stand before every input, as the state in the file `prefix`.
+    """
 
     model: int
     longest: int
@@ -39,6 +44,8 @@ class Contexts:
     threads: int
     embeddings: bool
     adapter: Any = None
+    prefix: Path | None = None
+    before: int = 0
     context: int = 0
     capacity: int = 0
     opened: ExitStack = field(default_factory=ExitStack)
@@ -52,7 +59,11 @@ class Contexts:
             raise MctError(f"an input has {tokens} tokens; this model takes 1 to {self.longest}", "truncate it")
         if tokens > self.capacity:
             self._grow(tokens)
-        llama.llama_memory_clear(llama.llama_get_memory(self.context), False)
+        memory = llama.llama_get_memory(self.context)
+        if self.before:
+            llama.llama_memory_seq_rm(memory, 0, self.before, -1)
+        else:
+            llama.llama_memory_clear(memory, False)
         return self.context
 
     def _grow(self, tokens: int) -> None:
@@ -62,8 +73,10 @@ class Contexts:
         while size < tokens:
             size *= 2
         size = min(size, self.longest)
-        self.context = _make(self, size)
+        self.context = _make(self, size + self.before)
         self.opened.callback(llama.llama_free, self.context)
+        if self.prefix is not None:
+            _put_before(self.context, self.prefix, self.before)
         self.capacity = size
 
 
@@ -71,7 +84,8 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
     """Load the model. `settings["cache"]` is the type of its memory: "f32" or "f16" (llama.cpp's own choice).
 
     `settings["adapters"]` are files beside it, by name, of which the one that is asked for is put on it. MctError where
-    llama.cpp cannot read a file. The model is freed when the value is dropped.
+    llama.cpp cannot read a file. `settings["prefix"]` is a saved state of `settings["prefix_tokens"]` tokens, which
+    stand before every input. The model is freed when the value is dropped.
     """
     start_backend()
     path = executable.folder / executable.model
@@ -80,14 +94,17 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
     model = llama.llama_model_load_from_file(str(path).encode(), parameters) if path.is_file() else None
     if model is None:
         raise MctError(f"llama.cpp cannot load {path}{reason()}", "compress the checkpoint again")
+    before = int(executable.settings.get("prefix_tokens", 0))
     found = Contexts(
         model=int(model),
-        longest=min(executable.max_tokens, int(llama.llama_model_n_ctx_train(model))),
+        longest=min(executable.max_tokens, int(llama.llama_model_n_ctx_train(model)) - before),
         vocabulary=int(llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))),
         settings=executable.settings,
         threads=threads,
         embeddings=embeddings,
         adapter=_load_adapter(model, executable.adapter) if executable.adapter else None,
+        prefix=executable.folder / executable.settings["prefix"] if before else None,
+        before=before,
     )
     weakref.finalize(found, _free, found.opened, model)
     return found
@@ -99,6 +116,30 @@ def _load_adapter(model: Any, path: Path) -> Any:
     if found is None:
         raise MctError(f"llama.cpp cannot load {path}{reason()}", "compress the checkpoint again")
     return found
+
+
+def _put_before(context: int, path: Path, tokens: int) -> None:
+    """Read a saved state into an empty context. MctError where this llama.cpp does not read it.
+
+    Not by `llama_state_seq_load_file`, which ends the process on a file that ends too early.
+    """
+    content = path.read_bytes() if path.is_file() else b""
+    head = struct.pack("<3I", llama.LLAMA_STATE_SEQ_MAGIC, llama.LLAMA_STATE_SEQ_VERSION, tokens)
+    state = _mark(context) + content[len(head) + 4 * tokens :]
+    room = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+    if not content.startswith(head) or llama.llama_state_seq_set_data(context, room, len(state), 0) == 0:
+        raise MctError(
+            f"this llama.cpp (llama-cpp-python {llama.__version__}) cannot read {path}{reason()}",
+            "a saved state is read by the versions that it was made with: compress the checkpoint again",
+        )
+
+
+def _mark(context: int) -> bytes:
+    """What a state in memory begins with, and one in a file does not: taken from that of nothing."""
+    size = llama.llama_state_seq_get_size(context, 0)
+    empty = (ctypes.c_uint8 * size)()
+    llama.llama_state_seq_get_data(context, empty, size, 0)
+    return bytes(empty)[:MARK_BYTES]
 
 
 def _free(opened: ExitStack, model: int) -> None:

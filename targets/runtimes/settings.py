@@ -42,7 +42,7 @@ class Output(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """See `mct.targets.runtimes.run_llama`, and `mct.targets.runtimes.run_llama_context` for `cache` and `adapters`."""
+    """See `mct.targets.runtimes.run_llama`; of decoders `mct.targets.runtimes.run_llama_context`."""
 
     pooling: Literal["none", "mean", "cls", "last", "rank"] | None = None
     outputs: dict[Name, Output] | None = None
@@ -51,3 +51,5 @@ class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     cache: Literal["f32", "f16"] = "f16"
     context: Count | None = None
     adapters: dict[Name, Name] = {}
+    prefix: Name | None = None
+    prefix_tokens: Index = 0

@@ -15,6 +15,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
+from mct import MctError
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.artifact import executable, read_artifact
 from mct.compress.run.execute import execute
@@ -29,7 +30,12 @@ TOKENS = 5
 TEXTS = ("where is my order", "is this in another order", "or this")
 
 
-@pytest.fixture(scope="module", params=["llama", "gpt2"])
+def of(*families: str) -> pytest.MarkDecorator:
+    """The test with an adapter of each of these families."""
+    return pytest.mark.parametrize("adapter", families, indirect=True)
+
+
+@pytest.fixture(scope="module")
 def adapter(request: pytest.FixtureRequest, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prefix that changes the answers, beside its base."""
     folder = tmp_path_factory.mktemp("prefix")
@@ -41,6 +47,12 @@ def adapter(request: pytest.FixtureRequest, tiny_llama: Path, tmp_path_factory: 
             eos_token_id=1, pad_token_id=1,
         )  # fmt: skip
         transformers.GPT2LMHeadModel(config).save_pretrained(folder / "base")
+    if request.param == "qwen2":
+        turned = transformers.Qwen2Config(
+            vocab_size=266, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+            intermediate_size=64, max_position_embeddings=128, initializer_range=0.15, bos_token_id=0, eos_token_id=1,
+        )  # fmt: skip
+        transformers.Qwen2ForCausalLM(turned).save_pretrained(folder / "base")
     base = AutoModelForCausalLM.from_pretrained(folder / "base")
     adapted = peft.get_peft_model(base, peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=TOKENS))
     with torch.no_grad():
@@ -62,6 +74,7 @@ def wanted(adapter: Path, ids: list[int]) -> np.ndarray:
         return np.asarray(by_peft(adapter)(input_ids=torch.tensor([ids])).logits)
 
 
+@of("llama", "gpt2")
 def test_a_prefix_stands_in_the_graph(adapter: Path, tmp_path: Path) -> None:
     found = inspect(adapter)
     assert (found.technique, found.max_tokens) == (
@@ -90,6 +103,7 @@ def test_a_prefix_stands_in_the_graph(adapter: Path, tmp_path: Path) -> None:
     assert np.mean(changed) >= 0.1
 
 
+@of("llama", "gpt2")
 def test_a_program_that_knows_nothing_of_it_keeps_the_cache_itself(adapter: Path, tmp_path: Path) -> None:
     """In a batch, and token by token, as transformers.js does."""
     plan = make_plan(inspect(adapter), ["onnx"], ["fp32"])
@@ -111,10 +125,51 @@ def test_a_program_that_knows_nothing_of_it_keeps_the_cache_itself(adapter: Path
         assert np.abs(found - wanted(adapter, ids[row].tolist())[0]).max() <= 1e-4
 
 
+@of("llama", "gpt2", "qwen2")
+def test_llama_cpp_reads_it_as_a_saved_state(adapter: Path, tmp_path: Path) -> None:
+    """Beside a smaller model too; an input that needs a longer cache gets it back."""
+    plan = make_plan(inspect(adapter), ["gguf"], ["fp32", "int8"])
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    resources, requests = gather(plan, None, texts, {}, seed=0)
+    full, small = execute(plan, resources, requests, tmp_path / "out")
+    by_table = "gpt2" in inspect(adapter).model_type  # llama.cpp's GELU, in half precision
+    changed = []
+    plain = AutoModelForCausalLM.from_pretrained(adapter.parent / "base")
+    for folder in (full, small):
+        artifact = read_artifact(folder)
+        assert artifact.settings["prefix_tokens"] == TOKENS and "prefix.state" in artifact.files
+        session: Any = open_session(runtime_for("gguf"), executable(artifact, folder), 1)
+        for text in TEXTS:
+            ids = open_tokenizer(folder, 64)(text).ids
+            logits = session([Tokens(ids, [0] * len(ids))])["logits"]
+            with torch.no_grad():
+                without = plain(input_ids=torch.tensor([ids])).logits.numpy()
+            far = np.abs(logits - wanted(adapter, ids))
+            if folder == small:
+                assert far.mean() < 0.5 * np.abs(without - wanted(adapter, ids)).mean()
+                continue
+            assert far.max() <= (1e-2 if by_table else 1e-4)
+            changed += [*(without.argmax(-1) != logits.argmax(-1)).ravel()]
+            continued = session.generate(Tokens(ids, [0] * len(ids)), 8)
+            answers = wanted(adapter, [*ids, *continued])[0].argmax(-1)
+            assert continued == answers[len(ids) - 1 : -1].tolist()
+    assert np.mean(changed) >= 0.1
+
+
+@of("llama")
+def test_a_state_that_is_not_the_models_is_refused(adapter: Path, tmp_path: Path) -> None:
+    plan = make_plan(inspect(adapter), ["gguf"], ["fp32"])
+    resources, requests = gather(plan, None, None, {}, seed=0)
+    (folder,) = execute(plan, resources, requests, tmp_path / "out")
+    artifact, state = read_artifact(folder), folder / "prefix.state"
+    state.write_bytes(state.read_bytes()[:-40])
+    with pytest.raises(MctError, match="cannot read"):
+        open_session(runtime_for("gguf"), executable(artifact, folder), 1)([Tokens([0, 70], [0, 0])])
+
+
+@of("llama")
 def test_what_cannot_hold_a_prefix_says_so(adapter: Path, tmp_path: Path, run_mct: Callable[..., Any]) -> None:
-    done = run_mct("compress", adapter, "-o", tmp_path / "out", "--format", "gguf", "--plan")
-    assert done.returncode == 2 and "have no place in the file" in done.stderr
-    assert "--format onnx,openvino" in done.stderr
     (tmp_path / "recipe.toml").write_text('[[steps]]\npass = "drop-layers"\nkeep = [0]\n')
     done = run_mct("compress", adapter, "-o", tmp_path / "out", "--recipe", tmp_path / "recipe.toml", "--plan")
     assert done.returncode == 2 and "belongs to this model as it is" in done.stderr
