@@ -34,6 +34,8 @@ from mct.models.tasks.examples import IMPLICIT_MARGIN, KL, MARGIN
 from mct.models.tasks.table import find_task
 from mct.targets.budget import Budget
 
+ROUTING = ("same_experts", "expert_load_kept")
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -133,7 +135,10 @@ def _metric_line(name: str, margin: float, pair: Pair) -> Line:
     after = metrics(pair.after) | {each: sides[1] for each, sides in kept.items()}
     if name not in before or name not in after or after[name].value is None:
         has = ", ".join(key for key, metric in after.items() if metric.value is not None)
-        return Line(limit, "-", "inconclusive", f"There is no such score here; there are: {has}.")
+        reason = f"There is no such score here; there are: {has}."
+        if name in ROUTING:
+            reason = f"Which experts a token goes to is not visible in {pair.after.subject.format}, or there are none."
+        return Line(limit, "-", "inconclusive", reason)
     outcome, reason = pair.judge(before[name], after[name], margin, pair.error)
     return Line(limit, pair.change(before[name], after[name]), outcome, reason)
 

@@ -30,7 +30,7 @@ LOAD_COLUMNS = (
 MAX_COLUMNS = ("artifact", "P95 limit ms", "highest load /s", "of single processes /s", "closed loop /s")
 AMOUNTS = {
     "nll": "nats a token", "kl_to_original": "KL from the baseline, nats a token", "reward_margin": "reward margin",
-    "implicit_reward_margin": "reward margin beyond the reference",
+    "implicit_reward_margin": "reward margin beyond the reference", "expert_balance": "balance of experts (entropy)",
 }  # fmt: skip
 STATES = {"steady": "✓ yes", "above capacity": "✗ ABOVE CAPACITY", "undecided": "? undecided"}
 LOAD_NOTE = (

@@ -25,7 +25,7 @@ from mct.bench.worker.originals import Originals
 from mct.models.tables import load
 from mct.models.tasks.examples import Answer, Kind, Request, find_kind
 from mct.models.tasks.table import network_of
-from mct.targets.runtimes.table import Executable, Generator, Runtime, Session, open_session
+from mct.targets.runtimes.table import Executable, Generator, Runtime, Session, ShowsExperts, open_session
 
 if TYPE_CHECKING:
     from mct.models.tasks.table import Head
@@ -120,7 +120,8 @@ def open_predictor(
     writes = executable.network == "causal-lm"
     at_once = 1 if writes else runtime.answers_at_once
     if kind.condense is not None:
-        session = cast(Session, (originals or Originals()).condensing(kind, session))
+        whole: Any = opened.with_experts if isinstance(opened, ShowsExperts) else opened
+        session = cast(Session, (originals or Originals()).condensing(kind, whole))
     scored = Predictor(
         encode=partial(kind.encode, tokenize),
         infer=in_pieces(session, at_once),

@@ -42,6 +42,7 @@ class Example:
 
 
 NLL, KL, MARGIN, IMPLICIT_MARGIN = "nll", "kl_to_original", "reward_margin", "implicit_reward_margin"
+BALANCE = "expert_balance"
 """Amounts by name: nats a token that a text costs, and by which it is foreseen otherwise than by the original; how much
 more an answer gets that was chosen than one that was rejected, and how much more beyond what the reference gives it."""
 

@@ -7,9 +7,11 @@ foresee other things.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import log
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from mct.models.tasks.examples import (
+    BALANCE,
     KL,
     NLL,
     Answer,
@@ -38,13 +40,19 @@ KEPT_TOKENS = 64
 
 
 class Foreseen(TypedDict):
-    """How well a text was foreseen: see `condense`. The last two are there where the original's was at hand."""
+    """How well a text was foreseen: see `condense`. `kl` and what is the same: where the original's was at hand.
+
+    `load`: how many tokens went to each expert, layer by layer, where the runtime shows it.
+    """
 
     tokens: int
     right: int
     nll: float
     kl: NotRequired[float]
     same_top: NotRequired[int]
+    load: NotRequired[list[list[int]]]
+    routes: NotRequired[int]
+    same_routes: NotRequired[int]
 
 
 def read(rows: Sequence[Row]) -> tuple[Example, ...]:
@@ -68,7 +76,8 @@ def condense(outputs: Outputs, tokens: Tokens, original: Sketch | None) -> Outpu
     "nll" is the negative log-likelihood in nats, summed over these "tokens"; "right" counts those that the model puts
     first. Beside the original's sketch of the same tokens "kl" is the Kullback-Leibler divergence from it in nats, over
     its `KEPT_TOKENS` likeliest and all others as one (so at most what it is over all), "same_top" counts equal
-    favourites.
+    favourites. Where "experts" are among the outputs, "load" counts the tokens of each, and "same_routes" those of all
+    "routes", a token in a layer each, that go to the same ones.
     """
     import numpy as np
 
@@ -82,7 +91,19 @@ def condense(outputs: Outputs, tokens: Tokens, original: Sketch | None) -> Outpu
     if original is not None and np.array_equal(original["ids"], np.asarray(tokens.ids)):
         found["kl"] = _divergence(original, log_shares)
         found["same_top"] = int((original["likeliest"][:, 0] == favourites).sum())
-    return {name: np.array([value], dtype=np.float64) for name, value in found.items()}
+    condensed: dict[str, Any] = {name: np.array([value], dtype=np.float64) for name, value in found.items()}
+    return condensed | (_routed(outputs, original) if "experts" in outputs else {})
+
+
+def _routed(outputs: Outputs, original: Sketch | None) -> "dict[str, Floats]":
+    import numpy as np
+
+    chosen = np.asarray(outputs["experts"])
+    found = {"load": chosen.sum(axis=1).astype(np.float64)}
+    if original is not None and "experts" in original and original["experts"].shape == chosen.shape:
+        same = (chosen == original["experts"]).all(axis=-1)
+        found["routes"], found["same_routes"] = np.array([float(same.size)]), np.array([float(same.sum())])
+    return found
 
 
 def sketch(outputs: Outputs, tokens: Tokens) -> Sketch:
@@ -95,7 +116,8 @@ def sketch(outputs: Outputs, tokens: Tokens) -> Sketch:
     kept = np.take_along_axis(log_shares, likeliest, axis=-1)
     order = np.lexsort((likeliest, -kept), axis=-1)  # of equal ones the first, as argmax takes it
     likeliest, kept = np.take_along_axis(likeliest, order, axis=-1), np.take_along_axis(kept, order, axis=-1)
-    return {"ids": np.asarray(tokens.ids), "likeliest": likeliest.astype(np.int32), "log_shares": kept}
+    found = {"ids": np.asarray(tokens.ids), "likeliest": likeliest.astype(np.int32), "log_shares": kept}
+    return found | ({"experts": outputs["experts"]} if "experts" in outputs else {})
 
 
 def _log_shares(outputs: Outputs, tokens: Tokens) -> "tuple[Floats, NDArray[np.intp]]":
@@ -127,6 +149,10 @@ def decode(outputs: Outputs, inputs: Sequence[Tokens], heads: Sequence[Head]) ->
     """How well the text was foreseen, from what `condense` gave."""
     found: dict[str, Any] = {name: int(outputs[name][0]) for name in ("tokens", "right")}
     found["nll"] = round(float(outputs["nll"][0]), 4)
+    if "load" in outputs:
+        found["load"] = outputs["load"][0].astype(int).tolist()
+    if "routes" in outputs:
+        found |= {name: int(outputs[name][0]) for name in ("routes", "same_routes")}
     return found | beside_original(outputs)
 
 
@@ -145,12 +171,35 @@ def score(truth: Truth, answer: Mapping[str, Any]) -> Mapping[str, Part]:
 def amounts(truth: Truth, answer: Mapping[str, Any]) -> Mapping[str, Part]:
     """Nats a token: what the text costs, and by how much it is foreseen otherwise than by the original."""
     found = {NLL: Part(answer["nll"], float(answer["tokens"]))}
+    if "load" in answer:
+        found[BALANCE] = Part(_balance(answer["load"]), 1.0)
     return found | ({KL: Part(answer["kl"], float(answer["tokens"]))} if "kl" in answer else {})
 
 
+def _balance(load: Sequence[Sequence[int]]) -> float:
+    """The entropy of a text's load over the experts, a mean over layers: 1 where all get as many tokens, 0 where one
+    gets all."""
+    entropies = []
+    for layer in load:
+        shares = [count / sum(layer) for count in layer if count]
+        entropies.append(-sum(share * log(share) for share in shares) / log(len(layer)) if len(layer) > 1 else 1.0)
+    return sum(entropies) / len(entropies)
+
+
 def beside(before: Answer, after: Mapping[str, Any]) -> Mapping[str, Part]:
-    """The share of tokens at which both put the same one first."""
-    return {"same_top_token": Part(float(after["same_top"]), float(after["tokens"]))} if "same_top" in after else {}
+    """The share of tokens at which both put the same one first, and that go to the same experts; the load that is kept.
+
+    "expert_load_kept": of each layer's tokens the share that would not have to go to another expert for both loads to
+    be the same, 1 minus the total variation distance.
+    """
+    found = {"same_top_token": Part(float(after["same_top"]), float(after["tokens"]))} if "same_top" in after else {}
+    if "routes" in after:
+        found["same_experts"] = Part(float(after["same_routes"]), float(after["routes"]))
+    if "load" in before and "load" in after:
+        layers = list(zip(before["load"], after["load"], strict=True))
+        kept = sum(sum(map(min, one, other)) / sum(one) for one, other in layers) / len(layers)
+        found["expert_load_kept"] = Part(kept, 1.0)
+    return found
 
 
 def labels(truth: Truth) -> Iterable[str]:

@@ -6,6 +6,7 @@ outputs bound to the memory of the inputs (IOBinding), and for an operator that 
 The buffers are kept from text to text, and made anew, twice as long, for one that does not fit.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from mct.models.tasks.tokens import Tokens
+from mct.targets.runtimes.experts import ROUTER_SCORES, chosen_experts, experts_used
 from mct.targets.runtimes.run_onnxruntime import ERRORS, cannot, open_file
 from mct.targets.runtimes.table import Executable
 
@@ -49,16 +51,29 @@ class _Generator:
     bound: dict[int, Step] = field(default_factory=dict)
 
     def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
+        (logits,) = self._run(batch, ["logits"])
+        return {"logits": logits}
+
+    def with_experts(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.generic]]:
+        """The same with the experts that each token goes to, where the graph shows what its routers say."""
+        names = [value.name for value in self.session.get_outputs() if value.name.endswith(ROUTER_SCORES)]
+        if not names:
+            return {**self(batch)}
+        config = json.loads((self.path.parents[1] / "config.json").read_text(encoding="utf-8"))
+        logits, *scores = self._run(batch, ["logits", *names])
+        return {"logits": logits, "experts": chosen_experts(scores, experts_used(config))}
+
+    def _run(self, batch: Sequence[Tokens], names: list[str]) -> list[NDArray[np.float32]]:
         (tokens,) = batch
         ids = np.array([tokens.ids], np.int64)
         empty = {cache.past: np.zeros((1, cache.heads, 0, cache.width), np.float32) for cache in self.caches}
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)} | empty
         inputs |= {name: value.numpy() for name, value in self.adapter.items()}
         try:
-            (logits,) = self.session.run(["logits"], inputs)
+            found: list[NDArray[np.float32]] = self.session.run(names, inputs)
         except ERRORS as error:
             raise cannot("run", self.path, error) from error
-        return {"logits": logits}
+        return found
 
     def write(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> Iterator[int]:
         """Greedy, one token at a time; the prompt in one go, of which only the last token's logits are computed."""

@@ -13,6 +13,7 @@ from mct.models.checkpoints import checkpoint
 from mct.models.checkpoints.adapted import read_told
 from mct.models.checkpoints.load import load_model
 from mct.models.tasks.tokens import Tokens
+from mct.targets.runtimes.experts import chosen_experts, experts_used
 from mct.targets.runtimes.table import Executable
 
 KEEP = "logits_to_keep"
@@ -29,6 +30,17 @@ class _Generator:
         (tokens,) = batch
         with torch.inference_mode():
             return {"logits": self.model(torch.tensor([tokens.ids]), use_cache=False).logits.numpy()}
+
+    def with_experts(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.generic]]:
+        """The same with the experts that each token goes to, of a mixture of them."""
+        (tokens,) = batch
+        used = experts_used(self.model.config.to_dict())
+        if not used:
+            return {**self(batch)}
+        with torch.inference_mode():
+            found = self.model(torch.tensor([tokens.ids]), use_cache=False, output_router_logits=True)
+        scores = [layer.numpy() for layer in found.router_logits if layer is not None]
+        return {"logits": found.logits.numpy(), "experts": chosen_experts(scores, used)}
 
     def write(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> Iterator[int]:
         """Greedy, one token at a time, on the model's own cache."""

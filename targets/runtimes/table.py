@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mct.models.tables import load, unknown
 from mct.models.tasks.table import network_of
@@ -53,6 +53,15 @@ class Generator(Session, Protocol):
 
     def generate(self, prompt: Tokens, most: int, stop: frozenset[int] = frozenset()) -> list[int]:
         """The same all at once."""
+        ...
+
+
+@runtime_checkable
+class ShowsExperts(Protocol):
+    """A generator whose runtime shows which experts of a mixture each token goes to."""
+
+    def with_experts(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.generic]]:
+        """Called as a session is; "experts", (1, tokens, layers, experts), are True for those chosen."""
         ...
 
 

@@ -19,6 +19,7 @@ from mct.compress.onnx.graphs import gemma, gpt2, llama, megatron
 from mct.compress.onnx.graphs.family import LOGITS, UNBOUND, Family, Sizes, add_masks, cache_names
 from mct.compress.onnx.graphs.graph import GraphBuilder, assemble
 from mct.models.families.table import find_family, graph_of
+from mct.targets.runtimes.experts import ROUTER_SCORES
 
 # By the graph that a family's row names (mct.models.families.table).
 GRAPHS = {
@@ -60,7 +61,14 @@ def build_lm(model: PreTrainedModel) -> onnx.ModelProto:
         "logits", TensorProto.FLOAT, ["batch_size", "logits_sequence_length", vocabulary]
     )
     inputs = [*_inputs("total_sequence_length"), *(value for pair in caches for value in pair), keep]
-    return assemble(builder, "decoder", inputs, [logits, *(value for pair in presents for value in pair)])
+    outputs = [logits, *(value for pair in presents for value in pair), *_router_scores(builder)]
+    return assemble(builder, "decoder", inputs, outputs)
+
+
+def _router_scores(builder: GraphBuilder) -> list[onnx.ValueInfoProto]:
+    """One output a layer of experts: which of them each token goes to is seen there, and nowhere else."""
+    names = [name for node in builder.nodes for name in node.output if name.endswith(ROUTER_SCORES)]
+    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["tokens", None]) for name in names]
 
 
 def build_reward(model: PreTrainedModel) -> onnx.ModelProto:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mct.compress.onnx.graphs.family import Sizes
 from mct.compress.onnx.graphs.graph import GraphBuilder
+from mct.targets.runtimes.experts import ROUTER_SCORES
 
 
 def add_experts(builder: GraphBuilder, sizes: Sizes, prefix: str, value: str) -> str:
@@ -21,7 +22,8 @@ def add_experts(builder: GraphBuilder, sizes: Sizes, prefix: str, value: str) ->
     """
     router = builder.weights[f"{prefix}.gate.weight"]
     flat = builder.add("Reshape", [value, builder.constant("rows", np.array([-1, router.shape[1]], np.int64))])
-    scores = builder.add("MatMul", [flat, builder.constant(f"{prefix}.gate.weight", router.T)])
+    gate_weight = builder.constant(f"{prefix}.gate.weight", router.T)
+    scores = builder.add("MatMul", [flat, gate_weight], f"{prefix}{ROUTER_SCORES}")
     gate, up = np.split(builder.weights[f"{prefix}.experts.gate_up_proj"], 2, axis=1)
     in_turn = np.stack([gate, up], axis=2).reshape(len(gate), -1, gate.shape[2])
     mixed = builder.fused(
