@@ -56,6 +56,7 @@ TWO_TABLES = {
     "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0 + 0.1 * channel for channel in range(8)],
     "long_factor": [2.0 + 0.5 * channel for channel in range(8)],
 }  # fmt: skip
+BY_TURNS = ["sliding_attention", "full_attention", "sliding_attention"]
 GEMMA = {"head_dim": 32, "sliding_window": 8}
 TWO_ROPES = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
@@ -95,7 +96,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3-partial": ("phi3", SIZES | PARTIAL | {"head_dim": 32, "tie_word_embeddings": True}),
     "gemma2": ("gemma2", SIZES | GEMMA | {"query_pre_attn_scalar": 40, "final_logit_softcapping": 3.0}),
     "gemma3": ("gemma3_text", SIZES | GEMMA | {"layer_types": ["full_attention", "sliding_attention"]}),
-    "gemma3-long": ("gemma3_text", SIZES | GEMMA | {"rope_parameters": TWO_ROPES, "num_hidden_layers": 6}),
+    "gemma3-long": (
+        "gemma3_text",
+        SIZES | GEMMA | {"rope_parameters": TWO_ROPES, "num_hidden_layers": 3, "layer_types": BY_TURNS},
+    ),
     "gpt-neox": ("gpt_neox", NEOX | {"max_position_embeddings": 256}),
     "gpt-neox-in-turn": (
         "gpt_neox",

@@ -47,10 +47,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "mixtral": SIZES | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None},
     "qwen2_moe": SIZES | EXPERTS | {"shared_expert_intermediate_size": 64, "decoder_sparse_step": 1},
     "qwen3_moe": SIZES | EXPERTS | {"head_dim": 32, "decoder_sparse_step": 1},
-    "smollm3": SIZES | {"num_hidden_layers": 4},
+    "smollm3": SIZES | {"no_rope_layers": [1, 0]},
     "phi3": SIZES | {"sliding_window": 24},
     "gemma2": SIZES | GEMMA | {"query_pre_attn_scalar": 40, "final_logit_softcapping": 3.0},
-    "gemma3_text": SIZES | GEMMA | {"num_hidden_layers": 6},
+    "gemma3_text": SIZES | GEMMA | {"layer_types": ["sliding_attention", "full_attention"]},
     "gpt_neox": {name: size for name, size in SIZES.items() if name != "num_key_value_heads"},
     "bloom": {"hidden_size": 64, "n_layer": 2, "n_head": 4},
 }

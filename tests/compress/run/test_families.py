@@ -22,9 +22,10 @@ from mct.compress.plan.plan import make_plan
 from mct.compress.plan.recipe import Recipe, Step
 from mct.compress.run.execute import execute
 from mct.compress.run.resources import gather
+from mct.compress.shrink.drop_layers import shortened
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_object
-from mct.models.families.table import families
+from mct.models.families.table import Family, families
 from mct.models.writing.folders import write_json
 
 SIZES = {
@@ -41,14 +42,14 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"], "share_att_key": True,
         "norm_rel_ebd": "layer_norm", "position_biased_input": False, "type_vocab_size": 0,
     },
-    "deberta": SIZES | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
     "modernbert": SIZES | {"local_attention": 16, "cls_token_id": 2, "sep_token_id": 3, "pad_token_id": 0},
     "electra": SIZES | {"embedding_size": 32},
     "mpnet": SIZES | {"max_position_embeddings": 66, "pad_token_id": 1},
     "xlm-roberta": SIZES | BEHIND_PADDING,
-    "camembert": SIZES | BEHIND_PADDING,
 }  # fmt: skip
-IN_GGUF = {"modernbert", "xlm-roberta", "camembert"}
+IN_GGUF = {"modernbert", "xlm-roberta"}
+# In every kind of task, as the first of them in tests/compress/onnx/test_kinds.py, or as one of the same layers.
+TRIED_ELSEWHERE = {"bert", "roberta", "distilbert", "camembert", "deberta"}
 EVAL = Path(__file__).parents[1] / "messages_eval.csv"
 
 
@@ -73,9 +74,8 @@ def _parities(folder: Path, formats: list[str], out: Path) -> dict[str, Any]:
 
 
 def test_every_encoder_of_the_table_is_tried() -> None:
-    """The others in every kind of task: tests/compress/onnx/test_kinds.py and its like."""
     encoders = {family.model_type for family in families() if not family.decoder}
-    assert encoders == set(FAMILIES) | {"bert", "roberta", "distilbert"}
+    assert encoders == set(FAMILIES) | TRIED_ELSEWHERE
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -98,48 +98,44 @@ def test_a_tagger_of_modernbert_has_the_head_that_its_classifier_has(tiny_bert: 
     assert found["gguf-f32"]["agreement"] == 1.0 and found["gguf-f32"]["max_abs_delta"] <= 0.02
 
 
-# What a layer does hangs on its number in the first two; the others keep words and layers where no Llama does.
-DECODERS: dict[str, dict[str, Any]] = {
-    "gemma2": SIZES | {"head_dim": 16, "sliding_window": 8, "num_key_value_heads": 2, "num_hidden_layers": 3},
-    "smollm3": SIZES | {"num_key_value_heads": 2, "num_hidden_layers": 4},
-    "gpt_neox": SIZES | {"num_attention_heads": 1, "num_hidden_layers": 3},
-    "bloom": {"hidden_size": 64, "n_layer": 3, "n_head": 4, "seq_length": 96},
-}
+DECODERS = [family for family in families() if family.decoder]
 
 
-def _decoder(family: str, folder: Path, source: Path) -> Path:
-    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    return _write(family, folder, source, AutoModelForCausalLM, **(DECODERS[family] | ends))
+@pytest.mark.parametrize("family", DECODERS, ids=lambda family: family.model_type)
+def test_the_table_names_what_a_decoder_of_that_family_has(family: Family) -> None:
+    """What the passes that drop layers and pieces go by."""
+    config = AutoConfig.for_model(family.model_type, **{family.keys.layers: 2})
+    with torch.device("meta"):
+        names = {name: tuple(each.shape) for name, each in AutoModelForCausalLM.from_config(config).named_parameters()}
+    tables = [f"{family.prefix}{family.words}", *([] if config.tie_word_embeddings else family.word_rows)]
+    assert {names[table][0] for table in tables} == {config.vocab_size}
+    for layer in range(2):
+        assert any(name.startswith(f"{family.prefix}{family.layer(layer)}.") for name in names)
 
 
-@pytest.mark.parametrize("family", DECODERS)
-def test_a_decoder_without_some_layers_and_pieces_is_a_model_of_its_family(
-    family: str, tiny_llama: Path, tmp_path: Path
-) -> None:
-    folder, kept = _decoder(family, tmp_path / family, tiny_llama), [1, 2]
-    recipe = Recipe((Step("drop-layers", options={"keep": kept}), Step("trim-vocabulary")))
-    formats = ["checkpoint", "gguf" if family == "gemma2" else "onnx"]
-    plan = make_plan(inspect(folder), formats, ["fp32"], recipe=recipe)
-    few = tmp_path / "few.csv"
-    few.write_text("".join(EVAL.read_text(encoding="utf-8").splitlines(keepends=True)[:9]), encoding="utf-8")
-    made = execute(plan, *gather(plan, EVAL.with_name("messages.csv"), few, {}, 0), tmp_path / "out")
-    child, config = inspect(made[0]), read_object(made[0] / "config.json")
-    assert (child.task, child.max_tokens) == ("causal-lm", 96 if family == "bloom" else 64)
-    assert config["vocab_size"] < 400
-    before = read_object(folder / "config.json")
-    for key in ("layer_types", "no_rope_layers"):
-        if key in before:
-            assert config[key] == [before[key][layer] for layer in kept]
-    assert read_object(made[1] / "mct.json")["parity"]["agreement"] > 0.99
+def test_lists_of_what_layers_do_follow_the_layers_that_stay() -> None:
+    config = {"layer_types": ["a", "b", "c"], "no_rope_layers": [1, 0, 1], "num_hidden_layers": 3}
+    assert shortened(config, "num_hidden_layers", [0, 2]) == {
+        "layer_types": ["a", "c"], "no_rope_layers": [1, 1], "num_hidden_layers": 2
+    }  # fmt: skip
 
 
+@pytest.mark.parametrize(("family", "key"), [("gemma2", "layer_types"), ("smollm3", "no_rope_layers")])
 def test_layers_that_hang_on_their_number_stay_where_config_json_does_not_list_them(
-    tiny_llama: Path, tmp_path: Path
+    family: str, key: str, tiny_llama: Path, tmp_path: Path
 ) -> None:
     """As configurations on the hub are, which are older than the list."""
-    folder = _decoder("gemma2", tmp_path / "gemma2", tiny_llama)
+    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1, "head_dim": 16, "num_key_value_heads": 2}
+    folder = _write(family, tmp_path / family, tiny_llama, AutoModelForCausalLM, **(SIZES | ends))
+    recipe = Recipe((Step("drop-layers", options={"keep": [1]}),))
+    assert make_plan(inspect(folder), ["onnx"], ["fp32"], recipe=recipe).routes
     config = read_object(folder / "config.json")
-    write_json(folder / "config.json", {key: value for key, value in config.items() if key != "layer_types"})
-    recipe = Recipe((Step("drop-layers", options={"keep": [1, 2]}),))
+    write_json(folder / "config.json", {name: value for name, value in config.items() if name != key})
     with pytest.raises(MctError, match=r"hangs on its number, and .* does not list"):
         make_plan(inspect(folder), ["onnx"], ["fp32"], recipe=recipe)
+
+
+def test_a_bloom_takes_as_much_as_it_was_trained_on(tiny_llama: Path, tmp_path: Path) -> None:
+    """Its positions are distances and have no end; older configurations name a length."""
+    sizes = {"hidden_size": 64, "n_layer": 1, "n_head": 4, "seq_length": 48}
+    assert inspect(_write("bloom", tmp_path / "bloom", tiny_llama, AutoModelForCausalLM, **sizes)).max_tokens == 48
