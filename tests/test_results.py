@@ -8,10 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mct.bench.judge.verdict_quality import quality_lines
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.models.scenarios.shop.intents import HIGH_RISK_ROWS
+from mct.targets.budget import Budget
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -35,7 +38,7 @@ def found(name: str) -> dict[str, Any]:
     return value
 
 
-@pytest.mark.parametrize("name", ["coverage", "demo", "max_load", "power"])
+@pytest.mark.parametrize("name", ["coverage", "demo", "lost", "max_load", "power"])
 def test_a_table_is_that_of_its_figures(name: str) -> None:
     assert script(name).markdown(found(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
 
@@ -72,3 +75,38 @@ def test_the_loops_that_measure_keep_their_error() -> None:
             assert row["pass"] >= 0.95, row
     for row in found("coverage")["unsteady"]:
         assert row["alarms"] <= 0.015, row
+
+
+def test_two_bits_fail_what_a_technique_gave_and_three_times_nothing_else_would_have() -> None:
+    cases = found("lost")["cases"]
+    for case in cases:
+        worst = min(case["rows"], key=lambda row: row["bits"])
+        assert worst["bits"] == 2 and "fail" in {line["outcome"] for line in worst["own"]}, case["scenario"]
+    rows = [row for case in cases for row in case["rows"]]
+    hidden = [
+        row
+        for row in rows
+        if {line["outcome"] for line in row["average"]} == {"pass"}
+        and "fail" in {line["outcome"] for line in row["own"]}
+    ]
+    assert len(hidden) >= 3
+
+
+def test_weights_are_spoilt_and_judged_as_lost_has_them(tiny_bert: Path, tmp_path: Path) -> None:
+    """Right is what the original answers, so of the original nothing is lost; of three levels a weight, much is."""
+    lost, data = script("lost"), tmp_path / "rows.jsonl"
+    assert lost.rounded(np.array([[0.1, -1.0, 0.6]], dtype=np.float32), 2).tolist() == [[0.0, -1.0, 1.0]]
+    budget = Budget("b", "sequence-classification", slice_fields=("month",), slice_max_drop=0.01)
+    words = ("where", "is", "my", "order", "volume", "return", "it", "please", "a", "late", "refund", "of", "the")
+    texts = [" ".join(words[(number * step + number // 13) % 13] for step in range(2, 9)) for number in range(60)]
+    rows = [{"text": text, "label": "other", "month": f"2026-0{1 + place % 2}"} for place, text in enumerate(texts)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (first,) = lost.measure_all([tiny_bert], data, budget, None)
+    data.write_text(
+        "".join(
+            json.dumps({**row, "label": label}) + "\n" for row, label in zip(rows, first.answers.values, strict=True)
+        )
+    )
+    original, spoilt = lost.measure_all([tiny_bert, lost.spoil(tiny_bert, tmp_path / "spoilt", 2)], data, budget, None)
+    assert {line.outcome for line in quality_lines(original, budget, original)} == {"pass"}
+    assert "fail" in {line.outcome for line in quality_lines(spoilt, budget, original)}

@@ -87,7 +87,8 @@ def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
     """F1 over words and exact match with the nearest right answer; where the words come from.
 
     "groundedness": the answer's content words that the documents hold which have the right one, a mean over answers;
-    "free_of_distractors": those that no other document holds alone. An answer without content words adds to neither.
+    "free_of_distractors": those that no other document holds alone. An answer without content words is not grounded,
+    and strays nowhere.
     """
     said = words(answer)
     content = [word for word in said if word not in _FUNCTION_WORDS]
@@ -96,11 +97,8 @@ def score(truth: Truth, answer: Answer) -> Mapping[str, Part]:
         "answer_f1": Part(max(_f1(words(right), said) for right in truth["answers"]), 1.0),
         "exact_match": Part(float(any(words(right) == said for right in truth["answers"])), 1.0),
     }
-    if not content:
-        return found
-    held, strayed = (
-        sum(map(told, content)) / len(content) for told in (gold.__contains__, (others - gold).__contains__)
-    )
+    most = max(1, len(content))
+    held, strayed = (sum(word in side for word in content) / most for side in (gold, others - gold))
     return found | ({"groundedness": Part(held, 1.0)} if gold else {}) | {"free_of_distractors": Part(1 - strayed, 1.0)}
 
 

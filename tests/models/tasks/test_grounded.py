@@ -40,7 +40,10 @@ def test_what_a_distractor_says_is_told_from_what_nobody_says() -> None:
 
 
 def test_an_answer_without_words_is_wrong_and_strays_nowhere() -> None:
-    assert parts("") == {"answer_f1": Part(0.0, 1.0), "exact_match": Part(0.0, 1.0)}
+    found = parts("")
+    assert {name: part.got for name, part in found.items()} == {
+        "answer_f1": 0.0, "exact_match": 0.0, "groundedness": 0.0, "free_of_distractors": 1.0
+    }  # fmt: skip
 
 
 def test_without_a_document_that_holds_it_nothing_is_grounded() -> None:
