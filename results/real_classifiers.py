@@ -45,10 +45,10 @@ MOODS = {
     "content": ("joy", "gratitude", "admiration", "love", "excitement", "amusement", "optimism", "relief", "pride"),
     "calm": ("neutral",),
 }
-GOEMOTIONS_ROWS, CALM_ROWS = 8_000, 2_500
+GOEMOTIONS_ROWS, CALM_ROWS = 5_000, 1_500
 MONTHS = ("2026-01", "2026-02", "2026-03")
-ROWS_A_LABEL, REHEARSED = 40, 400
-SNIPS_ROWS = 3_000
+ROWS_A_LABEL, REHEARSED = 30, 300
+SNIPS_ROWS = 2_000
 OUT_OF_SCOPE = "NO_NODES_DETECTED"
 
 EXPLAINED = """\
@@ -94,7 +94,7 @@ def build_banking(folder: Path) -> dict[str, Any]:
     labels = sorted({row["label"] for row in train})
     month_of = {label: MONTHS[place * len(MONTHS) // len(labels)] for place, label in enumerate(labels)}
     train, test = ([row | {"month": month_of[row["label"]]} for row in rows] for rows in (_few(train), test))
-    training, after = Training(epochs=8, learning_rate=5e-4, max_tokens=64, frozen_embeddings=True), {}
+    training, after = Training(epochs=5, learning_rate=5e-4, max_tokens=64, frozen_embeddings=True), {}
     classifier: Classifier | None = None
     for month in MONTHS:
         known = [label for label in labels if month_of[label] <= month]
@@ -124,7 +124,7 @@ def build_snips(folder: Path) -> dict[str, Any]:
         Head("slots", "tags", tuple(sorted(tags))),
     )
     multi = with_heads(load_base(str(packaged_minilm()), heads[0].labels), heads)
-    train_heads(multi, train, Training(epochs=4, learning_rate=5e-4, max_tokens=64, frozen_embeddings=True))
+    train_heads(multi, train, Training(epochs=3, learning_rate=5e-4, max_tokens=64, frozen_embeddings=True))
     save_multi_task(multi, folder)
     write_rows(folder, train, test)
     return {"rows": {"train": len(train), "test": len(test)}, "test": head_scores(multi, test)}
@@ -137,7 +137,7 @@ def build_hint3(folder: Path) -> dict[str, Any]:
     corrected = [_with_domain(row) for row in read_rows(DATA / "hint3" / "test.jsonl")]
     test = [row for row in corrected if row["label"] in known]
     classifier = load_base(str(packaged_minilm()), sorted(known))
-    finetune(classifier, train, Training(epochs=12, learning_rate=5e-4, max_tokens=64, frozen_embeddings=True))
+    finetune(classifier, train, Training(epochs=6, learning_rate=5e-4, max_tokens=64, frozen_embeddings=True))
     return _saved(classifier, folder, train, test)
 
 
