@@ -94,8 +94,8 @@ def build(
         embedder = load_embedder(str(start), recipe.training.max_tokens)
         before = _score(embedder, dev)
         if variant == "lora":
-            _save_base(embedder, start, draft)
-            put_adapter_on(embedder, _adapter(recipe.rank), seed)
+            save_base(embedder, start, draft)
+            put_adapter_on(embedder, low_rank(recipe.rank), seed)
         training = _training(recipe, variant, seed)
         found = triplets(train, recipe.per_query, ANSWERS_FROM, seed)
         finetune(embedder, found, training, report, f"fine-tuning the {size} embedder")
@@ -115,7 +115,7 @@ def _score(embedder: SentenceTransformer, rows: Sequence[Row]) -> dict[str, floa
     return ranking_metrics(rows, lambda pairs: cosines(embedder, pairs))
 
 
-def _adapter(rank: int) -> LoraConfig:
+def low_rank(rank: int) -> LoraConfig:
     """LoRA on every linear layer of a BERT's or an MPNet's; one pattern, since a list would be saved in any order."""
     layers = r".*layer\.\d+\..*\.(query|key|value|q|k|v|o|dense)"
     return LoraConfig(task_type="FEATURE_EXTRACTION", r=rank, lora_alpha=2 * rank, target_modules=layers)
@@ -132,7 +132,7 @@ def _base_name(start: Path) -> str:
     return origin.name if origin else BASE
 
 
-def _save_base(embedder: SentenceTransformer, start: Path, draft: Path) -> None:
+def save_base(embedder: SentenceTransformer, start: Path, draft: Path) -> None:
     """The encoder as it was before training; one of the hub's is not copied."""
     if _base_name(start) == BASE:
         model: Any = embedder.transformers_model

@@ -15,8 +15,6 @@ from mct.models.checkpoints.checkpoint import inspect
 from mct.models.scenarios.search.embedding_adapter import SIZES, VARIANTS, build
 from mct.models.scenarios.table import find_scenario
 from mct.models.tables import load
-from mct.models.training.contrastive import Triplet, batches
-from mct.models.training.loop import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TECHNIQUE = {"lora": "lora, contrastive", "full": "contrastive"}
@@ -69,22 +67,6 @@ def test_same_arguments_same_bytes(
     built: dict[str, Path], hashes: Callable[[Path], dict[str, str]], tmp_path: Path
 ) -> None:
     assert hashes(build("tiny", tmp_path / "again")) == hashes(built["lora"])
-
-
-def test_no_page_of_a_batch_is_of_use_to_a_query_that_has_another() -> None:
-    found = [
-        Triplet("horror", "crypt", "oven", frozenset({"crypt", "well"})),
-        Triplet("a well", "well", "cake", frozenset({"well"})),
-        Triplet("cooking", "oven", "crypt", frozenset({"oven"})),
-        Triplet("sports", "court", "rose", frozenset({"court"})),
-    ]  # fmt: skip
-    for batch in batches(found, Training(epochs=3, batch=4)):
-        for each in batch:
-            others = {page for other in batch if other is not each for page in (other.positive, other.negative)}
-            assert not each.useful & others
-    assert sorted(each.query for batch in batches(found, Training(epochs=1, batch=4)) for each in batch) == [
-        "a well", "cooking", "horror", "sports",
-    ]  # fmt: skip
 
 
 def test_what_is_not_there_is_refused_with_what_is(tmp_path: Path) -> None:
