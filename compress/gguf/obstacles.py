@@ -31,6 +31,8 @@ def why_not_encoder(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why an encoder cannot become GGUF: its family, its variant or its tokenizer; "" where it can."""
     if checkpoint.model_type == STATIC:
         return "a table of vectors has no layer, and llama.cpp runs no graph without one"
+    if checkpoint.has_prefix:
+        return "llama.cpp's encoders have no cache that a prefix of keys and values could stand in"
     config = read_object(checkpoint.sizes / "config.json")
     try:
         encoder = read_encoder(find_encoder(checkpoint.model_type), config, len(checkpoint.labels))

@@ -26,6 +26,7 @@ from mct.compress.run.agreement import spread
 from mct.compress.run.quiet import quiet
 from mct.models.checkpoints.files import pad_id
 from mct.models.checkpoints.load import load_module, outputs_of
+from mct.models.checkpoints.load_adapter import Prefixed
 from mct.models.checkpoints.load_embedder import Embedder
 from mct.targets.runtimes.run_torch import input_names
 
@@ -65,9 +66,13 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     An embedder has "last_hidden_state" beside its "sentence_embedding". `options["graph"]` = "exported" takes the
     traced graph whatever the architecture.
     """
-    graph, notes = _graph(load_module(resources.checkpoint), options.get("graph", "fused"))
+    checkpoint = resources.checkpoint
+    if checkpoint.has_prefix:
+        graph, notes = _graph(Prefixed(checkpoint).train(False), "exported")
+    else:
+        graph, notes = _graph(load_module(checkpoint), options.get("graph", "fused"))
     save(graph, draft / MODEL)
-    return Product(draft, MODEL, {"pad_id": pad_id(resources.checkpoint.path)}, notes)
+    return Product(draft, MODEL, {"pad_id": pad_id(checkpoint.sizes)}, notes)
 
 
 def _graph(module: torch.nn.Module, wanted: str) -> tuple[onnx.ModelProto, dict[str, Any]]:

@@ -26,12 +26,23 @@ UNPACK_WEIGHTS = Pass(
 MERGE_PASSES = (MERGE_ADAPTER, BAKE_PROMPT, UNPACK_WEIGHTS)
 
 
+# Encoders that take earlier keys and values at all: peft can train no other's prefix.
+PREFIXED = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
+
+
+def _holds_prefix(checkpoint: Checkpoint) -> bool:
+    """Whether the graphs of such a model hold its prefix themselves."""
+    if checkpoint.network in CLASSIFIERS:
+        return checkpoint.model_type in PREFIXED
+    return checkpoint.network in LANGUAGE_MODELS
+
+
 def opening(checkpoint: Checkpoint) -> tuple[Pass, ...]:
     """What has to come first, so that the steps behind it find an ordinary checkpoint; nothing where it is one."""
     if checkpoint.keeps_adapters:
         return ()
     if checkpoint.adaptation is not None:
-        if checkpoint.has_prefix and checkpoint.network in LANGUAGE_MODELS:
-            return ()  # the graphs of language models hold it themselves
+        if checkpoint.has_prefix and _holds_prefix(checkpoint):
+            return ()
         return (BAKE_PROMPT if checkpoint.adaptation.first.config.peft_type in SOFT_PROMPTS else MERGE_ADAPTER,)
     return (UNPACK_WEIGHTS,) if checkpoint.quantised else ()

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.utils import ModulesToSaveWrapper
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.base import get_keys_to_not_convert
 
@@ -70,10 +70,43 @@ def load_adapted(checkpoint: Checkpoint) -> PreTrainedModel | Prompted:
 def load_with_prefix(checkpoint: Checkpoint) -> tuple[PreTrainedModel, list[Prefix]]:
     """The base of an adapter that puts keys and values before every layer's, and these: (1, heads, tokens, width)."""
     adapted = load_peft(checkpoint, plain_base(checkpoint))
+    return inner_model(adapted), _prefix_of(adapted)
+
+
+def _prefix_of(adapted: PeftModel) -> list[Prefix]:
     with torch.inference_mode():
         cache: Any = adapted.get_prompt(batch_size=1)
-    layers = [(layer.keys.numpy().copy(), layer.values.numpy().copy()) for layer in cache.layers]
-    return inner_model(adapted), layers
+    return [(layer.keys.numpy().copy(), layer.values.numpy().copy()) for layer in cache.layers]
+
+
+class Prefixed(torch.nn.Module):
+    """A classifier with keys and values of its own before those of every text, as constants: what is traced.
+
+    `forward` is peft's, which tells no segments apart; there the prefix is made anew at every call.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        adapted = load_peft(checkpoint, plain_base(checkpoint))
+        self.model = unwrapped(inner_model(adapted), adapter_name(_adaptation(checkpoint).first))
+        self.backbone = self.model.get_submodule(adapted.transformer_backbone_name)
+        self.head = self.model.get_submodule(adapted.cls_layer_name)
+        for number, pair in enumerate(_prefix_of(adapted)):
+            for name, tensor in zip(("keys", "values"), pair, strict=True):
+                self.register_buffer(f"{name}_{number}", torch.from_numpy(tensor))
+        self.layers, self.tokens = number + 1, pair[0].shape[2]
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **others: Any) -> dict[str, torch.Tensor]:
+        """Token ids and their mask, (batch, tokens), to "logits"."""
+        rows, cache = input_ids.shape[0], DynamicCache()
+        for number in range(self.layers):
+            pair = (getattr(self, f"{name}_{number}").expand(rows, -1, -1, -1) for name in ("keys", "values"))
+            cache.update(*pair, number)
+        seen = torch.ones(rows, self.tokens, dtype=attention_mask.dtype)
+        mask = torch.cat([seen, attention_mask], dim=1)
+        outputs = self.backbone(input_ids=input_ids, attention_mask=mask, past_key_values=cache, use_cache=False)
+        pooled = getattr(outputs, "pooler_output", None)
+        return {"logits": self.head(outputs.last_hidden_state if pooled is None else pooled)}
 
 
 def inner_model(adapted: PeftModel) -> PreTrainedModel:

@@ -175,10 +175,56 @@ def test_what_cannot_hold_a_prefix_says_so(adapter: Path, tmp_path: Path, run_mc
     assert done.returncode == 2 and "belongs to this model as it is" in done.stderr
 
 
-def test_a_classifier_with_a_prefix_is_refused(tiny_bert: Path, tmp_path: Path, run_mct: Callable[..., Any]) -> None:
-    shutil.copytree(tiny_bert, tmp_path / "base")
-    base = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
-    prefix = peft.PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS)
-    peft.get_peft_model(base, prefix).save_pretrained(tmp_path / "adapter")
-    done = run_mct("compress", tmp_path / "adapter", "-o", tmp_path / "out", "--plan")
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_classifier_may_have_one(family: str, tiny_bert: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(tiny_bert, tmp_path / "base")
+    model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(base)
+    if family == "roberta":
+        torch.manual_seed(0)
+        sizes = {**model.config.to_dict(), "model_type": "roberta", "type_vocab_size": 1}
+        model = transformers.RobertaForSequenceClassification(transformers.RobertaConfig(**sizes))
+        model.save_pretrained(base)
+    adapted = peft.get_peft_model(model, peft.PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS)).eval()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter))
+    adapted.save_pretrained(tmp_path / "adapter")
+    plan = make_plan(inspect(tmp_path / "adapter"), ["onnx", "openvino"], ["fp32"])
+    resources, texts = gather(plan, None, None, {}, seed=0)
+    plain = transformers.AutoModelForSequenceClassification.from_pretrained(base)
+    for folder in execute(plan, resources, texts, tmp_path / "out"):
+        artifact = read_artifact(folder)
+        session = open_session(runtime_for(artifact.format), executable(artifact, folder), 1)
+        tokenize = open_tokenizer(folder, artifact.max_tokens)
+        for text in TEXTS:
+            tokens = tokenize(text)
+            ids = torch.tensor([tokens.ids])
+            with torch.no_grad():
+                right = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.numpy()
+                without = plain(ids).logits.numpy()
+            found = session([tokens])["logits"]
+            assert np.abs(found - right).max() <= 1e-4 < np.abs(without - right).max(), folder.name
+    with pytest.raises(MctError, match="no cache that a prefix"):
+        make_plan(inspect(tmp_path / "adapter"), ["gguf"], [])
+
+
+def test_an_encoder_that_takes_none_is_refused(tiny_bert: Path, tmp_path: Path, run_mct: Callable[..., Any]) -> None:
+    """peft writes such an adapter, and cannot run it either."""
+    base = shutil.copytree(tiny_bert, tmp_path / "base")
+    config = transformers.DistilBertConfig(
+        vocab_size=json.loads((base / "config.json").read_text())["vocab_size"],
+        dim=64, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=64, num_labels=3,
+    )  # fmt: skip
+    model = transformers.DistilBertForSequenceClassification(config)
+    model.save_pretrained(base)
+    prefix = peft.PrefixTuningConfig(
+        task_type="SEQ_CLS", num_virtual_tokens=TOKENS, token_dim=64, num_layers=2, num_attention_heads=4
+    )
+    adapted = peft.get_peft_model(model, prefix)
+    with pytest.raises(ValueError, match="does not support past key values"):
+        adapted(input_ids=torch.tensor([[5, 6]]))
+    adapted.save_pretrained(tmp_path / "adapter")
+    done = run_mct("compress", tmp_path / "adapter", "--base", base, "-o", tmp_path / "out", "--plan")
     assert done.returncode == 2 and "no weight of a model could give them" in done.stderr
