@@ -2,6 +2,10 @@
 
 from mct.compress.plan.passes import ENCODERS, LANGUAGE_MODELS, REWARDS, START, Option, Pass
 
+_FEWER_EXPERTS = "mct.compress.shrink.fewer_experts:run"
+_WHY_NOT_FEWER = "mct.compress.shrink.obstacles:why_not_fewer_experts"
+_KEPT_EXPERTS = Option("keep", int, "how many experts of each layer to keep")
+
 EVERY = (*ENCODERS, *REWARDS, *LANGUAGE_MODELS)
 
 SHRINK_PASSES = (
@@ -15,5 +19,15 @@ SHRINK_PASSES = (
         "trim-vocabulary", START, START, "mct.compress.shrink.trim_vocabulary:run", EVERY, texts="needed", exact=True,
         why_not="mct.compress.shrink.obstacles:why_not_trim_vocabulary",
         about="Keep the pieces that the texts of --data need, and every single character.",
+    ),
+    Pass(
+        "prune-experts", START, START, _FEWER_EXPERTS, LANGUAGE_MODELS, texts="needed", why_not=_WHY_NOT_FEWER,
+        fixed={"others": "dropped"}, options=(_KEPT_EXPERTS,),
+        about="Keep the experts of each layer that the texts of --data use most, and leave the others out.",
+    ),
+    Pass(
+        "merge-experts", START, START, _FEWER_EXPERTS, LANGUAGE_MODELS, texts="needed", why_not=_WHY_NOT_FEWER,
+        fixed={"others": "merged"}, options=(_KEPT_EXPERTS,),
+        about="As prune-experts, but each of the others is merged into the kept one that it shares most tokens with.",
     ),
 )  # fmt: skip

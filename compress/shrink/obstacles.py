@@ -5,11 +5,13 @@ from typing import Any
 
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.files import read_tokenizer
+from mct.models.checkpoints.techniques import EXPERT_COUNTS
 from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 
 SHOWN = 60
 PREFIX = "its prefix of keys and values belongs to this model as it is"
+EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe")
 KEPT = "adapters that are kept beside it belong to this base as it is"
 TRIMMED = ("WordPiece", "BPE", "Unigram")
 
@@ -50,4 +52,19 @@ def why_not_trim_vocabulary(checkpoint: Checkpoint, options: Mapping[str, Any]) 
         return f"its tokenizer is a {model.get('type')}, and these can be trimmed: {', '.join(TRIMMED)}"
     if model["type"] == "BPE" and (model.get("end_of_word_suffix") or model.get("continuing_subword_prefix")):
         return "its tokenizer marks the pieces at the end or inside of a word, and merges of such are not followed"
+    return ""
+
+
+def why_not_fewer_experts(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why this checkpoint cannot have so many experts a layer; "" where it can."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return PREFIX if checkpoint.has_prefix else KEPT
+    config = read_object(checkpoint.sizes / "config.json")
+    count = next((config[key] for key in EXPERT_COUNTS if isinstance(config.get(key), int)), 0)
+    if checkpoint.model_type not in EXPERTS or count < 2:
+        return f"a {checkpoint.model_type} model has no experts that could be told apart: {', '.join(EXPERTS)} have"
+    used = config.get("num_experts_per_tok")
+    least = used if isinstance(used, int) else 1
+    if not least <= options["keep"] < count:
+        return f"`keep` is {options['keep']}, and of {count} experts, of which a token takes {least}, fewer must stay"
     return ""

@@ -82,6 +82,15 @@ SCENARIOS = (
         sizes=("tiny", "small", "full"),
     ),
     Scenario(
+        "05",
+        "distilled-response",
+        "knowledge distillation",
+        "causal-lm",
+        "gain over the same student trained without a teacher",
+        build="mct.models.scenarios.responses.distilled:build",
+        sizes=SIZES,
+    ),
+    Scenario(
         "06",
         "continual-router",
         "monthly continual updates",
@@ -122,7 +131,14 @@ SCENARIOS = (
         variants=("lora", "full", "reward"),
     ),
     Scenario(
-        "11", "prompt-style", "prompt, prefix and P-tuning", "causal-lm", "exact parity of baked-in virtual tokens"
+        "11",
+        "prompt-style",
+        "prompt, prefix and P-tuning",
+        "causal-lm",
+        "exact parity of baked-in virtual tokens",
+        build="mct.models.scenarios.responses.prompts:build",
+        sizes=SIZES,
+        variants=("prompt-tuning", "p-tuning", "prefix-tuning"),
     ),
     Scenario(
         "12",
@@ -151,7 +167,15 @@ SCENARIOS = (
         build="mct.models.scenarios.responses.raft:build",
         sizes=SIZES,
     ),
-    Scenario("15", "moe", "experts by genre, task, workflow", "causal-lm", "routing agreement, expert load balance"),
+    Scenario(
+        "15",
+        "moe",
+        "experts by genre, task, workflow",
+        "causal-lm",
+        "routing agreement, expert load balance",
+        build="mct.models.scenarios.responses.moe:build",
+        sizes=SIZES,
+    ),
     Scenario(
         "16",
         "data-curation",

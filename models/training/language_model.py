@@ -53,6 +53,10 @@ class Batch:
     targets: torch.Tensor
 
 
+MoreLoss = Callable[[Any, Batch, Sequence[Row]], torch.Tensor]
+"""A further loss: of the model's output, the batch, and the rows in it."""
+
+
 def load_writer(folder: Path) -> Writer:
     """The language model of a folder, in fp32, packed weights decoded. MctError where it holds none."""
     model = load_model(inspect(folder))
@@ -68,11 +72,11 @@ def finetune(
     training: Training,
     report: Report = silent,
     stage: str = "fine-tuning",
-    more_loss: Callable[[Any, Batch, Sequence[Row]], torch.Tensor] | None = None,
+    more_loss: MoreLoss | None = None,
 ) -> None:
     """Train what requires gradients on rows of `text`; of one with a `prompt`, only what comes after it.
 
-    `more_loss` is added to the loss of the next tokens: of the model's output, the batch, and the rows in it.
+    `more_loss` is added to the loss of the next tokens.
     """
     texts = list(zip(encode(writer.tokenizer, rows, training.max_tokens), rows, strict=True))
     batches = list(by_length(texts, lambda pair: len(pair[0].ids), training))

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from mct.models.checkpoints.hub import origin_of
 from mct.models.training.language_model import Writer
 from mct.models.training.loop import seeded
+from mct.models.writing.folders import write_atomically
 
 BASE = "base"
 
@@ -58,3 +59,8 @@ def copy_model(source: Path, target: Path) -> None:
         is_own = file.suffix in {".json", ".safetensors", ".jinja", ".txt", ".model"}
         if is_own and file.is_file() and file.name not in {"recipe.json", "mct-files.json"}:
             shutil.copyfile(file, target / file.name)
+
+
+def write_card(folder: Path, tag: str) -> None:
+    """A model card whose front matter says how the model was trained, as training libraries leave one."""
+    write_atomically(folder / "README.md", f"---\nlibrary_name: transformers\ntags:\n- {tag}\n---\n")

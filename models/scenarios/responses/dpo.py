@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from mct.models.data.files import Row
 from mct.models.progress import Report, silent
-from mct.models.scenarios.responses.adapters import copy_model, low_rank, put_on, save_adapter
+from mct.models.scenarios.responses.adapters import copy_model, low_rank, put_on, save_adapter, write_card
 from mct.models.scenarios.responses.llama import start
 from mct.models.scenarios.shop.card import write_data
 from mct.models.scenarios.shop.preferences import about, generate
@@ -22,7 +22,7 @@ from mct.models.tables import unknown
 from mct.models.training.language_model import Writer, load_writer, save_writer
 from mct.models.training.loop import Training, seeded
 from mct.models.training.preference import learn_reward, likelihoods, optimise, preferences, reward_accuracy
-from mct.models.writing.folders import write_atomically, write_json
+from mct.models.writing.folders import write_json
 from mct.models.writing.replacing import appearing
 
 VARIANTS = ("lora", "full", "reward")
@@ -125,11 +125,6 @@ def _reward_model(
     write_card(draft, "reward-trainer")
     save_writer(scorer, draft)
     return before, after
-
-
-def write_card(folder: Path, tag: str) -> None:
-    """A model card whose front matter says how the model was trained, as training libraries leave one."""
-    write_atomically(folder / "README.md", f"---\nlibrary_name: transformers\ntags:\n- {tag}\n---\n")
 
 
 def _told(scores: Scores) -> str:
