@@ -34,7 +34,7 @@ from mct.models.progress import Report, silent
 from mct.models.scenarios.table import find_scenario
 from mct.models.tables import load
 from mct.models.tasks.datasets import Dataset, fields_beside, read_dataset, read_examples
-from mct.models.tasks.table import find_task
+from mct.models.tasks.table import find_task, network_of
 from mct.models.writing.folders import write_json
 from mct.targets.budget import Budget, find_budget
 from mct.targets.runtimes.table import runtime_for
@@ -62,6 +62,8 @@ class Case:
 
 CASES = (
     Case("intent-router", (4, 3, 2)),
+    Case("embedding-adapter", (4, 3, 2)),
+    Case("reranker", (4, 3, 2)),
     Case("continual-router", (4, 3, 2)),
     Case("sentiment", (4, 3, 2)),
     Case("response-lora", (4, 3, 2)),
@@ -121,7 +123,7 @@ def measure_all(folders: Sequence[Path], data: Path, budget: Budget, reference: 
     subjects = asked_by(data, {}, [replace(identify(each), name=str(at)) for at, each in enumerate(folders)], budget)
     task, heads = subjects[0].task, subjects[0].heads
     dataset: Dataset = read_dataset(data, find_task(task))
-    if not heads:
+    if network_of(task) == "causal-lm":
         dataset = replace(dataset, rows=dataset.rows[:MOST_TEXTS])
     if reference is not None:
         dataset = with_reference(dataset, task, reference, silent, collect)
