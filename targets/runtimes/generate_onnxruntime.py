@@ -15,8 +15,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from mct.models.families.experts import ROUTER_SCORES, chosen_experts, experts_used
 from mct.models.tasks.tokens import Tokens
-from mct.targets.runtimes.experts import ROUTER_SCORES, chosen_experts, experts_used
 from mct.targets.runtimes.run_onnxruntime import ERRORS, cannot, open_file
 from mct.targets.runtimes.table import Executable
 

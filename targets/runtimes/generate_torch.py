@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from mct.models.checkpoints import checkpoint
 from mct.models.checkpoints.adapted import read_told
 from mct.models.checkpoints.load import load_model
+from mct.models.families.experts import chosen_experts, experts_used
 from mct.models.tasks.tokens import Tokens
-from mct.targets.runtimes.experts import chosen_experts, experts_used
 from mct.targets.runtimes.table import Executable
 
 KEEP = "logits_to_keep"

@@ -18,8 +18,8 @@ from transformers import PreTrainedModel
 from mct.compress.onnx.graphs import gemma, gpt2, llama, megatron
 from mct.compress.onnx.graphs.family import LOGITS, UNBOUND, Family, Sizes, add_masks, cache_names
 from mct.compress.onnx.graphs.graph import GraphBuilder, assemble
+from mct.models.families.experts import ROUTER_SCORES
 from mct.models.families.table import find_family, graph_of
-from mct.targets.runtimes.experts import ROUTER_SCORES
 
 # By the graph that a family's row names (mct.models.families.table).
 GRAPHS = {

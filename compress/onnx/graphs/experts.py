@@ -11,7 +11,7 @@ import numpy as np
 
 from mct.compress.onnx.graphs.family import Sizes
 from mct.compress.onnx.graphs.graph import GraphBuilder
-from mct.targets.runtimes.experts import ROUTER_SCORES
+from mct.models.families.experts import ROUTER_SCORES
 
 
 def add_experts(builder: GraphBuilder, sizes: Sizes, prefix: str, value: str) -> str:
