@@ -4,6 +4,7 @@
 module that names its outputs as the runtimes do: what is traced, and what the original's row is measured with.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
-from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from mct import MctError
 from mct.models.checkpoints.checkpoint import Checkpoint
@@ -24,8 +25,9 @@ from mct.models.tasks.table import find_task
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft wakes it, and it misses kernels that nothing here uses
 
 MOST_REASON = 200
 
