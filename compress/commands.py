@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mct import MctError
-from mct.models.command_line import FILE, FOLDER, REVISION, one_line, print_json, renames_of
+from mct.models.command_line import FILE, FOLDER, REVISION, SEED, one_line, print_json, renames_of
 from mct.models.commands import models, telling
 
 if TYPE_CHECKING:
@@ -75,9 +75,6 @@ def models_route(folder: Path, route: str, out: Path, revision: str | None) -> N
     click.echo(out)
 
 
-MOST_SEED = 2**31 - 1
-
-
 def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the table of passes, and stop."""
     from mct.compress.run.describe import describe_passes
@@ -120,9 +117,7 @@ def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
 @click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 @click.option("--target", default="cpu", show_default=True, help="Make it for this target's instruction sets.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
-@click.option(
-    "--seed", type=click.IntRange(0, MOST_SEED), help="Of all that is drawn by chance.  [default: the recipe's, or 0]"
-)
+@click.option("--seed", type=SEED, help="Of all that is drawn by chance.  [default: the recipe's, or 0]")
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done as recipes, and stop.")
 @click.option(
     "--passes",

@@ -13,6 +13,7 @@ import click
 from mct import MctError
 
 LONGEST_SENTENCE = 300
+SEED = click.IntRange(0, 2**31 - 1)
 
 # What steers a terminal, turns the direction of writing, or is half of a character.
 STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

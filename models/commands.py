@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mct import MctError
-from mct.models.command_line import FOLDER, Commands, print_json
+from mct.models.command_line import FOLDER, SEED, Commands, print_json
 
 _OF_ADAPTERS = (
     click.option(
@@ -71,7 +71,7 @@ def models_list(as_json: bool) -> None:
 @click.option("--size", default="small", show_default=True, help="tiny, small or full.")
 @click.option("--variant", default="", help="Which of its techniques, where a scenario has several (see models list).")
 @click.option("--base", help="Start from this model instead: a folder or a hub name.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 def models_build(scenario: str, out: Path | None, size: str, variant: str, base: str | None, seed: int) -> None:
     """Build a scenario's checkpoint with its real technique."""
     from mct.models.progress import shown

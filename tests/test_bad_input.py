@@ -119,6 +119,7 @@ def test_an_unknown_name(run_mct: Run, artifact: Path, tmp_path: Path, option: s
         (["bench"], "--help"),
         (["compress", "x", "-o", "y", "--fromat", "onnx"], "--format"),
         (["models", "build", "intent-ruoter"], "intent-router"),
+        (["models", "build", "intent-router", "--size", "tiny", "--seed", str(2**70)], "--seed"),
         (["models", "inspect", "nowhere"], "does not exist"),
     ],
 )

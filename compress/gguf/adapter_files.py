@@ -25,7 +25,7 @@ def write_adapter(path: Path, decoder: Decoder, layers: Layers) -> dict[str, Any
     path.parent.mkdir(exist_ok=True)
     places = {weight.sources[0].source: weight for weight in decoder.weights if len(weight.sources) == 1}
     alphas = [each.scale * len(each.down) for each in layers.values()]
-    alpha = max(set(alphas), key=alphas.count)
+    alpha = max(set(alphas), key=alphas.count) or 1.0  # an adapter scaled by nothing adds nothing by its matrices
     writer = GGUFWriter(path, decoder.graph)
     try:
         writer.add_type("adapter")

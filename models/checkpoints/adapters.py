@@ -5,6 +5,7 @@ What the files name is a stranger's word: a base is taken from beside its adapte
 a path that a file names.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -148,11 +149,20 @@ def _weights(found: Mapping[str, Adapter], told: str) -> dict[str, float]:
         name, _, share = part.partition("=")
         if name not in found:
             raise MctError(f"there is no adapter {name!r}", f"there are: {', '.join(found)}")
-        try:
-            weights[name] = float(share or 1)
-        except ValueError as error:
-            raise MctError(f"--adapter {part}: {share!r} is no weight", "write it as --adapter a=0.7,b=0.3") from error
+        if name in weights:
+            raise MctError(f"--adapter {told} names {name!r} twice", "name each once: --adapter a=0.7,b=0.3")
+        weights[name] = _weight(part, share)
     return weights
+
+
+def _weight(part: str, share: str) -> float:
+    try:
+        weight = float(share or 1)
+    except ValueError:
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise MctError(f"--adapter {part}: {share!r} is no weight", "write it as --adapter a=0.7,b=0.3")
+    return weight
 
 
 def find_base(adapter: Adapter, folder: Path, is_whole: bool, told: Path | None) -> Path:

@@ -204,6 +204,34 @@ def test_a_part_of_them(adapters: Path, tmp_path: Path, run_mct: Callable[..., A
     assert "--format onnx,gguf" in done.stderr
 
 
+def test_one_that_is_scaled_by_nothing(tiny_llama: Path, tmp_path: Path) -> None:
+    """llama.cpp's file has one alpha for all layers, by which each is divided: here it is 0."""
+    shutil.copytree(tiny_llama, tmp_path / "base")
+    write_adapters(
+        tmp_path / "base", tmp_path / "adapters", {"nothing": {"target_modules": ["q_proj"], "lora_alpha": 0}}
+    )
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    plan = make_plan(inspect(tmp_path / "adapters", KEEP), ["gguf"], ["f32"])
+    resources, texts = gather(plan, None, tmp_path / "texts.jsonl", {}, seed=0)
+    (made,) = execute(plan, resources, texts, tmp_path)
+    base = executable(read_artifact(made), made)
+    ids = ids_of(made, TEXTS[0])
+    alone, with_it = (
+        open_session(runtime_for("gguf"), each, 1)([Tokens(ids, [0] * len(ids))])["logits"]
+        for each in (base, base.with_adapter("nothing"))
+    )
+    assert np.array_equal(alone, with_it)
+
+
+@pytest.mark.parametrize(
+    ("told", "says"), [("polite=0.7,polite=0.3", "twice"), ("polite=nan", "no weight"), ("polite=inf", "no weight")]
+)
+def test_a_mix_that_says_two_things_or_none(adapters: Path, told: str, says: str) -> None:
+    """Of the two weights the last was taken in silence."""
+    with pytest.raises(MctError, match=says):
+        inspect(adapters, Told(adapter=told))
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "dora": ({"use_dora": True}, "a magnitude of its own"),
     "bias": ({"bias": "lora_only"}, "it brings biases"),
