@@ -409,21 +409,29 @@ def _fault_of_documents(pairs: list[Any], documents: list[Any], name: str) -> st
 
 TASKS = (
     "sequence-classification", "multi-label-classification", "token-classification", "multi-head", "reward",
-    "sentence-embedding", "embedding-head", "pair-scoring", "causal-lm",
+    "sentence-embedding", "embedding-head", "pair-scoring", "causal-lm", "preference", "grounded-answers",
 )  # fmt: skip
 LIMITS: dict[str, Schema] = {
     "p95_ms": POSITIVE, "quality_at_least": SHARE, "quality_max_drop": SHARE, "slice_max_drop": SHARE,
     "perplexity_max_increase": AMOUNT, "size_mb": POSITIVE, "peak_rss_mb": POSITIVE,
+    "kl_at_most": POSITIVE, "margin_max_drop": SHARE, "false_alarm_max_drop": SHARE,
 }  # fmt: skip
 BUDGET = record(
     {"task": {"enum": list(TASKS)}},
-    LIMITS | {"assumed": SWITCH, "metric_max_drop": table(SHARE), "slices": listed(NAME, uniqueItems=True)},
+    LIMITS
+    | {
+        "assumed": SWITCH, "metric_max_drop": table(SHARE), "slices": listed(NAME, uniqueItems=True),
+        "slice_fields": listed(NAME, uniqueItems=True), "false_alarms": table(SHARE),
+    },
     closed=True,
-)
+)  # fmt: skip
 TARGET = record(
     {"device": {"enum": ["cpu", "cuda"]}, "about": TEXT},
     {
-        "threads": {"type": "integer", "minimum": 0, "maximum": 4096},
+        "threads": {"oneOf": [{"type": "null"}, {"type": "integer", "minimum": 1, "maximum": 4096}]},
+        "memory_mb": {"oneOf": [{"type": "null"}, {"type": "integer", "minimum": 32}]},
+        "runtimes": listed(NAME),
+        "budgets": table({"type": "object", "propertyNames": NAME}),
         "price_per_hour": AMOUNT,
         "architecture": {"enum": ["", "x86_64", "AMD64", "aarch64", "arm64"]},
         "instruction_sets": listed(
@@ -453,7 +461,10 @@ def budget_limits_something(budget: Any) -> str | None:
     """A budget without a limit, or with one for slices that it does not name, would pass everything."""
     if not any(budget.get(name) not in (None, {}) for name in (*LIMITS, "metric_max_drop")):
         return "limits nothing"
-    return "no slices" if "slice_max_drop" in budget and not budget.get("slices") else None
+    if ("false_alarm_max_drop" in budget) is not bool(budget.get("false_alarms")):
+        return "only one of false_alarms and false_alarm_max_drop"
+    held = [*budget.get("slices", ()), *budget.get("slice_fields", ())]
+    return "no slices" if "slice_max_drop" in budget and not held else None
 
 
 def target_is_described(target: Any) -> str | None:
@@ -464,6 +475,14 @@ def target_is_described(target: Any) -> str | None:
 # -- artifacts ----------------------------------------------------------------------------------------------------
 
 HEAD = record({"name": NAME, "kind": {"enum": ["label", "labels", "tags"]}, "labels": listed(NAME, uniqueItems=True)})
+PROMPT_FORMAT = record(
+    {
+        "template": {"type": "string", "pattern": r"\{documents\}.*\{question\}|\{question\}.*\{documents\}"},
+        "document": {"type": "string", "pattern": r"\{text\}"},
+    },
+    {"stop": TEXT},
+    closed=True,
+)
 MANIFEST = record(
     {
         "schema": {"const": 1}, "format": {"const": "onnx"}, "precision": NAME, "runtime": {"const": "onnxruntime"},
@@ -471,7 +490,10 @@ MANIFEST = record(
         "max_tokens": COUNT, "model": NAME, "settings": record({}, {"pad_id": INDEX}, closed=True),
         "lineage": listed(record({"step": NAME})), "parity": {"type": "object"}, "checked_on": {"type": "object"},
     },
-    {"heads": listed(HEAD, minItems=1, maxItems=1), "made_for": {"type": "object"}, "files": table(DIGEST)},
+    {
+        "heads": listed(HEAD, minItems=1, maxItems=1), "made_for": {"type": "object"}, "files": table(DIGEST),
+        "prompt_format": {"oneOf": [{"type": "null"}, PROMPT_FORMAT]},
+    },
     closed=True,
 )  # fmt: skip
 
