@@ -50,7 +50,8 @@ def read(rows: Sequence[Row]) -> tuple[Example, ...]:
 
 def _example(row: Row) -> Example:
     documents = documents_of(row["context"])
-    gold = [int(place) for place in row.get("gold", range(len(documents)))]
+    said = row.get("gold")
+    gold = [int(place) for place in (range(len(documents)) if said in (None, "") else said)]
     others = [text for place, text in enumerate(documents) if place not in gold]
     answers = [str(each) for each in (row["answer"] if isinstance(row["answer"], list) else [row["answer"]])]
     request = {"question": row["question"], "documents": documents}

@@ -68,3 +68,9 @@ def test_rows_that_name_no_document_are_refused(said: str, tmp_path: Path) -> No
     path.write_text("{" + ", ".join(['"question": "q"', *kept, said]) + "}\n")
     with pytest.raises(MctError, match=r"rows.jsonl row 1"):
         read_dataset(path, find_task("grounded-answers"))
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_row_that_leaves_its_places_empty_is_one_without_them(nothing: str | None) -> None:
+    row = {"question": "how long?", "context": ["30 days", "a week"], "answer": "30 days"}
+    assert KIND.read([row | {"gold": nothing}]) == KIND.read([row])
