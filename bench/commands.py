@@ -98,6 +98,8 @@ def bench(
     original = find_folder(baseline, revision) if baseline else None
     require_output(json_file, given(*paths, data, original, budgets_file, targets_file))
     on = find_target(target, targets_file)
+    for limited in on.budgets:  # a misspelt name would limit nothing
+        find_budget(limited, budgets_file)
     job = Job(
         paths=paths,
         data=data or own_data([original, *paths] if original else paths, told),

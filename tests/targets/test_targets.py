@@ -1,5 +1,7 @@
 """Targets, budgets and the machine: found by name, overridden by file, refused with the nearest name."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from mct.targets.budget import budget_on, find_budget, load_budgets
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import RUNTIMES, runtime_for
 from mct.targets.target import find_target, load_targets, machine_of
+
+RunMct = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_router_budget_is_the_products() -> None:
@@ -108,6 +112,13 @@ def test_a_target_may_have_limits_of_its_own(tmp_path: Path) -> None:
     found = budget_on(budget, box)
     assert (found.p95_ms, found.slices, found.quality_at_least) == (40.0, budget.slices, budget.quality_at_least)
     assert budget_on(find_budget("sentiment"), box) == find_budget("sentiment")
+
+
+def test_a_target_s_limits_of_a_budget_that_is_none_are_refused(run_mct: RunMct, tmp_path: Path) -> None:
+    own = tmp_path / "t.toml"
+    own.write_text('[box]\ndevice = "cpu"\nabout = ""\n[box.budgets.intent-routr]\np95_ms = 40.0\n')
+    done = run_mct("bench", tmp_path, "--target", "box", "--targets", own)
+    assert done.returncode == 2 and "unknown budget 'intent-routr'" in done.stderr and "hint:" in done.stderr
 
 
 @pytest.mark.parametrize(
