@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from mct import MctError
@@ -137,11 +137,17 @@ def labels_with(adapter: Adapter, config: Config, place: Path, told: tuple[str, 
 
 
 def require_same_kind(folder: Path, adapters: Mapping[str, Adapter]) -> None:
-    """MctError unless the adapters of a mix are of one type, which is all that can be added up."""
+    """MctError unless adapters that go together are of one type, and for one base as far as its name tells."""
     kinds = {adapter.config.peft_type for adapter in adapters.values()}
     if len(kinds) > 1:
         raise MctError(
             f"the adapters of {folder} are {' and '.join(sorted(kinds))}, which cannot be mixed",
+            f"take one: --adapter {next(iter(adapters))}",
+        )
+    bases = {PurePath(adapter.base_name).name for adapter in adapters.values() if adapter.base_name}
+    if len(bases) > 1:  # the same model may lie in two places, and has one name
+        raise MctError(
+            f"the adapters of {folder} are for unlike bases: {' and '.join(sorted(bases))}",
             f"take one: --adapter {next(iter(adapters))}",
         )
 

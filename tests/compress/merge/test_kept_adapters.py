@@ -223,6 +223,18 @@ def test_one_that_is_scaled_by_nothing(tiny_llama: Path, tmp_path: Path) -> None
     assert np.array_equal(alone, with_it)
 
 
+def test_adapters_of_unlike_bases_do_not_go_together(adapters: Path, tmp_path: Path) -> None:
+    """The base of the first would be taken for that of all; one base that lies in two places has one name."""
+    folder = Path(shutil.copytree(adapters.parent, tmp_path / "both")) / "adapters"
+    last = sorted(folder.rglob("adapter_config.json"))[-1]
+    config = json.loads(last.read_text())
+    last.write_text(json.dumps(config | {"base_model_name_or_path": "/elsewhere/base"}))
+    assert inspect(folder, Told(keep=True)).adaptation
+    last.write_text(json.dumps(config | {"base_model_name_or_path": "org/other"}))
+    with pytest.raises(MctError, match="are for unlike bases: base and other"):
+        inspect(folder, Told(keep=True))
+
+
 @pytest.mark.parametrize(
     ("told", "says"), [("polite=0.7,polite=0.3", "twice"), ("polite=nan", "no weight"), ("polite=inf", "no weight")]
 )
