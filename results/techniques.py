@@ -152,10 +152,15 @@ def read_row(case: Case) -> dict[str, Any] | None:
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row's figures without its samples: every artifact's latency, quality and verdict."""
-    kept = ("artifact", "latency", "quality", "size_mb", "peak_rss_mb", "speedup", "verdict", "failure", "environment")
-    artifacts = [{name: entry.get(name) for name in kept} for entry in row["bench"]["artifacts"]]
-    return {"told": row["told"], "refused": row["refused"], "made": row["made"], "artifacts": artifacts}
+    """The row's figures without its samples: every artifact's latency, headline, lines of the verdict."""
+    kept = ("artifact", "latency", "size_mb", "peak_rss_mb", "speedup", "verdict", "failure")
+    artifacts = []
+    for entry in row["bench"]["artifacts"]:
+        quality = {name: value for name, value in (entry["quality"] or {}).items() if name not in {"slices", "others"}}
+        artifacts.append({name: entry.get(name) for name in kept} | {"quality": quality or None})
+    told = {name: row["told"][name] for name in ("technique", "task", "model_type")}
+    environment = row["bench"]["artifacts"][0]["environment"]
+    return {**told, "refused": row["refused"], "made": row["made"], "environment": environment, "artifacts": artifacts}
 
 
 def cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def condense(outputs: Outputs, tokens: Tokens, original: Sketch | None) -> Outpu
         "right": int((favourites == ids).sum()),
         "nll": -float(log_shares[np.arange(len(ids)), ids].sum()),
     }
-    if original is not None and np.array_equal(original["ids"], np.asarray(tokens.ids)):
+    if original is not None and np.array_equal(original["ids"], ids):
         found["kl"] = _divergence(original, log_shares)
         found["same_top"] = int((original["likeliest"][:, 0] == favourites).sum())
     condensed: dict[str, Any] = {name: np.array([value], dtype=np.float64) for name, value in found.items()}
@@ -107,16 +107,17 @@ def _routed(outputs: Outputs, original: Sketch | None) -> "dict[str, Floats]":
 
 
 def sketch(outputs: Outputs, tokens: Tokens) -> Sketch:
-    """What is kept of the original: each token's `KEPT_TOKENS` likeliest, the favourite first, and their log-shares."""
+    """What is kept of the original: the tokens that were not given, of each the `KEPT_TOKENS` likeliest next ones, the
+    favourite first, and their log-shares."""
     import numpy as np
 
-    log_shares, _ = _log_shares(outputs, tokens)
+    log_shares, ids = _log_shares(outputs, tokens)
     most = min(KEPT_TOKENS, log_shares.shape[-1])
     likeliest = np.argpartition(-log_shares, most - 1, axis=-1)[:, :most]
     kept = np.take_along_axis(log_shares, likeliest, axis=-1)
     order = np.lexsort((likeliest, -kept), axis=-1)  # of equal ones the first, as argmax takes it
     likeliest, kept = np.take_along_axis(likeliest, order, axis=-1), np.take_along_axis(kept, order, axis=-1)
-    found = {"ids": np.asarray(tokens.ids), "likeliest": likeliest.astype(np.int32), "log_shares": kept}
+    found = {"ids": ids, "likeliest": likeliest.astype(np.int32), "log_shares": kept}
     return found | ({"experts": outputs["experts"]} if "experts" in outputs else {})
 
 

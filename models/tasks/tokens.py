@@ -6,6 +6,7 @@ A leaf: imports tokenizers, never transformers, so that running an artifact stay
 import json
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -41,16 +42,17 @@ class Tokenize:
     """A folder's tokenizer, truncating to the model's longest input, never padding. Call it with one text.
 
     `special`: with the tokens around a text that its template puts there. `folder` has what else is said of how the
-    model is asked.
+    model is asked. `given` is how many tokens stand before every text.
     """
 
     tokenizer: Tokenizer
     special: bool = True
     folder: Path | None = None
+    given: int = 1
 
     def __call__(self, text: str) -> Tokens:
         encoding = self.tokenizer.encode(text, add_special_tokens=self.special)
-        return Tokens(encoding.ids, encoding.type_ids)
+        return Tokens(encoding.ids, encoding.type_ids, given=self.given)
 
     def pair(self, first: str, second: str) -> Tokens:
         """Two texts as one input, as the tokenizer's own template joins them; the longer is truncated first."""
@@ -109,7 +111,12 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
         if type(error) not in {Exception, ValueError} and type(error).__name__ != "PanicException":  # the library's own
             raise
         raise MctError(f"tokenizers cannot read {path}: {error}", "save it again: tokenizer.save_pretrained") from error
-    return Tokenize(tokenizer, special=table is None, folder=folder)
+    return Tokenize(tokenizer, special=table is None, folder=folder, given=max(1, _put_before(tokenizer)))
+
+
+def _put_before(tokenizer: Tokenizer) -> int:
+    """How many tokens its template puts before every text: where a text begins, or a prompt that was baked in."""
+    return len(list(takewhile(bool, tokenizer.encode("a").special_tokens_mask)))
 
 
 def read_whole(folder: Path) -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """What of the original's answers another model's kept, by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import special
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from mct.models.tasks import language_model
 from mct.models.tasks.examples import IMPLICIT_MARGIN, KL, MARGIN, NLL, Part, find_kind
-from mct.models.tasks.tokens import Tokens
+from mct.models.tasks.tokens import Tokens, open_tokenizer
 
 
 def logits(rng: np.random.Generator, tokens: int, vocabulary: int) -> dict[str, np.ndarray]:
@@ -46,6 +50,32 @@ def test_a_text_that_became_other_tokens_is_not_held_against_them() -> None:
     outputs = logits(rng, 3, 8)
     kept = language_model.sketch(outputs, Tokens([1, 2, 3], [0] * 3))
     assert "kl" not in language_model.condense(outputs, Tokens([1, 2, 4], [0] * 3), kept)
+
+
+def test_what_was_put_before_every_text_is_not_foreseen_and_does_not_stand_in_the_way(tiny_llama: Path) -> None:
+    """A prompt that was baked in: the original reads the text alone, the other its virtual tokens first."""
+    rng, vocabulary = np.random.default_rng(2), 40
+    plain = open_tokenizer(tiny_llama, 64)
+    assert plain.given == 1, "the token that a text begins with"
+    longer = Tokenizer.from_str(plain.tokenizer.to_str())
+    longer.add_special_tokens(["<v0>", "<v1>"])
+    ids = [longer.token_to_id(piece) for piece in ("<v0>", "<v1>", "<s>")]
+    template = TemplateProcessing(
+        single="<v0> <v1> <s> $A", special_tokens=list(zip(("<v0>", "<v1>", "<s>"), ids, strict=True))
+    )
+    longer.post_processor = template
+    folder = tiny_llama.parent / "baked"
+    folder.mkdir(exist_ok=True)
+    longer.save(str(folder / "tokenizer.json"))
+    baked = open_tokenizer(folder, 64)
+    assert baked.given == 3
+    before, after = plain("order is in"), baked("order is in")
+    outputs = logits(rng, len(after.ids), vocabulary)
+    outputs_alone = {"logits": outputs["logits"][:, 2:]}
+    small = [each._replace(ids=[number % vocabulary for number in each.ids]) for each in (before, after)]
+    found = language_model.condense(outputs, small[1], language_model.sketch(outputs_alone, small[0]))
+    assert found["kl"][0] == pytest.approx(0.0, abs=1e-9)
+    assert found["tokens"][0] == len(before.ids) - 1
 
 
 def test_order_and_neighbours_by_hand() -> None:
