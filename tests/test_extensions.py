@@ -215,10 +215,10 @@ def test_a_row_that_cannot_be_is_said_in_one_line(code: str, said: str, checkpoi
 def test_a_pass_that_leads_from_a_form_to_itself_is_no_way_anywhere(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from mct.compress.plan.passes import ENCODERS, Pass\n"
-        "PASS = Pass('polish', 'onnx-int4', 'onnx-int4', 'mine:run', ENCODERS)\n"
+        "PASS = Pass('polish', 'onnx-int3', 'onnx-int3', 'mine:run', ENCODERS)\n"
     )
     (tmp_path / "mine-1.0.dist-info").mkdir()
     (tmp_path / "mine-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     (tmp_path / "mine-1.0.dist-info" / "entry_points.txt").write_text("[mct.passes]\nmine = mine:PASS\n")
-    done = mct(tmp_path, "compress", checkpoint, "-o", tmp_path / "out", "--format", "onnx", "--precision", "int4")
-    assert done.returncode == 2 and "onnx cannot hold int4" in done.stderr
+    done = mct(tmp_path, "compress", checkpoint, "-o", tmp_path / "out", "--format", "onnx", "--precision", "int3")
+    assert done.returncode == 2 and "onnx cannot hold int3" in done.stderr

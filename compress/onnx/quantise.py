@@ -7,7 +7,7 @@ that no token pays for the outliers of another.
 Source of the scheme: onnxruntime's quantization guide. Weights have the bits that mct.targets.arithmetic gives them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from mct.compress.mixed.sensitivity import choose
 from mct.compress.onnx.graphs.graph import DISTANCE_BIAS
 from mct.compress.plan.passes import TAGGERS, Product, Resources
 from mct.compress.run.quiet import quiet
@@ -29,24 +30,52 @@ LEAST_TABLE_ROWS = 1024
 
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
-    """Write `onnx/model_quantized.onnx`, whose inputs and outputs are those of the fp32 graph."""
+    """Write `onnx/model_quantized.onnx`, whose inputs and outputs are those of the fp32 graph.
+
+    `options["recover"]`, where there is one: the costliest products stay in float until that share of the loss is won
+    back.
+    """
+    saturates = arithmetic_of(resources.machine).saturates
+    notes = {"weights": "int8 per channel", "activations": "dynamic", "reduce_range": saturates}
+    if "recover" not in options:
+        return _write(source, draft, (), resources, notes)
+    parts = products(onnx.load(source.folder / source.model), resources.checkpoint.network)
+
+    def make(few: Collection[str], folder: Path) -> Product:
+        return _write(source, folder, set(parts) - set(few), resources, notes)
+
+    choice = choose(source, parts, make, options["recover"], "onnx", resources)
+    return _write(source, draft, choice.kept, resources, notes | choice.notes())
+
+
+def _write(
+    source: Product, draft: Path, kept: Collection[str], resources: Resources, notes: Mapping[str, Any]
+) -> Product:
+    """The model in INT8, but for the products with the weights `kept`."""
     model = onnx.load(source.folder / source.model)
     tables = quantise_tables(model)
-    saturates = arithmetic_of(resources.machine).saturates
+    excluded = [node.name for node in model.graph.node if node.op_type in OPERATORS and node.input[1] in kept]
     (draft / MODEL).parent.mkdir(parents=True, exist_ok=True)
     with quiet():
         quantize_dynamic(
             model,
             draft / MODEL,
             op_types_to_quantize=OPERATORS,
-            nodes_to_exclude=token_heads(model, resources.checkpoint.network),
+            nodes_to_exclude=[*token_heads(model, resources.checkpoint.network), *excluded],
             per_channel=True,
-            reduce_range=saturates,
+            reduce_range=arithmetic_of(resources.machine).saturates,
             weight_type=QuantType.QInt8,
             extra_options={"DefaultTensorType": TensorProto.FLOAT},
         )
-    notes = {"weights": "int8 per channel", "activations": "dynamic", "reduce_range": saturates, "tables": tables}
-    return Product(draft, MODEL, source.settings, notes)
+    return Product(draft, MODEL, source.settings, {**notes, "tables": tables})
+
+
+def products(model: onnx.ModelProto, task: str) -> list[str]:
+    """The weights of all products but those of a head over tokens, in the order of the graph, each once."""
+    heads = token_heads(model, task)
+    constants = {value.name for value in model.graph.initializer}
+    found = (node.input[1] for node in model.graph.node if node.op_type in OPERATORS and node.name not in heads)
+    return [name for name in dict.fromkeys(found) if name in constants]
 
 
 def token_heads(model: onnx.ModelProto, task: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 Every block of a row has its own scale and zero point, and the products take them as they are: nothing is unpacked to
 float first. At 4 bits the word embeddings and the output matrix stay at 8: they touch every token, and what they lose
-no later layer mends. The routers of experts and the head of a reward model, a few rows each, stay in float. Tied
-embeddings stay tied: their bytes stand in the file once.
+no later layer mends. Weights that were trained in 4 bits keep their blocks and their integers. The routers of experts
+and the head of a reward model, a few rows each, stay in float. Tied embeddings stay tied: their bytes stand in the file
+once.
 
 Why not dynamic INT8, as for encoders: with one scale for a whole row of weights and one for a whole input it had ten
 times the divergence on TinyStories-656K, and took twice as long a token. Operators: MatMulNBits, GatherBlockQuantized
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from mct.compress.onnx.companions import write_companions
-from mct.compress.onnx.graphs.blocks import Blocks, pack, quantise_blocks
+from mct.compress.onnx.graphs.blocks import Blocks, fitting_blocks, pack, quantise_blocks
 from mct.compress.onnx.graphs.family import LOGITS, UNBOUND
 from mct.compress.onnx.graphs.graph import MICROSOFT, save
 from mct.compress.onnx.graphs.low_rank import SUFFIXES as LOW_RANK
@@ -56,22 +57,22 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
 def quantise(model: onnx.ModelProto, bits: int) -> list[str]:
     """Replace, in place, every matrix by blocks of `bits`; gives the names of those that stay in float."""
     graph = model.graph
-    bench = _Bench({value.name: value for value in graph.initializer})
+    constants = Constants({value.name: value for value in graph.initializer})
     nodes, kept = [], []
     for node in graph.node:
         name = _matrix(node)
-        if name not in bench.constants:
+        if name not in constants.tensors:
             nodes.append(node)
-        elif name.endswith(KEPT) or not (replaced := _OPERATORS[node.op_type][1](bench, node, bits)):
+        elif name.endswith(KEPT) or not (replaced := _OPERATORS[node.op_type][1](constants, node, bits)):
             nodes.append(node)
             kept.append(name)
         else:
             nodes += replaced
-    _rewrite(graph, [*bench.shaping, *nodes], bench.constants)
+    rewrite(graph, [*constants.shaping, *nodes], constants.tensors)
     return sorted(set(kept))
 
 
-def _rewrite(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]) -> None:
+def rewrite(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]) -> None:
     """The graph's nodes, and those of the constants that they use, in the order in which they came."""
     used = {name for node in nodes for name in node.input}
     del graph.node[:], graph.initializer[:]
@@ -80,17 +81,17 @@ def _rewrite(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], constants: Map
 
 
 @dataclass(frozen=True)
-class _Bench:
+class Constants:
     """The graph's constants, old and new, and nodes that give a constant a second shape."""
 
-    constants: dict[str, onnx.TensorProto]
+    tensors: dict[str, onnx.TensorProto]
     shaping: list[onnx.NodeProto] = field(default_factory=list)
 
     def array(self, name: str) -> NDArray[np.float32]:
-        return numpy_helper.to_array(self.constants[name])
+        return numpy_helper.to_array(self.tensors[name])
 
     def keep(self, name: str, value: NDArray[Any]) -> str:
-        self.constants[name] = numpy_helper.from_array(value, name)
+        self.tensors[name] = numpy_helper.from_array(value, name)
         return name
 
     def reshaped(self, name: str, shape: tuple[int, ...]) -> str:
@@ -106,46 +107,53 @@ def _matrix(node: onnx.NodeProto) -> str:
     return "" if place is None else str(node.input[place])
 
 
-def _product(bench: _Bench, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
-    """MatMul: its constant is (in, out), the blocks run along `in`."""
-    name, bits = node.input[1], 8 if node.output[0] in {LOGITS, UNBOUND} else bits
-    weights = bench.array(name).T
-    blocks = quantise_blocks(weights, bits, BLOCK)
-    constants = [
-        bench.keep(f"{name}_q{bits}", pack(blocks.values, bits)),
-        bench.keep(f"{name}_scales", blocks.scales),
-        bench.keep(f"{name}_zeros", pack(blocks.zeros, bits)),
+def _product(constants: Constants, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
+    return [product_in_blocks(constants, node, 8 if node.output[0] in {LOGITS, UNBOUND} else bits)]
+
+
+def product_in_blocks(constants: Constants, node: onnx.NodeProto, bits: int, block: int = BLOCK) -> onnx.NodeProto:
+    """The node for a MatMul whose constant is (in, out): the blocks run along `in`, and are those of training if
+    any."""
+    name = node.input[1]
+    weights = constants.array(name).T
+    blocks, block = fitting_blocks(weights, bits, block)
+    names = [
+        constants.keep(f"{name}_q{bits}", pack(blocks.values, bits)),
+        constants.keep(f"{name}_scales", blocks.scales),
+        constants.keep(f"{name}_zeros", pack(blocks.zeros, bits)),
     ]
-    return [_matmul(node, constants, weights.shape, bits)]
+    return _matmul(node, names, weights.shape, bits, block)
 
 
-def _matmul(node: onnx.NodeProto, constants: list[str], shape: tuple[int, ...], bits: int) -> onnx.NodeProto:
+def _matmul(
+    node: onnx.NodeProto, names: list[str], shape: tuple[int, ...], bits: int, block: int = BLOCK
+) -> onnx.NodeProto:
     rows, columns = shape
     return helper.make_node(
-        "MatMulNBits", [node.input[0], *constants], list(node.output), name=node.name, domain=MICROSOFT,
-        K=columns, N=rows, bits=bits, block_size=BLOCK, accuracy_level=INT8_ACTIVATIONS,
+        "MatMulNBits", [node.input[0], *names], list(node.output), name=node.name, domain=MICROSOFT,
+        K=columns, N=rows, bits=bits, block_size=block, accuracy_level=INT8_ACTIVATIONS,
     )  # fmt: skip
 
 
-def _table(bench: _Bench, name: str) -> tuple[list[str], tuple[int, ...]]:
+def _table(constants: Constants, name: str) -> tuple[list[str], tuple[int, ...]]:
     """Word embeddings in 8 bits: names of values (words, width), scales and zeros, made once, and their shape.
 
     No names where the width is no multiple of a block.
     """
-    weights = bench.array(name)
+    weights = constants.array(name)
     names = [f"{name}_q8", f"{name}_scales", f"{name}_zeros"]
     if weights.shape[1] % BLOCK:
         return [], weights.shape
-    if names[0] not in bench.constants:
+    if names[0] not in constants.tensors:
         blocks = quantise_blocks(weights, 8, BLOCK)
-        bench.keep(names[0], blocks.values.reshape(weights.shape))
-        bench.keep(names[1], blocks.scales)
-        bench.keep(names[2], blocks.zeros)
+        constants.keep(names[0], blocks.values.reshape(weights.shape))
+        constants.keep(names[1], blocks.scales)
+        constants.keep(names[2], blocks.zeros)
     return names, weights.shape
 
 
-def _look_up(bench: _Bench, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
-    names, _ = _table(bench, node.input[0])
+def _look_up(constants: Constants, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
+    names, _ = _table(constants, node.input[0])
     if not names:
         return []
     values, scales, zeros = names
@@ -156,23 +164,23 @@ def _look_up(bench: _Bench, node: onnx.NodeProto, bits: int) -> list[onnx.NodePr
     return [made]
 
 
-def _tied_product(bench: _Bench, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
+def _tied_product(constants: Constants, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
     """The output matrix that is the word embeddings: the same bytes, cut into blocks."""
-    names, shape = _table(bench, node.input[1])
+    names, shape = _table(constants, node.input[1])
     if not names:
         return []
-    values = bench.reshaped(names[0], (shape[0], shape[1] // BLOCK, BLOCK))
+    values = constants.reshaped(names[0], (shape[0], shape[1] // BLOCK, BLOCK))
     return [_matmul(node, [values, *names[1:]], shape, 8)]
 
 
-def _experts(bench: _Bench, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
+def _experts(constants: Constants, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
     """Both matrices of every expert, (experts, out, in), in the same blocks along `in`."""
     names = [node.input[2], node.input[4]]
-    arrays = [bench.array(name) for name in names]
+    arrays = [constants.array(name) for name in names]
     if any(array.shape[-1] % BLOCK for array in arrays):
         return []
     first, second = (
-        _expert_constants(bench, name, quantise_blocks(array, bits, BLOCK), bits)
+        _expert_constants(constants, name, quantise_blocks(array, bits, BLOCK), bits)
         for name, array in zip(names, arrays, strict=True)
     )
     inputs = [*node.input[:2], *first[:2], "", *second[:2], "", "", "", "", first[2], second[2]]
@@ -184,12 +192,12 @@ def _experts(bench: _Bench, node: onnx.NodeProto, bits: int) -> list[onnx.NodePr
     return [made]
 
 
-def _expert_constants(bench: _Bench, name: str, blocks: Blocks, bits: int) -> tuple[str, str, str]:
+def _expert_constants(constants: Constants, name: str, blocks: Blocks, bits: int) -> tuple[str, str, str]:
     rows = blocks.values.reshape(*blocks.values.shape[:2], -1)
     return (
-        bench.keep(f"{name}_q{bits}", pack(rows, bits)),
-        bench.keep(f"{name}_scales", blocks.scales),
-        bench.keep(f"{name}_zeros", pack(blocks.zeros, bits)),
+        constants.keep(f"{name}_q{bits}", pack(rows, bits)),
+        constants.keep(f"{name}_scales", blocks.scales),
+        constants.keep(f"{name}_zeros", pack(blocks.zeros, bits)),
     )
 
 

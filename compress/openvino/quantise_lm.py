@@ -4,7 +4,8 @@ Reading one token takes every weight once, so the time of a token is the time to
 text. NNCF's weight compression (one scale per output channel at 8 bits, per group of weights at 4; embeddings and
 the last product stay at 8). At 4 bits two methods learn from real texts: activation-aware scaling (AWQ, Lin et al.
 2023, arXiv:2306.00978) and scale estimation. Neither helps every model, so both are tried on the user's texts and held
-against plain rounding on texts they did not see: the nearest to the original wins. It costs four compressions.
+against plain rounding on texts they did not see: the nearest to the original wins. It costs four compressions. Weights
+that were trained on the grid of 4 bits keep their blocks and integers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,16 @@ import numpy as np
 from mct.compress.openvino.export import MODEL, save
 from mct.compress.openvino.export_lm import set_cache_precision
 from mct.compress.openvino.half import CACHE, copy_beside
+from mct.compress.openvino.quantise_blocks import BITS, product_weights
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.agreement import divergence
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
 from mct.compress.run.quiet import quiet
 from mct.models.tasks.tokens import Tokens
-from mct.targets.runtimes.generate_openvino import rounding_properties, step_inputs
+from mct.models.training.grids import trained_grid
+from mct.targets.runtimes.generate_openvino import step_inputs
 from mct.targets.runtimes.private_openvino import ov
+from mct.targets.runtimes.run_openvino import rounding_properties
 
 # Ways to choose 4-bit weights, in the order in which a draw is decided.
 METHODS: Mapping[str, Mapping[str, bool]] = {
@@ -54,6 +58,8 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
 def _compress(path: Path, bits: int, resources: Resources) -> tuple[ov.Model, dict[str, Any]]:
     if bits == 8:
         return rounded(path, "INT8_ASYM"), {}
+    if block := trained_block(ov.Core().read_model(path)):
+        return rounded(path, "INT4_SYM", group_size=block), {"group_size": block, "method": "as trained"}
     size = _group_size(ov.Core().read_model(path))
     texts = _texts(resources)
     if len(texts) < FEWEST:
@@ -90,6 +96,17 @@ def rounded(path: Path, mode: str, texts: Sequence[Tokens] = (), **options: Any)
     with quiet():
         compressed: ov.Model = nncf.compress_weights(graph, mode=nncf.CompressWeightsMode[mode], **options)
     return compressed
+
+
+def trained_block(graph: ov.Model) -> int:
+    """The length of the blocks that the layers' weights were trained in; 0 of weights that lie on no grid.
+
+    The last product, which stays at 8 bits, was not trained on it.
+    """
+    found = (product_weights(node) for node in graph.get_ordered_ops())
+    grids = [trained_grid(weights, BITS) for weights in found if weights is not None][:-1]
+    blocks = {grid.block if grid else 0 for grid in grids}
+    return blocks.pop() if len(blocks) == 1 else 0
 
 
 def _group_size(graph: ov.Model) -> int:

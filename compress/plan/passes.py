@@ -33,13 +33,14 @@ class Resources:
     """What every pass may use: the checkpoint, rows to calibrate on, the machine it will run on, a seed.
 
     `checkpoint` is the one that a pass starts from, or that the form it takes was exported from: the product of the
-    last pass before it that gave one.
+    last pass before it that gave one. `teacher` is the one that the user brought, whose answers others may learn.
     """
 
     checkpoint: Checkpoint
     calibration: Dataset | None
     machine: Machine
     seed: int
+    teacher: Checkpoint | None = None
 
     def calibration_requests(self) -> list[Request]:
         """What the calibration rows ask, in file order; nothing where there are none."""
@@ -68,6 +69,10 @@ class Option:
     type: Any
     about: str
     default: Any = REQUIRED
+
+
+RECOVER = Option("recover", float, "the share of what few bits cost that keeping more in some parts wins back", 0.5)
+BLOCK = Option("block", int, "how many weights of a row share a scale: 16, 32, 64, 128 or 256", 32)
 
 
 @dataclass(frozen=True)

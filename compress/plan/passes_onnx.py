@@ -1,6 +1,6 @@
 """The passes that lead to ONNX."""
 
-from mct.compress.plan.passes import ENCODERS, LANGUAGE_MODELS, REWARDS, Pass
+from mct.compress.plan.passes import BLOCK, ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Pass
 
 DECODERS = (*LANGUAGE_MODELS, *REWARDS)
 
@@ -11,6 +11,20 @@ ONNX_PASSES = (
     Pass(
         "quantise-onnx-static", "onnx-fp32", "onnx-int8-static", "mct.compress.onnx.quantise_static:run", ENCODERS,
         texts="needed", numbers="bytes",
+    ),
+    Pass(
+        "quantise-onnx-blocks", "onnx-fp32", "onnx-int4", "mct.compress.onnx.quantise_blocks:run", ENCODERS,
+        options=(BLOCK,), about="Weights of 4 bits; those that were trained on a grid of 4 bits keep it.",
+    ),
+    Pass(
+        "quantise-onnx-mixed", "onnx-fp32", "onnx-int4-mixed", "mct.compress.onnx.quantise_blocks:run", ENCODERS,
+        texts="needed", options=(BLOCK, RECOVER),
+        about="Weights of 4 bits, and 8 for those whose loss the texts of --data show to be the greatest.",
+    ),
+    Pass(
+        "quantise-onnx-mixed", "onnx-fp32", "onnx-int8-mixed", "mct.compress.onnx.quantise:run", ENCODERS,
+        texts="needed", numbers="bytes", options=(RECOVER,),
+        about="INT8, and float for those weights whose loss the texts of --data show to be the greatest.",
     ),
     Pass(
         "export-onnx-lm", "checkpoint", "onnx-fp32", "mct.compress.onnx.export_decoder:run", DECODERS,

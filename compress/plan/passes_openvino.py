@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mct.compress.plan.passes import ENCODERS, LANGUAGE_MODELS, REWARDS, Pass
+from mct.compress.plan.passes import BLOCK, ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Pass
 
 VECTORS = (*ENCODERS, *REWARDS)
 EVERY = (*VECTORS, *LANGUAGE_MODELS)
@@ -41,6 +41,16 @@ OPENVINO_PASSES = (
     Pass(
         "quantise-openvino", "openvino-fp32", "openvino-int8-accurate", "mct.compress.openvino.quantise_accurate:run",
         VECTORS, texts="needed", numbers="bytes", fixed={"max_drop": 0.01},
+    ),
+    Pass(
+        "quantise-openvino-blocks", "openvino-fp32", "openvino-int4", "mct.compress.openvino.quantise_blocks:run",
+        ENCODERS, options=(BLOCK,),
+        about="Weights of 4 bits; those that were trained on a grid of 4 bits keep it.",
+    ),
+    Pass(
+        "quantise-openvino-mixed", "openvino-fp32", "openvino-int4-mixed", "mct.compress.openvino.quantise_blocks:run",
+        ENCODERS, texts="needed", options=(BLOCK, RECOVER),
+        about="Weights of 4 bits, and 8 for those whose loss the texts of --data show to be the greatest.",
     ),
     _quantise("int8", {"bits": 8}),
     _quantise("int4", {"bits": 4}),

@@ -15,8 +15,9 @@ from mct.compress.plan.keeping import why_not_keep
 from mct.compress.plan.options import read_options
 from mct.compress.plan.passes import ENCODERS, START, Pass
 from mct.compress.plan.passes_merge import opening
+from mct.compress.plan.passes_train import TRAIN_FOR_INT4
 from mct.compress.plan.recipe import Recipe, Step
-from mct.compress.plan.table import PRECISION_ALIASES, passes
+from mct.compress.plan.table import PRECISION_ALIASES, TRAINED_ALIASES, passes
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tables import load, unknown
 from mct.models.tasks.table import network_of
@@ -29,8 +30,11 @@ KEEPING = ("onnx", "gguf")
 """Formats whose runtimes swap adapters."""
 
 # Source: optimum-intel#1957, the mean cosine of an embedder's vectors with the original's.
-LEAST_ENCODER_BITS = 8
-FEW_BITS = "4-bit weights cost an encoder far more than 8-bit ones (0.85 similarity kept, against 0.97)"
+FEW_BITS = 4
+FEW_BITS_COST = (
+    "4-bit weights can cost an encoder far more than 8-bit ones (an embedder kept 0.85 of similarity, against 0.97): "
+    "bench it, or let a recipe begin with train-for-int4"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Resolved:
 class Route:
     """One artifact to make: its form, and the steps that lead there from the checkpoint.
 
-    `warnings` say why it gains nothing on the machine it is meant for.
+    `warnings` say why it gains nothing on the machine it is meant for, or may lose much.
     """
 
     format: str
@@ -133,17 +137,20 @@ def make_plan(
                 "leave them out, or end the recipe in a checkpoint",
             )
         format_name, _, precision = first[-1].row.gives.partition("-")
-        routes: tuple[Route, ...] = (_route(format_name, precision, first, meant),)
+        routes: tuple[Route, ...] = (_route(format_name, precision, first, meant, checkpoint.network),)
     else:
         wanted = dict.fromkeys(
-            _in_words_of(format_name, precision)
+            _in_words_of(format_name, precision, first)
             for format_name in formats or (KEEPING if checkpoint.keeps_adapters else FORMATS)
             for precision in precisions or PRECISIONS
         )
         routes = tuple(
-            _route(format_name, precision, (*first, *_way(format_name, precision, checkpoint.network, first)), meant)
+            _route(
+                format_name, precision, (*first, *_way(format_name, precision, checkpoint.network, first)), meant,
+                checkpoint.network,
+            )
             for format_name, precision in wanted
-        )
+        )  # fmt: skip
     if checkpoint.keeps_adapters and (reason := why_not_keep(checkpoint)):
         raise MctError(f"--keep-adapter: {reason}", "leave --keep-adapter out: the adapter is merged then")
     for step in first:
@@ -207,13 +214,16 @@ def supported(task: str) -> dict[str, list[str]]:
     return found
 
 
-def _in_words_of(format_name: str, precision: str) -> tuple[str, str]:
-    """Format and precision as the table has them; a checkpoint stays in the precision that it has."""
-    return (
-        (format_name, "")
-        if format_name == START
-        else (format_name, PRECISION_ALIASES.get(format_name, {}).get(precision, precision))
-    )
+def _in_words_of(format_name: str, precision: str, first: Sequence[Resolved]) -> tuple[str, str]:
+    """Format and precision as the table has them; a checkpoint stays in the precision that it has.
+
+    Weights that were trained in 4 bits have those of a format's types that is the same grid.
+    """
+    if format_name == START:
+        return format_name, ""
+    trained = TRAINED_ALIASES if any(step.row.name == TRAIN_FOR_INT4 for step in first) else {}
+    aliases = PRECISION_ALIASES.get(format_name, {}) | trained.get(format_name, {})
+    return format_name, aliases.get(precision, precision)
 
 
 def numbers_of(format_name: str, precision: str, task: str) -> Numbers:
@@ -239,9 +249,15 @@ def _way(format_name: str, precision: str, task: str, first: Sequence[Resolved] 
     return tuple(Resolved(row) for row in _chain(f"{format_name}-{precision}", task))
 
 
-def _route(format_name: str, precision: str, steps: tuple[Resolved, ...], machine: Machine) -> Route:
-    warning = no_gain(format_name, steps[-1].row.numbers, machine) if precision else ""
-    return Route(format_name, precision, steps, (f"{format_name}-{precision}: {warning}",) if warning else ())
+def _route(format_name: str, precision: str, steps: tuple[Resolved, ...], machine: Machine, task: str) -> Route:
+    found = (no_gain(format_name, steps[-1].row.numbers, machine), _cost(precision, steps, task)) if precision else ()
+    return Route(format_name, precision, steps, tuple(f"{format_name}-{precision}: {each}" for each in found if each))
+
+
+def _cost(precision: str, steps: Sequence[Resolved], task: str) -> str:
+    """What is known of so few bits for models of a task that were not trained for them; "" for nothing."""
+    trained = any(step.row.name == TRAIN_FOR_INT4 for step in steps)
+    return FEW_BITS_COST if task in ENCODERS and _bits(precision) <= FEW_BITS and not trained else ""
 
 
 def _obstacle(route: Route, checkpoint: Checkpoint, machine: Machine) -> str:
@@ -255,7 +271,9 @@ def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:
     open_ways: dict[str, list[str]] = {}
     for format_name, precisions in supported(checkpoint.network).items():
         for precision in sorted(precisions, key=lambda name: abs(_bits(name) - _bits(refused.precision))):
-            route = _route(format_name, precision, _way(format_name, precision, checkpoint.network), machine)
+            route = _route(
+                format_name, precision, _way(format_name, precision, checkpoint.network), machine, checkpoint.network
+            )
             if not _obstacle(route, checkpoint, machine):
                 open_ways.setdefault(format_name, []).append(precision)
     if refused.format in open_ways:
@@ -266,11 +284,10 @@ def _nearest(refused: Route, checkpoint: Checkpoint, machine: Machine) -> str:
 
 
 def _no_way(format_name: str, precision: str, task: str, possible: Sequence[str]) -> MctError:
-    """The error for a precision that no pass gives: why, where that is known, and the nearest in bits that works."""
+    """The error for a precision that no pass gives: the nearest in bits that works."""
     nearest = min(possible, key=lambda name: abs(_bits(name) - _bits(precision)))
-    reason = f": {FEW_BITS}" if task in ENCODERS and _bits(precision) < LEAST_ENCODER_BITS else ""
     return MctError(
-        f"{format_name} cannot hold {precision} for {task}{reason}",
+        f"{format_name} cannot hold {precision} for {task}",
         f"the nearest that works is {nearest}; {format_name} takes: {', '.join(possible)}",
     )
 

@@ -7,16 +7,19 @@ from mct.compress.plan.passes_merge import MERGE_PASSES
 from mct.compress.plan.passes_onnx import ONNX_PASSES
 from mct.compress.plan.passes_openvino import OPENVINO_PASSES
 from mct.compress.plan.passes_shrink import SHRINK_PASSES
+from mct.compress.plan.passes_train import TRAIN_PASSES
 from mct.models.data.declared import is_plain
 from mct.models.tables import UPDATE, added_by_others
 from mct.targets.runtimes.table import RUNTIMES
 
-PASSES = (*MERGE_PASSES, *SHRINK_PASSES, *ONNX_PASSES, *OPENVINO_PASSES, *GGUF_PASSES)
+PASSES = (*MERGE_PASSES, *SHRINK_PASSES, *TRAIN_PASSES, *ONNX_PASSES, *OPENVINO_PASSES, *GGUF_PASSES)
 
 PRECISION_ALIASES = {
-    "gguf": {"fp32": "f32", "fp16": "f16", "int8": "q8_0", "int4": "q4_k_m"},
+    "gguf": {"fp32": "f32", "fp16": "f16", "int8": "q8_0", "int4": "q4_k_m", "int4-mixed": "q4_0-mixed"},
 }
 
+# Of weights that train-for-int4 left, whose grid is that of Q4_0.
+TRAINED_ALIASES = {"gguf": {"int4": "q4_0"}}
 
 RESERVED = ("pass", "gives", "seed")
 """What a step of a recipe says beside the options of its pass."""

@@ -152,7 +152,9 @@ def _run(execution: Execution, route: Route, step: Resolved, key: str, before: P
     if reason := step.why_not(origin.checkpoint):  # the plan asked of the first checkpoint alone
         raise MctError(f"{step.row.name}: {reason}", "see what it may be told: mct compress --passes")
     texts = execution.resources.calibration if step.row.texts != "none" else None  # the key of the step has no others
-    resources = replace(execution.resources, checkpoint=origin.checkpoint, calibration=texts)
+    resources = replace(
+        execution.resources, checkpoint=origin.checkpoint, calibration=texts, teacher=execution.plan.checkpoint
+    )
     run = load(step.row.run, step.row.extra)
 
     def checked(draft: Path) -> Any:

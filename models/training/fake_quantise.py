@@ -6,20 +6,15 @@ estimator, Bengio, Léonard and Courville 2013, arXiv:1308.3432; Jacob et al. 20
 weights themselves lie on the grid, in fp32: an ordinary checkpoint, which the exporters' own rounding to that grid
 leaves as it is. Heads for a whole text stay in float, as in the artifacts.
 
-Two grids, by the formats that hold them:
-
-- one scale a row (an output channel), `absmax / (2^(bits-1) - 1)`, symmetric: ONNX Runtime's dynamic INT8, whose
-  activations are uint8 between the least and the greatest value of each input (`DynamicQuantizeLinear`);
-- one scale a block of a row, `fp16(signed absmax / -2^(bits-1))`: GGUF's Q4_0, and INT4 in ONNX and OpenVINO with
-  blocks as large.
-
-torch.ao's own prepare and convert are deprecated and have neither grid. A leaf.
+The grids are those of mct.models.training.grids, here for torch. Activations are uint8 between the least and the
+greatest value of each input, as ONNX's `DynamicQuantizeLinear` makes them. torch.ao's own prepare and convert are
+deprecated and have neither grid. A leaf.
 """
 
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -28,22 +23,9 @@ from transformers import PreTrainedModel
 
 from mct import MctError
 from mct.models.families.table import find_family
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where weights may lie: `bits` a weight, one scale for `block` weights of a row (0: for the whole row).
-
-    `activations`: what a layer reads is rounded to uint8 as well, with the range of each input.
-    """
-
-    bits: int
-    block: int = 0
-    activations: bool = False
-
-
-INT8 = Grid(8, activations=True)
-INT4 = Grid(4, block=32)
+from mct.models.training.grids import INT4 as INT4
+from mct.models.training.grids import INT8 as INT8
+from mct.models.training.grids import Grid as Grid
 
 
 def scales_of(weights: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -53,10 +35,10 @@ def scales_of(weights: torch.Tensor, grid: Grid) -> torch.Tensor:
     A row's has 16 binary digits: its multiples are then exact in fp32, and give the same step again.
     """
     if not grid.block:
-        return _sixteen_digits(weights.abs().amax(-1, keepdim=True) / (2 ** (grid.bits - 1) - 1))
+        return _sixteen_digits(weights.abs().amax(-1, keepdim=True) / grid.highest)
     blocks = _blocks(weights, grid)
     largest = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True)).squeeze(-1)
-    steps: torch.Tensor = (largest / -(2 ** (grid.bits - 1))).half().float()
+    steps: torch.Tensor = (largest / grid.lowest).half().float()
     return steps
 
 
@@ -68,10 +50,9 @@ def _sixteen_digits(values: torch.Tensor) -> torch.Tensor:
 
 def on_grid(weights: torch.Tensor, grid: Grid) -> torch.Tensor:
     """The nearest values on the grid, in fp32. What lies there already stays as it is, bit for bit."""
-    lowest = -(2 ** (grid.bits - 1)) + (0 if grid.block else 1)
     scales = scales_of(weights, grid).unsqueeze(-1)
     blocks = _blocks(weights, grid)
-    levels = torch.where(scales == 0, 0, blocks / scales).round().clamp(lowest, 2 ** (grid.bits - 1) - 1)
+    levels = torch.where(scales == 0, 0, blocks / scales).round().clamp(grid.lowest, grid.highest)
     return (levels * scales).reshape(weights.shape)
 
 
@@ -106,11 +87,11 @@ def quantised_layers(model: PreTrainedModel) -> dict[str, torch.nn.Linear]:
     family = find_family(model.config.model_type)
     if family is None:
         raise MctError(f"which layers a {model.config.model_type} has is not known", "give a model of a known family")
-    stack = f"{family.prefix}{family.layers}."
+    stacks = (f"{family.prefix}{family.layers}.", f"{family.layers}.")  # the second of a backbone without a head
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and name.startswith(stack)
+        if isinstance(module, torch.nn.Linear) and name.startswith(stacks)
     }
 
 

@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct.models.tasks.tokens import Tokens
-from mct.targets.arithmetic import arithmetic_of
-from mct.targets.machine import probe_machine
 from mct.targets.runtimes.private_openvino import ov
-from mct.targets.runtimes.run_openvino import open_core, read_model
+from mct.targets.runtimes.run_openvino import open_core, read_model, rounding_properties
 from mct.targets.runtimes.table import Executable
 
 KEEP = "logits_to_keep"
@@ -95,15 +93,6 @@ def _last_product(node: ov.Node) -> ov.Node | None:
     while node.get_type_name() in EACH_VALUE:
         node = node.input_value(0).get_node()
     return node if node.get_type_name() == "MatMul" else None
-
-
-def rounding_properties() -> dict[str, str]:
-    """What OpenVINO must be told where this machine may not round activations; nothing where it may.
-
-    It rounds those of products with compressed weights to 8 bits if the processor has the instructions, and asks the
-    processor alone: under ONEDNN_MAX_CPU_ISA it then fails for want of instructions that it was forbidden.
-    """
-    return {} if arithmetic_of(probe_machine()).rounds_activations else {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
 def open_session(executable: Executable, threads: int) -> _Generator:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.models.tasks.tokens import Tokens
+from mct.targets.arithmetic import arithmetic_of
+from mct.targets.machine import probe_machine
 from mct.targets.runtimes.batches import Arrays, fill
 from mct.targets.runtimes.private_openvino import ov
 from mct.targets.runtimes.table import Executable, Session
@@ -43,7 +45,7 @@ def open_session(executable: Executable, threads: int) -> Session:
     CPU lacks the precision that the artifact was made for.
     """
     precision = str(executable.settings.get("inference_precision", "f32"))
-    core = open_core(threads, {"INFERENCE_PRECISION_HINT": precision})
+    core = open_core(threads, {"INFERENCE_PRECISION_HINT": precision, **rounding_properties()})
     model = read_model(core, executable)
     outputs = wanted_outputs(model, executable.network)
     _drop_others(model, outputs)
@@ -79,6 +81,15 @@ def open_core(threads: int, properties: Mapping[str, str]) -> ov.Core:
     core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"})
     core.set_property("CPU", dict(properties))
     return core
+
+
+def rounding_properties() -> dict[str, str]:
+    """What OpenVINO must be told where this machine may not round activations; nothing where it may.
+
+    It rounds those of products with compressed weights to 8 bits if the processor has the instructions, and asks the
+    processor alone: under ONEDNN_MAX_CPU_ISA it then fails for want of instructions that it was forbidden.
+    """
+    return {} if arithmetic_of(probe_machine()).rounds_activations else {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
 def read_model(core: ov.Core, executable: Executable) -> ov.Model:

@@ -2,7 +2,8 @@
 
 A block of a row is stored as integers q, one scale s and one zero point z: w is about s * (q - z). The range of a block
 is not taken as it comes: a few narrower ones are tried and the one with the smallest squared error is kept, since at 4
-bits a single outlier would otherwise spoil its 31 neighbours.
+bits a single outlier would otherwise spoil its 31 neighbours. Weights that were trained on a grid keep its blocks and
+its integers.
 
 Layout: MatMulNBits in onnxruntime's docs/ContribOperators.md.
 """
@@ -12,11 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mct.models.training.grids import Levels, levels_of, trained_grid
+
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 # Shares of a block's range to try. At 8 bits the whole range is always as good.
 SHARES = {8: (1.0,), 4: (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)}
+
+TRAINED_BITS = 4
+
+# What the operators take.
+SIZES = (16, 32, 64, 128, 256)
 
 
 class Blocks(NamedTuple):
@@ -25,6 +33,27 @@ class Blocks(NamedTuple):
     values: Bytes
     scales: Floats
     zeros: Bytes
+
+
+def fitting_blocks(weights: Floats, bits: int, block: int) -> tuple[Blocks, int]:
+    """Blocks of rows of weights (rows, columns) and their size: as they were trained in 4 bits, else of `block`."""
+    grid = trained_grid(weights, bits) if bits == TRAINED_BITS else None
+    if grid is None:
+        return quantise_blocks(weights, bits, block), block
+    return _trained(levels_of(weights, grid), block)
+
+
+def _trained(levels: Levels, block: int) -> tuple[Blocks, int]:
+    """The levels as they are; a whole row's in parts of `block` with one scale, where no block is as large."""
+    values, scales = levels
+    rows, _, width = values.shape
+    if width not in SIZES:
+        filled = np.pad(values.reshape(rows, width), ((0, 0), (0, -width % block)))
+        values, width = filled.reshape(rows, -1, block), block
+        scales = np.broadcast_to(scales, values.shape[:2])
+    middle = 2 ** (TRAINED_BITS - 1)
+    zeros = np.full(values.shape[:2], middle, np.uint8)
+    return Blocks((values + np.int8(middle)).astype(np.uint8), np.ascontiguousarray(scales, np.float32), zeros), width
 
 
 def quantise_blocks(weights: Floats, bits: int, block: int) -> Blocks:

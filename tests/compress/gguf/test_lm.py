@@ -525,7 +525,7 @@ def test_memory_that_is_lent_to_llama_cpp_stays_what_it_was(
     wide = Importance({name: values.astype(np.float64) for name, values in importance.tensors.items()}, {})
     source = exported["llama"].folder / "model.gguf"
     for name, each in (("plain", importance), ("wide", wide)):
-        quantise_gguf.quantise(source, tmp_path / name, "Q4_0", 1, each)
+        quantise_gguf.quantise(source, tmp_path / name, quantise_gguf.Wanted("Q4_0", 1, each))
     assert (tmp_path / "plain").read_bytes() == (tmp_path / "wide").read_bytes()
 
 

@@ -12,15 +12,18 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from onnx import numpy_helper
 
 from mct import MctError
 from mct.compress.onnx import export_encoder as export_onnx
 from mct.compress.onnx import half as onnx_half
 from mct.compress.onnx import quantise as quantise_onnx
+from mct.compress.onnx import quantise_blocks as quantise_onnx_blocks
 from mct.compress.onnx import quantise_static as quantise_onnx_static
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.parity import Parity, measure_parity, require_parity, run_original
+from mct.compress.train import train_on_grid
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.datasets import Dataset
 from mct.models.tasks.examples import find_kind
@@ -327,7 +330,28 @@ def test_static_int8_quantises_every_product_but_heads_and_says_on_what_it_was_c
         quantise_onnx_static.run(_export(folder, tmp_path / "a"), tmp_path, {}, _resources(folder, calibration=None))
 
 
-def test_four_bits_for_an_encoder_are_refused_with_the_reason_and_the_nearest_that_works(make: Make) -> None:
-    with pytest.raises(MctError, match="4-bit weights cost an encoder far more") as refused:
-        make_plan(inspect(make("sentence-embedding")), ["onnx"], ["int4"])
-    assert "nearest that works is int8;" in refused.value.hint
+def test_four_bits_for_an_encoder_are_made_and_what_they_may_cost_is_said(make: Make) -> None:
+    (route,) = make_plan(inspect(make("sentence-embedding")), ["onnx"], ["int4"]).routes
+    assert "4-bit weights can cost an encoder far more" in route.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [*((kind, "bert") for kind in KINDS), *(("sequence-classification", family) for family in FAMILIES[1:])],
+)
+def test_every_kind_is_trained_for_four_bits_and_its_integers_are_kept(
+    make: Make, tmp_path: Path, kind: str, family: str
+) -> None:
+    (tmp_path / "trained").mkdir()
+    options = {"epochs": 1, "learning_rate": 1e-3, "batch": 8, "teach": True, "threads": 1, "bits": 4, "block": 32}
+    source = make(kind, family)
+    folder = train_on_grid.run(Product(source, ""), tmp_path / "trained", options, _resources(source)).folder
+    product = quantise_onnx_blocks.run(
+        _export(folder, tmp_path / "fp32"), tmp_path / "int4", {"block": 32}, _resources(folder)
+    )
+    graph = onnx.load(product.folder / product.model).graph
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMulNBits"]
+    assert len(products) == 4 * 2 + (family == "electra")
+    kept = [node for node in products if (constants[node.input[3]] & 15 == 8).all()]
+    assert len(kept) == 4 * 2, "in the middle of all levels, as a grid that was trained on has its zero"

@@ -22,7 +22,7 @@ from mct.compress.openvino import quantise as quantise_openvino
 from mct.compress.openvino import quantise_accurate as quantise_openvino_accurate
 from mct.compress.openvino.head import head_products
 from mct.compress.plan.passes import Product, Resources
-from mct.compress.plan.plan import make_plan, supported
+from mct.compress.plan.plan import supported
 from mct.compress.run.parity import Parity, Reference, measure_parity, require_parity, run_original
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.datasets import Dataset
@@ -388,12 +388,9 @@ def test_a_reward_model_without_a_padding_token_is_refused(checkpoints: Callable
         export_openvino_reward.run(Product(folder, ""), tmp_path, {}, resources(folder))
 
 
-def test_int4_of_an_encoder_is_refused_with_what_openvino_takes(checkpoints: Callable[[str], Path]) -> None:
-    with pytest.raises(MctError, match="cannot hold int4 for pair-scoring") as caught:
-        make_plan(inspect(checkpoints("pair-scoring")), ["openvino"], ["int4"])
-    assert "int8-accurate" in caught.value.hint
+def test_every_encoder_has_the_same_precisions() -> None:
     for task in (*KINDS, "sequence-classification", "embedding-head"):
-        assert supported(task)["openvino"] == ["fp32", "fp16", "bf16", "int8", "int8-accurate"]
+        assert supported(task)["openvino"] == ["fp32", "fp16", "bf16", "int8", "int8-accurate", "int4", "int4-mixed"]
 
 
 # -- opened by others -----------------------------------------------------------------------------------------------

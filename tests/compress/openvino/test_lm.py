@@ -222,7 +222,8 @@ def test_the_plan_knows_the_precisions_of_language_models(checkpoint: Path) -> N
 @pytest.mark.parametrize("form", ["fp32", "int4"])
 def test_openvino_genai_writes_the_same_text(form: str, checkpoint: Path, reference: Reference, make: Make) -> None:
     genai = pytest.importorskip("openvino_genai", reason="openvino-genai is not installed")
-    from mct.targets.runtimes.generate_openvino import open_session, rounding_properties
+    from mct.targets.runtimes.generate_openvino import open_session
+    from mct.targets.runtimes.run_openvino import rounding_properties
 
     properties = {"INFERENCE_PRECISION_HINT": "f32", "ATTENTION_BACKEND": "SDPA"} | rounding_properties()
     pipeline = genai.LLMPipeline(str(make(form).folder), "CPU", **properties)
