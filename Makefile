@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 CPU := $(shell (uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo) 2>/dev/null | cksum | cut -d' ' -f1)
 WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/wheels-$(CPU)
 
-.PHONY: demo test check clean node
+.PHONY: demo test check clean node peers
 
 demo: .venv/.ready
 	$(BIN)/mct demo
@@ -36,6 +36,14 @@ clean:
 	# optimum-intel pulls in a torchvision built for another torch, which then breaks transformers. Nothing here needs it.
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision
 	touch $@
+
+# Other tools' models beside ours (results/peers.md): their environments take some gigabytes and are kept, like the
+# checkpoint, which takes some minutes to train; measuring takes ten. PEERS="--ours DIR --seconds 300" adds and shortens.
+peers: .venv/.ready .cache/banking77/minilm/config.json
+	$(BIN)/python results/peers.py --wheels $(WHEELS) $(PEERS)
+
+.cache/banking77/minilm/config.json: | .venv/.ready
+	$(BIN)/python results/banking77_checkpoints.py --only minilm
 
 # Optional, for the tests that open artifacts in transformers.js: from the npm registry, half a gigabyte, kept for good.
 NODE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/node

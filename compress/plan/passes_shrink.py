@@ -21,6 +21,18 @@ SHRINK_PASSES = (
         about="Keep the pieces that the texts of --data need, and every single character.",
     ),
     Pass(
+        "narrow-ffn", START, START, "mct.compress.shrink.narrow_ffn:run", EVERY, texts="needed",
+        why_not="mct.compress.shrink.obstacles:why_not_narrow_ffn",
+        options=(Option("keep", int | float, "how many neurons of each layer to keep, or which share of them"),),
+        about="Keep the neurons of each feed-forward network that the answers to the texts of --data depend on most.",
+    ),
+    Pass(
+        "prune-heads", START, START, "mct.compress.shrink.prune_heads:run", EVERY, texts="needed",
+        why_not="mct.compress.shrink.obstacles:why_not_prune_heads",
+        options=(Option("keep", int, "how many attention heads of each layer to keep"),),
+        about="Keep the attention heads of each layer that the answers to the texts of --data depend on most.",
+    ),
+    Pass(
         "prune-experts", START, START, _FEWER_EXPERTS, LANGUAGE_MODELS, texts="needed", why_not=_WHY_NOT_FEWER,
         fixed={"others": "dropped"}, options=(_KEPT_EXPERTS,),
         about="Keep the experts of each layer that the texts of --data use most, and leave the others out.",

@@ -1,6 +1,7 @@
 """Which checkpoints cannot be made smaller, told from their small files: what the plan asks beforehand."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mct.models.checkpoints.checkpoint import Checkpoint
@@ -14,6 +15,8 @@ PREFIX = "its prefix of keys and values belongs to this model as it is"
 EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe")
 KEPT = "adapters that are kept beside it belong to this base as it is"
 TRIMMED = ("WordPiece", "BPE", "Unigram")
+BLOCK = 32
+"""Weights that have a scale together in INT4 and Q8_0: rows that are no multiple of it are kept in more bits."""
 
 
 def why_not_drop_layers(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
@@ -67,4 +70,77 @@ def why_not_fewer_experts(checkpoint: Checkpoint, options: Mapping[str, Any]) ->
     least = used if isinstance(used, int) else 1
     if not least <= options["keep"] < count:
         return f"`keep` is {options['keep']}, and of {count} experts, of which a token takes {least}, fewer must stay"
+    return ""
+
+
+def why_not_narrow_ffn(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why this checkpoint's layers cannot be narrowed to so many neurons; "" where they can."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return PREFIX if checkpoint.has_prefix else KEPT
+    family = find_family(checkpoint.model_type)
+    if family is None or "ffn_down" not in family.parts:
+        return f"where a {checkpoint.model_type} model keeps the neurons of its layers is not known"
+    width, keep = read_object(checkpoint.sizes / "config.json").get(family.keys.feed_forward), options["keep"]
+    if not isinstance(width, int):
+        return f"config.json does not say {family.keys.feed_forward}"
+    if not 0 < neurons_kept(width, keep) < width:
+        return f"`keep` is {keep}: a number of neurons, or a share of them below 1, of the {width} that a layer has"
+    return ""
+
+
+def neurons_kept(width: int, keep: float) -> int:
+    """How many of a layer's neurons a number or a share of them is; of a share, whole blocks where there are any."""
+    if isinstance(keep, int):
+        return keep
+    if not 0 < keep < 1:
+        return 0
+    block = BLOCK if width > BLOCK and width % BLOCK == 0 else 1
+    return max(1, round(width * keep / block)) * block
+
+
+@dataclass(frozen=True)
+class HeadSizes:
+    """A layer's heads: `queries` in groups, each of which shares one of the `keys`; `width` channels a head."""
+
+    queries: int
+    keys: int
+    width: int
+
+    @property
+    def group(self) -> int:
+        """Heads that share their keys and values."""
+        return self.queries // self.keys
+
+
+def head_sizes(config: Mapping[str, Any]) -> HeadSizes:
+    """From the configuration of a family that can say how wide a head is."""
+    queries = config["num_attention_heads"]
+    return HeadSizes(
+        queries,
+        config.get("num_key_value_heads") or queries,
+        config.get("head_dim") or config["hidden_size"] // queries,
+    )
+
+
+def why_not_prune_heads(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why this checkpoint's layers cannot have so many heads; "" where they can."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return PREFIX if checkpoint.has_prefix else KEPT
+    family = find_family(checkpoint.model_type)
+    if family is None or not family.says_head_width:
+        return (
+            f"config.json of a {checkpoint.model_type} model cannot say how wide a head is, and would take fewer heads "
+            "for wider ones (narrow-ffn and drop-layers make it smaller)"
+        )
+    config, keep = read_object(checkpoint.sizes / "config.json"), options["keep"]
+    sizes = head_sizes(config)
+    if not 0 < keep < sizes.queries or (keep % sizes.group and keep % sizes.keys):
+        return (
+            f"`keep` is {keep}: of {sizes.queries} heads, fewer must stay, whole groups of {sizes.group} that share "
+            f"their keys, or as many of each of the {sizes.keys} groups"
+        )
+    if config["hidden_size"] % keep:
+        return (
+            f"transformers takes no number of heads that does not divide the width {config['hidden_size']}, as {keep}"
+        )
     return ""

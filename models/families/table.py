@@ -1,9 +1,9 @@
 """One row a `model_type`: which tensor plays which part, what config.json calls its sizes, what each format calls it.
 
 Everything that hangs on a family is asked of its row, so that a new one is added here, or by another package: its entry
-point of the group `mct.families` names a row, or a tuple of rows. Parts are named by what they do, the same for all
-encoders; a family that lacks one leaves it out. Names are those of the bare backbone; where it was saved with a head,
-`prefix` stands before them.
+point of the group `mct.families` names a row, or a tuple of rows. Parts are named by what they do, the same for all; a
+family that lacks one, or has it fused with others, leaves it out. Names are those of the bare backbone; where it was
+saved with a head, `prefix` stands before them.
 
 Light: nothing is imported here that a plan does not have already.
 """
@@ -65,6 +65,7 @@ class Family:
     tasks that the exporter gets right, "genai" the family that onnxruntime-genai takes it for. `refused` gives the
     reason where a format has none. `positions_follow_padding`: position ids begin at pad_token_id + 1, and the rows of
     the table before that are never used. `decoder`: it reads from left to right, in layers with these `traits`.
+    `says_head_width`: its config.json can say how wide an attention head is, so that there may be fewer of them.
     """
 
     model_type: str
@@ -80,6 +81,7 @@ class Family:
     positions_follow_padding: bool = False
     decoder: bool = False
     traits: Traits = field(default_factory=Traits)
+    says_head_width: bool = False
 
     def layer(self, number: int) -> str:
         """Where a layer's modules stand."""
@@ -92,16 +94,19 @@ EMBEDDINGS = {
     "segments": "embeddings.token_type_embeddings",
     "embedding_norm": "embeddings.LayerNorm",
 }
-BERT = EMBEDDINGS | {
-    "query": "{layer}.attention.self.query",
-    "key": "{layer}.attention.self.key",
-    "value": "{layer}.attention.self.value",
-    "attention_output": "{layer}.attention.output.dense",
-    "attention_norm": "{layer}.attention.output.LayerNorm",
-    "ffn_up": "{layer}.intermediate.dense",
-    "ffn_down": "{layer}.output.dense",
-    "layer_norm": "{layer}.output.LayerNorm",
-}
+BERT_FFN = {"ffn_up": "{layer}.intermediate.dense", "ffn_down": "{layer}.output.dense"}
+BERT = (
+    EMBEDDINGS
+    | BERT_FFN
+    | {
+        "query": "{layer}.attention.self.query",
+        "key": "{layer}.attention.self.key",
+        "value": "{layer}.attention.self.value",
+        "attention_output": "{layer}.attention.output.dense",
+        "attention_norm": "{layer}.attention.output.LayerNorm",
+        "layer_norm": "{layer}.output.LayerNorm",
+    }
+)
 MPNET = BERT | {
     "query": "{layer}.attention.attn.q",
     "key": "{layer}.attention.attn.k",
@@ -118,6 +123,18 @@ DISTILBERT = {part: name for part, name in EMBEDDINGS.items() if part != "segmen
     "ffn_up": "{layer}.ffn.lin1",
     "ffn_down": "{layer}.ffn.lin2",
     "layer_norm": "{layer}.output_layer_norm",
+}
+
+LLAMA_ATTENTION = {
+    "query": "{layer}.self_attn.q_proj",
+    "key": "{layer}.self_attn.k_proj",
+    "value": "{layer}.self_attn.v_proj",
+    "attention_output": "{layer}.self_attn.o_proj",
+}
+LLAMA = LLAMA_ATTENTION | {
+    "ffn_gate": "{layer}.mlp.gate_proj",
+    "ffn_up": "{layer}.mlp.up_proj",
+    "ffn_down": "{layer}.mlp.down_proj",
 }
 
 ENCODER_GRAPHS = {"onnx": "encoder", "gguf": "bert"}
@@ -139,7 +156,11 @@ def _roberta(model_type: str, graphs: Mapping[str, str]) -> Family:
 def _llama(model_type: str, gguf: str, genai: str, tasks: str = "causal-lm reward", **more: Any) -> Family:
     """A decoder of Llama's layout: norms first, a gated FFN, rotated positions."""
     graphs = {"onnx": more.pop("onnx", "llama"), "gguf": gguf, "openvino": tasks, "genai": genai}
-    return Family(model_type, *_LLAMA_PLACES, word_rows=("lm_head.weight",), graphs=graphs, decoder=True, **more)
+    parts = more.pop("parts", LLAMA)
+    return Family(
+        model_type, *_LLAMA_PLACES, parts=parts, word_rows=("lm_head.weight",), graphs=graphs, decoder=True,
+        says_head_width="query" in parts, **more,
+    )  # fmt: skip
 
 
 def _gemma(model_type: str, graph: str) -> Family:
@@ -179,8 +200,8 @@ FAMILIES = (
         "modernbert", "", "embeddings.tok_embeddings.weight", "model.",
         classifier=Classifier("head.dense", "classifier", "gelu", "head.norm"), graphs={"gguf": "modern-bert"},
     ),
-    Family("deberta", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
-    Family("deberta-v2", *_BERT_PLACES, "deberta.", refused={"gguf": APART}),
+    Family("deberta", *_BERT_PLACES, "deberta.", BERT_FFN, refused={"gguf": APART}),
+    Family("deberta-v2", *_BERT_PLACES, "deberta.", BERT_FFN, refused={"gguf": APART}),
     Family(
         "gpt2", "h", "wte.weight", "transformer.",
         keys=ConfigKeys("n_embd", "n_layer", "n_head", "n_inner", "activation_function"),
@@ -189,9 +210,9 @@ FAMILIES = (
     ),
     _llama("llama", "llama", "llama"),
     _llama("mistral", "llama", "mistral", traits=WINDOWED),
-    _llama("mixtral", "llama", "mistral", "causal-lm", traits=WINDOWED),
+    _llama("mixtral", "llama", "mistral", "causal-lm", traits=WINDOWED, parts=LLAMA_ATTENTION),
     _llama("smollm3", "smollm3", "llama", traits=Traits(by_layer=("no_rope_layers",))),
-    _llama("phi3", "phi3", "llama", traits=WINDOWED),
+    _llama("phi3", "phi3", "llama", traits=WINDOWED, parts={}),
     _gemma("gemma2", "gemma2"),
     _gemma("gemma3_text", "gemma3"),
     Family(
@@ -204,9 +225,9 @@ FAMILIES = (
         graphs={"onnx": "bloom", "gguf": "bloom", "openvino": "causal-lm reward", "genai": "llama"},
     ),
     _llama("qwen2", "qwen2", "qwen2"),
-    _llama("qwen2_moe", "qwen2moe", "qwen2", "causal-lm"),
+    _llama("qwen2_moe", "qwen2moe", "qwen2", "causal-lm", parts=LLAMA_ATTENTION),
     _llama("qwen3", "qwen3", "qwen3"),
-    _llama("qwen3_moe", "qwen3moe", "qwen3", "causal-lm"),
+    _llama("qwen3_moe", "qwen3moe", "qwen3", "causal-lm", parts=LLAMA_ATTENTION),
 )  # fmt: skip
 
 
