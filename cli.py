@@ -140,7 +140,14 @@ def _stop_interrupted(numbers: list[int]) -> NoReturn:
         os._exit(code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+SETTINGS = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+    "obj": {"search": "mct.bench.search.asking:search_as_asked"},  # of a room to the right of the command that opens it
+}
+
+
+@click.group(cls=Commands, context_settings=SETTINGS)
 @click.version_option(__version__, prog_name="mct")
 def commands() -> None:
     """Take any fine-tuned checkpoint to the fastest artifact that provably meets its budget."""

@@ -11,8 +11,12 @@ import click
 from mct import MctError
 from mct.models.command_line import FILE, FOLDER, REVISION, SEED, one_line, print_json, renames_of
 from mct.models.commands import models, telling
+from mct.models.tables import load
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from mct.models.checkpoints.adapted import Told
 
 
@@ -75,6 +79,13 @@ def models_route(folder: Path, route: str, out: Path, revision: str | None) -> N
     click.echo(out)
 
 
+def find_checkpoint(checkpoint: Path, revision: str | None) -> Path:
+    """The folder that is meant: on this disk, or fetched from the hub."""
+    from mct.models.checkpoints.hub import find_folder
+
+    return find_folder(checkpoint, revision)
+
+
 def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the table of passes, and stop."""
     from mct.compress.run.describe import describe_passes
@@ -127,16 +138,43 @@ def _show_passes(ctx: click.Context, option: click.Parameter, wanted: bool) -> N
     callback=_show_passes,
     help="Print every pass that a recipe may name, with its options, and stop.",
 )
+@click.option("--auto", is_flag=True, help="Search for the fastest artifact that is shown to meet --budget.")
+@click.option("--budget", help="Of --auto: the budget to meet.")
+@click.option("--budgets", "budgets_file", type=FILE, help="More budgets, or other limits (TOML).")
+@click.option("--time", "allowed", default="45m", show_default=True, help="Of --auto: how long it may take (90s, 2h).")
+@click.option("--dev", type=FILE, help="Of --auto: rows to choose by that CHECKPOINT was not trained on.")
+@click.option("--always", multiple=True, help="Of --auto: a label that no first stage of a cascade gives by itself.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Of --auto: processes.  [default: one a thread]")
+@click.option("--engine", default="", help="Of --auto: a Dask cluster to work on, dask://HOST:PORT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the artifacts as JSON.")
+@click.pass_obj
 def compress(
+    rooms: Mapping[str, str] | None, /,
     checkpoint: Path, out: Path, revision: str | None, formats: str | None, precisions: str | None,
     recipe_file: Path | None, data: Path | None, eval_file: Path | None, told: Told, keep_adapter: bool, technique: str,
     fields: tuple[str, ...], target: str, targets_file: Path | None, seed: int | None, plan_only: bool, as_json: bool,
-) -> None:  # fmt: skip
+    auto: bool, **of_search: Any,
+) -> int:  # fmt: skip
     """Turn CHECKPOINT, a folder or a name on the hub, into artifacts, each checked against it on real texts.
 
-    A recipe that ends in a checkpoint goes before each format; --format checkpoint keeps that checkpoint itself.
+    A recipe that ends in a checkpoint goes before each format; --format checkpoint keeps that checkpoint itself. With
+    --auto recipes are searched: OUT/winner is the fastest artifact that was shown to meet the budget, OUT/front.md says
+    what else there was. It exits with 0 then, with 1 where nothing can meet it, with 3 where nothing was shown to.
     """
+    told = replace(told, technique=technique, keep=keep_adapter)
+    if auto:
+        by_hand = {"--format": formats, "--precision": precisions, "--recipe": recipe_file, "--plan": plan_only}
+        if given := [name for name, value in {**by_hand, "--keep-adapter": keep_adapter}.items() if value]:
+            raise MctError(f"--auto finds out by itself what {given[0]} says", "give one of the two")
+        searched: int = load((rooms or {})["search"])(
+            checkpoint=find_checkpoint(checkpoint, revision), out=out, told=told, data=data, evaluation=eval_file,
+            renames=renames_of(fields), target=target, targets_file=targets_file, seed=seed or 0, as_json=as_json,
+            **of_search,
+        )  # fmt: skip
+        return searched
+    if said := [f"--{name}" for name in ("budget", "dev", "engine", "always", "workers") if of_search[name]]:
+        raise MctError(f"{said[0]} is for a search", "add --auto")
+
     from mct.compress.plan.plan import make_plan
     from mct.compress.plan.recipe import read_recipe
     from mct.compress.plan.support import routes_on
@@ -145,7 +183,6 @@ def compress(
     from mct.compress.run.lineage import other_inputs
     from mct.compress.run.resources import gather
     from mct.models.checkpoints.checkpoint import inspect
-    from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
     from mct.targets.target import find_target, machine_of
 
@@ -154,16 +191,15 @@ def compress(
     recipe = read_recipe(recipe_file) if recipe_file else None
     if recipe is not None and seed is not None and seed != recipe.seed:
         raise MctError(f"the recipe's seed is {recipe.seed}, and --seed says {seed}", "leave one of them out")
-    told = replace(told, technique=technique, keep=keep_adapter)
     kinds, numbers = (names.split(",") if names else [] for names in (formats, precisions))
-    plan = make_plan(inspect(find_folder(checkpoint, revision), told), kinds, numbers, machine, recipe)
+    plan = make_plan(inspect(find_checkpoint(checkpoint, revision), told), kinds, numbers, machine, recipe)
     plan = routes_on(plan, made_for, named=bool(kinds))
     for warning in (warning for route in plan.routes for warning in route.warnings):
         click.echo(f"warning: {warning}", err=True)
     drawn = recipe.seed if recipe else seed or 0
     if plan_only:
         print_json(plan.as_json(drawn)) if as_json else click.echo(plan.describe(drawn), nl=False)
-        return
+        return 0
     resources, texts = gather(plan, data, eval_file, renames_of(fields), drawn, machine)
     if recipe_file is not None and recipe_file.is_dir():
         for difference in other_inputs(recipe_file, resources, texts.source):
@@ -173,6 +209,7 @@ def compress(
     if as_json:
         made = zip(folders, plan.routes, strict=True)
         print_json([made_json(folder) | {"warnings": list(route.warnings)} for folder, route in made])
-        return
+        return 0
     for folder in folders:
         click.echo(f"{folder}  {describe_made(folder)}")
+    return 0

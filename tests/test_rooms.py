@@ -25,7 +25,7 @@ ROOMS = (
     ("compress.onnx", "compress.openvino", "compress.gguf"),
     ("compress.commands",),
     ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.measure",), ("bench.judge",),
-    ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.commands",),
+    ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.search",), ("bench.commands",),
     ("cli",),
 )  # fmt: skip
 PLACES = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}

@@ -29,25 +29,6 @@ LANGUAGE_MODELS = ("causal-lm",)
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What every pass may use: the checkpoint, rows to calibrate on, the machine it will run on, a seed.
-
-    `checkpoint` is the one that a pass starts from, or that the form it takes was exported from: the product of the
-    last pass before it that gave one. `teacher` is the one that the user brought, whose answers others may learn.
-    """
-
-    checkpoint: Checkpoint
-    calibration: Dataset | None
-    machine: Machine
-    seed: int
-    teacher: Checkpoint | None = None
-
-    def calibration_requests(self) -> list[Request]:
-        """What the calibration rows ask, in file order; nothing where there are none."""
-        return find_kind(self.checkpoint.task).texts(self.calibration.rows) if self.calibration else []
-
-
-@dataclass(frozen=True)
 class Product:
     """What a pass made in its draft folder.
 
@@ -59,6 +40,35 @@ class Product:
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What other steps made of the user's checkpoint: the product of the last, and the checkpoint that is of."""
+
+    checkpoint: Checkpoint
+    product: Product
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What every pass may use: the checkpoint, rows to calibrate on, the machine it will run on, a seed.
+
+    `checkpoint` is the one that a pass starts from, or that the form it takes was exported from: the product of the
+    last pass before it that gave one. `teacher` is the one that the user brought, whose answers others may learn.
+    `branch` is what a pass is to join to what it takes, where its row has one.
+    """
+
+    checkpoint: Checkpoint
+    calibration: Dataset | None
+    machine: Machine
+    seed: int
+    teacher: Checkpoint | None = None
+    branch: Branch | None = None
+
+    def calibration_requests(self) -> list[Request]:
+        """What the calibration rows ask, in file order; nothing where there are none."""
+        return find_kind(self.checkpoint.task).texts(self.calibration.rows) if self.calibration else []
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,9 @@ class Pass:
     `texts` says whether it needs the user's own texts, makes use of them if there are any, or does without. `numbers`
     is what its product computes in, where that depends on the machine. `why_not`, "module:function", says of a
     checkpoint and options why the pass cannot take it, "" where it can; asked when planning, so it reads small files
-    only. `exact`: a checkpoint pass whose product must answer as its parent does. `about` is one sentence.
+    only. `exact`: a checkpoint pass whose product must answer as its parent does. `branch` names the option that lists
+    steps of its own, from the user's checkpoint to the form that this pass takes: it joins both. `about` is one
+    sentence.
     """
 
     name: str
@@ -97,4 +109,5 @@ class Pass:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     options: tuple[Option, ...] = ()
     exact: bool = False
+    branch: str = ""
     about: str = ""

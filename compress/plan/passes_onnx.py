@@ -1,8 +1,36 @@
 """The passes that lead to ONNX."""
 
-from mct.compress.plan.passes import BLOCK, ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Pass
+from typing import Any
+
+from mct.compress.plan.passes import BLOCK, CLASSIFIERS, ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Option, Pass
 
 DECODERS = (*LANGUAGE_MODELS, *REWARDS)
+
+
+def _cascade(precision: str) -> Pass:
+    form = f"onnx-{precision}"
+    return Pass(
+        "cascade", form, form, "mct.compress.onnx.cascade:run", CLASSIFIERS[:1], texts="used", branch="second",
+        options=(
+            Option("second", list[dict[str, Any]], "the steps of the second stage, from the checkpoint itself"),
+            Option("threshold", float, "the first stage answers where its best label is at least as probable"),
+            Option("always", list[str], "labels that the first stage never gives by itself", []),
+        ),
+        about="Join two stages in one graph: the first answers where it is sure, the second stage the rest.",
+    )  # fmt: skip
+
+
+def _run_with(precision: str) -> Pass:
+    form = f"onnx-{precision}"
+    return Pass(
+        "run-with", form, form, "mct.compress.onnx.run_with:run", ENCODERS,
+        options=(
+            Option("threads", int, "the most threads to run it on, 0 for all that may be used", 0),
+            Option("spinning", bool, "threads wait for the next request without sleeping", True),
+        ),
+        about="Say how ONNX Runtime is to run it; the graph stays as it is.",
+    )  # fmt: skip
+
 
 ONNX_PASSES = (
     Pass("export-onnx", "checkpoint", "onnx-fp32", "mct.compress.onnx.export_encoder:run", ENCODERS),
@@ -12,6 +40,8 @@ ONNX_PASSES = (
         "quantise-onnx-static", "onnx-fp32", "onnx-int8-static", "mct.compress.onnx.quantise_static:run", ENCODERS,
         texts="needed", numbers="bytes",
     ),
+    *(_cascade(precision) for precision in ("fp32", "int8", "int4")),
+    *(_run_with(precision) for precision in ("fp32", "int8", "int4")),
     Pass(
         "quantise-onnx-blocks", "onnx-fp32", "onnx-int4", "mct.compress.onnx.quantise_blocks:run", ENCODERS,
         options=(BLOCK,), about="Weights of 4 bits; those that were trained on a grid of 4 bits keep it.",

@@ -5,6 +5,8 @@ machine cannot do is refused here, with the nearest that works, and what gains n
 precisions are a short way to say recipes; a recipe that ends in a checkpoint stands before each of them.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from mct.compress.plan.options import read_options
 from mct.compress.plan.passes import ENCODERS, START, Pass
 from mct.compress.plan.passes_merge import opening
 from mct.compress.plan.passes_train import TRAIN_FOR_INT4
-from mct.compress.plan.recipe import Recipe, Step
+from mct.compress.plan.recipe import Recipe, Step, steps_of
 from mct.compress.plan.table import PRECISION_ALIASES, TRAINED_ALIASES, passes
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tables import load, unknown
@@ -39,10 +41,16 @@ FEW_BITS_COST = (
 
 @dataclass(frozen=True)
 class Resolved:
-    """A step of a recipe: its row of the table, and what the recipe tells it."""
+    """A step of a recipe: its row of the table, what the recipe tells it, the steps of its branch if it has one."""
 
     row: Pass
     options: Mapping[str, Any] = field(default_factory=dict)
+    branch: tuple[Resolved, ...] = ()
+
+    @property
+    def all(self) -> tuple[Resolved, ...]:
+        """Itself, after all that its branch takes."""
+        return (*(each for step in self.branch for each in step.all), self)
 
     @property
     def effective_options(self) -> dict[str, Any]:
@@ -73,6 +81,11 @@ class Route:
     def passes(self) -> tuple[Pass, ...]:
         """The rows of its steps."""
         return tuple(step.row for step in self.steps)
+
+    @property
+    def work(self) -> tuple[Pass, ...]:
+        """The rows of all that is to be done, branches among it."""
+        return tuple(each.row for step in self.steps for each in step.all)
 
     def recipe(self, seed: int) -> Recipe:
         """The recipe that makes this artifact."""
@@ -174,9 +187,23 @@ def resolve(recipe: Recipe, task: str) -> tuple[Resolved, ...]:
     found: list[Resolved] = []
     for number, step in enumerate(recipe.steps, start=1):
         row = _row_of(step, found[-1].row.gives if found else START, task, f"step {number}")
-        read_options(row, step.options)
-        found.append(Resolved(row, step.options))
+        options = read_options(row, step.options)
+        found.append(Resolved(row, step.options, _branch_of(row, options, task, f"step {number}")))
     return tuple(found)
+
+
+def _branch_of(row: Pass, options: Mapping[str, Any], task: str, place: str) -> tuple[Resolved, ...]:
+    """The steps that a pass joins to those before it, which must come to the form that it takes."""
+    if not row.branch:
+        return ()
+    steps = resolve(Recipe(steps_of(f"{place}: {row.name}: {row.branch}", options[row.branch])), task)
+    if not steps or steps[-1].row.gives != row.takes:
+        ends = steps[-1].row.gives if steps else "nothing"
+        raise MctError(
+            f"{place}: {row.name}: {row.branch} comes to {ends}, and here it has to come to {row.takes}",
+            "end it as the steps before this one end",
+        )
+    return steps
 
 
 def _row_of(step: Step, form: str, task: str, place: str) -> Pass:
@@ -304,7 +331,7 @@ def _chain(form: str, task: str, after: frozenset[str] = frozenset()) -> tuple[P
     `after` are the forms on the way from there, which a way does not come to twice.
     """
     for step in passes():
-        if step.gives != form or task not in step.tasks or step.takes in after:
+        if step.gives != form or step.takes == form or task not in step.tasks or step.takes in after:
             continue
         if step.takes == START:
             return (step,)

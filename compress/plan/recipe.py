@@ -18,7 +18,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,19 +102,24 @@ def read_recipe(path: Path) -> Recipe:
     found = read_toml(path, _File, HINT)
     if not found.steps:
         raise MctError(f"{path} has no [[steps]]", HINT)
-    return Recipe(tuple(_step(path, number, said) for number, said in enumerate(found.steps)), found.seed)
+    return Recipe(steps_of(str(path), found.steps), found.seed)
 
 
-def _step(path: Path, number: int, said: Mapping[str, Any]) -> Step:
+def steps_of(place: str, said: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+    """Steps as a recipe file lists them. MctError, naming the `place`, for what is none."""
+    return tuple(_step(f"{place}: steps[{number}]", each) for number, each in enumerate(said))
+
+
+def _step(place: str, said: Mapping[str, Any]) -> Step:
     if "seed" in said:
         raise MctError(
-            f"{path}: steps[{number}] has a seed, and a recipe has one for all its steps, before the first",
+            f"{place} has a seed, and a recipe has one for all its steps, before the first",
             "were these several recipes? give each a file of its own",
         )
     try:
         wanted = msgspec.convert(said, _Wanted)
     except msgspec.ValidationError as error:
-        raise MctError(f"{path}: steps[{number}]: {error}", HINT) from error
+        raise MctError(f"{place}: {error}", HINT) from error
     step = Step(wanted.name, wanted.gives, {key: value for key, value in said.items() if key not in {"pass", "gives"}})
     _assignments(step.options)  # TOML has dates, which no option takes and no lineage could hold
     return step

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
-from mct.compress.plan.passes import START, Product, Resources
+from mct.compress.plan.passes import START, Branch, Product, Resources
 from mct.compress.plan.recipe import LINEAGE
 from mct.compress.run.artifact import Artifact, executable, seal
 from mct.compress.run.lineage import Entry, begun_with, entry_of, starting_key, versions
@@ -85,18 +86,22 @@ class Execution:
         return self.resources.machine.usable_threads
 
 
-def execute(plan: Plan, resources: Resources, texts: ParityTexts, out: Path, report: Report = silent) -> list[Path]:
+def execute(
+    plan: Plan, resources: Resources, texts: ParityTexts, out: Path, report: Report = silent,
+    shared: Steps | None = None,
+) -> list[Path]:  # fmt: skip
     """Make every artifact of the plan below `out`; `texts` are the real ones that parity is checked on.
 
+    Finished steps are kept in `shared`, where others find them; below `out`, until all is made, where that is None.
     Returns the artifact folders in plan order. MctError where an export is not the same model any more, and before
     anything is done where an artifact would replace what mct did not write.
     """
     out = Path(os.path.realpath(out)) if ".." in out.parts else out  # what a name goes back from may not be there
     for route in plan.routes:
         require_replaceable(out / route.name, [plan.checkpoint.path])
-        for row in route.passes:
+        for row in route.work:
             load(row.run, row.extra)  # a library that is missing is said before any work
-    stages = sum(len(route.steps) + 1 for route in plan.routes) + 1
+    stages = sum(len(route.work) + 1 for route in plan.routes) + 1
     done = 0
 
     def advance(stage: str) -> None:
@@ -109,7 +114,7 @@ def execute(plan: Plan, resources: Resources, texts: ParityTexts, out: Path, rep
     reference = _answers(plan.checkpoint, texts, resources)
     root = Origin(plan.checkpoint, reference, key, (begun_with(plan.checkpoint, resources.seed),))
     adapted = {each.name: _answers(one, texts, resources) for each, one in with_each_adapter(plan.checkpoint)}
-    with kept_steps(out) as steps:
+    with nullcontext(shared) if shared else kept_steps(out) as steps:
         execution = Execution(plan, resources, texts, steps, root, advance, adapted=adapted)
         folders = [_make(execution, route, out) for route in plan.routes]
     report("done", 1.0)
@@ -123,37 +128,56 @@ def _answers(checkpoint: Checkpoint, texts: ParityTexts, resources: Resources) -
 
 
 def _make(execution: Execution, route: Route, out: Path) -> Path:
-    """Follow the route from the user's checkpoint to its end."""
-    origin, product, key = execution.root, Product(execution.root.checkpoint.path, ""), execution.root.key
-    history = origin.history
-    for count, step in enumerate(route.steps, start=1):
-        key = step_key(key, step, execution.resources, versions())
-        product = _run(execution, route, step, key, product, origin)
-        if step.row.gives == START:
-            origin = _new_origin(execution, step, key, product, origin)
-            history = origin.history
-            continue
-        history = (*history, entry_of(step, product, execution.resources))
-        if count < len(route.steps) and key not in execution.checked:
-            _check_full_precision(execution, step.row.gives, product, origin)
-            execution.checked.add(key)
+    """Follow the route to its end, and make the artifact of what that is."""
+    origin, product, history = _follow(execution, route.name, route.steps)
     execution.advance(f"checking {route.name}")
     if not route.precision:
         return _finish_checkpoint(execution, origin, product, out / route.name)
     return _finish(execution, route, origin, product, history, out / route.name)
 
 
-def _run(execution: Execution, route: Route, step: Resolved, key: str, before: Product, origin: Origin) -> Product:
+def _follow(
+    execution: Execution, name: str, steps: Sequence[Resolved], within: bool = False
+) -> tuple[Origin, Product, tuple[Entry, ...]]:
+    """Take the steps from the user's checkpoint: the last checkpoint on the way, what they made, and how.
+
+    `within` another way: what it comes to is then joined to that, and checked like what lies on it.
+    """
+    origin, product, key = execution.root, Product(execution.root.checkpoint.path, ""), execution.root.key
+    history = origin.history
+    for count, step in enumerate(steps, start=1):
+        key = step_key(key, step, execution.resources, versions())
+        product = _run(execution, name, step, key, product, origin)
+        if step.row.gives == START:
+            origin = _new_origin(execution, step, key, product, origin)
+            history = origin.history
+            continue
+        history = (*history, entry_of(step, product, execution.resources))
+        if (within or count < len(steps)) and key not in execution.checked:
+            _check_full_precision(execution, step.row.gives, product, origin)
+            execution.checked.add(key)
+    return origin, product, history
+
+
+def _run(execution: Execution, name: str, step: Resolved, key: str, before: Product, origin: Origin) -> Product:
     """What a step makes of what was before it; not again where that was finished, in this run or in one cut off."""
     if found := execution.steps.find(key):
-        execution.advance(f"{route.name}: {step.row.name} (finished before)")
+        execution.advance(f"{name}: {step.row.name} (finished before)")
         return found
-    execution.advance(f"{route.name}: {step.row.name}")
+    branch = None
+    if step.branch:
+        end, joined, _ = _follow(execution, name, step.branch, within=True)
+        branch = Branch(end.checkpoint, joined)
+    execution.advance(f"{name}: {step.row.name}")
     if reason := step.why_not(origin.checkpoint):  # the plan asked of the first checkpoint alone
         raise MctError(f"{step.row.name}: {reason}", "see what it may be told: mct compress --passes")
     texts = execution.resources.calibration if step.row.texts != "none" else None  # the key of the step has no others
     resources = replace(
-        execution.resources, checkpoint=origin.checkpoint, calibration=texts, teacher=execution.plan.checkpoint
+        execution.resources,
+        checkpoint=origin.checkpoint,
+        calibration=texts,
+        teacher=execution.plan.checkpoint,
+        branch=branch,
     )
     run = load(step.row.run, step.row.extra)
 

@@ -76,7 +76,7 @@ def gather(
     calibration = _texts(checkpoint, data, "train.jsonl", renames)
     checked_on = _texts(checkpoint, evaluation, "test.jsonl", renames)
     for route in plan.routes:
-        needs = ", ".join(row.name for row in route.passes if row.texts == "needed")
+        needs = ", ".join(row.name for row in route.work if row.texts == "needed")
         if needs and calibration is None:
             raise MctError(f"{route.name} needs texts of your own ({needs}), and none were given", "add --data FILE")
     inputs = find_task(checkpoint.task).inputs

@@ -21,15 +21,20 @@ ERRORS: tuple[type[Exception], ...] = (
 )
 MOST_REASON = 200
 
+SPINNING = "session.intra_op.allow_spinning"
+
 # Every token's vector, which an embedder's file has for other programs: no task asks for it.
 HIDDEN = "last_hidden_state"
+
+# Which texts of a batch went to the second stage of a cascade, (batch,): no answer either.
+DEFERRED = "deferred"
 
 
 def open_session(executable: Executable, threads: int) -> Session:
     """Open `executable.model` on `threads` threads. MctError where ONNX Runtime cannot read the file."""
     session = open_file(executable, threads)
     inputs = [value.name for value in session.get_inputs()]
-    outputs = [value.name for value in session.get_outputs() if value.name != HIDDEN]
+    outputs = [value.name for value in session.get_outputs() if value.name not in {HIDDEN, DEFERRED}]
     pad_id, path = int(executable.settings.get("pad_id", 0)), executable.folder / executable.model
 
     def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
@@ -45,7 +50,7 @@ def open_file(executable: Executable, threads: int) -> ort.InferenceSession:
     """ONNX Runtime's own session of `executable.model`. MctError where it cannot read the file."""
     path = executable.folder / executable.model
     try:
-        return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), _options(executable, threads), providers=["CPUExecutionProvider"])
     except ERRORS as error:
         raise cannot("open", path, error) from error
 
@@ -56,9 +61,10 @@ def cannot(what: str, path: Path, error: Exception) -> MctError:
     return MctError(f"onnxruntime cannot {what} {path}: {reason}", "compress the checkpoint again")
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def _options(executable: Executable, threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = min(threads, int(executable.settings.get("threads") or threads))
+    options.add_session_config_entry(SPINNING, "1" if executable.settings.get("spinning", True) else "0")
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL

@@ -13,9 +13,14 @@ Activation = Literal["relu", "tanh", "sigmoid", "gelu", "normalise", "standardis
 
 
 class OnnxSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """`pad_id` fills up the shorter inputs of a batch; `adapters` are files beside the model, by name."""
+    """`pad_id` fills up the shorter inputs of a batch; `adapters` are files beside the model, by name.
+
+    `threads` is the most to use, 0 for all that may be; `spinning`: they wait for the next request without sleeping.
+    """
 
     pad_id: Index = 0
+    threads: Index = 0
+    spinning: bool = True
     adapters: dict[Name, Name] = {}
 
 

@@ -1,0 +1,76 @@
+"""How fast untaught shapes are: what a network costs does not depend on what it has learned.
+
+So what cannot meet the budget is never taught. All are timed in one run, in turns, by the same bench as any artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mct.bench.jobs.job import Job, run_job
+from mct.targets.budget import Budget
+from mct.targets.target import Target
+
+SECONDS_EACH, LEAST_SECONDS = 6.0, 20.0
+ROUNDS = 4
+TEXTS = 120
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Milliseconds from text to answer, P95 with its 95 % interval; megabytes on disk."""
+
+    p50_ms: float
+    p95_ms: float
+    low_ms: float
+    high_ms: float
+    size_mb: float
+
+    def as_json(self) -> dict[str, float]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Race:
+    """What is to be timed: folders, on the texts of a file, for a target; what is kept goes below `results`."""
+
+    paths: tuple[Path, ...]
+    texts: Path
+    target: Target
+    results: Path
+    seed: int
+
+
+def time_all(race: Race) -> dict[str, Timed]:
+    """The times of each folder by its path; what could not be measured, or too little, is left out."""
+    job = Job(
+        paths=race.paths, data=race.texts, target=race.target, results=race.results, seed=race.seed, rounds=ROUNDS,
+        max_seconds=max(LEAST_SECONDS, SECONDS_EACH * len(race.paths)),
+    )  # fmt: skip
+    return {entry["path"]: timed for entry in run_job(job)["artifacts"] if (timed := _timed(entry))}
+
+
+def _timed(entry: Mapping[str, Any]) -> Timed | None:
+    latency = entry["latency"]
+    if not latency or latency["p95_ms"] is None:
+        return None
+    low, high = latency["p95_ci_ms"] or (latency["p95_ms"], latency["p95_ms"])
+    return Timed(latency["p50_ms"], latency["p95_ms"], low, high, entry["size_mb"])
+
+
+def too_costly(timed: Timed, budget: Budget) -> str:
+    """Which limit of the budget a shape misses whatever it may learn; "" where it misses none."""
+    if budget.p95_ms is not None and timed.low_ms > budget.p95_ms:
+        return f"P95 {timed.p95_ms:.3g} ms, and the budget is {budget.p95_ms:g} ms"
+    if budget.size_mb is not None and timed.size_mb > budget.size_mb:
+        return f"{timed.size_mb:.3g} MB, and the budget is {budget.size_mb:g} MB"
+    return ""
+
+
+def fastest_first(times: Mapping[str, Timed]) -> Sequence[str]:
+    """Names by P95."""
+    return sorted(times, key=lambda name: times[name].p95_ms)

@@ -1,0 +1,142 @@
+"""A cascade is one graph: the first stage answers where it is sure, the second the rest, and it says which."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from mct import MctError
+from mct.compress.plan.plan import make_plan
+from mct.compress.plan.recipe import Recipe, Step, read_recipe
+from mct.compress.run.artifact import read_artifact
+from mct.compress.run.execute import execute
+from mct.compress.run.resources import gather
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.tasks.tokens import open_tokenizer
+
+TEXTS = ["Where is my order?", "I want to return volume 3", "hi", "my card was declined", "let me talk to a human now"]
+FIRST = (Step("drop-layers", options={"keep": [0]}), Step("export-onnx"))
+WHOLE = [{"pass": "export-onnx"}]
+
+
+def recipe(threshold: float, second: list[dict[str, Any]] = WHOLE, **more: Any) -> Recipe:
+    joined = Step("cascade", "onnx-fp32", {"second": second, "threshold": threshold, **more})
+    return Recipe((*FIRST, joined))
+
+
+def made(checkpoint: Path, out: Path, recipe: Recipe) -> Path:
+    plan = make_plan(inspect(checkpoint), [], [], recipe=recipe)
+    resources, texts = gather(plan, None, None, {}, seed=0)
+    (folder,) = execute(plan, resources, texts, out)
+    return folder
+
+
+def logits(folder: Path, texts: list[str] = TEXTS) -> list[dict[str, Any]]:
+    """All that the file gives, a text at a time."""
+    artifact = read_artifact(folder)
+    session = ort.InferenceSession(str(folder / artifact.model), providers=["CPUExecutionProvider"])
+    tokenize = open_tokenizer(folder, artifact.max_tokens)
+    names, wanted = [each.name for each in session.get_outputs()], [each.name for each in session.get_inputs()]
+    found = []
+    for text in texts:
+        ids = np.array([tokenize(text).ids])
+        given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        found.append(dict(zip(names, session.run(names, {name: given[name] for name in wanted}), strict=True)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def stages(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """What either stage answers by itself."""
+    folder = tmp_path_factory.mktemp("stages")
+    return {
+        "first": logits(made(tiny_bert, folder / "first", Recipe(FIRST))),
+        "second": logits(made(tiny_bert, folder / "second", Recipe((Step("export-onnx"),)))),
+    }
+
+
+def shares(outputs: dict[str, Any]) -> Any:
+    rows = np.exp(outputs["logits"][0] - outputs["logits"][0].max())
+    return rows / rows.sum()
+
+
+def test_each_text_gets_the_answer_of_the_stage_that_its_sureness_names(
+    tiny_bert: Path, tmp_path: Path, stages: dict[str, list[dict[str, Any]]]
+) -> None:
+    best = sorted(float(shares(each).max()) for each in stages["first"])
+    threshold = (best[2] + best[3]) / 2
+    found = logits(made(tiny_bert, tmp_path, recipe(threshold)))
+    deferred = [bool(each["deferred"][0]) for each in found]
+    assert deferred == [float(shares(each).max()) < threshold for each in stages["first"]]
+    assert sorted(deferred) == [False, False, True, True, True]
+    for place, each in enumerate(found):
+        of = stages["second" if deferred[place] else "first"][place]
+        np.testing.assert_allclose(each["logits"], of["logits"], atol=1e-4)
+
+
+def test_a_label_that_the_first_stage_may_not_give_goes_to_the_second(
+    tiny_bert: Path, tmp_path: Path, stages: dict[str, list[dict[str, Any]]]
+) -> None:
+    labels = inspect(tiny_bert).labels
+    given = [labels[int(each["logits"][0].argmax())] for each in stages["first"]]
+    found = logits(made(tiny_bert, tmp_path, recipe(0.0, always=[given[0]])))
+    assert [bool(each["deferred"][0]) for each in found] == [label == given[0] for label in given]
+
+
+def test_a_batch_is_answered_row_by_row(
+    tiny_bert: Path, tmp_path: Path, stages: dict[str, list[dict[str, Any]]]
+) -> None:
+    best = sorted(float(shares(each).max()) for each in stages["first"])
+    folder = made(tiny_bert, tmp_path, recipe((best[2] + best[3]) / 2))
+    artifact = read_artifact(folder)
+    session = ort.InferenceSession(str(folder / artifact.model), providers=["CPUExecutionProvider"])
+    ids = [open_tokenizer(folder, artifact.max_tokens)(text).ids for text in TEXTS]
+    longest = max(map(len, ids))
+    padded = np.array([[*each, *[0] * (longest - len(each))] for each in ids])
+    mask = np.array([[1] * len(each) + [0] * (longest - len(each)) for each in ids])
+    given = {"input_ids": padded, "attention_mask": mask, "token_type_ids": np.zeros_like(padded)}
+    (together,) = session.run(["logits"], {each.name: given[each.name] for each in session.get_inputs()})
+    alone = np.concatenate([each["logits"] for each in logits(folder)])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_its_lineage_is_its_recipe(tiny_bert: Path, tmp_path: Path) -> None:
+    told = recipe(0.5, always=["returns"])
+    folder = made(tiny_bert, tmp_path, told)
+    assert read_recipe(folder) == told
+    (tmp_path / "again.toml").write_text(told.as_toml())
+    assert read_recipe(tmp_path / "again.toml") == told
+
+
+@pytest.mark.parametrize(
+    ("second", "more", "said"),
+    [
+        ([], {}, "comes to nothing"),
+        ([{"pass": "export-onnx"}, {"pass": "quantise-onnx"}], {}, "comes to onnx-int8"),
+        ([{"pass": "export-onyx"}], {}, "unknown pass 'export-onyx'"),
+        ([{"steps": 3}], {}, "missing required field `pass`"),
+    ],
+)
+def test_a_second_stage_that_does_not_fit_is_refused_by_the_plan(
+    tiny_bert: Path, second: list[dict[str, Any]], more: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(MctError) as refused:
+        make_plan(inspect(tiny_bert), [], [], recipe=recipe(0.5, second, **more))
+    assert said in refused.value.message
+
+
+def test_stages_that_cut_texts_otherwise_are_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    data = tmp_path / "texts.jsonl"
+    data.write_text('{"text": "where is my order"}\n{"text": "return volume 3"}\n')
+    plan = make_plan(inspect(tiny_bert), [], [], recipe=recipe(0.5, [{"pass": "trim-vocabulary"}, *WHOLE]))
+    resources, texts = gather(plan, data, None, {}, seed=0)
+    with pytest.raises(MctError, match="cut texts into other pieces"):
+        execute(plan, resources, texts, tmp_path / "out")
+    assert not (tmp_path / "out" / "onnx-fp32").exists()
+
+
+def test_an_unknown_label_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(MctError, match="unknown label in `always` 'return'"):
+        made(tiny_bert, tmp_path, recipe(0.5, always=["return"]))
