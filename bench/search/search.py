@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ def search(asked: Asked, report: Report = silent) -> dict[str, Any]:
 
     The same call goes on where one that was cut off stopped. MctError for whatever the user can mend.
     """
+    if asked.engine:
+        asked = _everywhere(asked)
     require_cpu(asked.target)
     machine = machine_of(asked.target)
     checkpoint = inspect(asked.checkpoint, asked.told)
@@ -89,6 +91,12 @@ def search(asked: Asked, report: Report = silent) -> dict[str, Any]:
             )
             course = Course(question, splits, journal, engine, report, journal.folder)
             return _run(course, asked)
+
+
+def _everywhere(asked: Asked) -> Asked:
+    """The same by names that mean the same in every process, wherever it was started."""
+    files = {name: getattr(asked, name) for name in ("checkpoint", "out", "data", "dev", "evaluation")}
+    return replace(asked, **{name: path and path.resolve() for name, path in files.items()})
 
 
 def _run(course: Course, asked: Asked) -> dict[str, Any]:

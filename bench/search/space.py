@@ -53,7 +53,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A shape after some lessons, in a form ("onnx-int8"): all that is tried is one. `begun` is whom it goes on from."""
+    """A shape after some lessons, in a form ("onnx-int8"): all that is tried. `begun` is whom it goes on from."""
 
     shape: Shape
     form: str

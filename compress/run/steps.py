@@ -30,6 +30,7 @@ from mct.models.tables import owner_of
 from mct.models.writing.drafts import DRAFT, draft_folder, make_folder, remove
 from mct.models.writing.folders import digest, write_json
 from mct.models.writing.folders import sha256 as file_sha256
+from mct.models.writing.replacing import NOT_EMPTY
 
 STEPS = ".steps"
 FILES, RECORD = "files", "product.json"
@@ -61,15 +62,20 @@ class Steps:
         return Product(entry / FILES, record.model, record.settings, record.notes)
 
     def make(self, key: str, row: Pass, run: Callable[[Path], Any]) -> Product:
-        """Let `run` fill an empty folder, and keep that; gives what `find` will. MctError where that cannot be kept."""
+        """Let `run` fill an empty folder, and keep that; gives what `find` will. MctError where that cannot be kept.
+
+        What another process finished meanwhile under the same key stays: somebody may be reading it.
+        """
         with draft_folder(self.folder, key[:12]) as draft:
             (draft / FILES).mkdir()
             product = checked_product(run(draft / FILES), draft / FILES, row)
             said = {"gives": row.gives, "model": product.model, "settings": product.settings, "notes": product.notes}
             write_json(draft / RECORD, said | {"sha256": _digest_of(draft / FILES, said)})
+            if (theirs := self.find(key)) is not None:
+                return theirs
             self.forget(key)
-            os.rename(draft, self.folder / key)
-        self.sound.add(key)
+            with suppress(FileExistsError):  # another one was first in this very moment
+                _rename(draft, self.folder / key)
         found = self.find(key)
         assert found is not None
         return found
@@ -81,6 +87,16 @@ class Steps:
             gone = entry.with_name(f".{key[:12]}.{os.urandom(4).hex()}{DRAFT}")
             os.rename(entry, gone)
             remove(gone)
+
+
+def _rename(draft: Path, entry: Path) -> None:
+    """Give a finished step its name. FileExistsError where another one has it."""
+    try:
+        os.rename(draft, entry)
+    except OSError as error:
+        if error.errno in NOT_EMPTY:
+            raise FileExistsError(error.errno, error.strerror, str(entry)) from error
+        raise
 
 
 def _record_of(entry: Path) -> _Record | None:

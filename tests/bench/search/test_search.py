@@ -1,0 +1,163 @@
+"""A whole search at a tiny size, in the processes that users run it in."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from mct.bench.search.asking import seconds_of
+from mct.bench.search.space import shapes_of
+from mct.cli import commands
+from mct.compress.plan.recipe import read_recipe
+from mct.compress.run.artifact import read_artifact
+from mct.models.checkpoints.checkpoint import inspect
+from mct.models.scenarios.shop.intents import generate
+
+BUDGETS = """
+[enough]
+task = "sequence-classification"
+p95_ms = 1000.0
+quality_max_drop = 0.5
+
+[impossible]
+task = "sequence-classification"
+p95_ms = 0.001
+"""
+AUTO = ("--auto", "--budgets", "budgets.toml", "--data", "train.jsonl", "--eval", "test.jsonl", "--workers", "2")
+
+
+def mct(*arguments: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mct.cli", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **more)
+
+
+@pytest.fixture(scope="module")
+def shop(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint, rows with its labels, and two budgets."""
+    folder = tmp_path_factory.mktemp("search")
+    shutil.copytree(tiny_bert, folder / "router")
+    labels = inspect(tiny_bert).labels
+    made = generate(0, production=400, synthetic=80)
+    for name, rows in (("train", made.train[:240]), ("test", made.test[:120])):
+        lines = [{"text": row["text"], "label": labels[len(row["text"]) % len(labels)]} for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "budgets.toml").write_text(BUDGETS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(shop: Path) -> dict[str, Any]:
+    """What a search with an easy budget ends with."""
+    done = mct("compress", "router", "-o", "out", *AUTO, "--budget", "enough", "--time", "40s", "--json", cwd=shop)
+    assert done.returncode == 0, done.stderr
+    front: dict[str, Any] = json.loads(done.stdout)
+    return front
+
+
+def test_it_ends_with_a_winner_and_its_evidence(shop: Path, found: dict[str, Any]) -> None:
+    winner = read_artifact(shop / "out" / "winner")
+    judged = found["judged"]["result"]
+    entry = next(each for each in judged["artifacts"] if found["judged"]["names"].get(each["path"]) == found["winner"])
+    assert entry["verdict"]["outcome"] == "pass" and f"{winner.format}-{winner.precision}" in found["winner"]
+    assert judged["data"]["rows"] == 120, "judged on all rows of --eval"
+    assert found["winner"] in found["why"] and "fastest" in found["why"]
+    assert json.loads((shop / "out" / "front.json").read_text()) == found
+    for page in ("front.md", "front.html"):
+        assert found["winner"].partition(",")[0] in (shop / "out" / page).read_text()
+
+
+def test_every_candidate_has_a_recipe_or_a_reason(found: dict[str, Any]) -> None:
+    assert len(found["candidates"]) > 3
+    for row in found["candidates"]:
+        assert row["recipe"] or row["fate"], row["name"]
+
+
+def test_its_recipe_makes_the_same_bytes_again(shop: Path, found: dict[str, Any]) -> None:
+    data = ("--data", "out/data/train.jsonl", "--eval", "out/data/final.jsonl")
+    done = mct("compress", "router", "-o", "again", "--recipe", "out/winner.toml", *data, cwd=shop)
+    assert done.returncode == 0, done.stderr
+    (again,) = (shop / "again").iterdir()
+    assert read_artifact(again).files == read_artifact(shop / "out" / "winner").files
+    assert (again / "mct.json").read_bytes() == (shop / "out" / "winner" / "mct.json").read_bytes()
+    assert read_recipe(again) == read_recipe(shop / "out" / "winner.toml")
+
+
+def test_the_same_command_repeats_nothing(shop: Path, found: dict[str, Any]) -> None:
+    done = mct("compress", "router", "-o", "out", *AUTO, "--budget", "enough", "--time", "40s", "--json", cwd=shop)
+    again = json.loads(done.stdout)
+    assert done.returncode == 0 and again["winner"] == found["winner"]
+    assert again["judged"] == found["judged"], "one look at the rows to judge on"
+    assert again["spent_s"]["timing"] - found["spent_s"]["timing"] < 0.2 * found["spent_s"]["timing"]
+
+
+def test_a_budget_that_nothing_can_meet_ends_before_anything_is_taught(shop: Path) -> None:
+    done = mct("compress", "router", "-o", "none", *AUTO, "--budget", "impossible", "--time", "45m", "--json", cwd=shop)
+    front = json.loads(done.stdout)
+    assert done.returncode == 1 and front["winner"] is None
+    assert "teaching" not in front["spent_s"] and "0.001 ms" in front["why"]
+    assert not (shop / "none" / "winner").exists() and (shop / "none" / "front.html").is_file()
+
+
+def test_a_killed_search_goes_on_where_it_was(shop: Path, found: dict[str, Any]) -> None:
+    """Killed once the first candidates are there: they are not made again, and the same one wins or ties."""
+    command = [sys.executable, "-m", "mct.cli", "compress", "router", "-o", "killed", *AUTO, "--budget", "enough"]
+    command += ["--time", "40s", "--json"]
+    process = subprocess.Popen(command, cwd=shop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(list((shop / "killed").glob(".search/*/made/*/*/mct.json"))) < 2:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = {path: os.stat(path).st_mtime_ns for path in (shop / "killed").glob(".search/*/made/*/*/mct.json")}
+    done = mct(*command[3:], cwd=shop)
+    assert done.returncode == 0, done.stderr
+    assert before and all(os.stat(path).st_mtime_ns == time_ns for path, time_ns in before.items())
+    assert json.loads(done.stdout)["winner"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--time", "soon"), "which is no time"),
+        (("--time", "3s"), "nothing can be tried"),
+        (("--budget", "reranker"), "budget reranker is for pair-scoring"),
+        (("--format", "onnx"), "--auto finds out by itself what --format says"),
+        (("--always", "nobody"), "unknown label 'nobody'"),
+        (("--engine", "ray://there"), "should be a cluster's address"),
+        (("--target", "gpu"), "gpu is a cuda device"),
+    ],
+)
+def test_what_makes_no_search_is_refused(
+    shop: Path, more: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    asked = ["compress", "router", "-o", "refused", *AUTO, "--budget", "enough", *more]
+    done = CliRunner().invoke(commands, asked, standalone_mode=False)
+    assert done.exception is not None and said in getattr(done.exception, "message", str(done.exception))
+    assert not (shop / "refused" / "winner").exists()
+
+
+@pytest.mark.parametrize("option", ["--budget", "--dev", "--engine", "--always"])
+def test_what_a_search_is_told_needs_a_search(shop: Path, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shop)
+    value = "train.jsonl" if option == "--dev" else "enough"
+    done = CliRunner().invoke(commands, ["compress", "router", "-o", "x", option, value], standalone_mode=False)
+    assert "is for a search" in getattr(done.exception, "message", "")
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("90s", 90.0), ("45m", 2700.0), ("1.5h", 5400.0)])
+def test_a_time_is_written_with_its_unit(written: str, seconds: float) -> None:
+    assert seconds_of(written) == seconds
+
+
+def test_the_checkpoint_itself_is_the_first_shape(tiny_bert: Path) -> None:
+    shapes = shapes_of(inspect(tiny_bert), has_texts=True)
+    assert shapes[0].name == "whole" and not shapes[0].taught and not shapes[0].steps
+    assert [shape.rank for shape in shapes] == list(range(len(shapes)))
