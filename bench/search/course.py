@@ -205,8 +205,8 @@ def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
         return {}
     found = _fit(course, [(shape, forms[0]) for shape in shapes])
     if course.journal.elapsed < EVERY_FORM * question.seconds:
-        left = {each.shape for each, _ in found.values()}
-        found |= _fit(course, [(shape, form) for shape in shapes if shape in left for form in forms[1:]])
+        left = {each.shape.name for each, _ in found.values()}
+        found |= _fit(course, [(shape, form) for shape in shapes if shape.name in left for form in forms[1:]])
     return found
 
 
@@ -277,13 +277,13 @@ def _nothing_faster(course: Course, standings: Sequence[Standing], pupils: Mappi
 
 def _best_forms(course: Course, fit: dict[str, tuple[Candidate, Timed]]) -> dict[str, tuple[Candidate, Timed]]:
     """Of every shape its fastest forms; of one that is to be taught the fastest alone, since lessons cost."""
-    by_shape: dict[Shape, list[str]] = {}
+    by_shape: dict[str, list[str]] = {}
     for name, (each, _) in fit.items():
-        by_shape.setdefault(each.shape, []).append(name)
+        by_shape.setdefault(each.shape.name, []).append(name)
     found: dict[str, tuple[Candidate, Timed]] = {}
-    for shape, names in by_shape.items():
+    for names in by_shape.values():
         ordered = sorted(names, key=lambda name: fit[name][1].p95_ms)
-        most = 1 if shape.taught else FORMS_EACH
+        most = 1 if fit[ordered[0]][0].shape.taught else FORMS_EACH
         found |= {name: fit[name] for name in ordered[:most]}
         for name in ordered[most:]:
             course.fates[name] = f"slower than {ordered[0]}"

@@ -117,6 +117,8 @@ def _open_lines(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _figures(entry: Mapping[str, Any]) -> str:
     latency = entry["latency"]
+    if latency["p95_ms"] is None:
+        return f"{latency['mean_ms']:.3f} ms on average, too few requests for a P95"
     low, high = latency["p95_ci_ms"] or (latency["p95_ms"], latency["p95_ms"])
     return f"P95 {latency['p95_ms']:.3f} ms [{low:.3f}, {high:.3f}]"
 

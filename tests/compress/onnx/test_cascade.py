@@ -1,5 +1,6 @@
 """A cascade is one graph: the first stage answers where it is sure, the second the rest, and it says which."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import onnxruntime as ort
 import pytest
 
 from mct import MctError
+from mct.bench.samples.subject import identify
 from mct.compress.plan.plan import make_plan
 from mct.compress.plan.recipe import Recipe, Step, read_recipe
 from mct.compress.run.artifact import read_artifact
@@ -15,6 +17,7 @@ from mct.compress.run.execute import execute
 from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.tokens import open_tokenizer
+from mct.targets.runtimes.table import open_session, runtime_for
 
 TEXTS = ["Where is my order?", "I want to return volume 3", "hi", "my card was declined", "let me talk to a human now"]
 FIRST = (Step("drop-layers", options={"keep": [0]}), Step("export-onnx"))
@@ -105,7 +108,8 @@ def test_a_batch_is_answered_row_by_row(
 def test_its_lineage_is_its_recipe(tiny_bert: Path, tmp_path: Path) -> None:
     told = recipe(0.5, always=["returns"])
     folder = made(tiny_bert, tmp_path, told)
-    assert read_recipe(folder) == told
+    done = read_recipe(folder)
+    assert [(step.name, step.options) for step in done.steps] == [(step.name, step.options) for step in told.steps]
     (tmp_path / "again.toml").write_text(told.as_toml())
     assert read_recipe(tmp_path / "again.toml") == told
 
@@ -128,10 +132,11 @@ def test_a_second_stage_that_does_not_fit_is_refused_by_the_plan(
 
 
 def test_stages_that_cut_texts_otherwise_are_refused(tiny_bert: Path, tmp_path: Path) -> None:
-    data = tmp_path / "texts.jsonl"
-    data.write_text('{"text": "where is my order"}\n{"text": "return volume 3"}\n')
+    data, others = tmp_path / "texts.jsonl", tmp_path / "others.jsonl"
+    data.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    others.write_text('{"text": "where is my card"}\n')
     plan = make_plan(inspect(tiny_bert), [], [], recipe=recipe(0.5, [{"pass": "trim-vocabulary"}, *WHOLE]))
-    resources, texts = gather(plan, data, None, {}, seed=0)
+    resources, texts = gather(plan, data, others, {}, seed=0)
     with pytest.raises(MctError, match="cut texts into other pieces"):
         execute(plan, resources, texts, tmp_path / "out")
     assert not (tmp_path / "out" / "onnx-fp32").exists()
@@ -140,3 +145,14 @@ def test_stages_that_cut_texts_otherwise_are_refused(tiny_bert: Path, tmp_path: 
 def test_an_unknown_label_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     with pytest.raises(MctError, match="unknown label in `always` 'return'"):
         made(tiny_bert, tmp_path, recipe(0.5, always=["return"]))
+
+
+def test_how_a_file_is_to_be_run_goes_with_it(tiny_bert: Path, tmp_path: Path) -> None:
+    told = Recipe((Step("export-onnx"), Step("run-with", "onnx-fp32", {"threads": 1, "spinning": False})))
+    folder = made(tiny_bert, tmp_path, told)
+    settings = read_artifact(folder).settings
+    assert settings["threads"] == 1 and settings["spinning"] is False
+    before = {thread.name for thread in Path("/proc/self/task").iterdir()}
+    session = open_session(runtime_for("onnx"), identify(folder).executable, threads=4)
+    assert session([open_tokenizer(folder, 64)("hi")])["logits"].shape == (1, 3)
+    assert {thread.name for thread in Path("/proc/self/task").iterdir()} <= before, "no threads of its own"
