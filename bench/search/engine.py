@@ -96,11 +96,9 @@ class Cluster:
 
     def each(self, function: Callable[[_A], _B], orders: Sequence[_A]) -> Iterator[tuple[int, _B | MctError]]:
         """As `Local.each`; a worker that is lost has its work done by another."""
-        from dask.distributed import as_completed
-
         submit = self.client.submit
         futures = {submit(function, order, pure=False, retries=TRIES): place for place, order in enumerate(orders)}
-        for future in as_completed(futures):
+        for future in load("dask.distributed:as_completed", "cluster")(futures):
             try:
                 yield futures[future], future.result()
             except MctError as error:
