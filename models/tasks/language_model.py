@@ -117,7 +117,7 @@ def sketch(outputs: Outputs, tokens: Tokens) -> Sketch:
     kept = np.take_along_axis(log_shares, likeliest, axis=-1)
     order = np.lexsort((likeliest, -kept), axis=-1)  # of equal ones the first, as argmax takes it
     likeliest, kept = np.take_along_axis(likeliest, order, axis=-1), np.take_along_axis(kept, order, axis=-1)
-    found: dict[str, NDArray[Any]] = {"ids": ids, "likeliest": likeliest.astype(np.int32), "log_shares": kept}
+    found: dict[str, Any] = {"ids": ids, "likeliest": likeliest.astype(np.int32), "log_shares": kept}
     return found | ({"experts": outputs["experts"]} if "experts" in outputs else {})
 
 
