@@ -18,7 +18,7 @@ import onnxruntime as ort
 import torch
 from transformers import PreTrainedModel
 
-from mct.compress.onnx.graphs.fused import build, obstacle
+from mct.compress.onnx.graphs import fused, shallow
 from mct.compress.onnx.graphs.graph import save
 from mct.compress.onnx.graphs.heads import BATCH, EMBEDDING, HIDDEN, SEQUENCE
 from mct.compress.plan.passes import Product, Resources
@@ -28,6 +28,7 @@ from mct.models.checkpoints.files import pad_id
 from mct.models.checkpoints.load import load_module, outputs_of
 from mct.models.checkpoints.load_adapter import Prefixed
 from mct.models.checkpoints.load_embedder import Embedder
+from mct.models.families.table import graph_of
 from mct.targets.runtimes.run_torch import input_names
 
 MODEL = "onnx/model.onnx"
@@ -48,14 +49,17 @@ class _Written(torch.nn.Module):
         self.module = module
 
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None:
-            inputs["token_type_ids"] = token_type_ids
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        inputs = {name: value for name, value in given.items() if value is not None}
         if not isinstance(self.module, Embedder):
             outputs: dict[str, torch.Tensor] = self.module(**inputs)
             return outputs
+        assert attention_mask is not None
         hidden = self.module.model(**inputs).last_hidden_state
         return {HIDDEN: hidden, EMBEDDING: self.module.embed(hidden, attention_mask)}
 
@@ -79,9 +83,10 @@ def _graph(module: torch.nn.Module, wanted: str) -> tuple[onnx.ModelProto, dict[
     model = module.model
     assert isinstance(model, PreTrainedModel)
     names = input_names(model)
-    reason = "asked for" if wanted == "exported" else obstacle(module)
+    graphs = shallow if graph_of(model.config.model_type, "onnx") == shallow.GRAPH else fused
+    reason = "asked for" if wanted == "exported" else graphs.obstacle(module)
     if not reason:
-        graph = build(module, names)
+        graph = graphs.build(module, names)
         delta = max_difference(module, graph, names)
         if delta <= TOLERANCE:
             return graph, {"graph": "fused", "max_delta": delta}
@@ -99,7 +104,7 @@ def max_difference(module: torch.nn.Module, graph: onnx.ModelProto, names: list[
     session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     theirs = dict(zip([value.name for value in session.get_outputs()], session.run(None, inputs), strict=True))
     ours = outputs_of(_Written(module), {name: torch.from_numpy(array) for name, array in inputs.items()})
-    real = inputs["attention_mask"].astype(bool)
+    real = _MASK.astype(bool)
     sides = [
         (each[real] if each.ndim == 3 else each for each in (value.numpy(), theirs[name]))
         for name, value in ours.items()
@@ -107,16 +112,18 @@ def max_difference(module: torch.nn.Module, graph: onnx.ModelProto, names: list[
     return max(float(np.abs(after - before).max()) / spread([before]) for before, after in sides)
 
 
+# Two inputs of twelve tokens, five of the second's padding.
+_MASK = np.array([[1] * 12, [1] * 7 + [0] * 5])
+
+
 def _two_inputs(module: torch.nn.Module, names: list[str]) -> dict[str, Any]:
     assert isinstance(module.model, PreTrainedModel)
     config = module.model.config
-    ids = np.random.default_rng(0).integers(5, config.vocab_size, size=(2, 12))
-    mask = np.ones_like(ids)
-    mask[1, 7:] = 0
-    ids[1, 7:] = config.pad_token_id or 0
+    ids = np.random.default_rng(0).integers(5, config.vocab_size, size=_MASK.shape)
+    ids[_MASK == 0] = config.pad_token_id or 0
     segments = np.zeros_like(ids)
-    segments[:, 4:] = mask[:, 4:]
-    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+    segments[:, 4:] = _MASK[:, 4:]
+    inputs = {"input_ids": ids, "attention_mask": _MASK, "token_type_ids": segments}
     return {name: inputs[name] for name in names}
 
 

@@ -56,7 +56,9 @@ class Resources:
 
     `checkpoint` is the one that a pass starts from, or that the form it takes was exported from: the product of the
     last pass before it that gave one. `teacher` is the one that the user brought, whose answers others may learn.
-    `branch` is what a pass is to join to what it takes, where its row has one.
+    `branch` is what a pass is to join to what it takes, where its row has one. `shared` is a folder for what steps of
+    several recipes would find out alike, like the teacher's answers; it may not be there yet, and lives as long as
+    finished steps do.
     """
 
     checkpoint: Checkpoint
@@ -65,6 +67,7 @@ class Resources:
     seed: int
     teacher: Checkpoint | None = None
     branch: Branch | None = None
+    shared: Path | None = None
 
     def calibration_requests(self) -> list[Request]:
         """What the calibration rows ask, in file order; nothing where there are none."""
@@ -93,8 +96,8 @@ class Pass:
     is what its product computes in, where that depends on the machine. `why_not`, "module:function", says of a
     checkpoint and options why the pass cannot take it, "" where it can; asked when planning, so it reads small files
     only. `exact`: a checkpoint pass whose product must answer as its parent does. `branch` names the option that lists
-    steps of its own, from the user's checkpoint to the form that this pass takes: it joins both. `about` is one
-    sentence.
+    steps of its own, from the user's checkpoint to the form that this pass takes: it joins both. `leaves` is the
+    model_type of a checkpoint pass whose product is always of that one, whatever it takes. `about` is one sentence.
     """
 
     name: str
@@ -110,4 +113,5 @@ class Pass:
     options: tuple[Option, ...] = ()
     exact: bool = False
     branch: str = ""
+    leaves: str = ""
     about: str = ""

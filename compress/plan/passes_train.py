@@ -1,9 +1,13 @@
-"""The passes that train: what comes out is a checkpoint of the same kind, which answers better for what it became."""
+"""The passes that train: what comes out is a checkpoint of the same task, which answers better for what it became.
+
+Students below the transformer are made here too: they answer nothing until they are taught.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from mct.compress.plan.passes import ENCODERS, LANGUAGE_MODELS, START, Option, Pass
+from mct.compress.plan.passes import CLASSIFIERS, ENCODERS, LANGUAGE_MODELS, START, Option, Pass
+from mct.models.families.table import SHALLOW
 
 TRAIN_FOR_INT4 = "train-for-int4"
 
@@ -24,7 +28,38 @@ def _train(name: str, tasks: tuple[str, ...], about: str, fixed: Mapping[str, An
     )  # fmt: skip
 
 
+_STUDENT = "mct.compress.train.shallow_student:run"
+_WHY_NO_STUDENT = "mct.compress.train.obstacles:why_not_student"
+_SIZES = (
+    Option("width", int, "the width of a token's vector; at most that of the teacher's", 256),
+    Option("hidden", int, "the width of the layer between", 512),
+    Option("bigrams", int, "rows of a table for pairs of neighbours, 0 for none", 0),
+)
+
 TRAIN_PASSES = (
+    Pass(
+        "static-student", START, START, _STUDENT, CLASSIFIERS, why_not=_WHY_NO_STUDENT, fixed={"window": 0},
+        options=_SIZES, leaves=SHALLOW,
+        about="A student without layers, its table of token vectors from the checkpoint: distil teaches it the rest.",
+    ),
+    Pass(
+        "convolution-student", START, START, _STUDENT, CLASSIFIERS, why_not=_WHY_NO_STUDENT,
+        options=(*_SIZES, Option("window", int, "how many neighbouring tokens a filter reads", 3)), leaves=SHALLOW,
+        about="As static-student, with filters that read neighbouring tokens together: order counts.",
+    ),
+    Pass(
+        "distil", START, START, "mct.compress.train.distil:run", CLASSIFIERS, texts="needed",
+        why_not="mct.compress.train.obstacles:why_not_distil",
+        options=(
+            Option("epochs", float, "how many times every text is learned, made-up ones among them", 5.0),
+            Option("learning_rate", float, "the highest rate, 0 for what suits the student", 0.0),
+            Option("temperature", float, "by what the answers of the teacher are softened", 2.0),
+            Option("hard", float, "the share that labels have in what is learned; 1.0: labels alone, no teacher", 0.1),
+            Option("augment", int, "made-up variants of each text, which the teacher answers too", 8),
+            Option("threads", int, "0 for all; a number makes it repeatable whatever else the machine does", 0),
+        ),
+        about="Learn the answers that the checkpoint you brought gives to the texts of --data, with labels or without.",
+    ),
     _train(
         "train-for-int8", ENCODERS, "Go on training with weights and activations rounded as INT8 does.",
         {"bits": 8, "block": 0},

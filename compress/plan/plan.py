@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mct import MctError
@@ -166,13 +166,20 @@ def make_plan(
         )  # fmt: skip
     if checkpoint.keeps_adapters and (reason := why_not_keep(checkpoint)):
         raise MctError(f"--keep-adapter: {reason}", "leave --keep-adapter out: the adapter is merged then")
+    left = checkpoint
     for step in first:
-        if step.row.gives == START and (reason := step.why_not(checkpoint)):
+        if step.row.gives == START and (reason := step.why_not(left)):
             raise MctError(f"{step.row.name}: {reason}", _other_way(step.row, begins))
+        left = _as_left(step, left)
     for route in routes:
-        if reason := _obstacle(route, checkpoint, meant):
-            raise MctError(f"{route.name}: {reason}", _nearest(route, checkpoint, meant))
+        if reason := _obstacle(route, left, meant):
+            raise MctError(f"{route.name}: {reason}", _nearest(route, left, meant))
     return Plan(checkpoint, routes)
+
+
+def _as_left(step: Resolved, checkpoint: Checkpoint) -> Checkpoint:
+    """What is known of a step's product before it is there: what it took, of another family perhaps."""
+    return replace(checkpoint, model_type=step.row.leaves) if step.row.leaves else checkpoint
 
 
 def _other_way(refused: Pass, begins: Sequence[Pass]) -> str:

@@ -179,6 +179,7 @@ def _run(execution: Execution, name: str, step: Resolved, key: str, before: Prod
         calibration=texts,
         teacher=execution.plan.checkpoint,
         branch=branch,
+        shared=execution.resources.shared or execution.steps.shared,
     )
     run = load(step.row.run, step.row.extra)
 

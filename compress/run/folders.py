@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from transformers import PreTrainedModel
 
 from mct.models.checkpoints.checkpoint import SETFIT_HEAD
 from mct.models.data.declared import read_object
@@ -32,6 +33,14 @@ def rewrite_weights(source: Path, draft: Path, change: Change) -> None:
     """Write the model's tensors as one file, each as `change` gives it: under a name, or not at all (None)."""
     changed = (change(name, tensor) for name, tensor in _tensors(source))
     save_file(dict(found for found in changed if found is not None), draft / MODEL, metadata={"format": "pt"})
+
+
+def write_model(model: PreTrainedModel, source: Path, draft: Path) -> None:
+    """Write a model that was made of the one in `source`, with all that lies beside that one's weights."""
+    model.save_pretrained(draft)
+    for weights in draft.glob("*.safetensors"):
+        weights.chmod(0o644)  # written for the owner's eyes only, unlike every file beside it
+    copy_rest(source, draft)
 
 
 def copy_rest(source: Path, draft: Path, leave_out: Container[str] = ()) -> None:

@@ -3,7 +3,8 @@
 A step's key is the digest of all that decides what it makes: what it starts from, its pass and options, its texts, the
 seed, the machine it is made for, the versions of the libraries. What it made lies under that key in the folder `.steps`
 beside the artifacts, whole or not at all, and goes when all artifacts are there. A run that finds the folder in use by
-another one keeps its steps for itself.
+another one keeps its steps for itself. What steps found out on the way, and others would find out again (a teacher's
+answers), lies in the folder `shared` among them.
 """
 
 import fcntl
@@ -33,7 +34,7 @@ from mct.models.writing.folders import sha256 as file_sha256
 from mct.models.writing.replacing import NOT_EMPTY
 
 STEPS = ".steps"
-FILES, RECORD = "files", "product.json"
+FILES, RECORD, SHARED = "files", "product.json", "shared"
 KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -51,6 +52,11 @@ class Steps:
 
     folder: Path
     sound: set[str] = field(default_factory=set)
+
+    @property
+    def shared(self) -> Path:
+        """The folder for what others may use, made by whoever has something to put there."""
+        return self.folder / SHARED
 
     def find(self, key: str) -> Product | None:
         """What the step of that key made; None where it was not finished, or is no longer what was made."""
@@ -192,5 +198,7 @@ def _clear(folder: Path, keep: Sequence[str]) -> None:
         record = _record_of(entry) if KEY.fullmatch(entry.name) else None
         if record is not None and record.gives not in keep:
             Steps(folder).forget(entry.name)
+    if not keep and (folder / SHARED).is_dir():
+        remove(folder / SHARED)
     with suppress(OSError):
         folder.rmdir()

@@ -5,17 +5,21 @@ from typing import Any
 
 from mct.compress.plan.passes import CLASSIFIERS, LANGUAGE_MODELS, SCORERS
 from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.checkpoints.files import read_config
 from mct.models.families.table import find_family
 
 FROM_LABELS = (*CLASSIFIERS, *SCORERS, *LANGUAGE_MODELS)
 BITS = (2, 3, 4, 8)
 BLOCKS = (0, 16, 32, 64, 128, 256)
 
+ADDED = "what was added to it (a prefix, adapters kept beside it) belongs to its weights as they are"
+LEAST_PAIRS = 2
+
 
 def why_not_on_grid(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why this checkpoint cannot be trained on such a grid; "" where it can."""
     if checkpoint.has_prefix or checkpoint.keeps_adapters:
-        return "what was added to it (a prefix, adapters kept beside it) belongs to its weights as they are"
+        return ADDED
     family = find_family(checkpoint.model_type)
     if family is None or not family.layers:
         return f"where a {checkpoint.model_type} model keeps its layers is not known"
@@ -27,4 +31,36 @@ def why_not_on_grid(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
         return f"what a {checkpoint.network} model learns from labels alone is not known: leave teach = false out"
     if options["epochs"] < 0 or options["batch"] < 1 or options["learning_rate"] <= 0 or options["threads"] < 0:
         return "batch and learning_rate are more than 0, epochs and threads 0 or more"
+    return ""
+
+
+def why_not_student(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why no student of these sizes can be made of this checkpoint; "" where one can."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return ADDED
+    if not (checkpoint.vocabulary / "tokenizer.json").is_file():
+        return "it has no tokenizer.json"
+    padding = read_config(checkpoint.sizes).pad_token_id
+    if padding is None or padding < 0:
+        return "config.json names no padding (pad_token_id), and a student without a mask tells padding by it"
+    if small := [name for name in ("width", "hidden") if options[name] < 1]:
+        return f"`{small[0]}` is {options[small[0]]}, and has to be at least 1"
+    if options["bigrams"] < 0 or 0 < options["bigrams"] < LEAST_PAIRS:
+        return f"`bigrams` is {options['bigrams']}: 0 for none, or at least {LEAST_PAIRS} rows"
+    if options["window"] == 1 or options["window"] < 0:
+        return f"`window` is {options['window']}, and a filter reads at least 2 neighbours"
+    return ""
+
+
+def why_not_distil(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why this checkpoint cannot be taught so; "" where it can."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return ADDED
+    if options["epochs"] <= 0 or options["temperature"] <= 0:
+        name = "epochs" if options["epochs"] <= 0 else "temperature"
+        return f"`{name}` is {options[name]:g}, and has to be above 0"
+    if not 0 <= options["hard"] <= 1:
+        return f"`hard` is {options['hard']:g}, and is a share: from 0, the teacher alone, to 1, labels alone"
+    if negative := [name for name in ("learning_rate", "augment", "threads") if options[name] < 0]:
+        return f"`{negative[0]}` is {options[negative[0]]:g}, and is at least 0"
     return ""

@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from mct import MctError
 from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.networks import shallow
 from mct.models.tables import load
 from mct.models.tasks.table import find_task
 
@@ -28,6 +29,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft wakes it, and it misses kernels that nothing here uses
+
+shallow.register()
 
 MOST_REASON = 200
 

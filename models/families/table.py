@@ -114,6 +114,8 @@ MPNET = BERT | {
     "attention_output": "{layer}.attention.attn.o",
     "attention_norm": "{layer}.attention.LayerNorm",
 }
+# The network of ours below the transformer: mct.models.networks.shallow.
+SHALLOW = "mct_shallow"
 DISTILBERT = {part: name for part, name in EMBEDDINGS.items() if part != "segments"} | {
     "query": "{layer}.attention.q_lin",
     "key": "{layer}.attention.k_lin",
@@ -228,6 +230,10 @@ FAMILIES = (
     _llama("qwen2_moe", "qwen2moe", "qwen2", "causal-lm", parts=LLAMA_ATTENTION),
     _llama("qwen3", "qwen3", "qwen3"),
     _llama("qwen3_moe", "qwen3moe", "qwen3", "causal-lm", parts=LLAMA_ATTENTION),
+    Family(
+        SHALLOW, "", "words.weight", word_rows=("weights", "codes"), graphs={"onnx": "shallow"},
+        refused={"gguf": "it is a table of token vectors and has no layer, and llama.cpp runs no graph without one"},
+    ),
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from transformers import (
 
 from mct import MctError
 from mct.models.data.files import Row
+from mct.models.networks import shallow
 from mct.models.progress import Report, silent
 from mct.models.training.loop import Training as Training
 from mct.models.training.loop import by_length, chunks, find_device, learn, move
@@ -32,6 +33,8 @@ from mct.models.training.loop import seeded as seeded
 # Its loading bars and its report of the missing head would run through our own progress line.
 logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+shallow.register()
 
 EVALUATION_BATCH = 128
 

@@ -59,13 +59,25 @@ def learn(
     `loss_of` finds the loss of a batch on the model's device, in bfloat16 where that is fast. `report` gets `stage` and
     the share of all batches' `cost` that is done.
     """
+    done = list(itertools.accumulate(map(cost, batches)))
+    for number in steps(model, batches, loss_of, training):
+        report(stage, done[number - 1] / done[-1])
+    move(model, torch.device("cpu")).eval()
+
+
+def steps(
+    model: torch.nn.Module, batches: Sequence[_T], loss_of: Callable[[_T], torch.Tensor], training: Training
+) -> Iterator[int]:
+    """The same step by step: how many are done, after each. Whoever asks may look at the model, or ask no more.
+
+    The rate falls to nothing over all batches. The model is left on the device that it was trained on.
+    """
     device = find_device()
     with seeded(training.seed):
-        move(model, device).train()
-        optimiser = adamw(model, training)
+        optimiser = adamw(move(model, device), training)
         schedule = linear_schedule(optimiser, len(batches), training.warmup)
-        done = list(itertools.accumulate(map(cost, batches)))
-        for batch, cost_done in zip(batches, done, strict=True):
+        for number, batch in enumerate(batches, start=1):
+            model.train()
             with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device)):
                 loss = loss_of(batch)
             optimiser.zero_grad()
@@ -73,8 +85,7 @@ def learn(
             torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
             optimiser.step()
             schedule.step()
-            report(stage, cost_done / done[-1])
-    move(model, torch.device("cpu")).eval()
+            yield number
 
 
 def find_device() -> torch.device:

@@ -55,9 +55,12 @@ def _says_padding(model: PreTrainedModel) -> bool:
 
 
 def input_names(model: PreTrainedModel) -> list[str]:
-    """The inputs the model tells apart, in the ecosystem's order. A model of one segment needs no segment ids."""
-    names = ["input_ids", "attention_mask"]
-    takes_segments = "token_type_ids" in inspect.signature(model.forward).parameters
-    if takes_segments and getattr(model.config, "type_vocab_size", 0) > 1:
+    """The inputs the model tells apart, in the ecosystem's order.
+
+    A model of one segment needs no segment ids, and one that padding adds nothing to no mask.
+    """
+    takes = inspect.signature(model.forward).parameters
+    names = ["input_ids", *(["attention_mask"] if "attention_mask" in takes else [])]
+    if "token_type_ids" in takes and getattr(model.config, "type_vocab_size", 0) > 1:
         names.append("token_type_ids")
     return names

@@ -48,8 +48,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "xlm-roberta": SIZES | BEHIND_PADDING,
 }  # fmt: skip
 IN_GGUF = {"modernbert", "xlm-roberta"}
-# In every kind of task, as the first of them in tests/compress/onnx/test_kinds.py, or as one of the same layers.
-TRIED_ELSEWHERE = {"bert", "roberta", "distilbert", "camembert", "deberta"}
+# In every kind of task, as the first of them in tests/compress/onnx/test_kinds.py, or as one of the same layers; the
+# network below the transformer in tests/compress/train.
+TRIED_ELSEWHERE = {"bert", "roberta", "distilbert", "camembert", "deberta", "mct_shallow"}
 EVAL = Path(__file__).parents[1] / "messages_eval.csv"
 
 

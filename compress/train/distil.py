@@ -1,0 +1,50 @@
+"""Distillation: a checkpoint learns what the one that the user brought answers, to their texts and to made-up ones.
+
+The answers are taken whole, softened by a temperature (Hinton, Vinyals and Dean 2015, arXiv:1503.02531), and labels
+count a little where rows have them; rows without are as good. A part of the texts is held out by the step itself, to
+keep the best of what it comes by. Steps may follow each other: each goes on from what the last left, with texts of its
+own, which hang on how many came before and not on the student, so that the students of a search share the answers.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from msgspec import Struct
+from transformers import PreTrainedModel
+
+from mct.compress.plan.passes import Product, Resources
+from mct.compress.run.folders import write_model
+from mct.compress.train.curriculum import Wanted, gather_lessons
+from mct.compress.train.objectives import OBJECTIVES
+from mct.compress.train.teach import Teaching, teach
+from mct.models.checkpoints.files import read_if_there
+from mct.models.checkpoints.load import load_module
+from mct.models.data.declared import Index
+from mct.models.writing.folders import write_json
+
+ROUNDS = "distilled.json"
+
+
+class Rounds(Struct, frozen=True):
+    """distilled.json: how many steps have taught this checkpoint."""
+
+    rounds: Index = 0
+
+
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
+    """Write the checkpoint as it is after learning. MctError where there is nothing that it could learn."""
+    threads = options["threads"] or resources.machine.usable_threads
+    torch.set_num_threads(threads)
+    rounds = read_if_there(source.folder / ROUNDS, Rounds).rounds
+    lessons, dev = gather_lessons(resources, Wanted(options["augment"], options["hard"], threads, rounds))
+    module = load_module(resources.checkpoint)
+    assert isinstance(module.model, PreTrainedModel)
+    teaching = Teaching(
+        options["epochs"], options["learning_rate"], options["temperature"], options["hard"], resources.seed + rounds
+    )
+    found = teach(module, lessons, dev, OBJECTIVES[resources.checkpoint.network], teaching)
+    write_json(draft / ROUNDS, {"rounds": rounds + 1})
+    write_model(module.model, source.folder, draft)
+    return Product(draft, "", notes={"texts": len(lessons.inputs), "rounds": rounds + 1, **found})

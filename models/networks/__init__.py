@@ -1,0 +1,1 @@
+"""Networks of our own, registered with transformers so that their folders open as any other."""
