@@ -59,7 +59,8 @@ COMPARISONS = {
     ),
     "language-model": Comparison(
         "TinyStories-656K, a Llama", Path("../shared/weights/tinystories656K"), Path(".cache/peers/lm/train.jsonl"),
-        Path(".cache/peers/lm/test.jsonl"), WRITERS, {"onnx": ("int8", "int4"), "gguf": ("q8_0", "q4_k_m")}, 0.25,
+        Path(".cache/peers/lm/test.jsonl"), WRITERS,
+        {"onnx": ("int8", "int4"), "gguf": ("f32", "q8_0", "q4_k_m")}, 0.25,
     ),
 }  # fmt: skip
 
@@ -151,16 +152,21 @@ def compare(
 
 def our_systems(comparison: Comparison, ours: Sequence[Path]) -> list[System]:
     """Our own forms of the checkpoint, made where they are not there yet, and the folders given of the same task."""
-    original = identify(ROOT / comparison.checkpoint)
-    out = Path(".cache/peers/ours") / original.digest[:12]
+    task, out = identify(ROOT / comparison.checkpoint).task, our_folder(comparison)
     job = Job(comparison.checkpoint, out, comparison.forms, comparison.train, comparison.test, "", 0)
     for form, why in make(job).items():
         raise MctError(f"{form} of {comparison.checkpoint} cannot be made: {why}", "mct compress says more")
     forms = [f"{kind}-{each}" for kind, wanted in comparison.forms.items() for each in wanted]
-    named = {f"mct {form}": ROOT / out / form for form in forms}
+    sources = {system.of for system in comparison.systems}
+    named = {f"mct {form}": ROOT / out / form for form in forms if form not in sources}
     named |= {f"mct {'/'.join(folder.resolve().parts[-2:])}": folder.resolve() for folder in ours}
-    fitting = {name: folder for name, folder in named.items() if identify(folder).task == original.task}
+    fitting = {name: folder for name, folder in named.items() if identify(folder).task == task}
     return [System(name, OURS, "ours:open_artifact", folder=folder) for name, folder in fitting.items()]
+
+
+def our_folder(comparison: Comparison) -> Path:
+    """Where our own forms of the checkpoint are kept, by what it is."""
+    return Path(".cache/peers/ours") / identify(ROOT / comparison.checkpoint).digest[:12]
 
 
 def prepare(
@@ -186,7 +192,8 @@ def prepare(
 
 def made(contender: Contender, comparison: Comparison, threads: int) -> Path:
     """The folder of its model, made in its own environment where it is not there yet."""
-    system, checkpoint, train = contender.system, ROOT / comparison.checkpoint, ROOT / comparison.train
+    system, train = contender.system, ROOT / comparison.train
+    checkpoint = ROOT / (our_folder(comparison) / system.of if system.of else comparison.checkpoint)
     key = hashlib.sha256(f"{identify(checkpoint).digest} {sha256(train)} {system}".encode()).hexdigest()[:12]
     folder = PEERS / "made" / f"{system.slug}-{key}"
     if not folder.is_dir():

@@ -29,7 +29,8 @@ ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
     "transformers": ("torch==2.13.0", "transformers==5.5.4"),
     # optimum-onnx stands still at transformers 4 and optimum 2.1: nothing of today lives beside it.
     "optimum-onnx": ("torch==2.13.0", "optimum-onnx[onnxruntime]==0.1.0", "onnxscript"),
-    "olive": ("torch==2.13.0", "olive-ai[auto-opt]==0.13.0"),
+    "model2vec": ("torch==2.13.0", "model2vec[distill,train,inference]==0.10.0"),
+    "olive": ("torch==2.13.0", "olive-ai[auto-opt]==0.13.0", "onnxruntime==1.31.1"),
 }
 # optimum-intel pulls in a torchvision built for another torch, which then breaks transformers.
 UNWANTED = ("torchvision",)
@@ -39,8 +40,8 @@ UNWANTED = ("torchvision",)
 class System:
     """One row: its name, where it runs, and the functions of results/peers_workers that make and open its model.
 
-    `packages` are installed into the environment for it alone. Without `make` it runs the checkpoint; `folder` is where
-    one of ours lies.
+    `packages` are installed into the environment for it alone. Without `make` it runs the checkpoint; `of` is the form
+    of ours that its model is made of, in place of the checkpoint; `folder` is where one of ours lies.
     """
 
     name: str
@@ -48,6 +49,7 @@ class System:
     open: str
     make: str = ""
     packages: tuple[str, ...] = ()
+    of: str = ""
     folder: Path | None = None
 
     @property
@@ -68,16 +70,14 @@ CLASSIFIERS = (
         "optimum-intel OpenVINO INT8", "transformers", "encoders:open_openvino", "encoders:make_openvino",
         ("optimum-intel[openvino]==2.2.0", "openvino==2026.4.1", "nncf==3.4.0", "datasets==4.8.5"),
     ),
-    System(
-        "model2vec", "transformers", "encoders:open_model2vec", "encoders:make_model2vec",
-        ("model2vec[distill,train,inference]==0.10.0",),
-    ),
+    System("model2vec", "model2vec", "encoders:open_model2vec", "encoders:make_model2vec"),
 )  # fmt: skip
-_LLAMA_CPP = ("llama-cpp-python==0.3.36", "gguf==0.19.0", "sentencepiece", "protobuf")
+# Quantised from our own F32 file: a file of its own converter ends llama.cpp at the first text of this model.
+_LLAMA_CPP = (("llama-cpp-python==0.3.36",), "gguf-f32")
 WRITERS = (
     System(EAGER, "transformers", "writers:open_eager"),
-    System("llama.cpp Q8_0", "transformers", "writers:open_llama", "writers:make_q8_0", _LLAMA_CPP),
-    System("llama.cpp Q4_K_M", "transformers", "writers:open_llama", "writers:make_q4_k_m", _LLAMA_CPP),
+    System("llama.cpp Q8_0", "transformers", "writers:open_llama", "writers:make_q8_0", *_LLAMA_CPP),
+    System("llama.cpp Q4_K_M", "transformers", "writers:open_llama", "writers:make_q4_k_m", *_LLAMA_CPP),
     System(
         "onnxruntime-genai INT4", "transformers", "writers:open_genai", "writers:make_genai",
         ("onnxruntime-genai==0.18.0", "onnx-ir", "onnxruntime==1.31.1"),

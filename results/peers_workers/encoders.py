@@ -174,8 +174,8 @@ def make_olive(checkpoint: Path, train: Path, out: Path) -> None:
     """Olive's automatic optimisation for the CPU at INT8, by its command line."""
     with tempfile.TemporaryDirectory() as folder:
         olive = Path(sys.executable).with_name("olive")
-        command = [olive, "optimize", "-m", checkpoint, "-t", "text-classification", "--precision", "int8"]
-        command += ["--device", "cpu", "--provider", "CPUExecutionProvider", "-o", folder]
+        command = [olive, "auto-opt", "-m", checkpoint, "-t", "text-classification", "--precision", "int8"]
+        command += ["-o", folder, "--device", "cpu", "--provider", "CPUExecutionProvider", "--use_dynamo_exporter"]
         subprocess.run([str(word) for word in command], check=True)
         for file in Path(folder).rglob("*.onnx*"):
             shutil.copyfile(file, out / file.name)

@@ -1,10 +1,8 @@
 """Language models as their libraries' own pages have them made and run: a prompt in, its greedy continuation out."""
 
 import json
-import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -45,53 +43,24 @@ def open_eager(folder: Path, threads: int) -> Peer:
 
 
 def make_q8_0(checkpoint: Path, train: Path, out: Path) -> None:
-    """llama.cpp's own converter, then its own Q8_0."""
+    """llama.cpp's own Q8_0."""
     _quantised(checkpoint, out, "Q8_0")
 
 
 def make_q4_k_m(checkpoint: Path, train: Path, out: Path) -> None:
-    """llama.cpp's own converter, then its own Q4_K_M."""
+    """llama.cpp's own Q4_K_M."""
     _quantised(checkpoint, out, "Q4_K_M")
 
 
-def _quantised(checkpoint: Path, out: Path, kind: str) -> None:
+def _quantised(folder: Path, out: Path, kind: str) -> None:
     import llama_cpp
 
-    with tempfile.TemporaryDirectory() as folder:
-        whole, named = Path(folder) / "whole.gguf", Path(folder) / checkpoint.name
-        _with_word_embeddings(checkpoint, named)
-        command = [sys.executable, _sources(Path(folder)) / "convert_hf_to_gguf.py", named]
-        command += ["--outtype", "f32", "--outfile", whole]
-        subprocess.run([str(word) for word in command], check=True)
-        told = llama_cpp.llama_model_quantize_default_params()
-        told.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
-        target = out / f"model-{kind}.gguf"
-        if llama_cpp.llama_model_quantize(str(whole).encode(), str(target).encode(), told):
-            raise RuntimeError(f"llama.cpp could not write {kind}")
-
-
-def _with_word_embeddings(checkpoint: Path, named: Path) -> None:
-    """A copy in which a matrix that serves for both ends has the name that the converter looks for."""
-    from safetensors.torch import load_file, save_file
-
-    shutil.copytree(checkpoint, named)
-    tensors = load_file(checkpoint / "model.safetensors")
-    if "model.embed_tokens.weight" not in tensors:
-        tensors["model.embed_tokens.weight"] = tensors.pop("lm_head.weight")
-    save_file(tensors, named / "model.safetensors", metadata={"format": "pt"})
-
-
-def _sources(folder: Path) -> Path:
-    """llama.cpp's sources, which hold its converter, of the same version as the installed llama-cpp-python."""
-    from importlib.metadata import version
-
-    package = f"llama_cpp_python-{version('llama-cpp-python')}"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
-    command += ["--dest", str(folder), f"llama-cpp-python=={version('llama-cpp-python')}"]
-    subprocess.run(command, check=True)
-    with tarfile.open(folder / f"{package}.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / package / "vendor" / "llama.cpp"
+    (whole,) = folder.glob("*.gguf")
+    told = llama_cpp.llama_model_quantize_default_params()
+    told.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
+    target = out / f"model-{kind}.gguf"
+    if llama_cpp.llama_model_quantize(str(whole).encode(), str(target).encode(), told):
+        raise RuntimeError(f"llama.cpp could not write {kind}")
 
 
 def open_llama(folder: Path, threads: int) -> Peer:
@@ -130,16 +99,20 @@ def make_genai(checkpoint: Path, train: Path, out: Path) -> None:
 
 
 def open_genai(folder: Path, threads: int) -> Peer:
-    """Its own generator; scored by the graph itself, on a whole text at once."""
+    """Its own generator; scored by the graph itself, on a whole text at once.
+
+    Texts are cut by tokenizers: its own reading of tokenizer.json cuts them otherwise than the model was trained on.
+    """
     import onnxruntime_genai as genai
+    from tokenizers import Tokenizer
 
     config = genai.Config(str(folder))
     config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": threads}}}}))
-    model = genai.Model(config)
-    tokenizer, scoring = genai.Tokenizer(model), []
+    model, tokenizer = genai.Model(config), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    scoring: list[Any] = []
 
     def answer(text: str) -> str:
-        ids = tokenizer.encode(text)
+        ids = tokenizer.encode(text).ids
         told = genai.GeneratorParams(model)
         told.set_search_options(do_sample=False, max_length=len(ids) + NEW_TOKENS)
         generator = genai.Generator(model, told)
@@ -151,7 +124,7 @@ def open_genai(folder: Path, threads: int) -> Peer:
     def score(text: str) -> dict[str, Any]:
         if not scoring:
             scoring.append(_whole_text(folder))
-        return dict(scoring[0]([int(each) for each in tokenizer.encode(text)]))
+        return dict(scoring[0](tokenizer.encode(text).ids))
 
     return Peer(answer, score)
 
