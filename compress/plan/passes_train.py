@@ -6,7 +6,17 @@ Students below the transformer are made here too: they answer nothing until they
 from collections.abc import Mapping
 from typing import Any
 
-from mct.compress.plan.passes import CLASSIFIERS, ENCODERS, LANGUAGE_MODELS, START, Option, Pass
+from mct.compress.plan.passes import (
+    CLASSIFIERS,
+    EMBEDDERS,
+    ENCODERS,
+    LANGUAGE_MODELS,
+    SCORERS,
+    START,
+    TAGGERS,
+    Option,
+    Pass,
+)
 from mct.models.families.table import SHALLOW
 
 TRAIN_FOR_INT4 = "train-for-int4"
@@ -36,6 +46,12 @@ _SIZES = (
     Option("bigrams", int, "rows of a table for pairs of neighbours, 0 for none", 0),
 )
 
+_EPOCHS = "how many times every text is learned"
+_RATE = Option("learning_rate", float, "the highest rate, 0 for what suits the student", 0.0)
+_TEMPERATURE = Option("temperature", float, "by what the answers of the teacher are softened", 2.0)
+_THREADS = Option("threads", int, "0 for all; a number makes it repeatable whatever else the machine does", 0)
+_WHY_NOT_DISTIL = "mct.compress.train.obstacles:why_not_distil"
+
 TRAIN_PASSES = (
     Pass(
         "static-student", START, START, _STUDENT, CLASSIFIERS, why_not=_WHY_NO_STUDENT, fixed={"window": 0},
@@ -49,16 +65,22 @@ TRAIN_PASSES = (
     ),
     Pass(
         "distil", START, START, "mct.compress.train.distil:run", CLASSIFIERS, texts="needed",
-        why_not="mct.compress.train.obstacles:why_not_distil",
+        why_not=_WHY_NOT_DISTIL,
         options=(
-            Option("epochs", float, "how many times every text is learned, made-up ones among them", 5.0),
-            Option("learning_rate", float, "the highest rate, 0 for what suits the student", 0.0),
-            Option("temperature", float, "by what the answers of the teacher are softened", 2.0),
+            Option("epochs", float, f"{_EPOCHS}, made-up ones among them", 5.0), _RATE, _TEMPERATURE,
             Option("hard", float, "the share that labels have in what is learned; 1.0: labels alone, no teacher", 0.1),
-            Option("augment", int, "made-up variants of each text, which the teacher answers too", 8),
-            Option("threads", int, "0 for all; a number makes it repeatable whatever else the machine does", 0),
+            Option("augment", int, "made-up variants of each text, which the teacher answers too", 4), _THREADS,
         ),
         about="Learn the answers that the checkpoint you brought gives to the texts of --data, with labels or without.",
+    ),
+    Pass(
+        "distil", START, START, "mct.compress.train.distil_outputs:run",
+        (*SCORERS, *TAGGERS, *EMBEDDERS, *LANGUAGE_MODELS), texts="needed", why_not=_WHY_NOT_DISTIL,
+        options=(
+            Option("epochs", float, _EPOCHS, 3.0), _RATE, _TEMPERATURE,
+            Option("hard", float, "the share of what rows say (next tokens); 1.0: no teacher", 0.0), _THREADS,
+        ),
+        about="Learn the vectors, scores, tags or next tokens that the checkpoint you brought gives for --data.",
     ),
     _train(
         "train-for-int8", ENCODERS, "Go on training with weights and activations rounded as INT8 does.",

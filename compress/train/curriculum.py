@@ -98,12 +98,16 @@ class _Both:
 def _split(texts: Sequence[str], seed: int) -> tuple[list[int], list[int]]:
     """Places of those that are held out, and of the others; the same text is on one side."""
     once = sorted(set(texts))
-    count = max(len(once) // DEV_SHARE, min(LEAST_DEV, len(once) // DEV_SHARE_OF_FEW), 1)
-    held = set(random.Random(seed).sample(once, min(MOST_DEV, count)))
+    held = set(random.Random(seed).sample(once, held_out_of(len(once))))
     sides: tuple[list[int], list[int]] = ([], [])
     for place, text in enumerate(texts):
         sides[text not in held].append(place)
     return sides
+
+
+def held_out_of(texts: int) -> int:
+    """How many of so many texts are held out."""
+    return min(MOST_DEV, max(texts // DEV_SHARE, min(LEAST_DEV, texts // DEV_SHARE_OF_FEW), 1))
 
 
 def _at(lessons: Lessons, places: list[int]) -> Lessons:

@@ -11,33 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from msgspec import Struct
 from transformers import PreTrainedModel
 
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.folders import write_model
 from mct.compress.train.curriculum import Wanted, gather_lessons
 from mct.compress.train.objectives import OBJECTIVES
+from mct.compress.train.rounds import read_rounds, write_rounds
 from mct.compress.train.teach import Teaching, teach
-from mct.models.checkpoints.files import read_if_there
 from mct.models.checkpoints.load import load_module
-from mct.models.data.declared import Index
-from mct.models.writing.folders import write_json
-
-ROUNDS = "distilled.json"
-
-
-class Rounds(Struct, frozen=True):
-    """distilled.json: how many steps have taught this checkpoint."""
-
-    rounds: Index = 0
 
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write the checkpoint as it is after learning. MctError where there is nothing that it could learn."""
     threads = options["threads"] or resources.machine.usable_threads
     torch.set_num_threads(threads)
-    rounds = read_if_there(source.folder / ROUNDS, Rounds).rounds
+    rounds = read_rounds(source.folder)
     lessons, dev = gather_lessons(resources, Wanted(options["augment"], options["hard"], threads, rounds))
     module = load_module(resources.checkpoint)
     assert isinstance(module.model, PreTrainedModel)
@@ -45,6 +34,6 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
         options["epochs"], options["learning_rate"], options["temperature"], options["hard"], resources.seed + rounds
     )
     found = teach(module, lessons, dev, OBJECTIVES[resources.checkpoint.network], teaching)
-    write_json(draft / ROUNDS, {"rounds": rounds + 1})
+    write_rounds(draft, rounds + 1)
     write_model(module.model, source.folder, draft)
     return Product(draft, "", notes={"texts": len(lessons.inputs), "rounds": rounds + 1, **found})

@@ -61,6 +61,13 @@ def why_not_distil(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
         return f"`{name}` is {options[name]:g}, and has to be above 0"
     if not 0 <= options["hard"] <= 1:
         return f"`hard` is {options['hard']:g}, and is a share: from 0, the teacher alone, to 1, labels alone"
-    if negative := [name for name in ("learning_rate", "augment", "threads") if options[name] < 0]:
+    if negative := [name for name in ("learning_rate", "augment", "threads") if options.get(name, 0) < 0]:
         return f"`{negative[0]}` is {options[negative[0]]:g}, and is at least 0"
-    return ""
+    if checkpoint.network in (*CLASSIFIERS, *LANGUAGE_MODELS) or options["hard"] == 0:
+        return ""
+    if options["hard"] < 1:
+        return (
+            f"`hard` is {options['hard']:g}: a {checkpoint.network} model learns from its teacher (0) or rows alone (1)"
+        )
+    learns = checkpoint.network in FROM_LABELS
+    return "" if learns else f"what a {checkpoint.network} model learns from rows alone is not known"

@@ -1,0 +1,104 @@
+"""Distillation of what gives vectors, scores, tags or next tokens: its outputs are drawn to those of the teacher.
+
+For whole outputs there is no room (a language model's are a row of its vocabulary for every token), so the teacher is
+asked again for every batch, and texts are the user's alone. How far apart two outputs are, each task kind says itself
+(mct.compress.train.losses): by the angle of vectors, the square of scores, the softened distribution of tags and next
+tokens. What stands on the backbone (a pooling, a head) stays as it is.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from mct.compress.plan.passes import Product, Resources
+from mct.compress.run.folders import write_model
+from mct.compress.train.curriculum import held_out_of
+from mct.compress.train.lessons import Asked, Lesson, asked_of, lessons_from
+from mct.compress.train.losses import to_teacher, to_truth
+from mct.compress.train.rounds import read_rounds, write_rounds
+from mct.models.training.loop import Training, by_length, chunks, find_device, move, steps
+
+RATE, BATCH = 1e-4, 32
+LOOKS, PATIENCE = 20, 8
+
+
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
+    """Write the checkpoint after learning. MctError without rows, or without labels where these alone count."""
+    torch.set_num_threads(options["threads"] or resources.machine.usable_threads)
+    teacher = (resources.teacher or resources.checkpoint) if options["hard"] < 1.0 else None
+    rounds = read_rounds(source.folder)
+    lessons = lessons_from(resources, teacher)
+    drawn = random.Random(resources.seed)
+    held = set(drawn.sample(range(len(lessons)), held_out_of(len(lessons))))
+    taught, dev = (
+        [lesson for place, lesson in enumerate(lessons) if (place in held) is side] for side in (False, True)
+    )
+    learner = asked_of(resources.checkpoint)
+    model = learner.module.model
+    assert isinstance(model, PreTrainedModel)
+    learner.module.requires_grad_(False)
+    model.requires_grad_(True)
+    found = _learn(learner, asked_of(teacher) if teacher else None, taught, dev, options, resources)
+    write_rounds(draft, rounds + 1)
+    write_model(model, source.folder, draft)
+    return Product(draft, "", notes={"inputs": len(taught), "rounds": rounds + 1, **found})
+
+
+def _learn(
+    learner: Asked,
+    teacher: Asked | None,
+    taught: Sequence[Lesson],
+    dev: Sequence[Lesson],
+    options: Mapping[str, Any],
+    resources: Resources,
+) -> dict[str, Any]:
+    """Train in place, ending with the weights that lie nearest on `dev`; what to note of it."""
+    network, labels = resources.checkpoint.network, resources.checkpoint.labels
+    module, rate = learner.module, options["learning_rate"] or RATE
+    training = Training(ceil(options["epochs"]), rate, batch=BATCH, seed=resources.seed)
+    if teacher is not None:
+        move(teacher.module, find_device()).eval()
+
+    def loss_of(batch: Sequence[Lesson]) -> Tensor:
+        inputs, loss = [lesson.tokens for lesson in batch], torch.zeros((), device=find_device())
+        ours = learner.answers(inputs)
+        if options["hard"]:
+            truths = [lesson.truth for lesson in batch]
+            loss = loss + options["hard"] * to_truth(network, ours, truths, inputs, labels)
+        if teacher is not None:
+            with torch.no_grad():
+                theirs = teacher.answers([lesson.asked or lesson.tokens for lesson in batch])
+            loss = loss + (1 - options["hard"]) * to_teacher(network, ours, theirs, inputs, options["temperature"])
+        return loss
+
+    order = list(by_length(taught, lambda lesson: len(lesson.tokens.ids), training))
+    batches = order[: max(1, round(len(order) * options["epochs"] / training.epochs))]
+    every = max(1, len(batches) // LOOKS)
+    first = best = _mean(loss_of, dev, module)
+    kept, since, done = dict[str, Tensor](), 0, 0
+    for done in steps(module, batches, loss_of, training):
+        if done % every and done != len(batches):
+            continue
+        loss = _mean(loss_of, dev, module)
+        since = 0 if loss <= best else since + 1
+        if not since:
+            best, kept = loss, {name: value.clone() for name, value in module.state_dict().items()}
+        if since == PATIENCE:
+            break
+    module.load_state_dict(kept or module.state_dict())
+    move(module, torch.device("cpu")).eval()
+    return {"steps": done, "of": len(batches), "dev": len(dev), "dev_loss": [round(first, 5), round(best, 5)]}
+
+
+def _mean(loss_of: Any, dev: Sequence[Lesson], module: torch.nn.Module) -> float:
+    """The mean loss of the inputs held out."""
+    move(module, find_device()).eval()
+    with torch.inference_mode():
+        losses = [float(loss_of(batch)) * len(batch) for batch in chunks(list(dev), BATCH)]
+    return sum(losses) / len(dev)

@@ -1,0 +1,98 @@
+"""What gives vectors, scores, tags or next tokens is distilled too: some of a teacher's layers come nearer to it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from mct import MctError
+from mct.compress.plan.plan import make_plan
+from mct.compress.plan.recipe import Recipe, Step
+from mct.compress.run.execute import execute
+from mct.compress.run.resources import gather
+from mct.models.checkpoints.checkpoint import inspect
+
+WORDS = ("where", "is", "my", "order", "return", "volume", "card", "human", "shipping", "manga")
+TEXTS = tuple(" ".join((WORDS[place % 10], WORDS[place * 3 % 7], WORDS[place // 10])) for place in range(60))
+TAGS = {0: "O", 1: "B-title", 2: "I-title"}
+
+
+def _of_layers(tiny_bert: Path, folder: Path, kind: Any, **more: Any) -> Path:
+    shutil.copytree(tiny_bert, folder)
+    config = transformers.BertConfig.from_pretrained(tiny_bert, **more)
+    torch.manual_seed(0)
+    kind(config).save_pretrained(folder)
+    return folder
+
+
+def embedder(tiny_bert: Path, folder: Path) -> Path:
+    _of_layers(tiny_bert, folder, transformers.BertModel)
+    kinds = {"": "Transformer", "1_Pooling": "Pooling"}
+    modules = [{"path": path, "type": f"sentence_transformers.models.{name}"} for path, name in kinds.items()]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
+    return folder
+
+
+def scorer(tiny_bert: Path, folder: Path) -> Path:
+    kind = transformers.BertForSequenceClassification
+    return _of_layers(tiny_bert, folder, kind, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
+
+
+def tagger(tiny_bert: Path, folder: Path) -> Path:
+    named = {"num_labels": 3, "id2label": TAGS, "label2id": {tag: place for place, tag in TAGS.items()}}
+    return _of_layers(tiny_bert, folder, transformers.BertForTokenClassification, **named)
+
+
+PAIRS = [{"query": TEXTS[place], "doc": TEXTS[place + 1]} for place in range(len(TEXTS) - 1)]
+MAKERS: dict[str, tuple[Callable[[Path, Path], Path], list[dict[str, Any]]]] = {
+    "vectors": (embedder, PAIRS),
+    "scores": (scorer, PAIRS),
+    "tags": (tagger, [{"text": text} for text in TEXTS]),
+    "next tokens": (lambda _, folder: folder, [{"text": text} for text in TEXTS]),
+}
+
+
+def taught(checkpoint: Path, rows: list[dict[str, Any]], out: Path, **options: Any) -> dict[str, Any]:
+    """What the lineage says of the last step."""
+    data = out.with_suffix(".jsonl")
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    distil = Step("distil", options={"epochs": 6.0, "learning_rate": 2e-3, "threads": 1} | options)
+    recipe = Recipe((Step("drop-layers", options={"keep": [1]}), distil))
+    plan = make_plan(inspect(checkpoint), ["checkpoint"], [], recipe=recipe)
+    (made,) = execute(plan, *gather(plan, data, None, {}, 0), out)
+    entry: dict[str, Any] = json.loads((made / "mct-lineage.json").read_text())[-1]
+    return entry
+
+
+@pytest.mark.parametrize("what", MAKERS)
+def test_a_part_of_the_layers_comes_nearer_to_all_of_them(
+    what: str, tiny_bert: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    make, rows = MAKERS[what]
+    checkpoint = make(tiny_bert, tmp_path / "checkpoint") if what != "next tokens" else tiny_llama
+    entry = taught(checkpoint, rows, tmp_path / "out")
+    before, after = entry["notes"]["dev_loss"]
+    assert after < 0.8 * before
+    assert entry["parity"]["root"]["mean_abs_delta"] < entry["parity"]["parent"]["mean_abs_delta"] * 2
+
+
+def test_scores_are_learned_from_grades_alone_where_that_is_asked(tiny_bert: Path, tmp_path: Path) -> None:
+    rows = [row | {"grade": float(place % 2)} for place, row in enumerate(PAIRS)]
+    entry = taught(scorer(tiny_bert, tmp_path / "checkpoint"), rows, tmp_path / "out", hard=1.0, epochs=2.0)
+    before, after = entry["notes"]["dev_loss"]
+    assert after <= before
+
+
+@pytest.mark.parametrize(("hard", "said"), [(0.5, "from its teacher"), (1.0, "from rows alone is not known")])
+def test_a_share_that_a_kind_does_not_have_is_refused_by_the_plan(
+    hard: float, said: str, tiny_bert: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(MctError, match=said):
+        taught(embedder(tiny_bert, tmp_path / "checkpoint"), PAIRS, tmp_path / "out", hard=hard)
