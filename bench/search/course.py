@@ -21,9 +21,18 @@ from mct.bench.jobs.job import Job, run_job
 from mct.bench.search.choosing import Standing, beaten, finalists, front, is_worse, likely, split
 from mct.bench.search.engine import Engine
 from mct.bench.search.journal import Journal
-from mct.bench.search.space import Candidate, Shape, candidate, cascade, forms_of, on_one_thread, shapes_of
+from mct.bench.search.space import (
+    Candidate,
+    Shape,
+    can_be_joined,
+    candidate,
+    cascade,
+    forms_of,
+    on_one_thread,
+    shapes_of,
+)
 from mct.bench.search.splits import Splits
-from mct.bench.search.timing import TEXTS, Race, Timed, time_all, too_costly
+from mct.bench.search.timing import LEAST_SECONDS, TEXTS, Race, Timed, time_all, too_costly
 from mct.bench.search.work import Answered, Made, Order, Sheet, answer, make
 from mct.compress.plan.recipe import Recipe
 from mct.models.checkpoints.adapted import NOTHING, Told
@@ -36,14 +45,17 @@ from mct.targets.machine import Machine
 from mct.targets.target import Target
 
 FIRST_EPOCHS, MOST_LESSONS = 1, 6
-RESERVE_S, RESERVE_SHARE = 240.0, 0.25
+RESERVE_S, RESERVE_SHARE = 420.0, 0.35
 """Seconds kept for cascades, the last timing and the verdict; of a short search, a share."""
-FORMS_EACH = 2
+FORMS_EACH = 3
+"""Forms of a shape that needs no lessons: its fastest, and its smallest, which may be a second stage."""
 EVERY_FORM = 0.2
 """Share of the time after which no more forms are tried than the first."""
 SECONDS = 3
 """Second stages that a first one is joined to."""
-JUDGING_S = 150.0
+JUDGING_S, JUDGING_SHARE = 150.0, 0.15
+TIMING_SHARE = 0.08
+"""Of the whole time, for one timing of candidates."""
 DEFAULT_MARGIN = 0.01
 
 
@@ -154,7 +166,8 @@ class Course:
             texts = self._some_texts()
             self.say(f"timing {len(paths)} candidates")
             with self.journal.spending("timing"):
-                race = Race(paths, texts, self.question.target, self.folder / "timed", self.question.seed)
+                most = TIMING_SHARE * self.question.seconds
+                race = Race(paths, texts, self.question.target, self.folder / "timed", self.question.seed, most)
                 times = self.engine.alone(time_all, race) if paths else {}
             by_path = {str(self.made[each.key].folder): each.key for each in candidates}
             noted = {by_path[path]: timed.as_json() for path, timed in times.items()}
@@ -243,7 +256,10 @@ def teach(course: Course, fit: dict[str, tuple[Candidate, Timed]]) -> list[Stand
     lessons: list[dict[str, Any]] = []
     latest: dict[str, Standing] = {}
     took = 0.0
-    while pupils and len(lessons) < MOST_LESSONS and course.journal.elapsed + 2 * took < course.deadline_s:
+    while pupils and len(lessons) < MOST_LESSONS:
+        noted = course.journal.find(f"lesson-{len(lessons) + 1}")  # given before: whoever goes on has it, late or not
+        if noted is None and course.journal.elapsed + 2 * took > course.deadline_s:
+            break
         lessons.append({"epochs": FIRST_EPOCHS * 2 ** len(lessons), "threads": 1})
         began = course.journal.elapsed
         taught = []
@@ -251,7 +267,6 @@ def teach(course: Course, fit: dict[str, tuple[Candidate, Timed]]) -> list[Stand
             taught.append(
                 candidate(each.shape, each.form, question.checkpoint, question.machine, question.seed, lessons)
             )
-        noted = course.journal.find(f"lesson-{len(lessons)}")
         made = course.make_all(sorted(taught, key=lambda one: -course.timed[one.name].p95_ms), "teaching")
         latest |= {each.name: each for each in _stand(course, made)}
         worse = beaten([*standings, *latest.values()])
@@ -283,9 +298,13 @@ def _best_forms(course: Course, fit: dict[str, tuple[Candidate, Timed]]) -> dict
     found: dict[str, tuple[Candidate, Timed]] = {}
     for names in by_shape.values():
         ordered = sorted(names, key=lambda name: fit[name][1].p95_ms)
-        most = 1 if fit[ordered[0]][0].shape.taught else FORMS_EACH
-        found |= {name: fit[name] for name in ordered[:most]}
-        for name in ordered[most:]:
+        kept = ordered[:1]
+        if not fit[ordered[0]][0].shape.taught:
+            kept = list(dict.fromkeys([*kept, min(names, key=lambda name: fit[name][1].size_mb), *ordered]))[
+                :FORMS_EACH
+            ]
+        found |= {name: fit[name] for name in kept}
+        for name in set(ordered) - set(kept):
             course.fates[name] = f"slower than {ordered[0]}"
     return found
 
@@ -335,14 +354,12 @@ def _stand_untimed(course: Course, candidates: Sequence[Candidate]) -> list[Stan
 
 
 def _seconds(course: Course, first: Standing, standings: Sequence[Standing]) -> list[Standing]:
-    """The second stages to join to a first: in the same form, reading the same pieces, slower and better."""
+    """The second stages to join to a first: in the same format, reading the same pieces, slower and better."""
     own = course.tried[first.name]
-    trimmed = own.recipe.steps[0].name
     alike = [
         each
         for each in standings
-        if course.tried[each.name].form == own.form
-        and (course.tried[each.name].recipe.steps[0].name == trimmed or own.shape.rank == 0)
+        if can_be_joined(own, course.tried[each.name])
         and each.timed.p95_ms > first.timed.p95_ms
         and is_worse(first.answered, each.answered)
     ]
@@ -366,7 +383,7 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
     job = Job(
         paths=paths, data=course.splits.final, target=question.target, budget=question.budget,
         baseline=question.checkpoint.path, results=course.folder / "results", seed=question.seed, told=question.told,
-        max_seconds=JUDGING_S if question.seconds > 2 * RESERVE_S else min(JUDGING_S, question.seconds / 4),
+        max_seconds=max(LEAST_SECONDS, min(JUDGING_S, JUDGING_SHARE * question.seconds)),
     )  # fmt: skip
     with course.journal.spending("judging"):
         result = course.engine.alone(run_job, job)

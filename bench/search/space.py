@@ -131,12 +131,19 @@ def candidate(
     return Candidate(shape, form, route.recipe(seed), len(taught))
 
 
+def can_be_joined(first: Candidate, second: Candidate) -> bool:
+    """Whether both are ONNX files that cut texts into the same pieces."""
+    trimmed = {each.recipe.steps[0].name == TRIM.name for each in (first, second)}
+    return len(trimmed) == 1 and all(each.form.startswith("onnx-") for each in (first, second))
+
+
 def cascade(first: Candidate, second: Candidate, threshold: float, always: Sequence[str]) -> Candidate:
     """One artifact of two: the first answers where it is sure enough."""
     steps = second.recipe.as_json()["steps"]
     options: dict[str, Any] = {"second": steps, "threshold": threshold}
     joined = Step("cascade", first.form, options | ({"always": list(always)} if always else {}))
-    return _further(first, f"{first.shape.name}, then {second.shape.name}", joined)
+    then = second.shape.name if second.form == first.form else second.name
+    return _further(first, f"{first.shape.name}, then {then}", joined)
 
 
 def on_one_thread(of: Candidate) -> Candidate | None:

@@ -36,20 +36,24 @@ class Timed:
 
 @dataclass(frozen=True)
 class Race:
-    """What is to be timed: folders, on the texts of a file, for a target; what is kept goes below `results`."""
+    """What is to be timed: folders, on the texts of a file, for a target, in `most` seconds if that is possible at all.
+
+    What is kept goes below `results`.
+    """
 
     paths: tuple[Path, ...]
     texts: Path
     target: Target
     results: Path
     seed: int
+    most: float
 
 
 def time_all(race: Race) -> dict[str, Timed]:
     """The times of each folder by its path; what could not be measured, or too little, is left out."""
     job = Job(
         paths=race.paths, data=race.texts, target=race.target, results=race.results, seed=race.seed, rounds=ROUNDS,
-        max_seconds=max(LEAST_SECONDS, SECONDS_EACH * len(race.paths)),
+        max_seconds=max(LEAST_SECONDS, min(race.most, SECONDS_EACH * len(race.paths))),
     )  # fmt: skip
     return {entry["path"]: timed for entry in run_job(job)["artifacts"] if (timed := _timed(entry))}
 

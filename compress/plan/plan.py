@@ -200,15 +200,15 @@ def resolve(recipe: Recipe, task: str) -> tuple[Resolved, ...]:
 
 
 def _branch_of(row: Pass, options: Mapping[str, Any], task: str, place: str) -> tuple[Resolved, ...]:
-    """The steps that a pass joins to those before it, which must come to the form that it takes."""
+    """The steps that a pass joins to those before it, which must come to the format that it takes."""
     if not row.branch:
         return ()
     steps = resolve(Recipe(steps_of(f"{place}: {row.name}: {row.branch}", options[row.branch])), task)
-    if not steps or steps[-1].row.gives != row.takes:
-        ends = steps[-1].row.gives if steps else "nothing"
+    ends = steps[-1].row.gives if steps else "nothing"
+    if ends.partition("-")[0] != row.takes.partition("-")[0]:
         raise MctError(
-            f"{place}: {row.name}: {row.branch} comes to {ends}, and here it has to come to {row.takes}",
-            "end it as the steps before this one end",
+            f"{place}: {row.name}: {row.branch} comes to {ends}, and what it is joined to is {row.takes}",
+            "end both in the same format",
         )
     return steps
 

@@ -118,7 +118,7 @@ def test_its_lineage_is_its_recipe(tiny_bert: Path, tmp_path: Path) -> None:
     ("second", "more", "said"),
     [
         ([], {}, "comes to nothing"),
-        ([{"pass": "export-onnx"}, {"pass": "quantise-onnx"}], {}, "comes to onnx-int8"),
+        ([{"pass": "export-onnx"}, {"pass": "export-openvino"}], {}, "comes to openvino-fp32"),
         ([{"pass": "export-onyx"}], {}, "unknown pass 'export-onyx'"),
         ([{"steps": 3}], {}, "missing required field `pass`"),
     ],
