@@ -51,7 +51,7 @@ FORMS_EACH = 3
 """Forms of a shape that needs no lessons: its fastest, and its smallest, which may be a second stage."""
 EVERY_FORM = 0.2
 """Share of the time after which no more forms are tried than the first."""
-SECONDS = 3
+SECOND_STAGES = 3
 """Second stages that a first one is joined to."""
 JUDGING_S, JUDGING_SHARE = 150.0, 0.15
 TIMING_SHARE = 0.08
@@ -86,8 +86,6 @@ class Course:
     made: dict[str, Made] = field(default_factory=dict)
     timed: dict[str, Timed] = field(default_factory=dict)
     fates: dict[str, str] = field(default_factory=dict)
-    busy_s: float = 0.0
-    theirs_s: float = 0.0
     tried: dict[str, Candidate] = field(default_factory=dict)
 
     @property
@@ -99,7 +97,7 @@ class Course:
     @property
     def busy_share(self) -> float:
         """The share of the workers' time, while there was something to make, in which they made it."""
-        return self.busy_s / self.theirs_s if self.theirs_s else 0.0
+        return self.journal.busy_s / self.journal.theirs_s if self.journal.theirs_s else 0.0
 
     def say(self, stage: str) -> None:
         """Tell where the search is: of the time that it was given."""
@@ -118,10 +116,10 @@ class Course:
                 if refused:
                     self.fates[each.name] = f"cannot be made: {refused}"
                 elif isinstance(result, Made):
-                    self.busy_s += result.seconds
+                    self.journal.busy_s += result.seconds
                     self.made[each.key] = result
                     self.tried[each.name] = each
-        self.theirs_s += self.engine.workers * (time.monotonic() - began)
+        self.journal.theirs_s += self.engine.workers * (time.monotonic() - began)
         return [each for each in candidates if each.key in self.made]
 
     def _order(self, each: Candidate) -> Order:
@@ -363,7 +361,7 @@ def _seconds(course: Course, first: Standing, standings: Sequence[Standing]) -> 
         and each.timed.p95_ms > first.timed.p95_ms
         and is_worse(first.answered, each.answered)
     ]
-    return sorted(alike, key=lambda each: -each.answered.value)[:SECONDS]
+    return sorted(alike, key=lambda each: -each.answered.value)[:SECOND_STAGES]
 
 
 def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | None:

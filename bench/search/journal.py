@@ -26,10 +26,15 @@ SPENT = ("making", "teaching", "answering", "timing", "judging")
 
 @dataclass
 class Journal:
-    """The folder of one question. `spent` are seconds by what they went into, all runs together."""
+    """The folder of one question. `spent` are seconds by what they went into, all runs together.
+
+    Of the seconds that workers had something to make, counted for each of them (`theirs_s`), `busy_s` went into making.
+    """
 
     folder: Path
     spent: dict[str, float] = field(default_factory=dict)
+    busy_s: float = 0.0
+    theirs_s: float = 0.0
     began: float = field(default_factory=time.monotonic)
     before: float = 0.0
 
@@ -50,7 +55,8 @@ class Journal:
 
     def save(self) -> None:
         """Write down the seconds spent so far."""
-        write_json(self.folder / "spent.json", {"elapsed": self.elapsed, "on": self.spent})
+        workers = {"busy": self.busy_s, "theirs": self.theirs_s}
+        write_json(self.folder / "spent.json", {"elapsed": self.elapsed, "on": self.spent, **workers})
 
     def find(self, name: str) -> Any:
         """What was noted under a name; None where nothing was."""
@@ -77,6 +83,7 @@ def open_journal(out: Path, question: Mapping[str, Any]) -> Iterator[Journal]:
         journal = Journal(folder)
         if found := journal.find("spent"):
             journal.before, journal.spent = float(found["elapsed"]), dict(found["on"])
+            journal.busy_s, journal.theirs_s = float(found["busy"]), float(found["theirs"])
         else:
             write_json(folder / "question.json", json.loads(json.dumps(question, default=str)))
         yield journal

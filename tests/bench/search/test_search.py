@@ -77,7 +77,7 @@ def shop(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(shop: Path) -> dict[str, Any]:
     """What a search with an easy budget ends with."""
-    done = mct("compress", "router", "-o", "out", *AUTO, "--budget", "enough", "--time", "40s", "--json", cwd=shop)
+    done = mct("compress", "router", "-o", "out", *AUTO, "--budget", "enough", "--time", "20s", "--json", cwd=shop)
     assert done.returncode == 0, done.stderr
     front: dict[str, Any] = json.loads(done.stdout)
     return front
@@ -113,7 +113,7 @@ def test_its_recipe_makes_the_same_bytes_again(shop: Path, found: dict[str, Any]
 
 
 def test_the_same_command_repeats_nothing(shop: Path, found: dict[str, Any]) -> None:
-    done = mct("compress", "router", "-o", "out", *AUTO, "--budget", "enough", "--time", "40s", "--json", cwd=shop)
+    done = mct("compress", "router", "-o", "out", *AUTO, "--budget", "enough", "--time", "20s", "--json", cwd=shop)
     again = json.loads(done.stdout)
     assert done.returncode == 0 and again["winner"] == found["winner"]
     assert again["judged"] == found["judged"], "one look at the rows to judge on"
@@ -131,7 +131,7 @@ def test_a_budget_that_nothing_can_meet_ends_before_anything_is_taught(shop: Pat
 def test_a_killed_search_goes_on_where_it_was(shop: Path, found: dict[str, Any]) -> None:
     """Killed once the first candidates are there: they are not made again, and the same one wins or ties."""
     command = [sys.executable, "-m", "mct.cli", "compress", "router", "-o", "killed", *AUTO, "--budget", "enough"]
-    command += ["--time", "40s", "--json"]
+    command += ["--time", "20s", "--json"]
     process = subprocess.Popen(command, cwd=shop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and len(list((shop / "killed").glob(".search/*/made/*/*/mct.json"))) < 2:
         time.sleep(0.02)
