@@ -52,8 +52,8 @@ KILLS = 3
 COLUMNS = ("search", "seconds", "exit code", "winner", "as fast", "what is said")
 EXPLAINED = """\
 Written by `python results/auto_again.py` on {cpu}. *As fast*: finalists that the verdict does not show to be slower
-than the winner; which of them wins is chance. Killed: SIGKILL at {kills} random moments, each time the same command again;
-"repeated" counts candidates whose artifact was written a second time.
+than the winner; which of them wins is chance. Killed: SIGKILL at {kills} random moments, each time the same command
+again; "repeated" counts candidates whose artifact was written a second time.
 """
 
 
