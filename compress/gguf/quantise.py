@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.compress.gguf.importance import Importance, measure
-from mct.compress.mixed.sensitivity import choose
+from mct.compress.mixed.sensitivity import choose, require_known
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.kept_files import carry
 from mct.models.training.grids import INT4, lies_on
@@ -51,6 +51,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     one: the costliest matrices are written in Q8_0 until that share of the loss is won back. MctError
     where llama.cpp refuses the model.
     """
+    require_known(options)
     type_name = options["type"]
     weighed = resources.calibration and type_name not in _INDIFFERENT
     trained = type_name == TRAINED_TYPE and was_trained(source.folder / source.model)

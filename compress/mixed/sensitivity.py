@@ -7,7 +7,7 @@ won back as was asked. That takes a run of the texts for every part and as many 
 not simply add up, so the sum is measured too, not assumed.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mct import MctError
 from mct.compress.plan.passes import EMBEDDERS, Product, Resources
 from mct.compress.run.agreement import Outputs, divergence, spread
 from mct.compress.run.calibration import calibration_inputs
@@ -22,6 +23,7 @@ from mct.models.tasks.tokens import Tokens
 from mct.targets.runtimes.table import Executable, open_session, runtime_for
 
 TEXTS = 64
+BLOCKS, TABLES = (16, 32, 64, 128, 256), (4, 8)
 MULTI_LABEL = "multi-label-classification"
 SINGLE = 1
 
@@ -44,6 +46,15 @@ class Choice:
         costs = {name: float(f"{cost:.4g}") for name, cost in ordered}
         found = {"cost_of_all": float(f"{self.all:.4g}"), "cost_left": float(f"{self.left:.4g}")}
         return {"kept": list(self.kept), **found, "cost_alone": costs, "texts_asked": TEXTS}
+
+
+def require_known(options: Mapping[str, Any]) -> None:
+    """MctError for blocks and shares that there are not."""
+    for name, known in (("block", BLOCKS), ("table", TABLES)):
+        if options.get(name, known[0]) not in known:
+            raise MctError(f"`{name}` is {options[name]}", f"it can be {', '.join(map(str, known))}")
+    if not 0 <= options.get("recover", 0) <= 1:
+        raise MctError(f"`recover` is {options['recover']}", "it is a share: 0 to 1")
 
 
 def choose(

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from mct.compress.mixed.sensitivity import choose
+from mct.compress.mixed.sensitivity import choose, require_known
 from mct.compress.onnx.graphs.graph import DISTANCE_BIAS
 from mct.compress.plan.passes import TAGGERS, Product, Resources
 from mct.compress.run.quiet import quiet
@@ -35,6 +35,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     `options["recover"]`, where there is one: the costliest products stay in float until that share of the loss is won
     back.
     """
+    require_known(options)
     saturates = arithmetic_of(resources.machine).saturates
     notes = {"weights": "int8 per channel", "activations": "dynamic", "reduce_range": saturates}
     if "recover" not in options:
@@ -105,15 +106,21 @@ def quantise_tables(model: onnx.ModelProto) -> list[str]:
     constants = {value.name: value for value in graph.initializer}
     nodes, names = [], []
     for node in graph.node:
-        table = constants.get(node.input[0]) if node.op_type == "Gather" else None
-        if table is None or table.name == DISTANCE_BIAS or not _is_large(table):
+        if not is_table_look_up(node, constants):
             nodes.append(node)
             continue
+        table = constants[node.input[0]]
         nodes += _look_up(graph, node, table)
         names.append(table.name)
     del graph.node[:]
     graph.node.extend(nodes)
     return names
+
+
+def is_table_look_up(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> bool:
+    """Whether a node looks rows up in a large float table of embeddings."""
+    table = constants.get(node.input[0]) if node.op_type == "Gather" else None
+    return table is not None and table.name != DISTANCE_BIAS and _is_large(table)
 
 
 def _is_large(table: TensorProto) -> bool:

@@ -14,10 +14,10 @@ from typing import Any
 
 import onnx
 
-from mct.compress.mixed.sensitivity import choose
+from mct.compress.mixed.sensitivity import choose, require_known
 from mct.compress.onnx.graphs.graph import save
-from mct.compress.onnx.quantise import products, quantise_tables
-from mct.compress.onnx.quantise_decoder import Constants, product_in_blocks, rewrite
+from mct.compress.onnx.quantise import is_table_look_up, products, quantise_tables
+from mct.compress.onnx.quantise_decoder import Constants, look_up_in_blocks, product_in_blocks, rewrite
 from mct.compress.onnx.quantise_static import split_attention
 from mct.compress.plan.passes import Product, Resources
 
@@ -31,6 +31,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     `options["recover"]`, where there is one: the costliest products keep 8 bits until that share of the loss is won
     back.
     """
+    require_known(options)
     parts = products(_split(source), resources.checkpoint.network)
     kept: Collection[str] = ()
     notes: dict[str, Any] = {"weights": "int4", "activations": "int8 in blocks"}
@@ -55,10 +56,22 @@ def _write(
 ) -> tuple[Product, dict[str, Any]]:
     """The model with each weight in its bits, and what is noted of that."""
     model = _split(source)
+    if options["table"] == BITS:
+        quantise_tables_in_blocks(model)
     tables = quantise_tables(model)
     blocks = quantise_products(model, int(options["block"]), bits)
     save(model, draft / MODEL)
     return Product(draft, MODEL, source.settings), {"blocks": blocks, "tables": tables}
+
+
+def quantise_tables_in_blocks(model: onnx.ModelProto) -> None:
+    """Put every large table that rows are looked up in into blocks of 4 bits, in place, where its width allows it."""
+    constants = Constants({value.name: value for value in model.graph.initializer})
+    nodes = []
+    for node in model.graph.node:
+        made = look_up_in_blocks(constants, node, BITS) if is_table_look_up(node, constants.tensors) else []
+        nodes += made or [node]
+    rewrite(model.graph, nodes, constants.tensors)
 
 
 def _bits(parts: Sequence[str], few: Collection[str], others: int) -> dict[str, int]:

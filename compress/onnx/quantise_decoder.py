@@ -135,31 +135,36 @@ def _matmul(
     )  # fmt: skip
 
 
-def _table(constants: Constants, name: str) -> tuple[list[str], tuple[int, ...]]:
-    """Word embeddings in 8 bits: names of values (words, width), scales and zeros, made once, and their shape.
+def _table(constants: Constants, name: str, bits: int = 8) -> tuple[list[str], tuple[int, ...]]:
+    """Word embeddings in 8 or 4 bits: names of values (words, width), scales and zeros, made once, and their shape.
 
     No names where the width is no multiple of a block.
     """
     weights = constants.array(name)
-    names = [f"{name}_q8", f"{name}_scales", f"{name}_zeros"]
+    names = [f"{name}_q{bits}", f"{name}_scales", f"{name}_zeros"]
     if weights.shape[1] % BLOCK:
         return [], weights.shape
     if names[0] not in constants.tensors:
-        blocks = quantise_blocks(weights, 8, BLOCK)
-        constants.keep(names[0], blocks.values.reshape(weights.shape))
+        blocks = quantise_blocks(weights, bits, BLOCK)
+        constants.keep(names[0], pack(blocks.values, bits).reshape(len(weights), -1))
         constants.keep(names[1], blocks.scales)
-        constants.keep(names[2], blocks.zeros)
+        constants.keep(names[2], pack(blocks.zeros, bits))
     return names, weights.shape
 
 
 def _look_up(constants: Constants, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
-    names, _ = _table(constants, node.input[0])
+    return look_up_in_blocks(constants, node, 8)
+
+
+def look_up_in_blocks(constants: Constants, node: onnx.NodeProto, bits: int) -> list[onnx.NodeProto]:
+    """The node for a Gather of a table's rows; none where the table's width is no multiple of a block."""
+    names, _ = _table(constants, node.input[0], bits)
     if not names:
         return []
     values, scales, zeros = names
     made = helper.make_node(
         "GatherBlockQuantized", [values, node.input[1], scales, zeros], list(node.output), name=node.name,
-        domain=MICROSOFT, bits=8, block_size=BLOCK, gather_axis=0, quantize_axis=1,
+        domain=MICROSOFT, bits=bits, block_size=BLOCK, gather_axis=0, quantize_axis=1,
     )  # fmt: skip
     return [made]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mct.compress.mixed.sensitivity import choose
+from mct.compress.mixed.sensitivity import choose, require_known
 from mct.compress.openvino.export import MODEL, save
 from mct.compress.openvino.head import PRODUCT, head_products
 from mct.compress.openvino.length_buckets import buckets_for
@@ -37,6 +37,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     `options["recover"]`, where there is one: the costliest products keep 8 bits until that share of the loss is won
     back.
     """
+    require_known(options)
     parts = products(_read(source))
     kept: Collection[str] = ()
     notes: dict[str, Any] = {"weights": "int4"}

@@ -85,6 +85,7 @@ class Option:
 
 
 RECOVER = Option("recover", float, "the share of what few bits cost that keeping more in some parts wins back", 0.5)
+TABLE = Option("table", int, "bits of a table of words: 8, one scale a row, or 4, in blocks of 32", 8)
 BLOCK = Option("block", int, "how many weights of a row share a scale: 16, 32, 64, 128 or 256", 32)
 
 

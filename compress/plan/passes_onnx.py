@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from mct.compress.plan.passes import BLOCK, CLASSIFIERS, ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Option, Pass
+from mct.compress.plan.passes import (
+    BLOCK,
+    CLASSIFIERS,
+    ENCODERS,
+    LANGUAGE_MODELS,
+    RECOVER,
+    REWARDS,
+    TABLE,
+    Option,
+    Pass,
+)  # fmt: skip
 
 DECODERS = (*LANGUAGE_MODELS, *REWARDS)
 
@@ -44,11 +54,12 @@ ONNX_PASSES = (
     *(_run_with(precision) for precision in ("fp32", "int8", "int4")),
     Pass(
         "quantise-onnx-blocks", "onnx-fp32", "onnx-int4", "mct.compress.onnx.quantise_blocks:run", ENCODERS,
-        options=(BLOCK,), about="Weights of 4 bits; those that were trained on a grid of 4 bits keep it.",
+        options=(BLOCK, TABLE),
+        about="Weights of 4 bits; those that were trained on a grid of 4 bits keep it.",
     ),
     Pass(
         "quantise-onnx-mixed", "onnx-fp32", "onnx-int4-mixed", "mct.compress.onnx.quantise_blocks:run", ENCODERS,
-        texts="needed", options=(BLOCK, RECOVER),
+        texts="needed", options=(BLOCK, TABLE, RECOVER),
         about="Weights of 4 bits, and 8 for those whose loss the texts of --data show to be the greatest.",
     ),
     Pass(

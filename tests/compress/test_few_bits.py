@@ -153,12 +153,12 @@ def test_the_integers_of_four_bits_are_the_trained_ones_in_all_three_formats(
     assert wanted.total() == 2 * (4 * 64 + 128 + 64), "query, key, value, output and two of the feed-forward network"
     fp32 = exported(in_four_bits, tmp_path / "onnx")
     told = resources(in_four_bits)
-    q4 = quantise_onnx_blocks.run(fp32, tmp_path / "onnx-int4", {"block": 32}, told)
+    q4 = quantise_onnx_blocks.run(fp32, tmp_path / "onnx-int4", {"block": 32, "table": 8}, told)
     assert onnx_rows(q4.folder / q4.model) == wanted
     for name in ("openvino", "openvino-int4", "gguf", "gguf-q4_0"):
         (tmp_path / name).mkdir()
     opened = export_openvino.run(fp32, tmp_path / "openvino", {}, told)
-    i4 = quantise_openvino_blocks.run(opened, tmp_path / "openvino-int4", {"block": 32}, told)
+    i4 = quantise_openvino_blocks.run(opened, tmp_path / "openvino-int4", {"block": 32, "table": 8}, told)
     assert openvino_rows(i4.folder / i4.model, "i4") == wanted
     f32 = export_gguf.run(Product(in_four_bits, ""), tmp_path / "gguf", {}, told)
     q4_0 = quantise_gguf.run(f32, tmp_path / "gguf-q4_0", {"type": "Q4_0"}, told)
@@ -175,10 +175,10 @@ def test_blocks_of_another_length_are_found_and_kept(tiny_bert: Path, tmp_path: 
     fp32 = exported(folder, tmp_path / "onnx")
     (tmp_path / "openvino").mkdir()
     (tmp_path / "openvino-int4").mkdir()
-    q4 = quantise_onnx_blocks.run(fp32, tmp_path / "onnx-int4", {"block": 32}, told)
+    q4 = quantise_onnx_blocks.run(fp32, tmp_path / "onnx-int4", {"block": 32, "table": 8}, told)
     assert q4.notes["blocks"] == ([64] if block else [64, 128]), "a row's length, where the operator takes it"
     opened = export_openvino.run(fp32, tmp_path / "openvino", {}, told)
-    i4 = quantise_openvino_blocks.run(opened, tmp_path / "openvino-int4", {"block": 32}, told)
+    i4 = quantise_openvino_blocks.run(opened, tmp_path / "openvino-int4", {"block": 32, "table": 8}, told)
     wanted = trained_rows(folder, Grid(4, block))
     assert openvino_rows(i4.folder / i4.model, "i4") == wanted
     assert onnx_rows(q4.folder / q4.model) == wanted

@@ -2,12 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from mct import MctError
 from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.gguf import quantise as quantise_gguf
 from mct.compress.onnx import export_encoder as export_onnx
@@ -70,9 +72,9 @@ def fp32(spoilt: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pr
 
 
 FORMS = {
-    "onnx-int4-mixed": (quantise_onnx_blocks.run, {"block": 32}),
+    "onnx-int4-mixed": (quantise_onnx_blocks.run, {"block": 32, "table": 8}),
     "onnx-int8-mixed": (quantise_onnx.run, {}),
-    "openvino-int4-mixed": (quantise_openvino_blocks.run, {"block": 32}),
+    "openvino-int4-mixed": (quantise_openvino_blocks.run, {"block": 32, "table": 8}),
     "gguf-q4_0-mixed": (quantise_gguf.run, {"type": "Q4_0"}),
 }
 
@@ -102,5 +104,25 @@ def test_the_costliest_matrix_keeps_more_and_most_of_the_loss_is_won_back(
 def test_nothing_is_kept_where_nothing_is_to_be_won_back(
     fp32: dict[str, Product], spoilt: Path, tmp_path: Path
 ) -> None:
-    product = quantise_onnx_blocks.run(fp32["onnx"], tmp_path, {"block": 32, "recover": 0.0}, resources(spoilt))
+    product = quantise_onnx_blocks.run(
+        fp32["onnx"], tmp_path, {"block": 32, "table": 8, "recover": 0.0}, resources(spoilt)
+    )
     assert product.notes["kept"] == [] and np.isfinite(product.notes["cost_of_all"])
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "said"),
+    [
+        ("onnx-int4-mixed", {"block": 20}, "`block` is 20"),
+        ("onnx-int4-mixed", {"table": 2}, "`table` is 2"),
+        ("openvino-int4-mixed", {"block": 0}, "`block` is 0"),
+        ("gguf-q4_0-mixed", {"recover": 1.5}, "`recover` is 1.5"),
+        ("onnx-int8-mixed", {"recover": -0.5}, "`recover` is -0.5"),
+    ],
+)
+def test_blocks_and_shares_that_there_are_not_are_refused(
+    fp32: dict[str, Product], spoilt: Path, tmp_path: Path, form: str, options: dict[str, Any], said: str
+) -> None:
+    run, told = FORMS[form]
+    with pytest.raises(MctError, match=said):
+        run(fp32[form.partition("-")[0]], tmp_path, {**told, **options}, resources(spoilt))

@@ -22,6 +22,7 @@ from mct.compress.onnx import quantise_blocks as quantise_onnx_blocks
 from mct.compress.onnx import quantise_static as quantise_onnx_static
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import make_plan
+from mct.compress.run.inputs import encode_requests
 from mct.compress.run.parity import Parity, measure_parity, require_parity, run_original
 from mct.compress.train import train_on_grid
 from mct.models.checkpoints.checkpoint import inspect
@@ -30,6 +31,7 @@ from mct.models.tasks.examples import find_kind
 from mct.models.tasks.table import Head
 from mct.models.tasks.tokens import Tokens
 from mct.targets.machine import described_machine, probe_machine
+from mct.targets.runtimes.batches import padded
 from mct.targets.runtimes.table import Executable, open_session, runtime_for
 
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "mpnet")
@@ -347,7 +349,7 @@ def test_every_kind_is_trained_for_four_bits_and_its_integers_are_kept(
     source = make(kind, family)
     folder = train_on_grid.run(Product(source, ""), tmp_path / "trained", options, _resources(source)).folder
     product = quantise_onnx_blocks.run(
-        _export(folder, tmp_path / "fp32"), tmp_path / "int4", {"block": 32}, _resources(folder)
+        _export(folder, tmp_path / "fp32"), tmp_path / "int4", {"block": 32, "table": 8}, _resources(folder)
     )
     graph = onnx.load(product.folder / product.model).graph
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
@@ -355,3 +357,27 @@ def test_every_kind_is_trained_for_four_bits_and_its_integers_are_kept(
     assert len(products) == 4 * 2 + (family == "electra")
     kept = [node for node in products if (constants[node.input[3]] & 15 == 8).all()]
     assert len(kept) == 4 * 2, "in the middle of all levels, as a grid that was trained on has its zero"
+
+
+def test_a_table_in_four_bits_is_half_as_large_and_gives_nearly_the_same_rows(make: Make, tmp_path: Path) -> None:
+    folder = make("sentence-embedding")
+    fp32 = _export(folder, tmp_path / "fp32")
+    found = {
+        bits: quantise_onnx_blocks.run(fp32, tmp_path / str(bits), {"block": 32, "table": bits}, _resources(folder))
+        for bits in (8, 4)
+    }
+    eight, four = ((product.folder / product.model).stat().st_size for product in found.values())
+    words = 1200 * 64
+    assert 0.25 * words < eight - four < 0.5 * words, "half a byte a weight less, and a scale more for each block"
+    before, *after = (_vectors(product, folder) for product in (fp32, found[8], found[4]))
+    cosines = [float((before * each).sum(-1).min()) for each in after]
+    assert min(cosines) > 0.8
+
+
+def _vectors(product: Product, folder: Path) -> np.ndarray:
+    session = ort.InferenceSession(product.folder / product.model, providers=["CPUExecutionProvider"])
+    found = []
+    for tokens in encode_requests(inspect(folder), [row["text"] for row in ROWS]):
+        names = [each.name for each in session.get_inputs()]
+        found += session.run(["sentence_embedding"], padded([tokens], names, 0))
+    return np.concatenate(found)
