@@ -19,6 +19,7 @@ from mct.compress.plan.passes import (
 )
 from mct.models.families.table import SHALLOW
 
+MATCHES = ("hidden", "relations")
 TRAIN_FOR_INT4 = "train-for-int4"
 
 _RUN, _WHY_NOT = "mct.compress.train.train_on_grid:run", "mct.compress.train.obstacles:why_not_on_grid"
@@ -50,6 +51,7 @@ _EPOCHS = "how many times every text is learned"
 _RATE = Option("learning_rate", float, "the highest rate, 0 for what suits the student", 0.0)
 _TEMPERATURE = Option("temperature", float, "by what the answers of the teacher are softened", 2.0)
 _THREADS = Option("threads", int, "0 for all; a number makes it repeatable whatever else the machine does", 0)
+_MATCH = Option("match", str, f"what is learned of the last layer beside: {' or '.join(map(repr, MATCHES))}", "")
 _WHY_NOT_DISTIL = "mct.compress.train.obstacles:why_not_distil"
 
 TRAIN_PASSES = (
@@ -69,7 +71,7 @@ TRAIN_PASSES = (
         options=(
             Option("epochs", float, f"{_EPOCHS}, made-up ones among them", 5.0), _RATE, _TEMPERATURE,
             Option("hard", float, "the share that labels have in what is learned; 1.0: labels alone, no teacher", 0.1),
-            Option("augment", int, "made-up variants of each text, which the teacher answers too", 4), _THREADS,
+            Option("augment", int, "made-up variants of each text, which the teacher answers too", 4), _MATCH, _THREADS,
         ),
         about="Learn the answers that the checkpoint you brought gives to the texts of --data, with labels or without.",
     ),
@@ -78,7 +80,7 @@ TRAIN_PASSES = (
         (*SCORERS, *TAGGERS, *EMBEDDERS, *LANGUAGE_MODELS), texts="needed", why_not=_WHY_NOT_DISTIL,
         options=(
             Option("epochs", float, _EPOCHS, 3.0), _RATE, _TEMPERATURE,
-            Option("hard", float, "the share of what rows say (next tokens); 1.0: no teacher", 0.0), _THREADS,
+            Option("hard", float, "the share of what rows say (next tokens); 1.0: no teacher", 0.0), _MATCH, _THREADS,
         ),
         about="Learn the vectors, scores, tags or next tokens that the checkpoint you brought gives for --data.",
     ),

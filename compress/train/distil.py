@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.folders import write_model
+from mct.compress.train import distil_outputs
 from mct.compress.train.curriculum import Wanted, gather_lessons
 from mct.compress.train.objectives import OBJECTIVES
 from mct.compress.train.rounds import read_rounds, write_rounds
@@ -23,7 +24,12 @@ from mct.models.checkpoints.load import load_module
 
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
-    """Write the checkpoint as it is after learning. MctError where there is nothing that it could learn."""
+    """Write the checkpoint as it is after learning. MctError where there is nothing that it could learn.
+
+    What is inside the teacher is no answer that could be kept: with `match` it is asked for every batch.
+    """
+    if options["match"]:
+        return distil_outputs.run(source, draft, options, resources)
     threads = options["threads"] or resources.machine.usable_threads
     torch.set_num_threads(threads)
     rounds = read_rounds(source.folder)

@@ -3,11 +3,13 @@
 For whole outputs there is no room (a language model's are a row of its vocabulary for every token), so the teacher is
 asked again for every batch, and texts are the user's alone. How far apart two outputs are, each task kind says itself
 (mct.compress.train.losses): by the angle of vectors, the square of scores, the softened distribution of tags and next
-tokens. What stands on the backbone (a pooling, a head) stays as it is.
+tokens. With `match` a student with layers is drawn to the teacher's inside as well (mct.compress.train.inside). What
+stands on the backbone of anything but a classifier (a pooling, a head) stays as it is.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from transformers import PreTrainedModel
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.folders import write_model
 from mct.compress.train.curriculum import held_out_of
+from mct.compress.train.inside import caught, distance
 from mct.compress.train.lessons import Asked, Lesson, asked_of, lessons_from
 from mct.compress.train.losses import to_teacher, to_truth
 from mct.compress.train.rounds import read_rounds, write_rounds
@@ -60,7 +63,7 @@ def _learn(
 ) -> dict[str, Any]:
     """Train in place, ending with the weights that lie nearest on `dev`; what to note of it."""
     network, labels = resources.checkpoint.network, resources.checkpoint.labels
-    module, rate = learner.module, options["learning_rate"] or RATE
+    module, rate, match = learner.module, options["learning_rate"] or RATE, options["match"]
     training = Training(ceil(options["epochs"]), rate, batch=BATCH, seed=resources.seed)
     if teacher is not None:
         move(teacher.module, find_device()).eval()
@@ -72,13 +75,31 @@ def _learn(
             truths = [lesson.truth for lesson in batch]
             loss = loss + options["hard"] * to_truth(network, ours, truths, inputs, labels)
         if teacher is not None:
+            asked = [lesson.asked or lesson.tokens for lesson in batch]
             with torch.no_grad():
-                theirs = teacher.answers([lesson.asked or lesson.tokens for lesson in batch])
+                theirs = teacher.answers(asked)
             loss = loss + (1 - options["hard"]) * to_teacher(network, ours, theirs, inputs, options["temperature"])
+            if match:
+                loss = loss + distance(match, inside[0], inside[1], inputs, asked)
         return loss
 
     order = list(by_length(taught, lambda lesson: len(lesson.tokens.ids), training))
     batches = order[: max(1, round(len(order) * options["epochs"] / training.epochs))]
+    with ExitStack() as hooks:
+        inside = [hooks.enter_context(caught(each, match)) for each in (learner, teacher) if each and match]
+        found = _best(module, loss_of, batches, dev, training)
+    move(module, torch.device("cpu")).eval()
+    return {"dev": len(dev), **found}
+
+
+def _best(
+    module: torch.nn.Module,
+    loss_of: Callable[[Sequence[Lesson]], Tensor],
+    batches: Sequence[Sequence[Lesson]],
+    dev: Sequence[Lesson],
+    training: Training,
+) -> dict[str, Any]:
+    """Train in place, ending with the weights that lie nearest on `dev`; its steps, and the loss before and after."""
     every = max(1, len(batches) // LOOKS)
     first = best = _mean(loss_of, dev, module)
     kept, since, done = dict[str, Tensor](), 0, 0
@@ -91,12 +112,12 @@ def _learn(
             best, kept = loss, {name: value.clone() for name, value in module.state_dict().items()}
         if since == PATIENCE:
             break
-    module.load_state_dict(kept or module.state_dict())
-    move(module, torch.device("cpu")).eval()
-    return {"steps": done, "of": len(batches), "dev": len(dev), "dev_loss": [round(first, 5), round(best, 5)]}
+    if kept:
+        module.load_state_dict(kept)
+    return {"steps": done, "of": len(batches), "dev_loss": [round(first, 5), round(best, 5)]}
 
 
-def _mean(loss_of: Any, dev: Sequence[Lesson], module: torch.nn.Module) -> float:
+def _mean(loss_of: Callable[[Sequence[Lesson]], Tensor], dev: Sequence[Lesson], module: torch.nn.Module) -> float:
     """The mean loss of the inputs held out."""
     move(module, find_device()).eval()
     with torch.inference_mode():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mct.compress.plan.passes import CLASSIFIERS, LANGUAGE_MODELS, SCORERS
+from mct.compress.plan.passes_train import MATCHES
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.files import read_config
 from mct.models.families.table import find_family
@@ -14,6 +15,7 @@ BLOCKS = (0, 16, 32, 64, 128, 256)
 
 ADDED = "what was added to it (a prefix, adapters kept beside it) belongs to its weights as they are"
 LEAST_PAIRS = 2
+RELATED = ("query", "key", "value")
 
 
 def why_not_on_grid(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
@@ -63,6 +65,8 @@ def why_not_distil(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
         return f"`hard` is {options['hard']:g}, and is a share: from 0, the teacher alone, to 1, labels alone"
     if negative := [name for name in ("learning_rate", "augment", "threads") if options.get(name, 0) < 0]:
         return f"`{negative[0]}` is {options[negative[0]]:g}, and is at least 0"
+    if reason := _why_no_match(checkpoint, options):
+        return reason
     if checkpoint.network in (*CLASSIFIERS, *LANGUAGE_MODELS) or options["hard"] == 0:
         return ""
     if options["hard"] < 1:
@@ -71,3 +75,21 @@ def why_not_distil(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
         )
     learns = checkpoint.network in FROM_LABELS
     return "" if learns else f"what a {checkpoint.network} model learns from rows alone is not known"
+
+
+def _why_no_match(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why what is inside the last layer cannot be learned; "" where it can, or is not asked for."""
+    match, family = options["match"], find_family(checkpoint.model_type)
+    if not match:
+        return ""
+    if match not in MATCHES:
+        return f"`match` is {match!r}, and there are {' and '.join(map(repr, MATCHES))}"
+    if options["hard"] == 1 or (options["hard"] and checkpoint.network not in LANGUAGE_MODELS):
+        return "`match` learns from the teacher alone: set `hard` to 0"
+    if options.get("augment"):
+        return "`match` asks the teacher anew for every batch, of the texts of --data alone: set `augment` to 0"
+    if family is None or not family.layers:
+        return f"where a {checkpoint.model_type} model keeps its layers is not known, and `match` learns of the last"
+    if match == "relations" and not all(part in family.parts for part in RELATED):
+        return f"what a {checkpoint.model_type} model calls its queries, keys and values is not known"
+    return ""

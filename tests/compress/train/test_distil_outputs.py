@@ -83,11 +83,50 @@ def test_a_part_of_the_layers_comes_nearer_to_all_of_them(
     assert entry["parity"]["root"]["mean_abs_delta"] < entry["parity"]["parent"]["mean_abs_delta"] * 2
 
 
+@pytest.mark.parametrize("match", ["hidden", "relations"])
+def test_what_is_inside_the_last_layer_is_learned_where_that_is_asked(
+    match: str, tiny_bert: Path, tmp_path: Path
+) -> None:
+    rows = [{"text": text} for text in TEXTS]
+    entry = taught(tiny_bert, rows, tmp_path / "out", match=match, augment=0, hard=0.0)
+    before, after = entry["notes"]["dev_loss"]
+    assert after < 0.9 * before
+
+
+def test_relations_hang_on_no_width_and_on_texts_that_both_cut_alike() -> None:
+    """Mirrored vectors are related as before, others are not, and texts that are cut otherwise are left out."""
+    from mct.compress.train.inside import distance
+    from mct.models.tasks.tokens import Tokens
+
+    torch.manual_seed(0)
+    theirs = torch.randn(2, 5, 12)
+    inputs = [Tokens([1, 2, 3, 4, 5], [0] * 5), Tokens([1, 2, 3], [0] * 3)]
+    assert float(distance("relations", [-theirs], [theirs], inputs, inputs)) < 1e-6
+    assert float(distance("relations", [torch.randn(2, 5, 24)], [theirs], inputs, inputs)) > 0.01
+    others = [Tokens([1], [0]), Tokens([1], [0])]
+    assert float(distance("relations", [torch.randn(2, 5, 24)], [theirs], inputs, others)) == 0.0
+
+
 def test_scores_are_learned_from_grades_alone_where_that_is_asked(tiny_bert: Path, tmp_path: Path) -> None:
     rows = [row | {"grade": float(place % 2)} for place, row in enumerate(PAIRS)]
     entry = taught(scorer(tiny_bert, tmp_path / "checkpoint"), rows, tmp_path / "out", hard=1.0, epochs=2.0)
     before, after = entry["notes"]["dev_loss"]
     assert after <= before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"match": "layers"}, "there are 'hidden' and 'relations'"),
+        ({"match": "hidden"}, "set `hard` to 0"),
+        ({"match": "hidden", "hard": 0.0}, "set `augment` to 0"),
+    ],
+)
+def test_what_cannot_be_matched_is_refused_by_the_plan(
+    options: dict[str, Any], said: str, tiny_bert: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(MctError, match=said):
+        taught(tiny_bert, [{"text": text} for text in TEXTS], tmp_path / "out", **options)
 
 
 @pytest.mark.parametrize(("hard", "said"), [(0.5, "from its teacher"), (1.0, "from rows alone is not known")])
