@@ -26,6 +26,7 @@ from mct import MctError
 from mct.bench.samples.subject import identify
 from mct.models.data.declared import read_object
 from mct.models.tasks.datasets import Dataset, read_dataset, read_examples
+from mct.models.tasks.examples import Example
 from mct.models.tasks.table import find_task
 from mct.models.writing.folders import sha256, write_atomically, write_json
 from mct.models.writing.replacing import appearing
@@ -72,7 +73,9 @@ def main() -> int:
     try:
         for name, comparison in chosen(asked).items():
             seconds = asked.seconds * (comparison.share if len(asked.only) != 1 else 1.0)
-            keep(name, compare(comparison, asked.ours, asked.texts, seconds, asked.wheels))
+            prepared = prepare_all(comparison, asked.ours, asked.texts, asked.wheels)
+            if not asked.prepare:
+                keep(name, compare(comparison, prepared, seconds))
     except MctError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 2
@@ -87,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--train", type=Path, help="its training texts (text, label)")
     parser.add_argument("--test", type=Path, help="its test texts (text, label)")
     parser.add_argument("--seconds", type=float, default=600, help="for the rounds of all tables together")
+    parser.add_argument("--prepare", action="store_true", help="do all that is done once, and measure nothing")
     parser.add_argument("--texts", type=int, help="use so many test texts only: to try it")
     parser.add_argument("--wheels", type=Path, help="a folder of wheels that pip may take from")
     return parser
@@ -122,31 +126,42 @@ def write_paragraphs() -> None:
 # -- one comparison -----------------------------------------------------------------------------------------------
 
 
-def compare(
-    comparison: Comparison, ours: Sequence[Path], texts: int | None, seconds: float, wheels: Path | None
-) -> dict[str, Any]:
-    """Install, make and score, then rounds for `seconds`; the table as values."""
-    original, machine = identify(ROOT / comparison.checkpoint), probe_machine()
+@dataclass(frozen=True)
+class Prepared:
+    """All that a comparison has before anything is timed."""
+
+    contenders: list[Contender]
+    setting: Setting
+    examples: Sequence[Example]
+    task: str
+
+
+def prepare_all(comparison: Comparison, ours: Sequence[Path], texts: int | None, wheels: Path | None) -> Prepared:
+    """Environments, models and answers of every row, as far as they can be had."""
+    original, threads = identify(ROOT / comparison.checkpoint), probe_machine().usable_threads
     read = read_dataset(ROOT / comparison.test, find_task(original.task))
     dataset = replace(read, rows=read.rows[:texts])
     examples = read_examples(dataset, original.task, original.heads)
-    threads = machine.usable_threads
-    setting = Setting(
-        [str(each.request) for each in examples], [str(each.scored) for each in examples],
-        threads, choose_cpus(allowed_cpus(), threads),
-    )  # fmt: skip
+    requests, scored = [str(each.request) for each in examples], [str(each.scored) for each in examples]
+    setting = Setting(requests, scored, threads, choose_cpus(allowed_cpus(), threads))
     contenders = [Contender(system) for system in (*comparison.systems, *our_systems(comparison, ours))]
     for contender in contenders:
         prepare(contender, comparison, setting, dataset, wheels)
-    rounds = measure([each for each in contenders if not each.failure], setting, seconds)
+    return Prepared(contenders, setting, examples, original.task)
+
+
+def compare(comparison: Comparison, prepared: Prepared, seconds: float) -> dict[str, Any]:
+    """Rounds for `seconds`; the table as values."""
+    machine, contenders = probe_machine(), prepared.contenders
+    rounds = measure([each for each in contenders if not each.failure], prepared.setting, seconds)
     return {
         "title": comparison.title,
         "cpu": machine.cpu,
         "instruction_sets": list(machine.instruction_sets),
-        "threads": threads,
-        "texts": len(examples),
+        "threads": prepared.setting.threads,
+        "texts": len(prepared.examples),
         "rounds": len(rounds),
-        "rows": rows(contenders, rounds, examples, original.task),
+        "rows": rows(contenders, rounds, prepared.examples, prepared.task),
     }
 
 

@@ -29,7 +29,7 @@ ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
     "transformers": ("torch==2.13.0", "transformers==5.5.4"),
     # optimum-onnx stands still at transformers 4 and optimum 2.1: nothing of today lives beside it.
     "optimum-onnx": ("torch==2.13.0", "optimum-onnx[onnxruntime]==0.1.0", "onnxscript"),
-    "model2vec": ("torch==2.13.0", "model2vec[distill,train,inference]==0.10.0"),
+    "model2vec": ("torch==2.13.0", "model2vec[distill,train,quantization]==0.10.0"),
     "olive": ("torch==2.13.0", "olive-ai[auto-opt]==0.13.0", "onnxruntime==1.31.1", "requests"),
 }
 # optimum-intel pulls in a torchvision built for another torch, which then breaks transformers.

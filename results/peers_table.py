@@ -133,8 +133,8 @@ def _table(table: Mapping[str, Any]) -> str:
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         f"**{row['name']}**" if row["ours"] else row["name"],
-        _with_interval(row["p50_ms"], row["p50_ms_ci"], "{:.3g}"),
-        _with_interval(row["p95_ms"], row["p95_ms_ci"], "{:.3g}"),
+        _with_interval(row["p50_ms"], row["p50_ms_ci"], "{:.3f}"),
+        _with_interval(row["p95_ms"], row["p95_ms_ci"], "{:.3f}"),
         _ratio_cell(row["to_eager"]),
         _ratio_cell(row.get("to_best_peer")),
         _quality_cell(row["quality"]),

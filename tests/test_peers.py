@@ -67,7 +67,7 @@ def test_a_round_of_real_processes_is_kept_and_who_cannot_be_had_says_why(
     monkeypatch.setattr(
         run, "our_systems", lambda *_: [system("mct", "", "ours:open_artifact", folder=tiny_onnx / "onnx-int8")]
     )
-    table = run.compare(comparison, [], None, 0.0, None)
+    table = run.compare(comparison, run.prepare_all(comparison, [], None, None), 0.0)
     eager, failed, ours = table["rows"]
     assert "has no attribute 'none'" in failed["failure"] and "quality" not in failed
     for row in (eager, ours):
@@ -75,7 +75,7 @@ def test_a_round_of_real_processes_is_kept_and_who_cannot_be_had_says_why(
         assert row["quality"]["metric"] == "accuracy" and row["size_mb"] > 0
     assert "**no such** failed" in scripts["table"].markdown({"tiny": table})
     monkeypatch.setattr(rounds, "run_round", lambda *_: pytest.fail("it was measured already"))
-    assert run.compare(comparison, [], None, 0.0, None) == table
+    assert run.compare(comparison, run.prepare_all(comparison, [], None, None), 0.0) == table
 
 
 def test_ratios_are_of_the_rounds_and_the_best_peer_keeps_its_answers(scripts: dict[str, ModuleType]) -> None:

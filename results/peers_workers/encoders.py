@@ -87,19 +87,22 @@ def make_optimum_o3(checkpoint: Path, train: Path, out: Path) -> None:
     """Exported, then its -O3: fused, with the approximated GELU."""
     from optimum.onnxruntime import AutoOptimizationConfig, ORTOptimizer
 
-    optimizer = ORTOptimizer.from_pretrained(_exported(checkpoint))
+    model = _exported(checkpoint)  # whose files are there as long as it is
+    optimizer = ORTOptimizer.from_pretrained(model)
     optimizer.optimize(optimization_config=AutoOptimizationConfig.O3(), save_dir=out)
     copy_beside(checkpoint, out)
 
 
 def make_expert(checkpoint: Path, train: Path, out: Path) -> None:
     """What somebody who knows ONNX Runtime does by hand: optimum's -O3 graph, then dynamic INT8 per channel."""
+    from onnx import TensorProto
     from onnxruntime.quantization import quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder:
         make_optimum_o3(checkpoint, train, Path(folder))
         (graph,) = Path(folder).glob("*.onnx")
-        quantize_dynamic(graph, out / "model.onnx", per_channel=True, reduce_range=not _has_vnni())
+        told = {"DefaultTensorType": TensorProto.FLOAT}  # behind fused operators nothing infers it
+        quantize_dynamic(graph, out / "model.onnx", per_channel=True, reduce_range=not _has_vnni(), extra_options=told)
     copy_beside(checkpoint, out)
 
 
