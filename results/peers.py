@@ -220,11 +220,11 @@ def made(contender: Contender, comparison: Comparison, threads: int) -> Path:
 
 
 def scored(contender: Contender, setting: Setting, data: str) -> None:
-    """Its answer to every text, kept beside the environments."""
+    """Its answer to every text, kept beside the environments; on one thread, which on a busy machine is faster."""
     file = PEERS / "answers" / f"{contender.system.slug}-{contender.digest[:12]}-{data}.json"
     if not file.is_file():
         values: list[Any] = []
-        with Process(contender, "serve", serving(contender, setting, 0), setting.threads) as process:
+        with Process(contender, "serve", serving(contender, replace(setting, threads=1), 0), 1) as process:
             libraries = process.receive()["libraries"]
             for first in range(0, len(setting.scored), SCORED_AT_ONCE):
                 values += process.ask({"score": [first, first + SCORED_AT_ONCE]})["values"]
