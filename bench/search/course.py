@@ -49,6 +49,8 @@ RESERVE_S, RESERVE_SHARE = 420.0, 0.35
 """Seconds kept for cascades, the last timing and the verdict; of a short search, a share."""
 FORMS_EACH = 3
 """Forms of a shape that needs no lessons: its fastest, and its smallest, which may be a second stage."""
+RIVAL = 1.3
+"""How many times the fastest form's P95 another may take on the whole checkpoint, to be tried on what is taught."""
 EVERY_FORM = 0.2
 """Share of the time after which no more forms are tried than the first."""
 SECOND_STAGES = 3
@@ -214,11 +216,22 @@ def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
         )
     if not _fit(course, [(shapes[-1], forms[0])]):  # the cheapest of all: what it misses nothing will meet
         return {}
-    found = _fit(course, [(shape, forms[0]) for shape in shapes])
+    untaught, pupils = ([each for each in shapes if each.taught is taught] for taught in (False, True))
+    found = _fit(
+        course, [*((each, form) for each in untaught for form in forms), *((each, forms[0]) for each in pupils)]
+    )
     if course.journal.elapsed < EVERY_FORM * question.seconds:
         left = {each.shape.name for each, _ in found.values()}
-        found |= _fit(course, [(shape, form) for shape in shapes if shape.name in left for form in forms[1:]])
+        rivals = _rivals(course, untaught[0], forms)
+        found |= _fit(course, [(each, form) for each in pupils if each.name in left for form in rivals])
     return found
+
+
+def _rivals(course: Course, whole: Shape, forms: Sequence[str]) -> list[str]:
+    """The forms but the first that are nearly as fast as the fastest on the whole checkpoint: worth trying on others."""
+    times = {form: course.timed[name] for form in forms if (name := f"{whole.name}, {form}") in course.timed}
+    least = min((timed.p95_ms for timed in times.values()), default=0.0)
+    return [form for form in forms[1:] if form in times and times[form].p95_ms <= RIVAL * least]
 
 
 def _fit(course: Course, wanted: Sequence[tuple[Shape, str]]) -> dict[str, tuple[Candidate, Timed]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mct import MctError
@@ -42,9 +42,14 @@ def make_splits(
     checkpoint: Checkpoint, folder: Path, data: Path, dev: Path | None, evaluation: Path | None,
     renames: Mapping[str, str], seed: int,
 ) -> Splits:  # fmt: skip
-    """Write train.jsonl, dev.jsonl and final.jsonl below `folder`. MctError where a part would be empty."""
+    """Write train.jsonl, dev.jsonl and final.jsonl below `folder`. MctError where a part would be empty.
+
+    Rows of `data` that say no label are learned from too: the checkpoint answers them.
+    """
     task = find_task(checkpoint.task)
-    asked = read_dataset(data, task, renames).rows
+    rows = read_dataset(data, replace(task, fields=task.inputs), renames).rows
+    asked = tuple(row for row in rows if all(field in row for field in task.fields))
+    untold = tuple(row for row in rows if not all(field in row for field in task.fields))
     drawn = random.Random(seed)
     final: Sequence[Row] = read_dataset(evaluation, task, renames).rows if evaluation else ()
     first = task.inputs[0]
@@ -56,7 +61,7 @@ def make_splits(
         share = min(DEV_SHARE, MOST_DEV / max(1, len(asked)))
         asked, chosen = _held_out(asked, first, share, drawn)
     chosen = _without(chosen, final, task.inputs)
-    asked = _without(asked, [*final, *chosen], task.inputs)
+    asked = _without([*asked, *untold], [*final, *chosen], task.inputs)
     parts = {"train": asked, "dev": chosen, "final": final}
     for name, rows in parts.items():
         if not rows:

@@ -51,6 +51,16 @@ def test_rows_to_choose_by_that_are_given_are_taken(tiny_bert: Path, tmp_path: P
     assert [row["text"] for row in rows(splits.train)] == ["a", "b"]
 
 
+def test_rows_without_labels_are_learned_from_alone(tiny_bert: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    lines = [{"text": f"told {number}", "label": "other"} for number in range(20)]
+    lines += [{"text": f"untold {number}"} for number in range(20)]
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    splits = make_splits(inspect(tiny_bert), tmp_path / "parts", data, None, None, {}, seed=0)
+    assert sum("label" not in row for row in rows(splits.train)) == 20
+    assert all("label" in row for path in (splits.dev, splits.final) for row in rows(path))
+
+
 def test_a_part_without_rows_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     data = write(tmp_path / "data.jsonl", ["a"])
     with pytest.raises(MctError, match="no rows are left"):
