@@ -228,7 +228,7 @@ def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
 
 
 def _rivals(course: Course, whole: Shape, forms: Sequence[str]) -> list[str]:
-    """The forms but the first that are nearly as fast as the fastest on the whole checkpoint: worth trying on others."""
+    """The forms, but the first, that are nearly as fast on the whole checkpoint as the fastest: worth more tries."""
     times = {form: course.timed[name] for form in forms if (name := f"{whole.name}, {form}") in course.timed}
     least = min((timed.p95_ms for timed in times.values()), default=0.0)
     return [form for form in forms[1:] if form in times and times[form].p95_ms <= RIVAL * least]
