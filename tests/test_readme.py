@@ -21,3 +21,9 @@ def test_every_link_leads_somewhere() -> None:
     for page in (README, README.parent / "docs" / "architecture.md"):
         links = [link for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
         assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_nothing_is_merged_by_half() -> None:
+    for page in (README, README.parent / "docs" / "architecture.md"):
+        lines = page.read_text(encoding="utf-8").splitlines()
+        assert not [line for line in lines if line.startswith(("<<<<<<<", ">>>>>>>")) or line == "======="]
