@@ -23,6 +23,7 @@ from mct.models.tasks.tokens import ANY_LENGTH, Tokens, open_tokenizer
 # Of so many texts one is held out; of few texts more, so that these tell anything, and of many no more than they need.
 DEV_SHARE, DEV_SHARE_OF_FEW = 20, 5
 LEAST_DEV, MOST_DEV = 50, 1000
+LEAST_TEXTS = 2
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ def _split(texts: Sequence[str], seed: int) -> tuple[list[int], list[int]]:
 
 
 def held_out_of(texts: int) -> int:
-    """How many of so many texts are held out."""
+    """How many of so many texts are held out. MctError for one alone, which cannot be learned and looked at too."""
+    if texts < LEAST_TEXTS:
+        raise MctError("there is one text to learn from, and none to see by what it came to", "give more: --data FILE")
     return min(MOST_DEV, max(texts // DEV_SHARE, min(LEAST_DEV, texts // DEV_SHARE_OF_FEW), 1))
 
 

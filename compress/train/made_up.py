@@ -93,6 +93,8 @@ def near_words(texts: Sequence[str], table: torch.Tensor, tokenize: Tokenize) ->
     words = sorted({_plain(word) for text in texts for word in text.split()} - {""})
     ids = [tokenize.tokenizer.encode(word, add_special_tokens=False).ids for word in words]
     known = [place for place, each in enumerate(ids) if each]
+    if not known:
+        return {}
     vectors = functional.normalize(torch.stack([table[ids[place]].mean(0) for place in known]), dim=-1)
     found = {}
     for place, vector in zip(known, vectors, strict=True):

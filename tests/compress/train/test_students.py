@@ -180,6 +180,19 @@ def test_labels_that_are_not_there_or_not_known_are_refused(
         make(tiny_bert, tmp_path / "out", (STUDENTS["static"], distil(hard=1.0)), data=data)
 
 
+def test_one_text_is_too_little_to_learn_from(tiny_bert: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"text": "where is my order"}\n{"text": "let me talk to a human"}\n')
+    with pytest.raises(MctError, match="one text to learn from"):
+        make(tiny_bert, tmp_path / "out", (STUDENTS["static"], distil()), data=data)
+
+
+def test_texts_without_a_word_are_taken_as_they_are(tiny_bert: Path) -> None:
+    table = load_module(inspect(tiny_bert)).model.get_input_embeddings().weight.detach()
+    near = near_words(["?!", ""], table, open_tokenizer(tiny_bert, 64))
+    assert near == {} and made_up(Texts(["?!", ""], ["a", "b"], near), "0")[1] == ""
+
+
 def test_several_labels_are_distilled_too(tiny_bert: Path, tmp_path: Path) -> None:
     folder = tmp_path / "several"
     shutil.copytree(tiny_bert, folder)
