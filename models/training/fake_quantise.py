@@ -37,7 +37,8 @@ def scales_of(weights: torch.Tensor, grid: Grid) -> torch.Tensor:
     if not grid.block:
         return _sixteen_digits(weights.abs().amax(-1, keepdim=True) / grid.highest)
     blocks = _blocks(weights, grid)
-    largest = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True)).squeeze(-1)
+    low, high = blocks.amin(-1), blocks.amax(-1)  # finding a place, as argmax does, takes five times as long
+    largest = torch.where(high > -low, high, low)
     steps: torch.Tensor = (largest / grid.lowest).half().float()
     return steps
 
@@ -51,9 +52,8 @@ def _sixteen_digits(values: torch.Tensor) -> torch.Tensor:
 def on_grid(weights: torch.Tensor, grid: Grid) -> torch.Tensor:
     """The nearest values on the grid, in fp32. What lies there already stays as it is, bit for bit."""
     scales = scales_of(weights, grid).unsqueeze(-1)
-    blocks = _blocks(weights, grid)
-    levels = torch.where(scales == 0, 0, blocks / scales).round().clamp(grid.lowest, grid.highest)
-    return (levels * scales).reshape(weights.shape)
+    levels = (_blocks(weights, grid) / torch.where(scales == 0, 1, scales)).round_().clamp_(grid.lowest, grid.highest)
+    return levels.mul_(scales).reshape(weights.shape)
 
 
 def rounded_activations(values: torch.Tensor) -> torch.Tensor:
@@ -120,7 +120,22 @@ class _OnGrid(torch.nn.Module):
         self.grid = grid
 
     def forward(self, weights: torch.Tensor) -> torch.Tensor:
-        return on_grid(weights.detach(), self.grid) + (weights - weights.detach())  # exactly what lies on the grid
+        found: torch.Tensor = _StraightThrough.apply(weights, self.grid)  # type: ignore[no-untyped-call]
+        return found
+
+
+class _StraightThrough(torch.autograd.Function):
+    """What lies on the grid, as if it were the weights themselves."""
+
+    @staticmethod
+    def forward(context: Any, weights: torch.Tensor, grid: Grid) -> torch.Tensor:
+        """The nearest weights on the grid."""
+        return on_grid(weights, grid)
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """The gradient as it comes."""
+        return gradients[0], None
 
 
 def _round_inputs(layer: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:

@@ -116,8 +116,8 @@ def _scales(parts: Floats, grid: Grid) -> Floats:
     """One scale a block, as mct.models.training.fake_quantise has it."""
     if not grid.block:
         return _sixteen_digits(np.abs(parts).max(-1) / np.float32(grid.highest))
-    places = np.abs(parts).argmax(-1)[..., None]
-    largest = np.take_along_axis(parts, places, -1)[..., 0]
+    low, high = parts.min(-1), parts.max(-1)
+    largest = np.where(high > -low, high, low)
     scales: Floats = (largest / np.float32(grid.lowest)).astype(np.float16).astype(np.float32)
     return scales
 

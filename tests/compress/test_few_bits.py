@@ -20,6 +20,7 @@ from mct.compress.onnx import export_encoder as export_onnx
 from mct.compress.onnx import quantise as quantise_onnx
 from mct.compress.onnx import quantise_blocks as quantise_onnx_blocks
 from mct.compress.onnx import quantise_decoder as quantise_onnx_lm
+from mct.compress.onnx import quantise_static as quantise_onnx_static
 from mct.compress.openvino import export as export_openvino
 from mct.compress.openvino import export_lm as export_openvino_lm
 from mct.compress.openvino import quantise as quantise_openvino
@@ -191,7 +192,9 @@ def test_the_integers_of_eight_bits_are_the_trained_ones_in_onnx_and_openvino(
     wanted = trained_rows(in_eight_bits, Grid(8))
     fp32 = exported(in_eight_bits, tmp_path / "onnx")
     int8 = quantise_onnx.run(fp32, tmp_path / "onnx-int8", {}, resources(in_eight_bits))
-    assert dynamic_rows(int8.folder / int8.model) == wanted
+    assert int8_rows(int8.folder / int8.model) == wanted
+    static = quantise_onnx_static.run(fp32, tmp_path / "onnx-int8-static", {}, resources(in_eight_bits))
+    assert int8_rows(static.folder / static.model) == wanted
     (tmp_path / "openvino").mkdir()
     (tmp_path / "openvino-int8").mkdir()
     opened = export_openvino.run(fp32, tmp_path / "openvino", {}, resources(in_eight_bits))
@@ -223,8 +226,8 @@ def integers(rows: Rows) -> Rows:
     return sum((Counter({row[:-4]: count}) for row, count in rows.items()), Rows())
 
 
-def dynamic_rows(path: Path) -> Rows:
-    """Of every weight of a layer that dynamic INT8 made: (in, out), a scale for each column."""
+def int8_rows(path: Path) -> Rows:
+    """Of every weight of a layer that INT8 made: (in, out), a scale for each column."""
     graph = onnx.load(path).graph
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     found = Rows()
@@ -241,4 +244,4 @@ def test_where_sums_saturate_eight_bits_are_trained_as_the_seven_that_will_be_us
     folder = trained(tiny_bert, tmp_path / "trained", OLD, bits=8, block=0).folder
     fp32 = exported(folder, tmp_path / "onnx")
     int8 = quantise_onnx.run(fp32, tmp_path / "onnx-int8", {}, resources(folder, OLD))
-    assert dynamic_rows(int8.folder / int8.model) == trained_rows(folder, Grid(7))
+    assert int8_rows(int8.folder / int8.model) == trained_rows(folder, Grid(7))
