@@ -72,7 +72,7 @@ CLASSIFIERS = (
     ),
     System("model2vec", "model2vec", "encoders:open_model2vec", "encoders:make_model2vec"),
 )  # fmt: skip
-# Quantised from our own F32 file: a file of its own converter ends llama.cpp at the first text of this model.
+# Quantised from our own F32 file: its own converter leaves out a matrix that is stored under the name of its other use.
 _LLAMA_CPP = (("llama-cpp-python==0.3.36",), "gguf-f32")
 WRITERS = (
     System(EAGER, "transformers", "writers:open_eager"),

@@ -1,6 +1,7 @@
 """Language models as their libraries' own pages have them made and run: a prompt in, its greedy continuation out."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,18 +62,21 @@ def _quantised(folder: Path, out: Path, kind: str) -> None:
     target = out / f"model-{kind}.gguf"
     if llama_cpp.llama_model_quantize(str(whole).encode(), str(target).encode(), told):
         raise RuntimeError(f"llama.cpp could not write {kind}")
+    shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
 
 
 def open_llama(folder: Path, threads: int) -> Peer:
-    """llama-cpp-python's own class."""
+    """llama-cpp-python's own class. Texts are cut by tokenizers: llama.cpp itself ends at those of this model."""
     from llama_cpp import Llama
+    from tokenizers import Tokenizer
 
     (file,) = folder.glob("*.gguf")
     said: dict[str, Any] = {"n_ctx": CONTEXT, "n_threads": threads, "n_threads_batch": threads, "verbose": False}
     writing, scoring = Llama(str(file), **said), []
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 
     def answer(text: str) -> str:
-        found = writing.create_completion(text, max_tokens=NEW_TOKENS, temperature=0.0)
+        found = writing.create_completion(tokenizer.encode(text).ids, max_tokens=NEW_TOKENS, temperature=0.0)
         return str(found["choices"][0]["text"])
 
     def score(text: str) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def open_llama(folder: Path, threads: int) -> Peer:
 
         if not scoring:
             scoring.append(Llama(str(file), logits_all=True, **said))
-        ids = scoring[0].tokenize(text.encode())
+        ids = tokenizer.encode(text).ids
         scoring[0].reset()
         scoring[0].eval(ids)
         return foreseen(scoring[0].scores[: len(ids)], np.array(ids))
