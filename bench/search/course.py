@@ -1,10 +1,9 @@
 """The course of a search: what is timed, taught, joined and judged, in this order.
 
 Latency first: every shape is exported untaught and timed, and what cannot meet the budget is never taught. Then
-lessons, each twice as long as the last, to all that no paired test showed to be worse than something as fast
-(successive halving, Jamieson and Talwalkar 2016, arXiv:1502.07943, but nothing is dropped by its rank alone). Then
-pairs of what was taught as cascades. At last the few that are likely to meet the budget are measured and judged, on
-rows that nothing saw.
+lessons, to all that no paired test showed to be worse than something as fast (successive halving, Jamieson and
+Talwalkar 2016, arXiv:1502.07943, but nothing is dropped by its rank alone). Then pairs of what was taught as cascades.
+At last the few that are likely to meet the budget are measured and judged, on rows that nothing saw.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from mct.bench.jobs.job import Job, run_job
 from mct.bench.search.choosing import Standing, beaten, finalists, front, is_worse, likely, split
 from mct.bench.search.engine import Engine
 from mct.bench.search.journal import Journal
+from mct.bench.search.lessons import MOST_LESSONS, Pupil, in_order, next_lesson
 from mct.bench.search.space import (
     Candidate,
     Shape,
@@ -44,7 +44,6 @@ from mct.targets.budget import Budget
 from mct.targets.machine import Machine
 from mct.targets.target import Target
 
-FIRST_EPOCHS, MOST_LESSONS = 1, 6
 RESERVE_S, RESERVE_SHARE = 420.0, 0.35
 """Seconds kept for cascades, the last timing and the verdict; of a short search, a share."""
 FORMS_EACH = 3
@@ -77,7 +76,10 @@ class Question:
 
 @dataclass
 class Course:
-    """A search under way: what became of every candidate, and why. `fates` are sentences by the candidate's name."""
+    """A search under way: what became of every candidate, and why. `fates` are sentences by the candidate's name.
+
+    `asking_s` is how long the first of the last lesson took, which waits for the teacher's answers.
+    """
 
     question: Question
     splits: Splits
@@ -89,6 +91,7 @@ class Course:
     timed: dict[str, Timed] = field(default_factory=dict)
     fates: dict[str, str] = field(default_factory=dict)
     tried: dict[str, Candidate] = field(default_factory=dict)
+    asking_s: float = 0.0
 
     @property
     def deadline_s(self) -> float:
@@ -108,7 +111,7 @@ class Course:
     # -- what is done to candidates -------------------------------------------------------------------------------
 
     def make_all(self, candidates: Sequence[Candidate], on: str) -> list[Candidate]:
-        """Those that could be made; what was refused has that for its fate. The longest work comes first."""
+        """Those that could be made; what was refused has that for its fate."""
         orders, began = [self._order(each) for each in candidates], time.monotonic()
         with self.journal.spending(on):
             for place, result in self.engine.each(make, orders):
@@ -259,42 +262,62 @@ def _fit(course: Course, wanted: Sequence[tuple[Shape, str]]) -> dict[str, tuple
 
 def teach(course: Course, fit: dict[str, tuple[Candidate, Timed]]) -> list[Standing]:
     """The best forms of every shape with what they learned, as far as the time allows."""
-    question = course.question
     chosen = _best_forms(course, fit)
-    untaught = [each for each, _ in chosen.values() if not each.shape.taught]
-    standings = _stand(course, untaught)
-    pupils = {name: each for name, (each, _) in chosen.items() if each.shape.taught}
-    lessons: list[dict[str, Any]] = []
+    standings = _stand(course, [each for each, _ in chosen.values() if not each.shape.taught])
+    pupils = {name: Pupil(each) for name, (each, _) in chosen.items() if each.shape.taught}
     latest: dict[str, Standing] = {}
-    took = 0.0
-    while pupils and len(lessons) < MOST_LESSONS:
-        noted = course.journal.find(f"lesson-{len(lessons) + 1}")  # given before: whoever goes on has it, late or not
-        if noted is None and course.journal.elapsed + 2 * took > course.deadline_s:
+    for number in range(1, MOST_LESSONS + 1):
+        planned: dict[str, float] | None = course.journal.find(f"lesson-{number}")  # once planned, it is held
+        if planned is None:
+            left_s = course.deadline_s - course.journal.elapsed - course.asking_s
+            planned = next_lesson(list(pupils.values()), left_s, course.engine.workers)
+            course.journal.note(f"lesson-{number}", planned)
+        held = {name: pupils[name] for name in planned if name in pupils}
+        if not held:
             break
-        lessons.append({"epochs": FIRST_EPOCHS * 2 ** len(lessons), "threads": 1})
-        began = course.journal.elapsed
-        taught = []
-        for each in pupils.values():
-            taught.append(
-                candidate(each.shape, each.form, question.checkpoint, question.machine, question.seed, lessons)
-            )
-        made = course.make_all(sorted(taught, key=lambda one: -course.timed[one.name].p95_ms), "teaching")
-        latest |= {each.name: each for each in _stand(course, made)}
-        worse = beaten([*standings, *latest.values()])
-        for name, by in worse.items():
+        taught = _at_their_pace(course, number, _hold_lesson(course, held, planned))
+        pupils |= taught
+        latest |= {each.name: each for each in _stand(course, [course.tried[name] for name in taught])}
+        for name, by in beaten([*standings, *latest.values()]).items():
             if name in latest:
                 course.fates[name] = f"shown to be worse than {by}, which is as fast"
-                del latest[name]
-        pupils = {name: pupils[name] for name in latest}
-        took = float(noted or course.journal.elapsed - began)
-        course.journal.note(f"lesson-{len(lessons)}", took)
+                del latest[name], pupils[name]
+        course.say(f"after lesson {number}: {', '.join(front([*standings, *latest.values()]))}")
         if _nothing_faster(course, [*standings, *latest.values()], pupils):
             break
-        course.say(f"after lesson {len(lessons)}: {', '.join(front([*standings, *latest.values()]))}")
     return [*standings, *latest.values()]
 
 
-def _nothing_faster(course: Course, standings: Sequence[Standing], pupils: Mapping[str, Candidate]) -> bool:
+def _hold_lesson(course: Course, pupils: Mapping[str, Pupil], epochs: Mapping[str, float]) -> dict[str, Pupil]:
+    """Teach them; the first alone, so that the teacher has answered when the others come."""
+    question = course.question
+    found = {}
+    first, others = in_order(list(pupils.values()), {name: course.timed[name].p95_ms for name in pupils})
+    for group in (first, others):
+        taught = {}
+        for pupil in group:
+            name = pupil.candidate.name
+            of = pupil.candidate.shape, pupil.candidate.form, question.checkpoint, question.machine, question.seed
+            taught[name] = candidate(*of, pupil.options(epochs[name]))
+        for each in course.make_all(list(taught.values()), "teaching"):
+            found[each.name] = pupils[each.name].after(epochs[each.name], course.made[each.key].seconds)
+    waited = first[0].candidate.name
+    if waited in found and len(found) > 1:  # it had to wait for the teacher, and is as quick as any of the others
+        quickest = min(pupil.epoch_s for name, pupil in found.items() if name != waited)
+        course.asking_s = max(0.0, (found[waited].epoch_s - quickest) * epochs[waited])
+        found[waited] = replace(found[waited], epoch_s=quickest)
+    return found
+
+
+def _at_their_pace(course: Course, number: int, taught: dict[str, Pupil]) -> dict[str, Pupil]:
+    """The pupils with the seconds that an epoch takes: as noted when the lesson was given, if that was before."""
+    if (noted := course.journal.find(f"paces-{number}")) is None:
+        noted = {name: pupil.epoch_s for name, pupil in taught.items()}
+        course.journal.note(f"paces-{number}", noted)
+    return {name: replace(pupil, epoch_s=noted.get(name, pupil.epoch_s)) for name, pupil in taught.items()}
+
+
+def _nothing_faster(course: Course, standings: Sequence[Standing], pupils: Mapping[str, Pupil]) -> bool:
     """Whether the fastest of all that is to be had is likely to be within the margin already."""
     fastest = min((course.timed[name].p95_ms for name in pupils), default=0.0)
     _, margin, rows = _held_to(course, standings)

@@ -89,10 +89,7 @@ def _smaller(checkpoint: Checkpoint) -> Iterator[tuple[str, tuple[Step, ...]]]:
         for fewer in LAYERS:
             if isinstance(count, int) and fewer < count:
                 keep = [place * count // fewer for place in range(fewer)]
-                kept = Step("drop-layers", options={"keep": keep})
-                name = f"{fewer} layer{'s' if fewer > 1 else ''}"
-                yield name, (kept,)
-                yield f"{name}, half of the FFN", (kept, Step("narrow-ffn", options={"keep": 0.5}))
+                yield f"{fewer} layer{'s' if fewer > 1 else ''}", (Step("drop-layers", options={"keep": keep}),)
     for name, step in STUDENTS.items():
         yield name, (step,)
 

@@ -48,8 +48,8 @@ def make_splits(
     """
     task = find_task(checkpoint.task)
     rows = read_dataset(data, replace(task, fields=task.inputs), renames).rows
-    asked = tuple(row for row in rows if all(field in row for field in task.fields))
-    untold = tuple(row for row in rows if not all(field in row for field in task.fields))
+    asked: Sequence[Row] = [row for row in rows if all(field in row for field in task.fields)]
+    untold = [row for row in rows if not all(field in row for field in task.fields)]
     drawn = random.Random(seed)
     final: Sequence[Row] = read_dataset(evaluation, task, renames).rows if evaluation else ()
     first = task.inputs[0]
