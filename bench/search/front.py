@@ -145,8 +145,8 @@ def as_markdown(found: Mapping[str, Any]) -> str:
     workers = f"{found['workers']} worker{'s' if found['workers'] > 1 else ''}"
     lines += [
         "",
-        f"• on the front: no other beats it in both. Quality is that on the rows to choose by ({rows}); P95 has its",
-        "95 % interval.",
+        f"• on the front: no other beats it in both. Quality is that on the rows to choose by ({rows}); P95 is",
+        "that of all requests, in brackets of the quickest and the slowest process.",
         f"Took {found['elapsed_s']:.0f} s of {found['asked_s']:.0f}: {spent}; {workers}, busy for "
         f"{found['busy_share']:.0%} of the time that was theirs. {found['cpu']}.",
     ]
