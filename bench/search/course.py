@@ -44,7 +44,7 @@ from mct.targets.budget import Budget
 from mct.targets.machine import Machine
 from mct.targets.target import Target
 
-RESERVE_S, RESERVE_SHARE = 420.0, 0.35
+RESERVE_S, RESERVE_SHARE = 400.0, 0.35
 """Seconds kept for cascades, the last timing and the verdict; of a short search, a share."""
 FORMS_EACH = 3
 """Forms of a shape that needs no lessons: its fastest, and its smallest, which may be a second stage."""
@@ -269,8 +269,8 @@ def teach(course: Course, fit: dict[str, tuple[Candidate, Timed]]) -> list[Stand
     for number in range(1, MOST_LESSONS + 1):
         planned: dict[str, float] | None = course.journal.find(f"lesson-{number}")  # once planned, it is held
         if planned is None:
-            left_s = course.deadline_s - course.journal.elapsed - course.asking_s
-            planned = next_lesson(list(pupils.values()), left_s, course.engine.workers)
+            left_s = course.deadline_s - course.journal.elapsed
+            planned = next_lesson(list(pupils.values()), left_s, course.engine.workers, course.asking_s)
             course.journal.note(f"lesson-{number}", planned)
         held = {name: pupils[name] for name in planned if name in pupils}
         if not held:

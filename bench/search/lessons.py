@@ -1,8 +1,8 @@
 """How long each candidate is taught: the same time for all that are still in it, not the same number of epochs.
 
 A network of look-ups learns forty times as many texts in a minute as three layers do. The first lesson, one epoch,
-tells how long one takes; each further lesson takes half of the time that is left, shared among those that no test has
-shown to be worse than something as fast. So what stays gets the more, the fewer there are.
+tells how long one takes; each further lesson takes half of the time that is left, or all where nothing would be left for
+another, shared among those that no test has shown to be worse than something as fast. So what stays gets the more, the fewer there are.
 """
 
 from __future__ import annotations
@@ -40,13 +40,18 @@ class Pupil:
         return [{"epochs": epochs, "threads": THREADS} for epochs in (*self.epochs, next_epochs)]
 
 
-def next_lesson(pupils: Sequence[Pupil], left_s: float, workers: int) -> dict[str, float]:
-    """The epochs of the next lesson by name; a pupil whose share of the time is too short for any is left out."""
+def next_lesson(pupils: Sequence[Pupil], left_s: float, workers: int, asking_s: float = 0.0) -> dict[str, float]:
+    """The epochs of the next lesson by name; a pupil whose share of the time is too short for any is left out.
+
+    `asking_s` is how long the teacher takes to answer the texts of a lesson, which all wait for.
+    """
+    left_s -= asking_s
     if not pupils or left_s <= 0:
         return {}
     if not any(pupil.epochs for pupil in pupils):
         return {pupil.candidate.name: FIRST_EPOCHS for pupil in pupils}
-    each_s = SHARE * left_s * workers / len(pupils)
+    share = SHARE if (1 - SHARE) * left_s > 2 * asking_s else 1.0  # where no further lesson would come to anything
+    each_s = share * left_s * workers / len(pupils)
     found = {}
     for pupil in pupils:
         epochs = min(MOST_EPOCHS, int(each_s / pupil.epoch_s / LEAST_EPOCHS) * LEAST_EPOCHS) if pupil.epoch_s else 0.0

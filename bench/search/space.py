@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mct import MctError
+from mct.compress.plan.passes import ENCODERS
 from mct.compress.plan.plan import make_plan, resolve, supported
 from mct.compress.plan.recipe import Recipe, Step
 from mct.models.checkpoints.checkpoint import Checkpoint
@@ -27,12 +28,13 @@ PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "openvino": ("int8", "int4"),
     "gguf": ("q8_0", "q4_k_m"),
 }
-LAYERS = (3, 2, 1)
+OF_WRITERS = frozenset({"q4_k_m"})
+"""Precisions for those whose weights a token's time goes into; an encoder has them only to be smaller, and slower."""
+LAYERS = (2, 1)
 TRIM = Step("trim-vocabulary")
 STUDENTS: Mapping[str, Step] = {
     "convolution 256 with bigrams": Step("convolution-student", options={"width": 256, "bigrams": 32768}),
     "convolution 256": Step("convolution-student", options={"width": 256}),
-    "convolution 128": Step("convolution-student", options={"width": 128}),
     "static 256": Step("static-student", options={"width": 256}),
 }
 LESSON = "distil"
@@ -105,13 +107,13 @@ def _is_open(steps: Sequence[Step], checkpoint: Checkpoint) -> bool:
 
 def forms_of(checkpoint: Checkpoint, target: Target) -> tuple[str, ...]:
     """The forms to try that the task can take and the target can run."""
-    possible = supported(checkpoint.network)
+    possible, left_out = supported(checkpoint.network), OF_WRITERS if checkpoint.network in ENCODERS else frozenset()
     return tuple(
         f"{format_name}-{precision}"
         for format_name, precisions in PRECISIONS.items()
         if format_name in possible and is_on(runtime_for(format_name), target)
         for precision in precisions
-        if precision in possible[format_name]
+        if precision in possible[format_name] and precision not in left_out
     )
 
 

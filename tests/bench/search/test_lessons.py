@@ -24,6 +24,13 @@ def test_then_all_get_as_much_time_and_half_of_what_is_left_together() -> None:
     assert seconds <= 0.5 * 800 * 2
 
 
+def test_the_last_lesson_takes_all_that_is_left() -> None:
+    pupils = [pupil("a", 10.0, 1.0)]
+    assert next_lesson(pupils, 300.0, 1, asking_s=100.0) == {"a, onnx-int8": 20.0}, "another would begin with asking"
+    assert next_lesson(pupils, 1100.0, 1, asking_s=100.0) == {"a, onnx-int8": 40.0}
+    assert next_lesson(pupils, 100.0, 1, asking_s=100.0) == {}
+
+
 def test_who_has_no_time_for_any_of_it_is_left_out_and_nobody_learns_for_ever() -> None:
     found = next_lesson([pupil("slow", 1000.0, 1.0), pupil("quick", 0.1, 1.0)], 100.0, workers=1)
     assert found == {"quick, onnx-int8": MOST_EPOCHS}
