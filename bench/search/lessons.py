@@ -1,8 +1,9 @@
 """How long each candidate is taught: the same time for all that are still in it, not the same number of epochs.
 
-A network of look-ups learns forty times as many texts in a minute as three layers do. The first lesson, one epoch,
-tells how long one takes; each further lesson takes half of the time that is left, or all where nothing would be left for
-another, shared among those that no test has shown to be worse than something as fast. So what stays gets the more, the fewer there are.
+A network of look-ups learns many times as many texts in a minute as layers do. The first lesson, one epoch, tells how
+long one takes; each further lesson takes half of the time that is left, or all where nothing would be left for another,
+shared among those that no test has shown to be worse than something as fast. So what stays gets the more, the fewer
+there are.
 """
 
 from __future__ import annotations
