@@ -22,7 +22,7 @@ from mct.bench.statistics.ratio_metric import RatioMetric
 
 MOST_DEFERRED = 0.035
 """Of requests, by the upper end of the share: with a twentieth of them, P95 would be the second stage's."""
-FINALISTS = 4
+FINALISTS = 3
 
 
 @dataclass(frozen=True)

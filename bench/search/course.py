@@ -22,6 +22,7 @@ from mct.bench.search.engine import Engine
 from mct.bench.search.journal import Journal
 from mct.bench.search.lessons import MOST_LESSONS, Pupil, in_order, next_lesson
 from mct.bench.search.space import (
+    RUN_WITH,
     Candidate,
     Shape,
     can_be_joined,
@@ -275,9 +276,14 @@ def teach(course: Course, fit: dict[str, tuple[Candidate, Timed]]) -> list[Stand
         held = {name: pupils[name] for name in planned if name in pupils}
         if not held:
             break
+        before = dict(course.tried)
         taught = _at_their_pace(course, number, _hold_lesson(course, held, planned))
-        pupils |= taught
-        latest |= {each.name: each for each in _stand(course, [course.tried[name] for name in taught])}
+        for each in _stand(course, [course.tried[name] for name in taught]):
+            if each.name in latest and latest[each.name].answered.value > each.answered.value:
+                course.tried[each.name] = before[each.name]  # it was better before: there it goes on from, if at all
+                pupils[each.name] = replace(pupils[each.name], epoch_s=taught[each.name].epoch_s)
+            else:
+                latest[each.name], pupils[each.name] = each, taught[each.name]
         for name, by in beaten([*standings, *latest.values()]).items():
             if name in latest:
                 course.fates[name] = f"shown to be worse than {by}, which is as fast"
@@ -355,14 +361,26 @@ def refine(course: Course, standings: Sequence[Standing]) -> list[Standing]:
     alone = [on_one_thread(course.tried[each.name]) for each in (*standings, *joined) if each.name in best]
     everybody = [*standings, *joined, *_stand_untimed(course, [each for each in alone if each is not None])]
     course.timed |= course.time([course.tried[each.name] for each in everybody])
-    fit = []
+    fit: dict[str, Standing] = {}
     for each in everybody:
         timed = course.timed.get(each.name)
         if reason := too_costly(timed, course.question.budget) if timed else "could not be timed":
             course.fates[each.name] = reason
         elif timed:
-            fit.append(replace(each, timed=timed))
-    return fit
+            fit[each.name] = replace(each, timed=timed)
+    return _one_of_alike(course, fit)
+
+
+def _one_of_alike(course: Course, standings: Mapping[str, Standing]) -> list[Standing]:
+    """Of what answers alike and is run otherwise only the faster: who is judged counts for the error of all."""
+    left = dict(standings)
+    for name in standings:
+        begun = course.tried[name].begun
+        if begun in left and course.tried[name].recipe.steps[-1].name == RUN_WITH:
+            slower, faster = sorted((name, begun), key=lambda each: -standings[each].timed.p95_ms)
+            course.fates[slower] = f"slower than {faster}, which answers alike"
+            del left[slower]
+    return list(left.values())
 
 
 def _cascades(course: Course, standings: Sequence[Standing]) -> list[Candidate]:
@@ -407,7 +425,7 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
         return None
     names = finalists(standings, *_held_to(course, standings))
     for each in standings:
-        course.fates.setdefault(each.name, "not among the last few")
+        course.fates.setdefault(each.name, "judged" if each.name in names else "not among the last few")
     paths = tuple(course.made[course.tried[name].key].folder for name in names)
     looks = list(course.journal.find("looks") or [])
     look = _digest(map(str, paths))

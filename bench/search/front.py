@@ -15,6 +15,10 @@ from mct.bench.store.reading import StoredRun
 from mct.models.progress import Report
 from mct.models.writing.folders import write_atomically, write_json
 
+JUDGED_HEAD = (
+    "| | P95 | times below | quality | drop, points | MB | verdict |",
+    "|--|--|--:|--:|--:|--:|--|",
+)
 COLUMNS = ("", "candidate", "quality", "P95 ms", "MB", "lessons", "what became of it")
 
 
@@ -127,6 +131,7 @@ def as_markdown(found: Mapping[str, Any]) -> str:
     """The front as a table, the winner and the time that went into it."""
     lines = [
         f"# The fastest artifact for {found['budget']} on {found['target']}", "", found["why"], "",
+        *(_judged(found["judged"]) if found["judged"] else []),
         f"| {' | '.join(COLUMNS)} |", "|--|--|--:|--:|--:|--:|--|",
     ]  # fmt: skip
     for row in found["candidates"]:
@@ -151,6 +156,27 @@ def as_markdown(found: Mapping[str, Any]) -> str:
         f"{found['busy_share']:.0%} of the time that was theirs. {found['cpu']}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _judged(judged: Mapping[str, Any]) -> list[str]:
+    """The last few beside the checkpoint, on the rows to judge by."""
+    result = judged["result"]
+    lines = [f"Judged on the {result['data']['rows']:,} rows of {result['data']['name']}:", "", *JUDGED_HEAD]
+    for entry in result["artifacts"]:
+        quality, verdict = entry["quality"], entry["verdict"]["outcome"] if entry["verdict"] else "-"
+        value, drop, faster = "-", "-", "-"
+        if quality and quality["value"] is not None:
+            value = f"{100 * quality['value']:.2f} %"
+        if quality and quality["delta_ci"]:
+            low, high = (0 - 100 * end for end in reversed(quality["delta_ci"]))
+            drop = f"{0 - 100 * quality['delta']:.2f} [{low:.2f}, {high:.2f}]"
+        if entry["speedup"]:
+            low, high = entry["speedup"]["p95_ci"]
+            faster = f"{entry['speedup']['p95']:.1f} [{low:.1f}, {high:.1f}]"
+        name = judged["names"].get(entry["path"], "the checkpoint (torch)")
+        cells = (name, _figures(entry).removeprefix("P95 "), faster, value, drop, f"{entry['size_mb']:.1f}", verdict)
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def write_front(out: Path, found: Mapping[str, Any], report: Report) -> None:

@@ -37,7 +37,7 @@ STUDENTS: Mapping[str, Step] = {
     "convolution 256": Step("convolution-student", options={"width": 256}),
     "static 256": Step("static-student", options={"width": 256}),
 }
-LESSON = "distil"
+LESSON, RUN_WITH = "distil", "run-with"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def on_one_thread(of: Candidate) -> Candidate | None:
     """The same run on one thread, which a small graph may be faster on; None where its format cannot say so."""
     if not of.form.startswith("onnx-"):
         return None
-    return _further(of, f"{of.shape.name}, one thread", Step("run-with", of.form, {"threads": 1}))
+    return _further(of, f"{of.shape.name}, one thread", Step(RUN_WITH, of.form, {"threads": 1}))
 
 
 def _further(of: Candidate, name: str, step: Step) -> Candidate:

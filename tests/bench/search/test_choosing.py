@@ -95,7 +95,8 @@ def test_the_last_few_are_the_fastest_likely_one_and_what_stands_around_it() -> 
         standing("no better", 3, 0.4), standing("surer", 0, 0.5), standing("best", 0, 5.0, gained=5),
     ]  # fmt: skip
     assert likely(all_of_them, REFERENCE, 0.01, 3000)[0].name == "likely"
-    assert finalists(all_of_them, REFERENCE, 0.01, 3000) == ["near", "likely", "surer", "best"]
+    assert finalists(all_of_them, REFERENCE, 0.01, 3000) == ["near", "likely", "surer"]
+    assert finalists(all_of_them, REFERENCE, 0.01, 3000, most=4)[-1] == "best"
 
 
 def test_where_none_is_likely_those_that_lose_least_are_judged() -> None:
