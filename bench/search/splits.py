@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mct import MctError
 from mct.models.checkpoints.checkpoint import Checkpoint
-from mct.models.tasks.datasets import Dataset, read_dataset
+from mct.models.tasks.datasets import read_dataset
 from mct.models.tasks.examples import Row
 from mct.models.tasks.table import find_task
 from mct.models.writing.folders import write_atomically
@@ -63,20 +63,15 @@ def make_splits(
     chosen = _without(chosen, final, task.inputs)
     asked = _without([*asked, *untold], [*final, *chosen], task.inputs)
     parts = {"train": asked, "dev": chosen, "final": final}
-    for name, rows in parts.items():
-        if not rows:
+    for name, part in parts.items():
+        if not part:
             raise MctError(
                 f"no rows are left to {'learn from' if name == 'train' else 'choose or judge by'} ({name})",
                 "give more rows with --data, and others to judge on with --eval",
             )
-        write_atomically(folder / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_atomically(folder / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part))
     files = {name: folder / f"{name}.jsonl" for name in parts}
     return Splits(**files, unseen=dev is not None, final_given=evaluation is not None)
-
-
-def sample(dataset: Dataset, most: int, seed: int) -> list[Row]:
-    """At most `most` rows of it, drawn by the seed."""
-    return random.Random(seed).sample(list(dataset.rows), min(most, len(dataset.rows)))
 
 
 def _held_out(
