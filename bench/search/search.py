@@ -165,4 +165,4 @@ def _kept(splits: Splits, folder: Path) -> Splits:
         source: Path = getattr(splits, name)
         files[name] = folder / source.name
         write_atomically(files[name], source.read_text(encoding="utf-8"))
-    return Splits(**files, unseen=splits.unseen, final_given=splits.final_given)
+    return Splits(**files, unseen=splits.unseen)

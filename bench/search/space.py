@@ -42,15 +42,11 @@ LESSON, RUN_WITH = "distil", "run-with"
 
 @dataclass(frozen=True)
 class Shape:
-    """A network to try: the steps that make it of the checkpoint, and whether it then has everything to learn.
-
-    `rank` orders shapes by what they may come to: the first is the checkpoint itself.
-    """
+    """A network to try: the steps that make it of the checkpoint, and whether it then has everything to learn."""
 
     name: str
     steps: tuple[Step, ...]
     taught: bool
-    rank: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def shapes_of(checkpoint: Checkpoint, has_texts: bool) -> tuple[Shape, ...]:
     if has_texts and _is_open((Step(LESSON),), checkpoint):
         found += [(name, (*trim, *steps), True) for name, steps in _smaller(checkpoint)]
     opened = [each for each in found if _is_open(each[1], checkpoint)]
-    return tuple(Shape(name, steps, taught, rank) for rank, (name, steps, taught) in enumerate(opened))
+    return tuple(Shape(*each) for each in opened)
 
 
 def _smaller(checkpoint: Checkpoint) -> Iterator[tuple[str, tuple[Step, ...]]]:

@@ -26,16 +26,12 @@ FINAL_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Splits:
-    """The three files. `unseen`: the checkpoint was not trained on the rows to choose by, as its owner says.
-
-    `final_given`: the user named the rows to judge on; else they are a part of the rows to learn from.
-    """
+    """The three files. `unseen`: the checkpoint was not trained on the rows to choose by, as its owner says."""
 
     train: Path
     dev: Path
     final: Path
     unseen: bool
-    final_given: bool
 
 
 def make_splits(
@@ -71,7 +67,7 @@ def make_splits(
             )
         write_atomically(folder / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part))
     files = {name: folder / f"{name}.jsonl" for name in parts}
-    return Splits(**files, unseen=dev is not None, final_given=evaluation is not None)
+    return Splits(**files, unseen=dev is not None)
 
 
 def _held_out(

@@ -6,7 +6,7 @@ from mct.compress.plan.recipe import Recipe
 
 
 def pupil(name: str, epoch_s: float = 0.0, *epochs: float) -> Pupil:
-    return Pupil(Candidate(Shape(name, (), True, 1), "onnx-int8", Recipe(())), epochs, epoch_s)
+    return Pupil(Candidate(Shape(name, (), True), "onnx-int8", Recipe(())), epochs, epoch_s)
 
 
 def test_the_first_lesson_is_the_same_for_all() -> None:

@@ -197,4 +197,4 @@ def test_a_time_is_written_with_its_unit(written: str, seconds: float) -> None:
 def test_the_checkpoint_itself_is_the_first_shape(tiny_bert: Path) -> None:
     shapes = shapes_of(inspect(tiny_bert), has_texts=True)
     assert shapes[0].name == "whole" and not shapes[0].taught and not shapes[0].steps
-    assert [shape.rank for shape in shapes] == list(range(len(shapes)))
+    assert len({shape.name for shape in shapes}) == len(shapes) > 1

@@ -17,6 +17,7 @@ from mct import MctError
 from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.onnx import export_decoder as export_onnx_lm
 from mct.compress.onnx import export_encoder as export_onnx
+from mct.compress.onnx.graphs import fused
 from mct.compress.onnx.graphs.fused import build
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import make_plan
@@ -197,7 +198,7 @@ def test_a_fused_graph_that_only_small_scores_tell_from_the_model_is_not_taken(
         return graph
 
     folder = scorer(tiny_bert, tmp_path / "scorer")
-    monkeypatch.setattr(export_onnx, "build", mistaken)
+    monkeypatch.setattr(fused, "build", mistaken)
     (draft := tmp_path / "draft").mkdir()
     product = export_onnx.run(Product(folder, ""), draft, {}, Resources(inspect(folder), None, probe_machine(), seed=0))
     assert product.notes["graph"] == "exported" and "the fused graph differs" in product.notes["why"]
