@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mct import MctError
 from mct.models.checkpoints.checkpoint import Checkpoint
-from mct.models.tasks.datasets import read_dataset
+from mct.models.tasks.datasets import check_labels, read_dataset
 from mct.models.tasks.examples import Row
 from mct.models.tasks.table import find_task
 from mct.models.writing.folders import write_atomically
@@ -43,9 +43,12 @@ def make_splits(
     Rows of `data` that say no label are learned from too: the checkpoint answers them.
     """
     task = find_task(checkpoint.task)
-    rows = read_dataset(data, replace(task, fields=task.inputs), renames).rows
-    asked: Sequence[Row] = [row for row in rows if all(field in row for field in task.fields)]
-    untold = [row for row in rows if not all(field in row for field in task.fields)]
+    given = read_dataset(data, replace(task, fields=task.inputs), renames)
+    asked: Sequence[Row] = [row for row in given.rows if all(field in row for field in task.fields)]
+    untold = [row for row in given.rows if not all(field in row for field in task.fields)]
+    named = [read_dataset(path, task, renames) for path in (dev, evaluation) if path]
+    for dataset in (replace(given, rows=tuple(asked)), *named):  # said now, and not after an hour of teaching
+        check_labels(dataset, checkpoint.task, checkpoint.heads)
     drawn = random.Random(seed)
     final: Sequence[Row] = read_dataset(evaluation, task, renames).rows if evaluation else ()
     first = task.inputs[0]

@@ -10,6 +10,8 @@ from mct.bench.search.splits import make_splits
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.files import read_data_file
 
+PARTS = ("data", "dev", "final")
+
 
 def rows(path: Path) -> list[dict[str, str]]:
     return [dict(row) for row in read_data_file(path, {}).rows]
@@ -59,6 +61,17 @@ def test_rows_without_labels_are_learned_from_alone(tiny_bert: Path, tmp_path: P
     splits = make_splits(inspect(tiny_bert), tmp_path / "parts", data, None, None, {}, seed=0)
     assert sum("label" not in row for row in rows(splits.train)) == 20
     assert all("label" in row for path in (splits.dev, splits.final) for row in rows(path))
+
+
+@pytest.mark.parametrize("part", ["data", "dev", "final"])
+def test_a_label_that_the_checkpoint_does_not_know_is_said_before_anything_is_made(
+    tiny_bert: Path, tmp_path: Path, part: str
+) -> None:
+    files = {name: write(tmp_path / f"{name}.jsonl", [f"{name} {number}" for number in range(9)]) for name in PARTS}
+    files[part].write_text('{"text": "where is it", "label": "nobody knows"}\n' * 3)
+    with pytest.raises(MctError, match="nobody knows"):
+        make_splits(inspect(tiny_bert), tmp_path / "parts", files["data"], files["dev"], files["final"], {}, seed=0)
+    assert not (tmp_path / "parts").exists()
 
 
 def test_a_part_without_rows_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
