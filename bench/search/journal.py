@@ -70,9 +70,12 @@ class Journal:
 
 @contextmanager
 def open_journal(out: Path, question: Mapping[str, Any]) -> Iterator[Journal]:
-    """The journal of a question below `out`. MctError where another search is at work on it."""
+    """The journal of a question below `out`. MctError where another search is at work on it, or a link leads away."""
     key = hashlib.sha256(json.dumps(question, sort_keys=True, default=str).encode()).hexdigest()[:16]
     folder = out / FOLDER / key
+    for place in (out / FOLDER, folder):
+        if place.is_symlink():
+            raise MctError(f"{place} is a link, and a search writes into no folder but its own", "move it away")
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -181,6 +181,17 @@ def test_what_makes_no_search_is_refused(
     assert not (shop / "refused" / "winner").exists()
 
 
+def test_a_link_in_its_place_is_not_followed(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shop)
+    (shop / "elsewhere").mkdir()
+    (shop / "linked").mkdir()
+    (shop / "linked" / ".search").symlink_to(shop / "elsewhere")
+    asked = ["compress", "router", "-o", "linked", *AUTO, "--budget", "enough"]
+    done = CliRunner().invoke(commands, asked, standalone_mode=False)
+    assert "is a link" in getattr(done.exception, "message", "")
+    assert not list((shop / "elsewhere").iterdir())
+
+
 @pytest.mark.parametrize("option", ["--budget", "--dev", "--engine", "--always"])
 def test_what_a_search_is_told_needs_a_search(shop: Path, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shop)
