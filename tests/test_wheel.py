@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = {"models", "targets", "compress", "bench"}
+ROOMS = {"models", "targets", "compress", "bench", "release"}
 
 
 @pytest.fixture(scope="module")

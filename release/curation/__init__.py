@@ -1,0 +1,1 @@
+"""Data before anything is taught or judged by it: checked, cleaned, made."""

@@ -1,0 +1,1 @@
+"""Where and why a compressed model answers otherwise; behaviour tests."""

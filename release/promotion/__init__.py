@@ -1,0 +1,1 @@
+"""The store of releases: candidate, shadow, canary, production, retired; gates, rollback, re-making."""

@@ -1,0 +1,1 @@
+"""Production's log held against the evidence of its release."""
