@@ -12,11 +12,13 @@ from mct.models.data.declared import Amount, Name, declared, read_toml
 from mct.models.tables import unknown
 from mct.targets.arithmetic import ARM
 from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
+from mct.targets.ssh.address import PREFIX, check_program, parse_address
 
 ONE_TABLE = 'one table per target, like [cpu] device = "cpu"'
 MOST_THREADS = 4096
 HERE = "here"
-TRANSPORTS = (HERE, "ssh")
+SSH = "ssh"
+TRANSPORTS = (HERE, SSH)
 LEAST_MEMORY_MB = 32
 """An interpreter with nothing but the measuring loop in it takes two thirds of that."""
 OF_ARM = "asimd"
@@ -29,7 +31,9 @@ class Target:
     `memory_mb` (10^6 bytes) binds the measured process, the interpreter included; None does not. `runtimes` are those
     it has, () all. `budgets` are limits of its own by the name of the budget whose fields they replace.
     `architecture` ("x86_64", "aarch64") and `instruction_sets` describe a machine that is not this one: artifacts can
-    be made for it here, and measured there. `transport` is the way to it: "here", or another machine by "ssh".
+    be made for it here, and measured there. `transport` is the way to it: "here", or another machine by "ssh": its
+    `host` as ssh has it (USER@HOST, HOST:PORT, a name of ~/.ssh/config) and the command that is `python` there;
+    `keep_remote` leaves there what was copied.
     """
 
     name: Name
@@ -43,6 +47,9 @@ class Target:
     architecture: Literal["", "x86_64", "AMD64", "aarch64", "arm64"] = ""
     instruction_sets: tuple[Name, ...] = ()
     transport: Name = HERE
+    host: str = ""
+    python: Name = "python3"
+    keep_remote: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for results and --json."""
@@ -65,8 +72,11 @@ def load_targets(extra: Path | None = None) -> dict[str, Target]:
 
 
 def find_target(name: str, extra: Path | None = None) -> Target:
-    """One target by name; MctError with the nearest names otherwise."""
+    """One target by name, or any machine as ssh:HOST; MctError with the nearest names otherwise."""
     targets = load_targets(extra)
+    if name.startswith(PREFIX) and name not in targets:
+        host = parse_address(name.removeprefix(PREFIX)).name
+        return Target(name, CPU, f"the machine {host}, over ssh", transport=SSH, host=host)
     if name not in targets:
         raise unknown("target", name, targets)
     return targets[name]
@@ -82,6 +92,11 @@ def _target(path: Path, name: str, table: dict[str, Any]) -> Target:
     target = declared({**table, "name": name}, Target, f"{path}: target {name}", "see the built-in ones: targets.toml")
     if target.transport not in TRANSPORTS:
         raise unknown(f"transport in target {name}", target.transport, TRANSPORTS)
+    if (target.transport == SSH) != bool(target.host):
+        raise MctError(f'target {name}: a host and transport = "ssh" go together', 'as in host = "edge-box"')
+    if target.host:
+        parse_address(target.host)
+        check_program(target.python, f"target {name}")
     for each in target.instruction_sets:
         if each not in INSTRUCTION_SETS:
             raise unknown(f"instruction set in target {name}", each, INSTRUCTION_SETS)
