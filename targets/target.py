@@ -1,7 +1,7 @@
 """Targets: the hardware and limits an artifact must run on. Built in as targets.toml; `--targets FILE` adds to them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -80,6 +80,15 @@ def find_target(name: str, extra: Path | None = None) -> Target:
     if name not in targets:
         raise unknown("target", name, targets)
     return targets[name]
+
+
+def find_targets(names: str, extra: Path | None = None, keep_remote: bool = False) -> tuple[Target, ...]:
+    """Targets by their names with commas between. MctError where one is given twice, or none."""
+    given = [name.strip() for name in names.split(",")]
+    if twice := [name for name in given if given.count(name) > 1]:
+        raise MctError(f"the target {twice[0]!r} is given twice", "name each once, with commas between")
+    found = tuple(find_target(name, extra) for name in given)
+    return tuple(replace(each, keep_remote=keep_remote or each.keep_remote) for each in found)
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

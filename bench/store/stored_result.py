@@ -234,6 +234,13 @@ class Failure(Struct, frozen=True, forbid_unknown_fields=True):
     stderr: list[str]
 
 
+class Lost(Struct, frozen=True, forbid_unknown_fields=True):
+    """A connection that broke."""
+
+    round: Index
+    message: str
+
+
 class Described(Struct, frozen=True):
     """The machine that an artifact was made for."""
 
@@ -305,6 +312,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     energy_per_request_mj: Amount = 0.0
     by_length: list[LengthGroup] = []
     throttled_s: Amount | None = None
+    lost: list[Lost] = []
 
 
 class TargetRow(Struct, frozen=True):

@@ -38,9 +38,11 @@ def open_ssh(target: Target, subjects: Sequence[Subject], report: Report) -> Ite
     able = [subject for subject in subjects if _missing(facts, remote, subject) is None]
     files = {name: path for subject in able for name, path in files_of(subject, places).items()}
     with opened(remote, files, target.keep_remote, report) as folder:
+        if target.keep_remote:
+            report(f"left on {remote.name}: {folder.path}", 0.0)
         yield Site(
             lambda: facts, _starter(folder, places), lambda subject: _missing(facts, remote, subject),
-            lambda code, said: _lost(remote, code, said), here=False,
+            lambda code, said: _lost(folder, code, said), here=False,
         )  # fmt: skip
 
 
@@ -123,6 +125,8 @@ def _missing(facts: Facts, remote: Remote, subject: Subject) -> Failure | None:
     )
 
 
-def _lost(remote: Remote, code: int, said: Sequence[str]) -> Failure | None:
-    error = explained(remote, code, said)
+def _lost(folder: RemoteFolder, code: int, said: Sequence[str]) -> Failure | None:
+    error = explained(folder.remote, code, said)
+    if error is None and folder.is_gone():
+        return Failure(f"the connection to {folder.remote.name} broke")
     return None if error is None else Failure(error.message, error.hint)

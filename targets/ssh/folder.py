@@ -1,8 +1,8 @@
 """A folder on another machine that holds what was copied there, as long as somebody here needs it.
 
-One connection copies the files and then stays: as soon as it ends, however that comes about (this process is done, or
-killed, or the line breaks), the keeper at the other end removes the folder. Each worker is a connection of its own, so
-that one that breaks takes no other with it. If the keeper's own breaks, the next one that needs the folder copies again.
+One connection copies the files and then stays: as soon as it ends, however that comes about (this process ends or is
+killed, the line breaks), the keeper at the other end removes the folder. Each worker is a connection of its own, so
+that one that breaks takes no other with it. If the keeper's own breaks, the next that needs the folder copies again.
 """
 
 from __future__ import annotations
@@ -53,9 +53,13 @@ class RemoteFolder:
     def ready(self) -> str:
         """The folder's path there, copied anew where it is gone. MctError where the machine cannot be reached."""
         with self.lock:
-            if self.process is None or self.process.poll() is not None:
+            if self.is_gone():
                 self.path = self._copy()
             return self.path
+
+    def is_gone(self) -> bool:
+        """Whether the connection that keeps it has ended: what ran there ends with it."""
+        return self.process is None or self.process.poll() is not None
 
     def run(self, module: str, words: Sequence[str] = ()) -> dict[str, Any]:
         """Run a module of this package there; gives the JSON object that it prints. MctError where it fails."""
@@ -78,14 +82,15 @@ class RemoteFolder:
             reply = json.loads(_line(process) or "null")
         except (OSError, ValueError):
             reply = None
-        if reply is None or "error" in reply:
+        if not isinstance(reply, dict) or "error" in reply:
             _end(process)
             errors.seek(0)
             said = [line for line in errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
-            if reply is not None:
+            if isinstance(reply, dict):
                 raise MctError(f"{self.remote.name}: {reply['error']}", reply["hint"])
             raise explained(self.remote, process.returncode, said) or MctError(
-                f"{self.remote.name} could not unpack: {(said or ['it said nothing'])[-1][:300]}", "try it by hand"
+                f"{self.remote.python} on {self.remote.name} does not work: {(said or ['it said nothing'])[-1][:300]}",
+                "is it a Python 3.11 or newer? Another can be named in a target file",
             )
         if not _FOLDER.fullmatch(str(reply.get("folder"))):
             _end(process)
