@@ -14,7 +14,7 @@ from typing import Any
 from mct import MctError
 from mct.bench.jobs.job import Job, run_job, worst_outcome
 from mct.bench.judge.line import Outcome, worst
-from mct.bench.matrix.stored import FOLDER, KIND, SCHEMA, Column, Matrix, Reason, cell_of, flips_between
+from mct.bench.matrix.stored import FOLDER, KIND, SCHEMA, Column, Matrix, Reason, cell_of, flips_between, read_matrix
 from mct.bench.store.reading import read_own_samples
 from mct.bench.store.result import Data, Identity
 from mct.bench.store.store import new_run
@@ -71,7 +71,7 @@ def run_matrix(
     matrix = _matrix(identity, gathered)
     path = job.results / FOLDER / f"{identity.id}.json"
     write_json(path, matrix.as_json())
-    return MatrixRun(matrix, path)
+    return MatrixRun(read_matrix(path), path)
 
 
 def _named(report: Report, target: Target) -> Report:
