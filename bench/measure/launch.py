@@ -130,6 +130,13 @@ class Worker:
         if self.most_mb and peak_rss_mb is not None and peak_rss_mb > self.most_mb:
             raise WorkerDied(self._failure(f"{too_little(self.most_mb)}: it held {peak_rss_mb:.0f} MB"))
 
+    def _death(self) -> WorkerDied:
+        """Why no reply came: the worker ended, or the way to it did."""
+        ended = self._how_it_ended()
+        failure = self._failure(ended, self._about_memory())
+        lost = self.site.lost(self.process.returncode, failure.stderr)
+        return WorkerDied(failure) if lost is None else ConnectionLost(lost)
+
     def _how_it_ended(self) -> str:
         code = self.process.wait()
         if self.memory is not None and self.memory.exceeded():
