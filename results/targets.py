@@ -21,6 +21,7 @@ from mct import MctError
 from mct.bench.matrix.page import matrix_png
 from mct.bench.matrix.stored import Matrix, read_matrix
 from mct.bench.matrix.table import matrix_table
+from mct.models.data.declared import declared
 from mct.models.writing.folders import write_atomically, write_bytes_atomically
 
 HERE = Path(__file__).resolve().parent
@@ -29,7 +30,7 @@ WORK = ROOT / ".cache" / "targets"
 TARGETS = ("cpu", "cpu-1", "edge-512mb", "loopback")
 """`loopback` is this machine over ssh. Node and a browser join where their runtime is built in."""
 FORMATS = ("onnx", "openvino", "gguf")
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = "int8"
 OVER_SSH = """[loopback]
 device = "cpu"
 about = "this machine over ssh to loopback"
@@ -67,8 +68,10 @@ def measure(asked: argparse.Namespace) -> None:
     out = WORK / asked.checkpoint.resolve().name
     if not out.is_dir():
         data = ("--data", asked.checkpoint / "data" / "train.jsonl")
-        _mct("compress", asked.checkpoint, "-o", out, "--format", ",".join(FORMATS), "--precision", ",".join(PRECISIONS),
-             "--eval", asked.data, *(data if data[1].is_file() else ()))  # fmt: skip
+        _mct(
+            "compress", asked.checkpoint, "-o", out, "--format", ",".join(FORMATS), "--precision", PRECISIONS,
+            "--eval", asked.data, *(data if data[1].is_file() else ()),
+        )  # fmt: skip
     artifacts = sorted(path for path in out.iterdir() if (path / "mct.json").is_file())
     with tempfile.TemporaryDirectory(prefix="mct-sshd-") as folder:
         server = ssh_server.start_server(Path(folder))
@@ -76,10 +79,11 @@ def measure(asked: argparse.Namespace) -> None:
             os.environ["MCT_SSH_CONFIG"] = str(server.config)
             own = Path(folder) / "targets.toml"
             own.write_text(OVER_SSH.format(python=sys.executable), encoding="utf-8")
-            _mct("bench", asked.checkpoint, *artifacts, "--baseline", asked.checkpoint, "--data", asked.data, "--target",
-                 asked.targets, "--targets", own, "--budgets", asked.budgets, "--budget", asked.budget,
-                 "--max-seconds", asked.max_seconds, "--results", WORK / "results",
-                 "--json", HERE / "targets.json")  # fmt: skip
+            _mct(
+                "bench", asked.checkpoint, *artifacts, "--baseline", asked.checkpoint, "--data", asked.data,
+                "--target", asked.targets, "--targets", own, "--budgets", asked.budgets, "--budget", asked.budget,
+                "--max-seconds", asked.max_seconds, "--results", WORK / "results", "--json", HERE / "targets.json",
+            )  # fmt: skip
         finally:
             server.stop()
 
@@ -93,13 +97,9 @@ def _mct(*words: object) -> None:
 
 def markdown(found: dict[str, object]) -> str:
     """The table of what was found."""
-    from mct.models.data.declared import declared
-
     matrix = declared(found, Matrix, "targets.json")
-    return (
-        "# One router on every target\n\n"
-        "`python results/targets.py CHECKPOINT --data TEST.jsonl`; the picture is targets.png.\n\n" + matrix_table(matrix)
-    )
+    head = "`python results/targets.py CHECKPOINT --data TEST.jsonl`; the picture is targets.png."
+    return f"# One router on every target\n\n{head}\n\n{matrix_table(matrix)}"
 
 
 if __name__ == "__main__":
