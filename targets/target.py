@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
@@ -56,7 +56,7 @@ class Target:
         return asdict(self) | {"instruction_sets": list(self.instruction_sets), "runtimes": list(self.runtimes)}
 
 
-CPU = "cpu"
+CPU: Final = "cpu"
 BUILT_IN = Path(__file__).with_name("targets.toml")
 
 
