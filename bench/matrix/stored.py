@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, to_builtins
 
@@ -18,7 +18,8 @@ from mct.bench.store.result import Data, RunId
 from mct.bench.store.stored_result import Choice
 from mct.models.data.declared import Amount, Count, Index, Name, Positive, Share, declared, read_object
 
-KIND, SCHEMA = "mct-matrix", 1
+KIND: Final = "mct-matrix"
+SCHEMA: Final = 1
 FOLDER = "matrix"
 """Of the store; where neither mct report nor mct gate looks for runs."""
 
