@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from mct import MctError
-from mct.models.data.declared import Amount, Name, declared, read_toml
+from mct.models.data.declared import Amount, Name, Positive, declared, read_toml
 from mct.models.tables import unknown
 from mct.targets.arithmetic import ARM
 from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
@@ -28,6 +28,7 @@ class Target:
     it has, () all. `budgets` are limits of its own by the name of the budget whose fields they replace.
     `architecture` ("x86_64", "aarch64") and `instruction_sets` describe a machine that is not this one: artifacts can
     be made for it here, and measured there.
+    `download_mbps` (10^6 bits a second) is the line of a browser's visitor: what a first visit has to fetch comes by it.
     """
 
     name: Name
@@ -40,6 +41,7 @@ class Target:
     price_per_hour: Amount | None = None
     architecture: Literal["", "x86_64", "AMD64", "aarch64", "arm64"] = ""
     instruction_sets: tuple[Name, ...] = ()
+    download_mbps: Positive | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for results and --json."""

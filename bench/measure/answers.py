@@ -209,7 +209,12 @@ def _in_order(queue: Queue, order: Sequence[int]) -> Answers | Failure:
 
     def joined(pieces: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
         given = [each for piece in pieces for each in piece]
-        return tuple(given[place] for place in places)
+        return tuple(given[place] for place in places) if given else ()
 
-    scores = {label: joined(part.scores[label] for part in parts) for label in parts[0].scores}
-    return Answers(joined(part.values for part in parts), joined(part.tokens for part in parts), scores)
+    return Answers(
+        values=joined(part.values for part in parts),
+        tokens=joined(part.tokens for part in parts),
+        scores={label: joined(part.scores[label] for part in parts) for label in parts[0].scores},
+        native=joined(part.native for part in parts),
+        unlike=joined(part.unlike for part in parts),
+    )

@@ -21,6 +21,7 @@ from mct.bench.judge.noise import assess
 from mct.bench.judge.quality import score, slices_of
 from mct.bench.judge.roofline import limit_from_inputs
 from mct.bench.judge.verdict import judge
+from mct.bench.judge.web import summarise_web
 from mct.bench.judge.writing import summarise_writing
 from mct.bench.measure.pairs import ratios, shared_rounds
 from mct.bench.measure.sampling import BenchPlan
@@ -139,6 +140,7 @@ def _entry(
         "size_mb": subject.size_mb,
         **_start_costs(measured),
         "throttled_s": _throttled_s(measured),
+        **_web(question, measured),
         "cost_per_1000": None if price is None or latency is None else price / 3600 * latency.mean_ms,
         **_energy(measured),
         "stability": None if stability is None else stability.as_json(),
@@ -147,6 +149,12 @@ def _entry(
         "environment": dict(question.environments[subject.name]),
         "samples": identity.samples,
     }
+
+
+def _web(question: Question, measured: Measurement) -> dict[str, Any]:
+    """Of what ran in JavaScript; absent otherwise."""
+    found = summarise_web(measured, None if question.target is None else question.target.download_mbps)
+    return {} if found is None else {"web": found}
 
 
 def _speedup(measured: Measurement, baseline: Measurement | None) -> dict[str, Any] | None:

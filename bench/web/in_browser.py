@@ -51,7 +51,9 @@ def open_browser(files: Files, keeper: Keeper) -> Iterator[Engine]:
         def send(command: Mapping[str, Any]) -> dict[str, Any]:
             asked = f"mctObey({json.dumps(command)})"
             try:
-                said = browser.call("Runtime.evaluate", session, expression=asked, awaitPromise=True, returnByValue=True)
+                said = browser.call(
+                    "Runtime.evaluate", session, expression=asked, awaitPromise=True, returnByValue=True
+                )
             except (PageLost, ValueError) as lost:
                 process.poll()
                 how = ended("Chromium", process.returncode) if process.returncode is not None else f"{lost}"

@@ -54,7 +54,9 @@ def require_packages() -> dict[str, str]:
         if name not in found:
             raise MctError(f"this needs the npm package {name}, which is not in {packages_folder()}", npm_line())
         if found[name] != version:
-            raise MctError(f"npm package {name} is {found[name]} here, and {version} is what mct works with", npm_line())
+            raise MctError(
+                f"npm package {name} is {found[name]} here, and {version} is what mct works with", npm_line()
+            )
     return found
 
 

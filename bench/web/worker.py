@@ -30,8 +30,10 @@ from mct.bench.web.in_node import open_node
 from mct.bench.web.keeper import Keeper
 from mct.bench.web.packages import BUILDS, installed
 from mct.bench.web.processes import Counts, count, peak_rss_mb
+from mct.bench.web.weighing import weigh
 from mct.bench.worker.counters import package_energy_uj, read_mb, spent_uj, stolen_s, throttling
 from mct.bench.worker.open_loop import poisson_arrivals
+from mct.bench.worker.predict import Predictor, answer_all, open_predictor
 from mct.bench.worker.warm_up import CAP_S, WarmUp, requests_a_lap, warm_up
 from mct.bench.worker.worker import (
     REST_CAP_S,
@@ -50,8 +52,9 @@ from mct.bench.worker.worker import (
 )
 from mct.models.tables import load
 from mct.models.tasks.examples import Kind, Request, find_kind
+from mct.models.tasks.table import Head
 from mct.targets.machine import cgroup_folders
-from mct.targets.runtimes.table import Executable
+from mct.targets.runtimes.table import Executable, installed_version, runtime_for
 
 if TYPE_CHECKING:
     from mct.models.tasks.tokens import Tokenize
@@ -78,6 +81,7 @@ class Bench:
     tokenize: Tokenize
     groups: Sequence[Path]
     holder: int = 0
+    native: Predictor | None = None
 
     def next_rows(self, count: int) -> list[int]:
         """The next `count` places of the order."""
@@ -98,8 +102,12 @@ def main() -> None:
             die_with(job["parent"])
             if job["affinity"] and hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, job["affinity"])
-            with OPENED[job["web"]["host"]](files_of(job), keeper) as engine:
+            files = files_of(job)
+            downloads = weigh(files) if job["web"]["weigh"] else {}
+            with OPENED[job["web"]["host"]](files, keeper) as engine:
                 bench, ready = get_ready(job, engine)
+                if job["timed"]:
+                    ready["downloads"] = downloads
                 come_to_rest(engine)
                 say(ready)
                 for line in sys.stdin:
@@ -137,7 +145,7 @@ def get_ready(job: Mapping[str, Any], engine: Engine) -> tuple[Bench, Reply]:
     holder = max(candidates, key=lambda process: count([process]).cpu_s - candidates[process][1])
     bench = replace(bench, holder=holder)
     if not job["timed"]:
-        return bench, {}
+        return replace(bench, native=_open_native(job)), {}
     read_now_mb = _read_mb(engine)
     first = engine.ask("first", row=0)
     bench.time(_one_of_each_length(bench), CAP_S)
@@ -192,6 +200,15 @@ def _open(job: Mapping[str, Any], engine: Engine) -> tuple[Bench, Reply]:
         groups=cgroup_folders(),
     )
     return bench, opened
+
+
+def _open_native(job: Mapping[str, Any]) -> Predictor | None:
+    """The same artifact by this machine's own runtime; None where that is not installed."""
+    runtime = runtime_for(job["format"])
+    if installed_version(runtime) is None:
+        return None
+    heads = tuple(Head(head["name"], head["kind"], tuple(head["labels"])) for head in job["heads"])
+    return open_predictor(runtime, executable_of(job), heads, threads=1).scored
 
 
 def _warm_up(bench: Bench) -> WarmUp:
@@ -258,11 +275,13 @@ def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
 def answer(bench: Bench, first: int, last: int) -> Reply:
     """Answers, token counts and scores of the watched labels, of examples `first` up to `last` (not included).
 
-    With them how many inputs of each JavaScript's tokenizer cuts otherwise than Python's does.
+    With them how many inputs of each JavaScript's tokenizer cuts otherwise than Python's does, and what the native
+    runtime answers.
     """
     values = bench.engine.ask("answers", first=first, last=last)["values"]
     tokens = bench.engine.ask("lengths", of="requests", first=first, last=last)["tokens"]
-    found = {"values": values, "tokens": tokens, "unlike": _unlike(bench, first, last)}
+    native = [] if bench.native is None else answer_all(bench.native, bench.scored[first:last], at_once=1)
+    found = {"values": values, "tokens": tokens, "native": native, "unlike": _unlike(bench, first, last)}
     if not bench.watched:
         return found
     scores = {label: [scored[label] for _, scored in values] for label in bench.watched}
