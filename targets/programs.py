@@ -1,4 +1,4 @@
-"""Programs that run artifacts outside Python: Node and a Chromium, what version they are and what WebAssembly they have.
+"""Programs that run artifacts outside Python, Node and a Chromium: their version and what their WebAssembly has.
 
 They are asked, not believed: a program that is there runs a few lines which compile a function of vectors and share a
 memory.
@@ -25,7 +25,8 @@ CHROMIUM_LINE = "install Chromium, for artifacts in a browser"
 
 # The bytes are a module of one function that spreads a byte over a vector: valid where there is SIMD.
 _PROBE = """JSON.stringify({
-simd: WebAssembly.validate(new Uint8Array([0,97,115,109,1,0,0,0,1,5,1,96,0,1,123,3,2,1,0,10,10,1,8,0,65,0,253,15,253,98,11])),
+simd: WebAssembly.validate(new Uint8Array(
+  [0,97,115,109,1,0,0,0,1,5,1,96,0,1,123,3,2,1,0,10,10,1,8,0,65,0,253,15,253,98,11])),
 threads: (() => { try {
   return new WebAssembly.Memory({initial: 1, maximum: 1, shared: true}).buffer.constructor.name === "SharedArrayBuffer";
 } catch { return false; } })()})"""
@@ -40,7 +41,7 @@ BROWSER_FLAGS = (
 
 @dataclass(frozen=True)
 class Program:
-    """One program: its version where it is there, else how to bring it; what its WebAssembly has, None where unasked."""
+    """One program: its version where it is there, else how to bring it; what its WebAssembly has, None if unasked."""
 
     name: str
     version: str | None

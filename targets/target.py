@@ -28,7 +28,7 @@ class Target:
     it has, () all. `budgets` are limits of its own by the name of the budget whose fields they replace.
     `architecture` ("x86_64", "aarch64") and `instruction_sets` describe a machine that is not this one: artifacts can
     be made for it here, and measured there.
-    `download_mbps` (10^6 bits a second) is the line of a browser's visitor: what a first visit has to fetch comes by it.
+    `download_mbps` (10^6 bits a second) is the line of a browser's visitor: what a first visit fetches comes by it.
     """
 
     name: Name

@@ -10,7 +10,7 @@ import json
 import os
 import select
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -29,10 +29,9 @@ class Browser:
     answers: int
     unread: bytes = b""
     number: int = 0
-    crashed: bool = field(default=False)
 
     def call(self, method: str, session: str = "", patience_s: float = 300.0, **given: Any) -> dict[str, Any]:
-        """The result of a method. PageLost where browser or page ends before it; ValueError with the browser's reason."""
+        """The result of a method. PageLost where browser or page ends before; ValueError with the browser's reason."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": given} | ({"sessionId": session} if session else {})
         _write(self.commands, json.dumps(message).encode() + b"\0")

@@ -1,4 +1,4 @@
-"""The engine in a page of a headless Chromium, which is served on loopback and has a profile of its own, thrown away."""
+"""The engine in a page of a headless Chromium: served on loopback, with a profile of its own that is thrown away."""
 
 from __future__ import annotations
 

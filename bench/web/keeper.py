@@ -17,10 +17,11 @@ from mct.targets.machine import read_lines
 
 PATIENCE_S = 5.0
 STEP_S = 0.02
+MOST_FILES = 1 << 16
 
 
 class Keeper:
-    """Told what to clear up. Use as a context manager: all of it is cleared up at the end, or when this process dies."""
+    """Told what to clear up. A context manager: all of it is cleared up at the end, or when this process dies."""
 
     def __enter__(self) -> Keeper:
         read, self._write = os.pipe()
@@ -71,7 +72,7 @@ def _let_go(kept: int) -> None:
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     os.closerange(3, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 1 << 16 else 1 << 16)
+    os.closerange(kept + 1, min(os.sysconf("SC_OPEN_MAX"), MOST_FILES))
 
 
 def _end(leader: int) -> None:

@@ -1,4 +1,4 @@
-"""The npm packages that artifacts run by in Node and in a browser: which, where they lie, and the line that brings them."""
+"""The npm packages that artifacts run by in Node and in a browser: which, where, and the line that brings them."""
 
 from __future__ import annotations
 

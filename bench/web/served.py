@@ -35,7 +35,7 @@ def serve(files: Mapping[str, Path]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             _answer(self, paths.get(self.path.partition("?")[0]))
 
         def log_message(self, *said: object) -> None:

@@ -5,8 +5,7 @@
 const SPACE = "\\p{White_Space}\\u001c-\\u001f";
 const WORD = new RegExp(`[^${SPACE}]+`, "gu");
 const LED_WORD = new RegExp(`[${SPACE}]*[^${SPACE}]+|[${SPACE}]+$`, "gu");
-// How byte-level pieces (Ġ Ċ ĉ č) and Metaspace (▁) write what covers no character of a word.
-const ONLY_SPACE = new RegExp(`^[\\u0120\\u010a\\u0109\\u010d\\u2581${SPACE}]+$`, "u");
+const LEAD = new RegExp(`^[${SPACE}]*`, "u");
 const PROBE = "\u0000text";
 
 /**
@@ -20,20 +19,24 @@ export function openTokenizer(Tokenizer, json, { most, special, texts }) {
   const roomForOne = Math.max(0, most - (one.tokens.length - 1));
   const roomForTwo = Math.max(0, most - (two.tokens.length - 2));
   const before = one.tokens.indexOf(PROBE);
-  const cutIntoWords = wordCutter(tokenizer, texts);
+  const templates = [json.post_processor, ...(json.post_processor?.processors ?? [])];
+  const oneSegment = templates.some((each) => each?.type === "RobertaProcessing"); // in which the package sees two
+  const finish = (pieces) => finished(tokenizer, oneSegment ? { tokens: pieces.tokens } : pieces);
+  const ofBytes = JSON.stringify(json.pre_tokenizer ?? null).includes('"ByteLevel"');
+  const cutIntoWords = wordCutter(tokenizer, texts, ofBytes);
 
   return {
     one(text) {
       const pieces = tokenizer.encode_text(text).slice(0, special ? roomForOne : most);
-      return finished(tokenizer, joined(tokenizer, pieces, null, special));
+      return finish(joined(tokenizer, pieces, null, special));
     },
     pair(first, second) {
       const [left, right] = longestFirst(tokenizer.encode_text(first), tokenizer.encode_text(second), roomForTwo);
-      return finished(tokenizer, joined(tokenizer, left, right, true));
+      return finish(joined(tokenizer, left, right, true));
     },
     withWords(text) {
       const { pieces, firsts } = cutIntoWords(text);
-      const tokens = finished(tokenizer, joined(tokenizer, pieces.slice(0, roomForOne), null, true));
+      const tokens = finish(joined(tokenizer, pieces.slice(0, roomForOne), null, true));
       return { ...tokens, words: firsts.map((at) => (at >= 0 && at < roomForOne ? at + before : -1)) };
     },
   };
@@ -64,21 +67,25 @@ function longestFirst(first, second, room) {
 /**
  * A function from a text to its pieces and the first of them for each word. The package tells no offsets, so a text is
  * cut at white space and its words are encoded one by one: bare, or led by the white space before them, whichever gives
- * what the whole text gives on more of `texts`.
+ * what the whole text gives on more of `texts`. Byte-level pieces have a character for each byte.
  */
-function wordCutter(tokenizer, texts) {
-  const bare = (text) => gathered(tokenizer, text.match(WORD) ?? [], () => true);
-  const led = (text) => gathered(tokenizer, text.match(LED_WORD) ?? [], (piece) => !ONLY_SPACE.test(piece));
+function wordCutter(tokenizer, texts, ofBytes) {
+  const bytes = new TextEncoder();
+  const size = (space) => (ofBytes ? bytes.encode(space).length : space.length);
+  const bare = (text) => gathered(tokenizer, text.match(WORD) ?? [], () => 0);
+  const led = (text) => gathered(tokenizer, text.match(LED_WORD) ?? [], (part) => size(LEAD.exec(part)[0]));
   const agreeing = (cut) => texts.filter((text) => same(cut(text).pieces, tokenizer.encode_text(text))).length;
   return texts.length > 0 && agreeing(bare) < texts.length && agreeing(led) > agreeing(bare) ? led : bare;
 }
 
-function gathered(tokenizer, parts, ofWord) {
+/** The pieces of all parts, and of each part that has a word the first one that reaches beyond what leads it. */
+function gathered(tokenizer, parts, leadOf) {
   const [pieces, firsts] = [[], []];
   for (const part of parts) {
-    const own = tokenizer.encode_text(part);
-    const first = own.findIndex(ofWord);
-    if (part.trim()) firsts.push(first < 0 ? -1 : pieces.length + first);
+    const [own, lead] = [tokenizer.encode_text(part), leadOf(part)];
+    let reached = 0;
+    const first = own.findIndex((piece) => (reached += piece.length) > lead);
+    if (part.match(WORD)) firsts.push(first < 0 ? -1 : pieces.length + first);
     pieces.push(...own);
   }
   return { pieces, firsts };

@@ -1,8 +1,8 @@
 """The process that the bench starts where an artifact runs in onnxruntime-web: `python -m mct.bench.web.worker`.
 
 It speaks the protocol of `mct.bench.worker.worker` and has that worker's order of requests, warm-up and counters. What
-is timed is not here: an engine in Node or in a page (`mct.bench.web.engine`), started afresh by each such process, reads
-the clock itself, from text to answer. Whatever is counted beside the clock is counted of the engine's processes.
+is timed is not here: an engine in Node or in a page (`mct.bench.web.engine`), started afresh by each such process,
+reads the clock itself, from text to answer. What is counted beside the clock is counted of the engine's processes.
 
 While the engine works this process sleeps in a read. It dies with its parent, and its keeper then ends the engine.
 """
@@ -15,7 +15,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -68,7 +67,8 @@ RESUMED = 50
 class Bench:
     """A loaded, warm engine and the endless seeded order in which the requests are made, by their places.
 
-    `holder` is the process that holds the model. `tokenize` and `kind` encode them as the Python runtimes do: what JavaScript's tokenizer gives is held against it.
+    `holder` is the process that holds the model. `tokenize` and `kind` encode as Python runtimes do, and `native` is
+    such a runtime: what JavaScript makes of a request is held against theirs.
     """
 
     engine: Engine
