@@ -386,10 +386,10 @@ def _newest() -> list[Path]:
 def targets_limit(target: str, targets_file: Path | None, again: bool, as_json: bool) -> None:
     """Say how fast this machine's runtimes multiply and read at best. Measured once, in about seven seconds."""
     from mct.bench.measure.sampling import plan_bench
+    from mct.bench.worker.facts import facts_here
     from mct.targets.limit import find_limit
-    from mct.targets.machine import probe_machine
     from mct.targets.target import find_target
 
-    plan = plan_bench(probe_machine(), find_target(target, targets_file).threads or 0)
+    plan = plan_bench(facts_here(), find_target(target, targets_file).threads or 0)
     found = find_limit(plan.threads, plan.affinity, again)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.describe())

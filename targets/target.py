@@ -15,6 +15,8 @@ from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, pr
 
 ONE_TABLE = 'one table per target, like [cpu] device = "cpu"'
 MOST_THREADS = 4096
+HERE = "here"
+TRANSPORTS = (HERE, "ssh", "node", "browser")
 LEAST_MEMORY_MB = 32
 """An interpreter with nothing but the measuring loop in it takes two thirds of that."""
 OF_ARM = "asimd"
@@ -27,8 +29,8 @@ class Target:
     `memory_mb` (10^6 bytes) binds the measured process, the interpreter included; None does not. `runtimes` are those
     it has, () all. `budgets` are limits of its own by the name of the budget whose fields they replace.
     `architecture` ("x86_64", "aarch64") and `instruction_sets` describe a machine that is not this one: artifacts can
-    be made for it here, and measured there.
-    `download_mbps` (10^6 bits a second) is the line of a browser's visitor: what a first visit fetches comes by it.
+    be made for it here, and measured there. `transport` is the way to it: "here", another machine by "ssh", "node" or
+    a "browser" of this one. `download_mbps` (10^6 bits a second) is the line by which a page's visitor fetches it.
     """
 
     name: Name
@@ -41,6 +43,7 @@ class Target:
     price_per_hour: Amount | None = None
     architecture: Literal["", "x86_64", "AMD64", "aarch64", "arm64"] = ""
     instruction_sets: tuple[Name, ...] = ()
+    transport: Name = HERE
     download_mbps: Positive | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -79,6 +82,8 @@ def _target(path: Path, name: str, table: dict[str, Any]) -> Target:
     if "name" in table:
         raise MctError(f"target {name} has a name of its own", "a target's name is that of its table")
     target = declared({**table, "name": name}, Target, f"{path}: target {name}", "see the built-in ones: targets.toml")
+    if target.transport not in TRANSPORTS:
+        raise unknown(f"transport in target {name}", target.transport, TRANSPORTS)
     for each in target.instruction_sets:
         if each not in INSTRUCTION_SETS:
             raise unknown(f"instruction set in target {name}", each, INSTRUCTION_SETS)

@@ -23,13 +23,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
-from mct.bench.measure.launch import Setting, WorkerDied, launch_answerer
+from mct.bench.measure.launch import WorkerDied, launch_answerer
 from mct.bench.samples.measurement import Answers, Failure
 from mct.bench.samples.subject import Subject
+from mct.bench.transport.site import Setting
+from mct.bench.worker.facts import Facts
 from mct.models.progress import Report, silent
 from mct.models.tasks.examples import Example
-from mct.targets.cpus import allowed_cpus, choose_cpus
-from mct.targets.machine import probe_machine
 
 CHUNK_CHARACTERS = 16_000
 """Characters, of JSON, in a chunk: some hundred short texts, a second's work for most models."""
@@ -107,7 +107,8 @@ def collect_answers(
     chunks = _cut(setting.examples)
     queues = {_key(subject): Queue(subject, deque(chunks)) for subject in subjects}
     pool = Pool(tuple(queues.values()), setting, launch)
-    places = _places(subjects, len(chunks), usable_cpus() if cpus is None else cpus)
+    facts = setting.site.facts()
+    places = _places(subjects, len(chunks), usable_cpus(facts) if cpus is None else cpus, facts.machine.memory_mb)
     with ThreadPoolExecutor(len(places)) as threads:
         working = [threads.submit(_work, pool, place) for place in places]
         try:
@@ -127,10 +128,10 @@ def _key(subject: Subject) -> tuple[Path, str]:
     return subject.path, json.dumps(dict(subject.executable.settings), sort_keys=True)
 
 
-def usable_cpus() -> list[int]:
-    """The CPUs that this process may use at once; a number each where they cannot be told apart."""
-    usable = probe_machine().usable_threads
-    return list(choose_cpus(allowed_cpus() or range(usable), usable))
+def usable_cpus(facts: Facts) -> Sequence[int]:
+    """The CPUs that may be used at once there; a number each where they cannot be told apart."""
+    usable = facts.machine.usable_threads
+    return facts.choose_cpus(usable) or range(usable)
 
 
 def _length(example: Example) -> int:
@@ -150,13 +151,13 @@ def _cut(examples: Sequence[Example]) -> list[Chunk]:
     return list(zip([0, *ends], ends, strict=False))
 
 
-def _places(subjects: Sequence[Subject], chunks: int, cpus: Sequence[int]) -> Sequence[int]:
+def _places(subjects: Sequence[Subject], chunks: int, cpus: Sequence[int], memory_mb: int) -> Sequence[int]:
     """The CPUs that get a process: no more than there is work for, nor than half of the memory holds.
 
     A model is counted at twice the size of its files: stored in halves, it may be opened in full precision.
     """
     largest_mb = RUNTIME_MB + 2 * max(subject.size_mb for subject in subjects)
-    fit = int(MEMORY_SHARE * probe_machine().memory_mb / largest_mb)
+    fit = int(MEMORY_SHARE * memory_mb / largest_mb)
     return cpus[: max(1, min(chunks, fit))]
 
 

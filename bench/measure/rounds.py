@@ -20,11 +20,12 @@ from time import monotonic
 from typing import Any, Protocol
 
 from mct.bench.measure.answers import collect_answers
-from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.measure.sampling import GROWTH, INTERIM_LOOKS, BenchPlan, block_size, is_enough
 from mct.bench.measure.turns import turns
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
 from mct.bench.samples.subject import Subject
+from mct.bench.transport.site import HERE, Setting, Site
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import Dataset, check_labels, fields_beside, read_examples
 from mct.models.tasks.examples import Example, find_kind
@@ -51,12 +52,13 @@ Collect = Callable[[Sequence[Subject], Setting, Report], list[Answers | Failure]
 @dataclass(frozen=True)
 class Instruments:
     """What the loop acts through: how a runner is started and answers are collected, the clock (seconds), where each
-    record goes as it comes."""
+    record goes as it comes, the `site` where everything runs."""
 
     start: Callable[[Subject, Setting, int], Runner] = start_worker
     collect: Collect = collect_answers
     clock: Callable[[], float] = monotonic
     keep: Callable[[dict[str, Any]], None] = lambda record: None
+    site: Site = HERE
 
 
 @dataclass
@@ -145,7 +147,7 @@ def measure(
     instruments = instruments or Instruments()
     setting = Setting(
         examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, watched=watched,
-        memory_mb=plan.memory_mb,
+        memory_mb=plan.memory_mb, site=instruments.site,
     )  # fmt: skip
     run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
     for track in run.tracks:
@@ -154,7 +156,7 @@ def measure(
             run.gather(track, reason)
     _collect(run, baseline)
     number = 0
-    with kept_off(plan.affinity):
+    with kept_off(plan.affinity if instruments.site.here else ()):
         while tracks := _next_tracks(run, number):
             _run_round(run, number, tracks)
             number += 1

@@ -40,6 +40,7 @@ from mct.bench.store.environment import fingerprint
 from mct.bench.store.result import KIND, SCHEMA, Data, Identity, Question, question_json, result_json
 from mct.bench.store.samples_file import PARTIAL, read_samples
 from mct.bench.store.stored_result import Result
+from mct.bench.worker.facts import Facts
 from mct.bench.worker.open_loop import Segment, segment_record
 from mct.models.data.declared import declared, read_object
 from mct.models.tasks.datasets import Dataset, fields_beside, read_examples
@@ -121,9 +122,13 @@ def make_question(
     budget: Budget | None = None,
     baseline: str | None = None,
     limit: Mapping[str, Any] | None = None,
+    facts: Facts | None = None,
 ) -> Question:
-    """The question of a run on this machine. `baseline` is the name of one of the subjects, `limit` the machine's."""
-    environments = {subject.name: fingerprint(subject, dataset, plan) for subject in subjects}
+    """The question of a run on that machine, this one if None.
+
+    `baseline` is the name of one of the subjects, `limit` the machine's.
+    """
+    environments = {subject.name: fingerprint(subject, dataset, plan, facts) for subject in subjects}
     return Question(_data_of(dataset), plan, target, budget, baseline, environments, limit)
 
 
@@ -144,7 +149,7 @@ def begin(folder: Path, question: Question, subjects: Sequence[Subject], dataset
 
 
 def begin_load(
-    folder: Path, kind: str, subjects: Sequence[Subject], dataset: Dataset, plan: BenchPlan
+    folder: Path, kind: str, subjects: Sequence[Subject], dataset: Dataset, plan: BenchPlan, facts: Facts
 ) -> LoadRecording:
     """Begin to record a run of a `kind` ("mct-load", "mct-max-load", "mct-scan") in the store `folder`."""
     identity = _new_run(folder / LOAD)
@@ -155,7 +160,7 @@ def begin_load(
         "data": asdict(_data_of(dataset)),
         "plan": asdict(plan),
         "samples": identity.samples,
-        "environments": {subject.name: fingerprint(subject, dataset, plan) for subject in subjects},
+        "environments": {subject.name: fingerprint(subject, dataset, plan, facts) for subject in subjects},
     }
     return LoadRecording(folder / LOAD, header)
 

@@ -377,10 +377,13 @@ def open_channel() -> Callable[[Reply], None]:
 
 
 def die_with(parent: int) -> None:
-    """Be killed when the coordinator is, even by SIGKILL. Elsewhere than on Linux the end of stdin has to do."""
+    """Be killed when the coordinator is, even by SIGKILL. Elsewhere than on Linux the end of stdin has to do.
+
+    `parent` is the process that starts it, 0 where whoever writes the job cannot know it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
+    if parent and os.getppid() != parent:  # it died before we asked
         sys.exit(1)
 
 
