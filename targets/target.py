@@ -34,7 +34,7 @@ class Target:
     """
 
     name: Name
-    device: Literal["cpu", "cuda"]
+    device: Literal["cpu", "cuda", "webgpu"]
     about: str
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] | None = None
     memory_mb: Annotated[int, Meta(ge=LEAST_MEMORY_MB)] | None = None
@@ -52,6 +52,8 @@ class Target:
 
 
 CPU = "cpu"
+WEBGPU = "webgpu"
+"""A GPU as a browser gives it to a page; what is made for a CPU runs on it, or beside it."""
 BUILT_IN = Path(__file__).with_name("targets.toml")
 
 
@@ -99,7 +101,7 @@ def machine_of(target: Target) -> Machine:
 
     MctError for a device that no artifact is made for.
     """
-    if target.device != CPU:
+    if target.device not in (CPU, WEBGPU):
         raise MctError(
             f"target {target.name} is a {target.device} device, and every artifact is made for a CPU so far",
             "make it for the machine's CPU: --target cpu",

@@ -127,7 +127,7 @@ def _entry(
         "digest": subject.digest,
         "format": subject.format,
         "precision": subject.precision,
-        "runtime": subject.runtime,
+        "runtime": "onnxruntime-web" if any(start.stages_ms for start in measured.starts) else subject.runtime,
         "task": subject.task,
         "latency": None if latency is None else latency.as_json(),
         "speedup": _speedup(measured, baseline),
