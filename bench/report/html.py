@@ -16,7 +16,7 @@ from mct.bench.report.plot_style import THEME, milliseconds
 from mct.bench.report.plots import panels, svg
 from mct.bench.report.report import Report, headline
 from mct.bench.report.table import MARKS
-from mct.bench.report.web import TITLE, web_columns, web_rows, web_sentences
+from mct.bench.report.web import web_columns, web_rows, web_sentences, web_title
 from mct.bench.store.reading import StoredRun
 
 TEMPLATE = "report.html.j2"
@@ -63,7 +63,7 @@ def _web(run: StoredRun) -> dict[str, Any] | None:
     if not (rows := web_rows(run.entries)):
         return None
     return {
-        "title": TITLE.removesuffix(":"),
+        "title": web_title(run.entries).removesuffix(":"),
         "columns": web_columns(run.entries),
         "rows": rows,
         "said": web_sentences(run.entries),

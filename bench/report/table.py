@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mct.bench.report.web import TITLE, web_columns, web_rows, web_sentences
+from mct.bench.report.web import web_columns, web_rows, web_sentences, web_title
 from mct.compress.plan.plan import numbers_of
 from mct.targets.arithmetic import made_elsewhere
 
@@ -265,7 +265,7 @@ def _in_a_page(entries: Sequence[Entry]) -> str:
     if not rows:
         return ""
     said = [f"- **{name}**: {sentence}." for name, sentence in web_sentences(entries)]
-    return "\n\n".join([TITLE, figures_table(web_columns(entries), rows, words=(0, 1)), "\n".join(said)])
+    return "\n\n".join([web_title(entries), figures_table(web_columns(entries), rows, words=(0, 1)), "\n".join(said)])
 
 
 def _reasons(entries: Sequence[Entry]) -> str:

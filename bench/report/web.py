@@ -10,8 +10,14 @@ from typing import Any
 
 Entry = Mapping[str, Any]
 
-TITLE = "What a page fetches, and how long its first answer takes:"
+OF_PAGE = "What a page fetches, and how long its first answer takes:"
+OF_NODE = "How long the first answer takes in JavaScript:"
 FORMS = ("raw", "gzip", "brotli")
+
+
+def web_title(entries: Sequence[Entry]) -> str:
+    """What `web_rows` are about."""
+    return OF_PAGE if any(entry["web"]["downloads"] for entry in entries if entry.get("web")) else OF_NODE
 
 
 def web_columns(entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from mct import MctError
 from mct.bench.samples.measurement import Failure
 from mct.bench.samples.subject import Subject
 from mct.bench.transport.here import worker_environment
 from mct.bench.transport.site import Command, Site, Wanted
+from mct.bench.web.engine import files_of
 from mct.bench.web.packages import require_packages
+from mct.bench.web.weighing import weigh
 from mct.bench.worker.facts import facts_here
 from mct.models.progress import Report
 from mct.targets.programs import Program, find_chromium, find_node
@@ -36,22 +39,29 @@ def open_node(target: Target, subjects: Sequence[Subject], report: Report) -> It
     """Node, with the packages. MctError where either is not here, or cannot run what the runtime is built with."""
     if target.device == WEBGPU:
         raise MctError(f"target {target.name} is a {WEBGPU} device, and Node has none", 'say transport = "browser"')
-    yield _site(target, "node", find_node().require())
+    yield _site(target, "node", find_node().require(), {})
 
 
 @contextmanager
 def open_browser(target: Target, subjects: Sequence[Subject], report: Report) -> Iterator[Site]:
     """A headless Chromium, with the packages. MctError where either is not here, or lacks what the runtime needs."""
-    yield _site(target, "browser", find_chromium().require())
+    program, weighed = find_chromium().require(), {}
+    require_packages()
+    for subject in subjects:
+        if obstacle(subject) is None:
+            report(f"weighing what a page fetches of {subject.name}", 0.0)
+            weighed[subject.digest] = weigh(files_of(subject.executable, PROVIDERS[target.device]))
+    yield _site(target, "browser", program, weighed)
 
 
-def _site(target: Target, host: str, program: Program) -> Site:
+def _site(target: Target, host: str, program: Program, weighed: Mapping[str, Any]) -> Site:
+    """`weighed`: what a page fetches, by the digests of the subjects."""
     engine = {program.name: str(program.version), **require_packages()}
     facts = replace(facts_here(), engine=engine)
 
     def command(wanted: Wanted) -> Command:
-        weigh = wanted.timed and not wanted.round and host == "browser"
-        web = {"host": host, "provider": PROVIDERS[target.device], "weigh": weigh}
+        downloads = weighed.get(wanted.subject.digest, {})
+        web = {"host": host, "provider": PROVIDERS[target.device], "downloads": downloads}
         argv = [sys.executable, "-P", "-m", WORKER]
         return Command(argv, worker_environment(wanted.setting.threads), {"parent": os.getpid(), "web": web})
 

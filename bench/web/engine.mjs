@@ -9,6 +9,7 @@ import { TASKS, ordered } from "./tasks.mjs";
 
 const NOT_ASKED = new Set(["last_hidden_state", "deferred"]); // outputs that are no answer
 const NS = 1e6; // of a millisecond, in which `performance.now` counts
+const LEARNT = 200; // texts, by which a tokenizer learns how to tell where words begin
 const SPUN_MS = 5; // the last part of a wait, since timers end late
 
 const now = () => performance.now();
@@ -17,6 +18,7 @@ export function createEngine(host) {
   let packages, model;
 
   const commands = {
+    ready: async () => ({ threads: typeof SharedArrayBuffer === "function" }),
     async import() {
       const began = now();
       packages = await host.load();
@@ -24,7 +26,7 @@ export function createEngine(host) {
     },
     async open(job) {
       model = await openModel(host, packages, job);
-      return { stages_ms: model.stages, threads: packages.ort.env.wasm.numThreads, simd: true };
+      return { stages_ms: model.stages };
     },
     async first({ row }) {
       const began = now();
@@ -71,7 +73,6 @@ async function openModel(host, { ort, Tokenizer }, job) {
     openTokenizer(Tokenizer, JSON.parse(new TextDecoder().decode(text)), {
       most: job.max_tokens,
       special: job.special,
-      texts: requests.filter((request) => typeof request === "string").slice(0, 200),
     }),
   );
   Object.assign(ort.env.wasm, { numThreads: job.threads, wasmBinary: wasm.buffer });
@@ -84,6 +85,7 @@ async function openModel(host, { ort, Tokenizer }, job) {
     executionMode: "sequential",
   }).finally(compiled);
   stages.session = now() - began - (stages.wasm ?? 0);
+  if (task.words) tokenizer.learnWords(requests.flat().slice(0, LEARNT));
   const heads = job.heads.map(ordered);
   const one = {
     encode: (request) => task.encode(tokenizer, request),

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.bench.web.packages import Build
+from mct.bench.web.packages import BUILDS, Build
+from mct.models.tables import load
+from mct.targets.runtimes.table import Executable
 
 MOST_REASON = 300
 LACKING = ("is not a registered function/op", "NOT_IMPLEMENTED", "Could not find an implementation", "No Op registered")
@@ -30,6 +32,12 @@ class Files:
     def fetched(self) -> dict[str, Path]:
         """All that somebody must have who asks the model in a page, by the names that the page asks for."""
         return {"model": self.model, "tokenizer": self.tokenizer, **self.build.files()}
+
+
+def files_of(executable: Executable, provider: str) -> Files:
+    """What an artifact is made of, with the build of the runtime that computes by that provider."""
+    tokenizer: Path = load("mct.models.tasks.tokens:tokenizer_file")(executable.vocabulary)
+    return Files(executable.folder / executable.model, tokenizer, BUILDS[provider])
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def require_packages() -> dict[str, str]:
             raise MctError(f"this needs the npm package {name}, which is not in {packages_folder()}", npm_line())
         if found[name] != version:
             raise MctError(
-                f"npm package {name} is {found[name]} here, and {version} is what mct works with", npm_line()
+                f"npm package {name} is {found[name]} here, and mct works with {version}", npm_line()
             )
     return found
 

@@ -56,9 +56,20 @@ def peak_rss_mb(process: int) -> float:
     return _status(PROC / str(process)).get("VmHWM", 0) * 1024 / 1e6
 
 
+def worked_ticks(process: int) -> int:
+    """Ticks of the clock that a process has run so far, its ended threads included."""
+    fields = _stat(PROC / str(process))
+    return int(fields[11]) + int(fields[12]) if fields else 0
+
+
 def is_renderer(process: int) -> bool:
     """Whether a browser's process is one that shows pages."""
     return "--type=renderer" in " ".join(read_lines(PROC / str(process) / "cmdline")).replace("\0", " ").split()
+
+
+def _stat(folder: Path) -> list[str]:
+    """What the kernel tells of a process in one line, from its state on; nothing of one that is gone."""
+    return "".join(read_lines(folder / "stat")).rpartition(")")[2].split()
 
 
 def _parent(folder: Path) -> int:
@@ -75,7 +86,7 @@ def _count(folder: Path) -> Counts:
     threads = [*folder.glob("task/*")]
     # Nanoseconds on a CPU and ready for one; the clock ticks of `stat` are too coarse for a block of requests.
     schedules = [line.split() for thread in threads for line in read_lines(thread / "schedstat")[:1]]
-    faults = "".join(read_lines(folder / "stat")).rpartition(")")[2].split()
+    faults = _stat(folder)
     read = next((line.split()[1] for line in read_lines(folder / "io") if line.startswith("read_bytes:")), "0")
     return Counts(
         cpu_s=sum(int(ran) for ran, *_ in schedules) / 1e9,

@@ -1,6 +1,6 @@
 // What a task asks a model and how its outputs are read, as mct's Python does it (mct.models.tasks): a request to the
 // inputs of the model, the outputs of these to an answer. A task is {encode(tokenizer, request), decode(outputs, inputs,
-// heads), confidence(outputs, heads, label)?}; an output is {data, dims} with a row for each input.
+// heads), confidence(outputs, heads, label)?, words: whether it asks where words begin}; an output is {data, dims} with a row for each input.
 
 const OUTSIDE = "O";
 const SUFFIX = "_logits";
@@ -83,10 +83,12 @@ export const TASKS = {
     confidence: ({ logits }, heads, label) => significant(logits.data[heads[0].labels.indexOf(label)]),
   },
   "token-classification": {
+    words: true,
     encode: withWords,
     decode: ({ logits }, inputs, heads) => tags(logits, inputs, heads[0]),
   },
   "multi-head": {
+    words: true,
     encode: withWords,
     decode: (outputs, inputs, heads) =>
       Object.fromEntries(heads.map((head) => [head.name, OF_HEAD[head.kind](outputs[head.name + SUFFIX], inputs, head)])),

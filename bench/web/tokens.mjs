@@ -11,9 +11,9 @@ const PROBE = "\u0000text";
 /**
  * A tokenizer that truncates to `most` tokens and never pads. `special`: with the tokens that its template puts around
  * a text. What it gives is {ids, typeIds}, from `withWords` also `words`: the place of each white-space word's first
- * token, -1 where it has none or truncation took it. `texts` are what `withWords` is to be asked.
+ * token, -1 where it has none or truncation took it; `learnWords` is told before what sort of texts it will be asked.
  */
-export function openTokenizer(Tokenizer, json, { most, special, texts }) {
+export function openTokenizer(Tokenizer, json, { most, special }) {
   const tokenizer = new Tokenizer(json, {});
   const [one, two] = [joined(tokenizer, [PROBE], null, true), joined(tokenizer, [PROBE], [PROBE], true)];
   const roomForOne = Math.max(0, most - (one.tokens.length - 1));
@@ -23,9 +23,12 @@ export function openTokenizer(Tokenizer, json, { most, special, texts }) {
   const oneSegment = templates.some((each) => each?.type === "RobertaProcessing"); // in which the package sees two
   const finish = (pieces) => finished(tokenizer, oneSegment ? { tokens: pieces.tokens } : pieces);
   const ofBytes = JSON.stringify(json.pre_tokenizer ?? null).includes('"ByteLevel"');
-  const cutIntoWords = wordCutter(tokenizer, texts, ofBytes);
+  let cutIntoWords = wordCutter(tokenizer, [], ofBytes);
 
   return {
+    learnWords(texts) {
+      cutIntoWords = wordCutter(tokenizer, texts, ofBytes);
+    },
     one(text) {
       const pieces = tokenizer.encode_text(text).slice(0, special ? roomForOne : most);
       return finish(joined(tokenizer, pieces, null, special));

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import subprocess
 import zlib
-from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-
-from msgspec import DecodeError, ValidationError, json
 
 from mct.bench.web.engine import Files
 from mct.targets.programs import find_node
@@ -22,19 +20,23 @@ PATIENCE_S = 240.0
 CHUNK = 1 << 20
 GZIP_FORMAT = 16 + zlib.MAX_WBITS
 WHOLE = ("model", "tokenizer", "wasm")
+Sizes = dict[str, int]
+"""Bytes by form."""
 
 
-def weigh(files: Files) -> dict[str, dict[str, int]]:
+def weigh(files: Files) -> dict[str, Sizes]:
     """The bytes of model, tokenizer, WebAssembly and the packages' scripts together; brotli left out without Node."""
-    fetched = files.fetched()
-    brotli = _brotli(list(fetched.values()))
-    sizes = {
-        name: {"raw": path.stat().st_size, "gzip": _gzip(path), **({"brotli": brotli[at]} if brotli else {})}
-        for at, (name, path) in enumerate(fetched.items())
-    }
+    sizes = {name: _sizes(path, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.fetched().items()}
     scripts = [size for name, size in sizes.items() if name not in WHOLE]
     together = {form: sum(size[form] for size in scripts) for form in scripts[0]}
     return {name: sizes[name] for name in WHOLE} | {"scripts": together}
+
+
+@cache
+def _sizes(path: Path, size: int, changed_ns: int) -> Sizes:
+    """Of one file as it was then: the runtime's are the same for every model."""
+    brotli = _brotli(path)
+    return {"raw": size, "gzip": _gzip(path), **({} if brotli is None else {"brotli": brotli})}
 
 
 def _gzip(path: Path) -> int:
@@ -45,15 +47,17 @@ def _gzip(path: Path) -> int:
     return size + len(press.flush())
 
 
-def _brotli(paths: Sequence[Path]) -> list[int]:
-    """The size of each; none where Node is not here or does not get it done."""
-    node = find_node()
+def _brotli(path: Path) -> int | None:
+    """None where Node is not here or does not get it done."""
+    node = _node()
     if node.missing:
-        return []
-    command = [node.path, str(SCRIPT), str(BROTLI), *map(str, paths)]
+        return None
+    command = [node.path, str(SCRIPT), str(BROTLI), str(path)]
     try:
         done = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
-        sizes = json.decode(done.stdout, type=list[int])
-    except (OSError, subprocess.SubprocessError, DecodeError, ValidationError):
-        return []
-    return sizes if len(sizes) == len(paths) else []
+        return int(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+
+
+_node = cache(find_node)

@@ -23,13 +23,12 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
-from mct.bench.web.engine import Engine, Files
+from mct.bench.web.engine import Engine, files_of
 from mct.bench.web.in_browser import open_browser
 from mct.bench.web.in_node import open_node
 from mct.bench.web.keeper import Keeper
-from mct.bench.web.packages import BUILDS, installed
-from mct.bench.web.processes import Counts, count, peak_rss_mb
-from mct.bench.web.weighing import weigh
+from mct.bench.web.packages import installed
+from mct.bench.web.processes import Counts, count, peak_rss_mb, worked_ticks
 from mct.bench.worker.counters import package_energy_uj, read_mb, spent_uj, stolen_s, throttling
 from mct.bench.worker.open_loop import poisson_arrivals
 from mct.bench.worker.predict import Predictor, answer_all, open_predictor
@@ -102,12 +101,9 @@ def main() -> None:
             die_with(job["parent"])
             if job["affinity"] and hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, job["affinity"])
-            files = files_of(job)
-            downloads = weigh(files) if job["web"]["weigh"] else {}
-            with OPENED[job["web"]["host"]](files, keeper) as engine:
+            executable = executable_of(job)
+            with OPENED[job["web"]["host"]](files_of(executable, job["web"]["provider"]), keeper) as engine:
                 bench, ready = get_ready(job, engine)
-                if job["timed"]:
-                    ready["downloads"] = downloads
                 come_to_rest(engine)
                 say(ready)
                 for line in sys.stdin:
@@ -123,13 +119,6 @@ def main() -> None:
             sys.exit(1)
 
 
-def files_of(job: Mapping[str, Any]) -> Files:
-    """The files that the job's artifact is."""
-    executable = executable_of(job)
-    tokenizer = load("mct.models.tasks.tokens:tokenizer_file")(executable.vocabulary)
-    return Files(executable.folder / executable.model, tokenizer, BUILDS[job["web"]["provider"]])
-
-
 def executable_of(job: Mapping[str, Any]) -> Executable:
     """The artifact as the job has it."""
     return Executable(**{**job["executable"], "folder": Path(job["executable"]["folder"])})
@@ -137,12 +126,13 @@ def executable_of(job: Mapping[str, Any]) -> Executable:
 
 def get_ready(job: Mapping[str, Any], engine: Engine) -> tuple[Bench, Reply]:
     """Import, load, make the first call and warm up, each timed by the engine itself; no warm-up if it is not timed."""
+    engine.ask("ready")
     disk_mb = _read_mb(engine)
-    candidates = {process: (peak_rss_mb(process), count([process]).cpu_s) for process in engine.holders()}
+    candidates = {process: (peak_rss_mb(process), worked_ticks(process)) for process in engine.holders()}
     imported = engine.ask("import")["import_ms"]
     bench, opened = _open(job, engine)
     # A browser has several processes for pages. The one that opened a model worked for it.
-    holder = max(candidates, key=lambda process: count([process]).cpu_s - candidates[process][1])
+    holder = max(candidates, key=lambda process: worked_ticks(process) - candidates[process][1])
     bench = replace(bench, holder=holder)
     if not job["timed"]:
         return replace(bench, native=_open_native(job)), {}
@@ -155,6 +145,7 @@ def get_ready(job: Mapping[str, Any], engine: Engine) -> tuple[Bench, Reply]:
         "load_ms": imported + sum(opened["stages_ms"].values()),  # from nothing to ready, the import included
         "first_call_ms": first["first_call_ms"],
         "stages_ms": opened["stages_ms"],
+        "downloads": job["web"]["downloads"],
         "read_mb": read_now_mb - disk_mb,
         "peak_rss_mb": peak_rss_mb(holder),
         "bare_rss_mb": candidates[holder][0],

@@ -10,7 +10,8 @@ const library = join(process.argv[2], "node_modules", "@huggingface", "tokenizer
 const { Tokenizer } = await import(pathToFileURL(library));
 const { tokenizer, most, special, texts, pairs, words } = JSON.parse(readFileSync(0, "utf-8"));
 
-const open = openTokenizer(Tokenizer, JSON.parse(readFileSync(tokenizer, "utf-8")), { most, special, texts: words });
+const open = openTokenizer(Tokenizer, JSON.parse(readFileSync(tokenizer, "utf-8")), { most, special });
+open.learnWords(words);
 const plain = ({ ids, typeIds, words = [] }) => [ids, typeIds, words];
 console.log(
   JSON.stringify({

@@ -123,8 +123,10 @@ def write_artifact(folder: Path, task: str, operator: str = "Identity") -> Path:
     }  # fmt: skip
     node = helper.make_node
     nodes = [
-        node("Gather", ["pieces", "input_ids"], ["of_pieces"]), node("Gather", ["segments", "token_type_ids"], ["of_segments"]),
-        node("Add", ["of_pieces", "of_segments"], ["vectors"]), node("Cast", ["attention_mask"], ["shown"], to=TensorProto.FLOAT),
+        node("Gather", ["pieces", "input_ids"], ["of_pieces"]),
+        node("Gather", ["segments", "token_type_ids"], ["of_segments"]),
+        node("Add", ["of_pieces", "of_segments"], ["vectors"]),
+        node("Cast", ["attention_mask"], ["shown"], to=TensorProto.FLOAT),
         node("Unsqueeze", ["shown", "last"], ["mask"]), node("Mul", ["vectors", "mask"], ["masked"]),
         node("ReduceSum", ["masked", "middle"], ["sum"], keepdims=0), node("ReduceSum", ["shown", "middle"], ["count"]),
         node("Div", ["sum", "count"], ["mean"]),
@@ -180,3 +182,20 @@ def word_piece_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("word-pieces")
     word_pieces().save(str(folder / "tokenizer.json"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    return list(TEXTS)
+
+
+@pytest.fixture(scope="session")
+def requests_of() -> Callable[[str], list[Any]]:
+    """What an artifact of a task is asked."""
+    return lambda task: REQUESTS.get(task, list(TEXTS))
+
+
+@pytest.fixture
+def lacking(tmp_path: Path) -> Path:
+    """An artifact whose graph has an operator that no runtime knows."""
+    return write_artifact(tmp_path / "lacking", "sequence-classification", "NoSuchOperator")

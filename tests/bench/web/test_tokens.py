@@ -19,8 +19,9 @@ SETS = {
 }  # fmt: skip
 EDGES = (
     "", " ", "  two  spaces ", "a\tb\nc", "İstanbul ß ﬁ ½", "e\u0301 é", "[CLS] hi [SEP] [MASK]", "<s>x</s>",
-    "👨‍👩‍👧‍👦 🇯🇵 👍🏽", "\u200bzero\u200d width\ufeff", "a\u00a0b\u3000c", "don't can't I'LL", "1,234.5€", "a" * 300,
-    "http://x.y/z?a=b&c#d", "ｶﾞﾝﾀﾞﾑ ガンダム", "한국어 조합형", "نص عربي", "हिन्दी में", "a\x00b", "…—“quoted”", "ab-cd_ef's",
+    "👨‍👩‍👧‍👦 🇯🇵 👍🏽", "\u200bzero\u200d width\ufeff", "a\u00a0b\u3000c", "don't can't I'LL", "1,234.5€",
+    "a" * 300,
+    "http://x.y/z?a=b&c#d", "ｶﾞﾝﾀﾞﾑ ガンダム", "한국어 조합형", "نص عربي", "हिन्दी में", "a\x00b", "…—“quoted”",
 )  # fmt: skip
 MOST = 40
 Tokenise = Callable[..., dict[str, Any]]
@@ -92,7 +93,7 @@ def test_real_texts_pairs_and_words_get_the_same_tokens(folder: Path, in_javascr
     pairs = list(zip(texts, mixed, strict=True))[::3]
     found = in_javascript(folder / "tokenizer.json", MOST, texts=texts, pairs=pairs, words=texts)
     tokenize = open_tokenizer(folder, MOST)
-    # Where two ways to cut a text are equally likely to Unigram ("!!!" as "!!" and "!", or "!" and "!!"), either is right.
+    # Two ways to cut a text may be equally likely to Unigram: "!!" and "!", or "!" and "!!".
     most_unlike = len(texts) // 1000 if isinstance(tokenize.tokenizer.model, models.Unigram) else 0
     assert len(_unlike(texts, found["texts"], list(map(tokenize, texts)))) <= most_unlike
     assert len(_unlike(pairs, found["pairs"], [tokenize.pair(*pair) for pair in pairs])) <= most_unlike
