@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,6 @@ OURS = ("page.html", "page.mjs", "engine.mjs", "tokens.mjs", "tasks.mjs")
 READY = "typeof mctObey === 'function' && crossOriginIsolated"
 LEAD = 'exec 3<"/dev/fd/$1" 4>"/dev/fd/$2" && shift 2 && exec "$@"'
 STARTING_S = 30.0
-PATIENCE_S = 2.0
 WEBGPU_ADAPTER = "MCT_WEBGPU_ADAPTER"
 """A variable that picks Chromium's adapter: "swiftshader" computes on the CPU, to see whether answers are the same."""
 
@@ -90,17 +90,15 @@ def _started(command: Sequence[str], keeper: Keeper) -> Iterator[tuple[subproces
     try:
         yield process, Browser(commands, answers)
     finally:
-        _close(process, commands)
+        _close(process)
+        os.close(commands)
         os.close(answers)
 
 
-def _close(process: subprocess.Popen[bytes], commands: int) -> None:
-    """End it: by the end of its pipe, then by force."""
-    os.close(commands)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(PATIENCE_S)
-    if process.poll() is None:
-        process.kill()
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """End it and all of its processes by force: it has nothing to lose, and the next one is waiting."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from mct.bench.web.packages import packages_folder, require_packages
 from mct.targets.programs import find_node
 
 HOST = Path(__file__).with_name("node.mjs")
-PATIENCE_S = 2.0
 
 
 @contextmanager
@@ -51,12 +50,10 @@ def open_node(files: Files, keeper: Keeper) -> Iterator[Engine]:
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    """End it: politely, then by force."""
+    """End it by force: it has nothing to lose, and the next one is waiting."""
     assert process.stdin is not None and process.stdout is not None
-    try:
+    process.kill()
+    process.wait()
+    with suppress(BrokenPipeError):
         process.stdin.close()
-        process.wait(PATIENCE_S)
-    except (OSError, subprocess.TimeoutExpired):
-        process.kill()
-        process.wait()
     process.stdout.close()
