@@ -23,7 +23,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
-from mct.bench.measure.launch import WorkerDied, launch_answerer
+from mct.bench.measure.launch import ConnectionLost, WorkerDied, launch_answerer
 from mct.bench.samples.measurement import Answers, Failure
 from mct.bench.samples.subject import Subject
 from mct.bench.transport.site import Setting
@@ -37,6 +37,8 @@ MEMORY_SHARE = 0.5
 RUNTIME_MB = 600
 """What a process takes beside its model, the hungriest runtime (torch) taken for all."""
 REPORT_S = 0.2
+MOST_LOST = 3
+"""Connections that may break while a subject answers."""
 
 Chunk = tuple[int, int]
 """The first example and the one after the last, in order of length."""
@@ -65,6 +67,7 @@ class Queue:
     open: deque[Chunk]
     found: dict[Chunk, Answers] = field(default_factory=dict)
     failure: Failure | None = None
+    lost: int = 0
 
     def fail(self, failure: Failure) -> None:
         """Give out no more; the first failure is the one that counts."""
@@ -165,15 +168,27 @@ def _work(pool: Pool, cpu: int) -> None:
     """Go through the queues and answer what is open, in one process a subject."""
     setting = replace(pool.setting, affinity=(cpu,) if pool.setting.affinity else ())
     for queue in pool.queues:
-        if not queue.open:
-            continue
+        while queue.open:
+            try:
+                with closing(pool.launch(queue.subject, setting)) as answerer, _at_work(pool, answerer):
+                    answerer.get_ready()
+                    _answer(queue, answerer)
+            except ConnectionLost as death:
+                queue.lost += 1
+                if queue.lost > MOST_LOST:
+                    queue.fail(death.failure)
+            except WorkerDied as death:
+                queue.fail(death.failure)
+
+
+def _answer(queue: Queue, answerer: Answerer) -> None:
+    """One open chunk after the other; one that the connection broke in is open again."""
+    while chunk := _next(queue):
         try:
-            with closing(pool.launch(queue.subject, setting)) as answerer, _at_work(pool, answerer):
-                answerer.get_ready()
-                while chunk := _next(queue):
-                    queue.found[chunk] = answerer.answers(*chunk)
-        except WorkerDied as death:
-            queue.fail(death.failure)
+            queue.found[chunk] = answerer.answers(*chunk)
+        except ConnectionLost:
+            queue.open.appendleft(chunk)
+            raise
 
 
 @contextmanager

@@ -14,15 +14,16 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
+from mct import MctError
 from mct.bench.samples.measurement import Answers, Block, Failure, Start, from_record
 from mct.bench.samples.subject import Subject
 from mct.bench.transport.site import Setting, Site, Wanted
+from mct.bench.worker.environment import forget_cached
 from mct.bench.worker.open_loop import Segment, Traffic, segment_from
-from mct.targets.memory import MemoryLimit, limit_memory
+from mct.targets.memory import MemoryLimit, limit_memory, too_little
 
 PATIENCE_S = 300.0
 STDERR_LINES = 8
@@ -127,10 +128,7 @@ class Worker:
     def _check_memory(self, peak_rss_mb: float | None) -> None:
         """A group does not count the pages of files that another process had read before; on the target nobody has."""
         if self.most_mb and peak_rss_mb is not None and peak_rss_mb > self.most_mb:
-            raise WorkerDied(self._failure(f"{self._too_little()}: it held {peak_rss_mb:.0f} MB"))
-
-    def _too_little(self) -> str:
-        return f"it needs more than the {self.most_mb} MB of its target"
+            raise WorkerDied(self._failure(f"{too_little(self.most_mb)}: it held {peak_rss_mb:.0f} MB"))
 
     def _death(self) -> WorkerDied:
         """Why no reply came: the worker ended, or the way to it did."""
@@ -142,18 +140,17 @@ class Worker:
     def _how_it_ended(self) -> str:
         code = self.process.wait()
         if self.memory is not None and self.memory.exceeded():
-            peak = self.memory.peak_mb()
-            reached = "" if peak is None else f" when it held {peak:.0f} MB"
-            return f"{self._too_little()}: the kernel ended it{reached}"
+            return self.memory.describe_end()
         if code < 0:
             return f"the worker was ended by {signal.Signals(-code).name}"
         return f"the worker ended with exit code {code} before it answered"
 
     def _about_memory(self) -> str:
         """A hint where the failure may come from the limit of its memory, which only a control group tells for sure."""
-        if self.memory is None:
+        if not self.most_mb:
             return ""
-        return f"it may take {self.memory.megabytes} MB on this target ({self.memory.how})"
+        how = self.memory.how if self.memory is not None else self.site.facts().memory_by
+        return f"it may take {self.most_mb} MB on this target ({how})"
 
     def _read_line(self, deadline: float) -> bytes:
         """The next line of the protocol; what there is of it if the worker died."""
@@ -185,7 +182,7 @@ def start_worker(subject: Subject, setting: Setting, round_number: int) -> Worke
     """
     if round_number == 0 and setting.site.here:
         for name in subject.files:
-            _forget_cached(subject.path / name)
+            forget_cached(subject.path / name)
     worker = _launch(subject, setting, round_number, timed=True)
     try:
         worker.get_ready()
@@ -203,7 +200,10 @@ def launch_answerer(subject: Subject, setting: Setting) -> Worker:
 
 def _launch(subject: Subject, setting: Setting, round_number: int, timed: bool) -> Worker:
     most_mb = setting.memory_mb if timed else 0
-    command = setting.site.command(Wanted(subject, setting, round_number, timed))
+    try:
+        command = setting.site.command(Wanted(subject, setting, round_number, timed))
+    except MctError as error:
+        raise ConnectionLost(Failure(error.message, error.hint)) from error
     memory = limit_memory(most_mb) if most_mb and command.limited_here else None
     argv = list(command.argv)
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
@@ -237,12 +237,3 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
         "requests": requests,
         "scored": None if scored == requests else scored,
     }
-
-
-def _forget_cached(path: Path) -> None:
-    """Ask the kernel to drop a file's pages, so that the next load reads it from disk."""
-    if not hasattr(os, "posix_fadvise"):
-        return
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

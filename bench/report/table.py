@@ -276,6 +276,8 @@ def _reasons(entries: Sequence[Entry]) -> str:
             mark = MARKS[line["outcome"]]
             seen = "" if line["measured"] == "-" else f" ({line['measured']})"
             lines.append(f"- **{entry['artifact']}**, {line['limit']}: {mark}{seen}. {line['reason']}")
+        for each in entry.get("lost", ()):
+            lines.append(f"- **{entry['artifact']}**, round {each['round'] + 1} ended early: {each['message']}.")
         if entry["stability"] and not entry["stability"]["ok"]:
             lines.append(f"- **{entry['artifact']}**, unsteady run: {'; '.join(entry['stability']['reasons'])}.")
     return section("What did not pass:", lines)

@@ -109,6 +109,14 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A connection that broke in a round: what had been measured counts, and another process was started later."""
+
+    round: Index
+    message: str
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Everything measured of one subject. `truth` is what is right, a JSON value for each example, in file order.
 
@@ -124,6 +132,7 @@ class Measurement:
     failure: Failure | None = None
     groups: tuple[Index, ...] = ()
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: tuple[Lost, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -164,15 +173,17 @@ def per_process_ms(blocks: Sequence[Block], model_only: bool = False) -> list[ND
 
 
 Record = Mapping[str, Any]
-KINDS: dict[str, type[Start] | type[Block] | type[Answers] | type[Failure]] = {
+Value = Start | Block | Answers | Failure | Lost
+KINDS: dict[str, type[Start] | type[Block] | type[Answers] | type[Failure] | type[Lost]] = {
     "start": Start,
     "block": Block,
     "answers": Answers,
     "failure": Failure,
+    "lost": Lost,
 }
 
 
-def to_record(subject: str, value: Start | Block | Answers | Failure) -> dict[str, Any]:
+def to_record(subject: str, value: Value) -> dict[str, Any]:
     """One JSON-able line: the subject's name, the kind of value, its fields."""
     kind = next(name for name, known in KINDS.items() if isinstance(value, known))
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
@@ -181,7 +192,7 @@ def to_record(subject: str, value: Start | Block | Answers | Failure) -> dict[st
     }
 
 
-def from_record(record: Record, place: str) -> Start | Block | Answers | Failure:
+def from_record(record: Record, place: str) -> Value:
     """The value that `to_record` was given. MctError, naming the `place` of the record, where it is none such."""
     fields = {key: item for key, item in record.items() if key not in {"subject", "kind"}}
     kind = KINDS.get(record["kind"]) if isinstance(record.get("kind"), str) else None

@@ -145,6 +145,7 @@ def _entry(
         **_energy(measured),
         "stability": None if stability is None else stability.as_json(),
         "verdict": None if question.budget is None else judge(measured, question.budget, baseline).as_json(),
+        **({"lost": [asdict(each) for each in measured.lost]} if measured.lost else {}),
         "failure": None if failure is None else asdict(failure) | {"stderr": list(failure.stderr)},
         "environment": dict(question.environments[subject.name]),
         "samples": identity.samples,

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from mct import MctError
 from mct.bench.judge.roofline import Encoder
 from mct.bench.measure.sampling import BenchPlan
-from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, from_record
+from mct.bench.samples.measurement import Answers, Block, Failure, Lost, Measurement, Start, from_record
 from mct.bench.samples.subject import Subject
 from mct.bench.store.result import SCHEMA, Data, Identity, Question, RunId
 from mct.compress.run.artifact import check_answering
@@ -146,6 +146,7 @@ def _measurement(subject: Subject, run: _Run, values: Sequence[Any], place: str)
         failure=next(iter(failures), None),
         groups=tuple(run.groups or ()),
         fields={name: tuple(values) for name, values in run.fields.items()},
+        lost=tuple(value for value in values if isinstance(value, Lost)),
     )
 
 

@@ -134,7 +134,7 @@ def make_question(
 
 def begin(folder: Path, question: Question, subjects: Sequence[Subject], dataset: Dataset) -> Recording:
     """Begin to record a run: its first record says what it is to find out, of whom, and what is right."""
-    identity = _new_run(folder)
+    identity = new_run(folder)
     _finish_interrupted(folder)
     recording = Recording(folder, identity, question)
     examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
@@ -152,7 +152,7 @@ def begin_load(
     folder: Path, kind: str, subjects: Sequence[Subject], dataset: Dataset, plan: BenchPlan, facts: Facts
 ) -> LoadRecording:
     """Begin to record a run of a `kind` ("mct-load", "mct-max-load", "mct-scan") in the store `folder`."""
-    identity = _new_run(folder / LOAD)
+    identity = new_run(folder / LOAD)
     header = {
         "schema": LOAD_SCHEMA,
         "kind": kind,
@@ -165,7 +165,7 @@ def begin_load(
     return LoadRecording(folder / LOAD, header)
 
 
-def _new_run(folder: Path) -> Identity:
+def new_run(folder: Path) -> Identity:
     """The folder made and cleared of what dead runs left unwritten, and a name for a run that begins now."""
     make_folder(folder)
     clear_dead_drafts(folder)
@@ -193,7 +193,7 @@ def append(folder: Path, question: Question, measurements: Sequence[Measurement]
     """Store a finished run in one go; gives the path of the result."""
     recording = begin(folder, question, [each.subject for each in measurements], dataset)
     for each in measurements:
-        for value in (*each.starts, *each.blocks, each.answers, each.failure):
+        for value in (*each.starts, *each.blocks, each.answers, each.failure, *each.lost):
             if value is not None:
                 recording.keep(to_record(each.subject.name, value))
     return recording.finish(measurements)

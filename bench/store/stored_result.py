@@ -269,6 +269,13 @@ class Failure(Struct, frozen=True, forbid_unknown_fields=True):
     stderr: list[str]
 
 
+class Lost(Struct, frozen=True, forbid_unknown_fields=True):
+    """A connection that broke."""
+
+    round: Index
+    message: str
+
+
 class Described(Struct, frozen=True):
     """The machine that an artifact was made for."""
 
@@ -341,6 +348,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     by_length: list[LengthGroup] = []
     throttled_s: Amount | None = None
     web: Web | None = None
+    lost: list[Lost] = []
 
 
 class TargetRow(Struct, frozen=True):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-ALONE = "OPENBLAS_NUM_THREADS"
-"""numpy's products, which follow a runtime's: with a pool of threads of its own it takes the runtime's CPUs away."""
+from mct.bench.worker.environment import thread_variables
+
 WORKER = "mct.bench.worker.worker"
 
 
@@ -20,13 +19,3 @@ def worker_environment(threads: int) -> dict[str, str]:
     """The parent's environment and import path, with every runtime told the same number of threads."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return {**os.environ, **thread_variables(threads), "PYTHONPATH": path}
-
-
-def thread_variables(threads: int) -> dict[str, str]:
-    """What makes a process compute on so many threads, and the same way every time."""
-    return {
-        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
-        ALONE: "1",
-        "PYTHONHASHSEED": "0",
-        "TOKENIZERS_PARALLELISM": "false",
-    }

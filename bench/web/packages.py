@@ -54,9 +54,7 @@ def require_packages() -> dict[str, str]:
         if name not in found:
             raise MctError(f"this needs the npm package {name}, which is not in {packages_folder()}", npm_line())
         if found[name] != version:
-            raise MctError(
-                f"npm package {name} is {found[name]} here, and mct works with {version}", npm_line()
-            )
+            raise MctError(f"npm package {name} is {found[name]} here, and mct works with {version}", npm_line())
     return found
 
 

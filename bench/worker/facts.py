@@ -5,9 +5,10 @@ Light, as the worker is: the machine that is asked over ssh has no more than Pyt
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,6 +19,10 @@ from mct.targets.memory import How, memory_control
 from mct.targets.runtimes.table import RUNTIMES
 
 ALWAYS = ("numpy", "tokenizers")
+NEEDED = (*ALWAYS, "msgspec")
+"""What every worker imports beside its runtime."""
+OF_CHECKPOINTS = ("transformers", "safetensors")
+"""What torch opens a checkpoint by."""
 ABSENT = "absent"
 
 
@@ -50,15 +55,9 @@ class Facts:
 
 def facts_here() -> Facts:
     """Those of this machine, as this process sees it."""
-    names = (*ALWAYS, *(runtime.distribution for runtime in RUNTIMES))
+    names = (*NEEDED, *OF_CHECKPOINTS, *(runtime.distribution for runtime in RUNTIMES))
     found = {name: said for name in names if (said := _version(name))}
     return Facts(probe_machine(), ranked_cpus(allowed_cpus()), platform.python_version(), found, memory_control())
-
-
-def facts_of(conditions: Conditions | None = None) -> dict[str, Any]:
-    """The same with its conditions, for somebody elsewhere."""
-    found = facts_here()
-    return found.as_json() | {"conditions": (conditions or read_conditions(found.cpus)).as_json()}
 
 
 def _version(distribution: str) -> str | None:
@@ -66,3 +65,8 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+if __name__ == "__main__":
+    found = facts_here()
+    print(json.dumps(replace(found, conditions=read_conditions(found.cpus[:1])).as_json()))

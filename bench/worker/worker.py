@@ -178,6 +178,8 @@ def _open(job: Mapping[str, Any]) -> Bench:
     if job["length"]:
         executable, requests = of_length(executable, requests, job["length"], job["new_tokens"])
     folder = job["original_kept"] or job["original"]
+    if job["original_kept"]:
+        Path(folder).mkdir(exist_ok=True)  # there already, but on another machine than the coordinator's
     originals = Originals(Path(folder) if folder else None, writes=bool(job["original_kept"]))
     opened = open_predictor(runtime, executable, heads, job["threads"], job["new_tokens"], originals)
     timed = opened.timed

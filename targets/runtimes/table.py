@@ -17,7 +17,6 @@ from mct.models.tasks.table import network_of
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.machine import Machine
 from mct.targets.probe import RuntimeState
-from mct.targets.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from mct.models.checkpoints.checkpoint import Checkpoint
     from mct.models.tasks.tokens import Tokens
+    from mct.targets.target import Target
 
 
 class Session(Protocol):
