@@ -231,6 +231,7 @@ def _in_order(queue: Queue, order: Sequence[int]) -> Answers | Failure:
         values=joined(part.values for part in parts),
         tokens=joined(part.tokens for part in parts),
         scores={label: joined(part.scores[label] for part in parts) for label in parts[0].scores},
+        deferred=joined(part.deferred for part in parts),
         native=joined(part.native for part in parts),
         unlike=joined(part.unlike for part in parts),
     )

@@ -16,6 +16,7 @@ from mct.bench.samples.measurement import Failure
 from mct.bench.samples.subject import Subject
 from mct.bench.transport.site import Command, Site, Wanted
 from mct.bench.worker.facts import NEEDED, OF_CHECKPOINTS, Facts
+from mct.compress.run.artifact import MANIFEST
 from mct.models.data.declared import declared
 from mct.models.progress import Report
 from mct.targets.runtimes.table import runtime_for
@@ -60,7 +61,7 @@ def facts_of(folder: RemoteFolder) -> Facts:
 def files_of(subject: Subject, places: dict[Path, str]) -> dict[str, Path]:
     """The files that run a subject, by their names in the bundle; an adapter's base has a place of its own."""
     found = _below(subject.path, places[subject.path]) if subject.format == "checkpoint" else {
-        f"{places[subject.path]}/{name}": subject.path / name for name in subject.files
+        f"{places[subject.path]}/{name}": subject.path / name for name in (*subject.files, MANIFEST)
     }  # fmt: skip
     base = subject.executable.settings.get("base")
     if base and Path(base) not in places and Path(base).is_dir():

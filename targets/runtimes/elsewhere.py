@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -19,7 +20,7 @@ class Told(Struct, frozen=True, forbid_unknown_fields=True):
     """A probe as its machine tells it: for a person, and for a program."""
 
     text: str
-    values: dict[str, object]
+    values: dict[str, Any]
 
 
 def probe_elsewhere(name: str, targets: Path | None) -> Told | None:

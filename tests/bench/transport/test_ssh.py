@@ -40,7 +40,7 @@ def setting(dataset: Dataset) -> Setting:
     return Setting(read_examples(dataset, "sequence-classification", ()), 1, (), 0)
 
 
-def ends(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+def ends(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
     """Whether it comes true; checked until then."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -67,12 +67,14 @@ def test_a_bench_over_ssh_is_stored_as_one_here(
     assert ends(lambda: server.left() == [] and server.sessions() == [])
 
 
-def test_threads_affinity_and_memory_hold_there(box: Target, inputs: SimpleNamespace, setting: Setting) -> None:
+def test_threads_affinity_and_memory_hold_there(
+    box: Target, inputs: SimpleNamespace, server: SshServer, setting: Setting
+) -> None:
     subject = identify(inputs.artifact)
     cpu = min(os.sched_getaffinity(0))
     with open_site(box, [subject]) as site:
         with closing(start_worker(subject, replace(setting, site=site, affinity=(cpu,)), 0)) as worker:
-            (process,) = worker_processes()
+            (process,) = workers_at(server)
             assert os.sched_getaffinity(process) == {cpu}
             assert worker.start.read_mb is None or worker.start.read_mb >= 0
             environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
@@ -83,14 +85,15 @@ def test_threads_affinity_and_memory_hold_there(box: Target, inputs: SimpleNames
     assert not isinstance(death.value, ConnectionLost)
 
 
-def worker_processes() -> list[int]:
+def workers_at(server: SshServer) -> list[int]:
+    """The workers that run from what was copied to that server."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = path.read_bytes().split(b"\0")
+            words, environment = path.read_bytes().split(b"\0"), path.with_name("environ").read_bytes()
         except OSError:
             continue
-        if b"mct.bench.worker.worker" in words and b"-P" in words and str(os.getpid()) != path.parent.name:
+        if b"mct.bench.worker.worker" in words and f"PYTHONPATH={server.temporary}".encode() in environment:
             found.append(int(path.parent.name))
     return found
 
@@ -144,10 +147,10 @@ def test_nothing_is_left_when_the_coordinator_is_ended(
         [sys.executable, "-m", "mct.cli", *map(str, words), "--results", str(tmp_path / "results")],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path,
     )  # fmt: skip
-    assert ends(lambda: bool(server.left()) and bool(worker_processes()))
+    assert ends(lambda: bool(server.left()) and bool(workers_at(server)))
     process.send_signal(how)
-    assert process.wait(timeout=30) != 0
-    assert ends(lambda: server.left() == [] and server.sessions() == [] and worker_processes() == [])
+    assert process.wait(timeout=120) != 0
+    assert ends(lambda: server.left() == [] and server.sessions() == [] and workers_at(server) == [])
 
 
 def test_what_was_copied_stays_where_it_is_asked_for(box: Target, inputs: SimpleNamespace, server: SshServer) -> None:
