@@ -22,11 +22,11 @@ from mct.bench.judge.noise import assess
 from mct.bench.judge.quality import score, slices_of
 from mct.bench.judge.roofline import limit_from_inputs
 from mct.bench.judge.verdict import judge
-from mct.bench.judge.web import summarise_web
 from mct.bench.judge.writing import summarise_writing
 from mct.bench.measure.pairs import ratios, shared_rounds
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Measurement
+from mct.bench.store.web import summarise_web
 from mct.models.data.declared import Count, Digest, Name
 from mct.targets.budget import Budget
 from mct.targets.target import Target

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.judge.web import summarise_web
+from mct.bench.store.web import summarise_web
 from mct.bench.samples.measurement import Answers, Measurement
 
 MakeMeasurement = Callable[..., Measurement]
