@@ -1,4 +1,4 @@
-"""One router on every target: this machine whole and in part, a small edge box, and another machine over ssh.
+"""One router on every target: this machine whole and in part, a small edge box, Node, a page, a machine over ssh.
 
 Run from the repository root: `python results/targets.py CHECKPOINT --data TEST.jsonl`. It compresses the checkpoint
 (what lies in .cache/targets already is used again), starts an sshd of its own on loopback, benches everything on each
@@ -26,8 +26,8 @@ from mct.models.writing.folders import write_atomically, write_bytes_atomically
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 WORK = ROOT / ".cache" / "targets"
-TARGETS = ("cpu", "cpu-1", "edge-512mb", "loopback")
-"""`loopback` is this machine over ssh. Node and a browser join where their runtime is built in."""
+TARGETS = ("cpu", "cpu-1", "edge-512mb", "node", "browser", "loopback")
+"""`loopback` is this machine over ssh."""
 FORMATS = ("onnx", "openvino", "gguf")
 PRECISIONS = ("fp32", "int8")
 OVER_SSH = """[loopback]

@@ -35,7 +35,8 @@ _TOLD = re.compile(r'\{"simd":(true|false),"threads":(true|false)\}')
 BROWSER_FLAGS = (
     "--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-breakpad", "--disable-extensions",
-    "--no-default-browser-check", "--password-store=basic", "--use-mock-keychain",
+    "--no-default-browser-check", "--password-store=basic", "--use-mock-keychain", "--disable-renderer-backgrounding",
+    "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows",
 )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def open_node(files: Files, keeper: Keeper) -> Iterator[Engine]:
             reply: dict[str, Any] = json.loads(stdout.readline())
         except (OSError, ValueError):
             process.kill()
-            raise MctError(ended("Node", process.wait()), "see what it said last") from None
+            raise MctError(ended("Node", process.wait()), "") from None
         return reply
 
     try:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.store.web import summarise_web
 from mct.bench.samples.measurement import Answers, Measurement
+from mct.bench.store.web import summarise_web
 
 MakeMeasurement = Callable[..., Measurement]
 STAGES = {"fetch": 500.0, "tokenizer": 10.0, "wasm": 60.0, "session": 100.0}
@@ -31,7 +31,7 @@ def in_a_page(measured: MakeMeasurement, made_up: SimpleNamespace) -> Measuremen
 def test_the_download_comes_first_and_the_network_of_loopback_counts_as_none(
     in_a_page: Measurement,
 ) -> None:
-    """Five million bytes by 25 Mbit/s are 1.6 s; scripts 21, tokenizer 10, compiling 60, session 100, first call 2 ms."""
+    """Five million bytes by 25 Mbit/s are 1.6 s; scripts 21, tokenizer 10, compiling 60, session 100, call 2 ms."""
     found = summarise_web(in_a_page, 25.0)
     assert found is not None
     assert found["sent_mb"] == 5.0
