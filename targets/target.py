@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
@@ -58,8 +58,8 @@ class Target:
         return asdict(self) | {"instruction_sets": list(self.instruction_sets), "runtimes": list(self.runtimes)}
 
 
-CPU = "cpu"
-WEBGPU = "webgpu"
+CPU: Final = "cpu"
+WEBGPU: Final = "webgpu"
 """A GPU as a browser gives it to a page; what is made for a CPU runs on it, or beside it."""
 BUILT_IN = Path(__file__).with_name("targets.toml")
 
