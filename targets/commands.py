@@ -57,9 +57,9 @@ def targets_probe(target: str | None, targets_file: Path | None, as_json: bool) 
     CPU, cores, caches, instruction sets, clock, memory, GPUs; the runtimes with what each computes in here; Node and a
     browser; and the line that brings what is missing.
     """
+    from mct.targets.elsewhere.asking import probe_elsewhere
     from mct.targets.machine import probe_machine
     from mct.targets.probe import probe
-    from mct.targets.runtimes.elsewhere import probe_elsewhere
     from mct.targets.runtimes.table import runtime_states
 
     if target is not None and (told := probe_elsewhere(target, targets_file)) is not None:

@@ -84,6 +84,8 @@ def _measure_at(
     site: Site, job: Job, subjects: Sequence[Subject], dataset: Dataset, baseline: str | None, report: Report
 ) -> Path:
     """Measure there, and store it here; gives the path of the result."""
+    if job.limit and not site.here:
+        raise MctError("--limit measures this machine, and the target is another", "leave it out")
     facts = site.facts()
     plan = plan_for(job, facts)
     machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity) if site.here else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -101,12 +102,7 @@ def _told(wanted: Wanted, there: str, place: str, places: dict[Path, str]) -> di
     settings = dict(executable.settings)
     if "base" in settings and Path(settings["base"]) in places:
         settings["base"] = f"{there}/{places[Path(settings['base'])]}"
-    told: dict[str, Any] = {
-        "executable": {
-            "folder": place, "model": executable.model, "task": executable.task, "outputs": executable.outputs,
-            "max_tokens": executable.max_tokens, "settings": settings,
-        },
-    }  # fmt: skip
+    told: dict[str, Any] = {"executable": asdict(executable) | {"folder": place, "settings": settings}}
     for name in ("original", "original_kept"):
         if kept := getattr(setting, name):
             told[name] = f"{there}/{PurePosixPath(kept).name}"

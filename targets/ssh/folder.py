@@ -79,14 +79,14 @@ class RemoteFolder:
         self.process = process
         try:
             self._send(process)
-            reply = json.loads(_line(process) or "null")
-        except (OSError, ValueError):
+            reply = _reply(_line(process))
+        except OSError:
             reply = None
-        if not isinstance(reply, dict) or "error" in reply:
+        if reply is None or "error" in reply:
             _end(process)
             errors.seek(0)
             said = [line for line in errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
-            if isinstance(reply, dict):
+            if reply is not None:
                 raise MctError(f"{self.remote.name}: {reply['error']}", reply["hint"])
             raise explained(self.remote, process.returncode, said) or MctError(
                 f"{self.remote.python} on {self.remote.name} does not work: {(said or ['it said nothing'])[-1][:300]}",
@@ -191,6 +191,18 @@ def _object(content: bytes, remote: Remote) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise MctError(f"{remote.name} answers by what is none of ours", "its login prints more than was asked for")
     return found
+
+
+def _reply(line: bytes) -> dict[str, Any] | None:
+    """What the keeper says; None for nothing. A login that prints of its own would be taken for a worker, too."""
+    try:
+        found = json.loads(line or b"null")
+    except ValueError:
+        found = line
+    if found is None or isinstance(found, dict):
+        return found
+    said = line[:60].decode("utf-8", "replace").strip()
+    return {"error": f"its login prints {said!r}", "hint": "make its ~/.bashrc say nothing where there is no terminal"}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -17,7 +17,9 @@ import pytest
 from ssh_server import SshServer
 
 from mct import MctError
+from mct.bench.jobs.compare import CompareJob, run_compare
 from mct.bench.jobs.job import Job, run_job
+from mct.bench.judge.compare import Limits
 from mct.bench.measure.launch import ConnectionLost, WorkerDied, launch_answerer, start_worker
 from mct.bench.samples.subject import identify
 from mct.bench.store.store import recompute
@@ -65,6 +67,20 @@ def test_a_bench_over_ssh_is_stored_as_one_here(
     assert (result["target"]["transport"], result["target"]["host"]) == ("ssh", "box")
     assert recompute(tmp_path / "results" / result["samples"]) == result, "the raw samples came back"
     assert ends(lambda: server.left() == [] and server.sessions() == [])
+
+
+def test_two_are_compared_there_and_one_there_with_one_here(
+    box: Target, inputs: SimpleNamespace, made_up: SimpleNamespace, server: SshServer, tmp_path: Path
+) -> None:
+    other = made_up.artifact(tmp_path / "other" / "onnx-fp32")
+    for targets in ((box, box), (box, find_target("cpu-1"))):
+        limits = Limits(0.5, 0.01)
+        job = CompareJob(
+            inputs.artifact, other, inputs.data, targets, limits, results=tmp_path / "results", max_seconds=6.0
+        )
+        comparison, texts = run_compare(job)
+        assert len(texts) == 60 and not comparison.lost and not comparison.gained
+    assert ends(lambda: server.left() == [])
 
 
 def test_threads_affinity_and_memory_hold_there(
@@ -138,7 +154,7 @@ def test_answers_go_on_after_a_connection_that_breaks(
     assert ends(lambda: server.left() == [])
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_when_the_coordinator_is_ended(
     how: signal.Signals, box: Target, inputs: SimpleNamespace, server: SshServer, tmp_path: Path
 ) -> None:
@@ -232,6 +248,18 @@ def test_a_python_that_is_too_old_is_one_line(
     with pytest.raises(MctError) as error, open_site(replace(box, python=str(old)), [identify(inputs.artifact)]):
         pass
     assert "is Python 3.9, and 3.11 is needed" in one_line(error.value)
+
+
+def test_a_login_that_prints_of_its_own_is_one_line(
+    box: Target, inputs: SimpleNamespace, server: SshServer, tmp_path: Path
+) -> None:
+    loud = tmp_path / "loud"
+    loud.write_text(f'#!/bin/sh\necho "Welcome to the shop"\nexec {sys.executable} "$@"\n')
+    loud.chmod(0o755)
+    with pytest.raises(MctError) as error, open_site(replace(box, python=str(loud)), [identify(inputs.artifact)]):
+        pass
+    assert "its login prints 'Welcome to the shop'" in one_line(error.value)
+    assert ends(lambda: server.left() == [])
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(

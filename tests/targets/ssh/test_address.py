@@ -26,8 +26,8 @@ def test_a_host_with_or_without_user_and_port(text: str, address: Address) -> No
 @pytest.mark.parametrize(
     "text",
     [
-        "", "-oProxyCommand=x", "me@-box", "a b", "box;reboot", "box\n", "$(reboot)", "`x`", "box:0", "box:70000", "box:22:1",
-        "@box", "me@", "b/ox", "box:", "x" * 300, "bo'x", "üx",
+        "", "-oProxyCommand=x", "me@-box", "a b", "box;reboot", "box\n", "$(reboot)", "`x`", "box:0", "box:70000",
+        "box:22:1",        "@box", "me@", "b/ox", "box:", "x" * 300, "bo'x", "üx",
     ],
 )  # fmt: skip
 def test_everything_else_is_refused_in_one_line(text: str) -> None:

@@ -1,4 +1,4 @@
-"""What this machine can do, told to another one: `python -m mct.targets.runtimes.probed`. Needs Python alone."""
+"""What this machine can do, told to another one: `python -m mct.targets.elsewhere.probed`. Needs Python alone."""
 
 import json
 

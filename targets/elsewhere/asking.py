@@ -13,7 +13,7 @@ from mct.targets.ssh.connection import Remote
 from mct.targets.ssh.folder import opened
 from mct.targets.target import SSH, find_target
 
-MODULE = "mct.targets.runtimes.probed"
+MODULE = "mct.targets.elsewhere.probed"
 
 
 class Told(Struct, frozen=True, forbid_unknown_fields=True):
