@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mct.bench.report.web import web_columns, web_rows, web_sentences, web_title
 from mct.compress.plan.plan import numbers_of
 from mct.targets.arithmetic import made_elsewhere
 
@@ -48,8 +49,8 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     entries = result["artifacts"]
     parts = (
         figures_table(COLUMNS, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
-        _elsewhere(entries), _kept(entries), _written(entries), _cascades(entries), _reasons(entries),
-        _limits(entries), _context(result),
+        _elsewhere(entries), _kept(entries), _written(entries), _cascades(entries), _in_a_page(entries),
+        _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -260,6 +261,15 @@ def _written(entries: Sequence[Entry]) -> str:
     return section("Writing:", lines)
 
 
+def _in_a_page(entries: Sequence[Entry]) -> str:
+    """Of what ran in JavaScript: its download, its first answer, and whether it answers as it does natively."""
+    rows = web_rows(entries)
+    if not rows:
+        return ""
+    said = [f"- **{name}**: {sentence}." for name, sentence in web_sentences(entries)]
+    return "\n\n".join([web_title(entries), figures_table(web_columns(entries), rows, words=(0, 1)), "\n".join(said)])
+
+
 def _cascades(entries: Sequence[Entry]) -> str:
     """How much the second stages do, and what P95 is if that share drifts."""
     found = [(entry["artifact"], entry["cascade"]) for entry in entries if entry.get("cascade")]
@@ -286,6 +296,8 @@ def _reasons(entries: Sequence[Entry]) -> str:
             mark = MARKS[line["outcome"]]
             seen = "" if line["measured"] == "-" else f" ({line['measured']})"
             lines.append(f"- **{entry['artifact']}**, {line['limit']}: {mark}{seen}. {line['reason']}")
+        for each in entry.get("lost", ()):
+            lines.append(f"- **{entry['artifact']}**, round {each['round'] + 1} ended early: {each['message']}.")
         if entry["stability"] and not entry["stability"]["ok"]:
             lines.append(f"- **{entry['artifact']}**, unsteady run: {'; '.join(entry['stability']['reasons'])}.")
     return section("What did not pass:", lines)
