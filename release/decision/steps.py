@@ -1,0 +1,172 @@
+"""The stages that take a scenario from nothing to a decision: what each needs, what it yields, and its command.
+
+A step is one stage of one scenario. Its command is a value: what `mct plan` prints is what `mct plan --run` runs. A
+stage that this scenario's row cannot have (a row that is itself a stage has no model) has no step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mct import MctError
+from mct.models.scenarios.table import find_scenario
+from mct.models.tables import unknown
+from mct.release.decision.order import Place
+
+FORMATS = {"onnx": "onnx-int8", "openvino": "openvino-int8", "gguf": "gguf-q8_0"}
+"""What each format's 8 bits are called once they are made."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: the stages of the same scenario that it needs, what comes out, why it is worth its time.
+
+    `command` names the click command that does it, "mct.room.commands:function", and `words` how it is typed.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    command: str
+    needs: tuple[str, ...]
+    yields: str
+    why: str
+
+
+STAGES = (
+    Stage(
+        "build", ("models", "build"), "mct.models.commands:models_build", (), "checkpoint",
+        "the scenario's checkpoint, by its real technique, with its data",
+    ),
+    Stage(
+        "check", ("data", "check"), "mct.release.curation.commands:check", ("build",), "check.json",
+        "leaks, duplicates, wrong labels and personal data in what teaches and judges",
+    ),
+    Stage(
+        "compress", ("compress",), "mct.compress.commands:compress", ("build",), "artifacts",
+        "8 bits in every format, each held against the checkpoint",
+    ),
+    Stage(
+        "bench", ("bench",), "mct.bench.commands:bench", ("build", "compress"), "bench.json",
+        "P95 and quality with their intervals, against the budget",
+    ),
+    Stage(
+        "explain", ("explain",), "mct.release.inspection.commands:explain", ("build", "compress"), "explain.json",
+        "where and why it answers otherwise than the checkpoint",
+    ),
+    Stage(
+        "gate", ("gate",), "mct.bench.commands:gate", ("bench",), "its exit code",
+        "the verdict once more, from the raw samples: nothing passes that they do not show",
+    ),
+    Stage(
+        "release", ("release", "add"), "mct.release.promotion.commands:add", ("gate",), "a candidate in the store",
+        "what may be deployed is what was measured, by digest, with a way back",
+    ),
+    Stage(
+        "decide", ("decide",), "mct.release.decision.commands:decide", ("bench",), "decision.json",
+        "promote, hold or roll back, by five criteria",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a plan's things lie and what it makes: one folder for each scenario below `folder`, of one size."""
+
+    folder: Path
+    size: str
+    artifact: str = "onnx-int8"
+
+    def of(self, scenario: str) -> Path:
+        """The folder of a scenario."""
+        return self.folder / f"{scenario}-{self.size}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of one scenario. `needs` are the ids of steps; `arguments` what its command is given."""
+
+    scenario: str
+    stage: Stage
+    arguments: tuple[str, ...]
+    needs: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """ "reranker/bench"."""
+        return f"{self.scenario}/{self.stage.name}"
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        """The words of its command line."""
+        return ("mct", *self.stage.words, *self.arguments)
+
+
+def find_stage(name: str) -> Stage:
+    """A stage by its name; MctError with the nearest names otherwise."""
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    raise unknown("stage", name, (stage.name for stage in STAGES))
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a scenario's checkpoint, artifacts and result lie, or will: what was found elsewhere is used from there."""
+
+    home: Path
+    checkpoint: Path
+    artifacts: Path
+    result: Path
+
+
+def paths_of(scenario: str, work: Work, found: Mapping[str, str]) -> Paths:
+    """The places of a scenario, given where stages' yields were found."""
+    home = work.of(scenario)
+    places = {"build": home / "checkpoint", "compress": home / "artifacts", "bench": home / "bench.json"}
+    return Paths(home, *(Path(found.get(stage, place)) for stage, place in places.items()))
+
+
+def check_work(place: Place, work: Work) -> None:
+    """MctError where a scenario is not made in this size, or a plan makes no such artifact."""
+    row = find_scenario(place.scenario)
+    if row.build and work.size not in row.sizes:
+        raise unknown(f"size of {row.name}:", work.size, row.sizes)
+    if work.artifact not in FORMATS.values():
+        raise MctError(f"a plan makes no {work.artifact}", f"one of: {', '.join(FORMATS.values())}")
+
+
+def steps_of(place: Place, work: Work, found: Mapping[str, str]) -> tuple[Step, ...]:
+    """Every step of a scenario, in order; none for a row that is itself a stage."""
+    row = find_scenario(place.scenario)
+    if not row.build:
+        return ()
+    given = arguments(row.name, work, paths_of(row.name, work, found))
+    return tuple(
+        Step(row.name, stage, given[stage.name], tuple(f"{row.name}/{each}" for each in stage.needs))
+        for stage in STAGES
+    )
+
+
+def arguments(scenario: str, work: Work, at: Paths) -> dict[str, tuple[str, ...]]:
+    """What the command of each stage is given."""
+    train, dev, test = (at.checkpoint / "data" / f"{part}.jsonl" for part in ("train", "dev", "test"))
+    chosen = at.artifacts / work.artifact
+    given: dict[str, Sequence[object]] = {
+        "build": (scenario, "--size", work.size, "-o", at.checkpoint),
+        "check": (train, dev, test, "--json", at.home / "check.json"),
+        "compress": (
+            at.checkpoint, "-o", at.artifacts, "--format", ",".join(FORMATS), "--precision", "int8",
+            "--data", train, "--eval", test,
+        ),
+        "bench": (
+            at.checkpoint, *(at.artifacts / name for name in FORMATS.values()), "--baseline", at.checkpoint,
+            "--data", test, "--budget", scenario, "--results", at.home / "results", "--json", at.result,
+        ),
+        "explain": (at.checkpoint, chosen, "--data", test, "--json", at.home / "explain.json"),
+        "gate": (at.result, "--budget", scenario, "--artifact", work.artifact),
+        "release": (chosen, "--scenario", scenario),
+        "decide": (scenario, "--evidence", at.home / "evidence", "--json", at.home / "decision.json"),
+    }  # fmt: skip
+    return {stage: tuple(map(str, words)) for stage, words in given.items()}
