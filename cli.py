@@ -20,7 +20,8 @@ from mct.bench.commands import bench, compare, demo, gate, history, report, run_
 from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
-from mct.release.decision.commands import plan
+from mct.release.decision.commands import decide
+from mct.release.planning.commands import plan
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def commands() -> None:
 
 
 # In the order of the work.
-for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, plan, targets):
+for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, plan, decide, targets):
     commands.add_command(command)
 
 

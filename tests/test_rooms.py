@@ -27,7 +27,7 @@ ROOMS = (
     ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.measure",), ("bench.judge",),
     ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.search",), ("bench.commands",),
     ("release.curation", "release.inspection"), ("release.promotion",), ("release.watching",), ("release.pipeline",),
-    ("release.decision",),
+    ("release.decision",), ("release.planning",),
     ("cli",),
 )  # fmt: skip
 PLACES = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}

@@ -1,75 +1,83 @@
-"""The commands of this room: `mct plan` and `mct decide`."""
+"""The command of this room: `mct decide`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mct import MctError
-from mct.models.command_line import FOLDER, print_json
+from mct.models.command_line import FILE, FOLDER, Number, given, one_line, print_json
 
-WORK = Path(".mct/work")
+if TYPE_CHECKING:
+    from mct.release.decision.evidence import Evidence
+
+EVIDENCE = Path(".mct/evidence")
 
 
 @click.command()
-@click.argument("scenarios", nargs=-1)
-@click.option("--symptom", help='What hurts, instead of names: "search irrelevant", "answers poor" …')
-@click.option("--symptoms", "list_symptoms", is_flag=True, help="List the symptoms and which scenarios answer them.")
-@click.option("--size", default="small", show_default=True, help="Of the checkpoints: tiny, small or full.")
-@click.option("--artifact", default="onnx-int8", show_default=True, help="The artifact to gate and to release.")
-@click.option("--work", type=FOLDER, default=WORK, show_default=True, help="Folder for what the steps make.")
-@click.option("--look", "places", type=FOLDER, multiple=True, help="Look here too for what is there already.")
-@click.option("--run", "running", is_flag=True, help="Run what is ready; stop at the first gate that does not pass.")
-@click.option("--mermaid", is_flag=True, help="Print a Mermaid graph.")
+@click.argument("scenario")
+@click.option("--evidence", "folder", type=FOLDER, help="Folder with its evidence.  [default: .mct/evidence/SCENARIO]")
+@click.option("--load", "load_qps", type=Number(min=0, min_open=True), help="Requests a second, for the cost.")
+@click.option("--targets", "targets_file", type=FILE, help="More targets, or other prices (TOML).")
+@click.option("--signed-by", help="Who signs it; nobody does without.")
+@click.option("-o", "--out", "stem", type=FILE, help="Write STEM.md and STEM.json.")
+@click.option("--recheck", type=FILE, help="A stored decision (JSON): say whether its evidence is as it was.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(
-    scenarios: tuple[str, ...], symptom: str | None, list_symptoms: bool, size: str, artifact: str, work: Path,
-    places: tuple[Path, ...], running: bool, mermaid: bool, as_json: bool,
+def decide(
+    scenario: str, folder: Path | None, load_qps: float | None, targets_file: Path | None, signed_by: str | None,
+    stem: Path | None, recheck: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Show what to do in which order and why, what is there already, and how long the rest will take.
+    """Decide about a SCENARIO, or a release of it (NAME@VERSION): promote, hold or roll back, with the reasons.
 
-    Of the SCENARIOS named, of those that answer a --symptom, or of all. Nothing is loaded or run without --run.
+    By five criteria: measured pain, data that matches it, an offline metric tied to production, a latency and cost
+    budget, a rollback path. The evidence is a folder with an evidence.toml; what is missing is named, and then it can
+    only hold.
 
-    Exits with 0, with --run with the code of the gate that did not pass: 1 missed, 3 inconclusive.
+    Exits with 0 for promote, 1 for roll back, 3 for hold; with --recheck, 1 where the evidence has changed since.
     """
-    from mct.release.decision.found import looked_at
-    from mct.release.decision.order import find_symptom, symptoms
-    from mct.release.decision.plan import Plan, make_plan
-    from mct.release.decision.plan_text import as_mermaid, as_text
-    from mct.release.decision.running import run_plan
-    from mct.release.decision.steps import Work
+    from mct.models.scenarios.table import find_scenario
+    from mct.models.writing.ownership import require_output
+    from mct.release.decision.decision import EXIT_CODES, Asked
+    from mct.release.decision.decision import decide as decide_by
+    from mct.release.decision.decision_text import as_markdown
+    from mct.release.decision.evidence import read_evidence
+    from mct.release.decision.recheck import write_decision
+    from mct.release.promotion.releases import split_ref
 
-    if list_symptoms:
-        _show_symptoms(symptoms(), as_json)
-        return 0
-    if symptom is not None and scenarios:
-        raise MctError("--symptom and names of scenarios are two ways to choose", "give one of them")
-    if mermaid and as_json:
-        raise MctError("--mermaid and --json are two ways to print", "give one of them")
-    names = symptoms()[find_symptom(symptom)] if symptom is not None else scenarios
-    wanted = Work(work, size, artifact)
-
-    def look() -> Plan:
-        return make_plan(names, wanted, looked_at((Path(".mct"), work, *places)))
-
-    code = 0
-    if running:
-        ran = run_plan(look, lambda line: click.echo(line, err=True))
-        code = ran.code
-        if ran.stopped_at:
-            click.echo(f"stopped at {ran.stopped_at}: exit code {code}", err=True)
-    found = look()
+    name, version = split_ref(scenario)
+    row = find_scenario(name)
+    where = folder or EVIDENCE / row.name
+    found = read_evidence(where, row.name)
+    if recheck is not None:
+        return _recheck(recheck, row.name, found, as_json)
+    if stem is not None:
+        for suffix in (".md", ".json"):
+            require_output(stem.with_name(stem.name + suffix), given(where, targets_file))
+    decision = decide_by(found, Asked(load_qps, version, targets_file, signed_by))
+    if stem is not None:
+        write_decision(stem, decision)
     if as_json:
-        print_json(found.as_json())
+        print_json(decision.as_json())
     else:
-        click.echo(as_mermaid(found) if mermaid else as_text(found), nl=False)
-    return code
+        click.echo(as_markdown(decision), nl=False)
+    return EXIT_CODES[decision.outcome]
 
 
-def _show_symptoms(found: dict[str, tuple[str, ...]], as_json: bool) -> None:
+def _recheck(path: Path, scenario: str, evidence: Evidence, as_json: bool) -> int:
+    from mct.release.decision.recheck import changes, read_decision
+
+    decided, outcome, rests_on = read_decision(path)
+    if decided != scenario:
+        raise MctError(f"{path} is about {decided}, not about {scenario}", "name that scenario")
+    found = changes(rests_on, evidence)
     if as_json:
-        print_json({symptom: list(names) for symptom, names in found.items()})
-        return
-    for symptom, names in found.items():
-        click.echo(f"{symptom}: {', '.join(names)}")
+        print_json({"outcome": outcome, "changed": [{"file": each.file, "what": each.what} for each in found]})
+    elif found:
+        click.echo(f"{outcome}: no longer rests on its evidence; decide again")
+        for each in found:
+            click.echo(f"  {one_line(each.file)}: {each.what}")
+    else:
+        click.echo(f"{outcome}: all {len(rests_on)} files of its evidence are as they were")
+    return 1 if found else 0

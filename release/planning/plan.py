@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from mct.bench.judge.line import Outcome
 from mct.models.scenarios.table import find_scenario
-from mct.release.decision.durations import Done, Expected, expected, of_benches, read_journal
-from mct.release.decision.found import Disk, made_of, measured
-from mct.release.decision.order import Place, in_order
-from mct.release.decision.steps import FORMATS, Step, Work, check_work, steps_of
+from mct.release.planning.durations import Done, Expected, expected, of_benches, read_journal
+from mct.release.planning.found import Disk, made_of, measured
+from mct.release.planning.order import Place, in_order
+from mct.release.planning.steps import FORMATS, Step, Work, check_work, steps_of
 
 State = Literal["there", "ready", "waits", "absent"]
 """`there`: done already. `ready`: all that it needs is there. `absent`: this version has no such command."""
@@ -24,7 +24,7 @@ State = Literal["there", "ready", "waits", "absent"]
 
 @dataclass(frozen=True)
 class Planned:
-    """One step: its state, where its yield was found (outcome beside it where that was judged), how long it may take."""
+    """One step: its state, where its yield was found and the outcome where that was judged, how long it may take."""
 
     step: Step
     state: State

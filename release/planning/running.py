@@ -20,9 +20,9 @@ from typing import Any
 from mct import MctError
 from mct.models.tables import load
 from mct.models.writing.drafts import make_folder
-from mct.release.decision.durations import Done, keep
-from mct.release.decision.plan import Plan, Planned
-from mct.release.decision.steps import Step
+from mct.release.planning.durations import Done, keep
+from mct.release.planning.plan import Plan, Planned
+from mct.release.planning.steps import Step
 from mct.targets.machine import probe_machine
 
 JUDGING = {"check", "bench", "gate", "explain", "release", "decide"}
@@ -42,7 +42,7 @@ class Ran:
 def run_plan(look: Callable[[], Plan], say: Callable[[str], None]) -> Ran:
     """Run every step that is ready, until none is, or a gate does not pass.
 
-    `look` makes the plan anew from the disk. MctError where a command refuses, or leaves nothing of what it was to make.
+    `look` makes the plan anew from the disk. MctError where a command refuses, or leaves nothing that it was to make.
     """
     done: list[tuple[str, int]] = []
     while ready := _next(look(), {name for name, _ in done}):
@@ -60,7 +60,7 @@ def run_plan(look: Callable[[], Plan], say: Callable[[str], None]) -> Ran:
 
 
 def _next(plan: Plan, tried: set[str]) -> Planned | None:
-    """The first step that is ready and was not tried. MctError where one was tried and is still ready: it left nothing."""
+    """The first step that is ready and was not tried. MctError where one was tried, and left nothing."""
     for each in plan.left:
         if each.state == "ready" and each.step.id in tried and each.step.stage.name not in ("gate", "release"):
             raise MctError(f"{each.step.id} ran and left no {each.step.stage.yields}", "run its command by hand")

@@ -1,7 +1,7 @@
 """What of a plan is there already: checkpoints, artifacts and results on this disk, told by what they hold.
 
-Nothing is believed by its name. A checkpoint is the scenario's when its `recipe.json` says so; an artifact is made of it
-when its lineage begins with these weights; a result is of the artifact when it measured that digest. What cannot be
+Nothing is believed by its name. A checkpoint is the scenario's when its `recipe.json` says so; an artifact is made of
+it when its lineage begins with these weights; a result is of the artifact when it measured that digest. What cannot be
 read is passed over: a plan is no judge of other people's folders.
 """
 

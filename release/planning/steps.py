@@ -13,7 +13,7 @@ from pathlib import Path
 from mct import MctError
 from mct.models.scenarios.table import find_scenario
 from mct.models.tables import unknown
-from mct.release.decision.order import Place
+from mct.release.planning.order import Place
 
 FORMATS = {"onnx": "onnx-int8", "openvino": "openvino-int8", "gguf": "gguf-q8_0"}
 """What each format's 8 bits are called once they are made."""

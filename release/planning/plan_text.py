@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mct.models.command_line import one_line
 from mct.models.scenarios.table import find_scenario
-from mct.release.decision.plan import Plan, Planned, Row
+from mct.release.planning.plan import Plan, Planned, Row
 
 SIGNS = {"there": "✓", "ready": "→", "waits": "·", "absent": "✗"}
 MINUTE, HOUR = 60, 3600

@@ -1,0 +1,178 @@
+"""What the release store says: what is in production, whether it behaves, and whether there is a way back from it.
+
+A way back is a version that lies in the store whole, by its digest, and it counts as practised when a drill since the
+last change of production passed. Where what is decided about is not in production yet, the way back from promoting it
+is what is in production now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from mct import MctError
+from mct.models.data.declared import Name, declared
+from mct.release.decision.criterion import Criterion, absent, missing
+from mct.release.decision.entries import Entry, find_entry
+from mct.release.decision.evidence import Evidence
+from mct.release.promotion.places import open_place
+from mct.release.promotion.releases import Moved, Release, Track
+from mct.release.promotion.store import Store
+
+NAME = "rollback"
+JOURNAL = "journal"
+"""What the digest of the journal's last entry is called among the digests of a decision."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The releases of a scenario; None of anything where there is no store. `subject` is what is decided about.
+
+    `back` is where one would return to if what is decided about were in production, `earlier` where a rollback leads
+    now; `fault` and `earlier_fault` are why these do not lie in the store whole, "" where they do. `drill` is the
+    outcome of the last practice since production changed, "" where there was none.
+    """
+
+    release: str = ""
+    subject: Release | None = None
+    journal: str = ""
+    at: str = ""
+    production: Release | None = None
+    is_subject: bool = False
+    back: Release | None = None
+    fault: str = ""
+    earlier: Release | None = None
+    earlier_fault: str = ""
+    drill: str = ""
+
+
+NO_STORE = Standing()
+
+
+def read_standing(evidence: Evidence, version: int | None = None) -> Standing:
+    """Read the store that the evidence names. `version` is the release that is decided about, else what was measured.
+
+    MctError where its journal is damaged, or has no such version.
+    """
+    named = evidence.named.rollback
+    if named is None or not (evidence.folder / named.store).is_dir():
+        return NO_STORE
+    store = Store(open_place(str(_inside(evidence.folder, named.store))))
+    track = store.track(named.release)
+    if not track.entries:
+        return NO_STORE
+    measured = subject_digest(evidence)
+    same = [release for release in track.releases if release.digest == measured]
+    subject = track.release(version) if version is not None else same[-1] if same else None
+    production = track.production
+    is_subject = production is not None and production.digest == (subject.digest if subject else measured)
+    back = track.before if is_subject else production
+    return Standing(
+        release=named.release,
+        subject=subject,
+        journal=track.link,
+        at=track.entries[-1].at,
+        production=production,
+        is_subject=is_subject,
+        back=back,
+        fault=fault_of(store, back) if back else "",
+        earlier=track.before,
+        earlier_fault=fault_of(store, track.before) if track.before else "",
+        drill=last_drill(track),
+    )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise MctError(f"{path} leads out of {folder}", "put the store, or a copy of it, into the folder")
+    return path
+
+
+def subject_digest(evidence: Evidence) -> str:
+    """The digest of what is decided about, as its bench measured it; "" where it was not."""
+    metric = evidence.named.metric
+    entry = find_entry(evidence.results.get(metric.result) if metric else None, evidence.named.artifact)
+    return str(entry["digest"]) if entry else ""
+
+
+def fault_of(store: Store, release: Release) -> str:
+    """Why a release does not lie in the store as it was added; "" where it does."""
+    try:
+        with store.artifact(release):
+            return ""
+    except MctError as error:
+        return error.message
+
+
+def last_drill(track: Track) -> str:
+    """The outcome of the last drill, if it was after production last changed; "" otherwise."""
+    drill = track.last_drill()
+    changed = [
+        entry.number for entry in track.entries if isinstance(entry.event, Moved) and entry.event.to == "production"
+    ]
+    if drill is None or (changed and drill[0].number < changed[-1]):
+        return ""
+    return drill[1].outcome
+
+
+def judge_rollback(evidence: Evidence, standing: Standing) -> Criterion:
+    """The fifth criterion: a whole version to return to, and a practised way there."""
+    named = evidence.named.rollback
+    if standing is NO_STORE or named is None:
+        return missing(NAME, absent(named and named.store, "a release store with a version to return to"))
+    where = f"{standing.release}, journal {standing.journal[:12]}…"
+    if standing.back is None:
+        return missing(NAME, "a version to return to: the store has none", [JOURNAL], [where])
+    facts = [f"{where}: the way back leads to {standing.back.ref} ({standing.back.digest[:12]}…)"]
+    if standing.fault:
+        return Criterion(NAME, "not met", tuple(facts), (f"a whole version: {standing.fault}",), (JOURNAL,))
+    facts.append(f"{standing.back.ref} lies there whole, by its digest")
+    if not standing.drill:
+        lack = "a practised way back: no drill since production last changed (mct release drill)"
+        return missing(NAME, lack, [JOURNAL], facts)
+    facts.append(f"drill: {standing.drill}")
+    passed = standing.drill == "pass"
+    return Criterion(
+        NAME, "met" if passed else "not met", tuple(facts), () if passed else ("a drill that passes",), (JOURNAL,)
+    )
+
+
+def misbehaving(evidence: Evidence, standing: Standing) -> Iterator[str]:
+    """What says that the version in production does not behave."""
+    if standing.production is None:
+        return
+    named = evidence.named.production
+    result = evidence.results.get(named.result or "") if named else None
+    for entry in result["artifacts"] if result else ():
+        if entry["digest"] == standing.production.digest and entry["verdict"]:
+            yield from _missed(named.result if named and named.result else "", standing.production, entry)
+    if named and named.watch and named.watch in evidence.objects:
+        yield from alarms(named.watch, evidence.objects[named.watch], standing.production)
+    if standing.drill == "fail":
+        yield f"the drill of the way back from {standing.production.ref} failed"
+
+
+def _missed(name: str, production: Release, entry: Entry) -> Iterator[str]:
+    if entry["verdict"]["outcome"] == "fail":
+        lines = [
+            f"{line['limit']} ({line['measured']})" for line in entry["verdict"]["lines"] if line["outcome"] == "fail"
+        ]
+        yield f"{production.ref} missed its budget ({name}): {'; '.join(lines)}"
+
+
+def alarms(name: str, found: Mapping[str, Any], production: Release) -> Iterator[str]:
+    """The alarms of a watch of this very release. MctError for a file that is no report of a watch."""
+    watch = declared(dict(found), _Watch, name, "make it with: mct watch LOG --json FILE")
+    if watch.release == production.ref:
+        yield from (f"mct watch of {production.ref} ({name}): {alarm}" for alarm in watch.alarms)
+
+
+class _Watch(Struct, frozen=True):
+    kind: Literal["mct-watch"]
+    release: Name
+    alarms: tuple[Name, ...]
