@@ -19,9 +19,8 @@ from mct.models.data.declared import Name, declared
 from mct.release.decision.criterion import Criterion, absent, missing
 from mct.release.decision.entries import Entry, find_entry
 from mct.release.decision.evidence import Evidence
-from mct.release.promotion.places import open_place
 from mct.release.promotion.releases import Moved, Release, Track
-from mct.release.promotion.store import Store
+from mct.release.promotion.store import Store, open_store
 
 NAME = "rollback"
 JOURNAL = "journal"
@@ -61,7 +60,7 @@ def read_standing(evidence: Evidence, version: int | None = None) -> Standing:
     named = evidence.named.rollback
     if named is None or not (evidence.folder / named.store).is_dir():
         return NO_STORE
-    store = Store(open_place(str(_inside(evidence.folder, named.store))))
+    store = open_store(_inside(evidence.folder, named.store))
     track = store.track(named.release)
     if not track.entries:
         return NO_STORE
