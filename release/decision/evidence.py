@@ -51,7 +51,7 @@ from msgspec import Meta, Struct
 
 from mct import MctError
 from mct.bench.store.store import read_result
-from mct.models.data.declared import Count, Name, Positive, read_json, read_object, read_toml
+from mct.models.data.declared import Count, Name, Positive, read_json, read_object, read_toml, require_file
 from mct.models.data.inside import check_beside
 from mct.models.writing.folders import sha256
 
@@ -195,8 +195,9 @@ def _read_files(folder: Path, named: Named) -> Evidence:
     tables = [named.budget.targets] if named.budget and named.budget.targets else []
     paths = {name: _inside(folder, name) for name in (*figures, *results, *objects, *tables)}
     there = {name: path for name, path in paths.items() if path.exists()}
-    for path in there.values():
+    for path in (folder / FILE, *there.values()):
         check_beside(path)
+        require_file(path, HINT)  # before it is opened to be hashed: a pipe would wait for ever
     return Evidence(
         folder=folder,
         named=named,

@@ -128,8 +128,9 @@ def bench_seconds(samples: Path) -> float:
 
 def of_benches(scenario: str, size: str, results: Iterable[tuple[Path, str]]) -> tuple[Done, ...]:
     """The history that the raw values of benches tell: each a result's path and the name of its samples."""
+    files = {(path.parent / samples).resolve() for path, samples in results}  # copies of a result name the same samples
     found = []
-    for path, samples in results:
+    for file in sorted(files):
         with suppress(MctError):
-            found.append(Done(scenario, "bench", size, bench_seconds(path.parent / samples)))
+            found.append(Done(scenario, "bench", size, bench_seconds(file)))
     return tuple(found)

@@ -16,7 +16,7 @@ from mct.models.scenarios.table import find_scenario
 from mct.release.planning.durations import Done, Expected, expected, of_benches, read_journal
 from mct.release.planning.found import Disk, made_of, measured
 from mct.release.planning.order import Place, in_order
-from mct.release.planning.steps import FORMATS, Step, Work, check_work, steps_of
+from mct.release.planning.steps import Step, Work, check_work, steps_of
 
 State = Literal["there", "ready", "waits", "absent"]
 """`there`: done already. `ready`: all that it needs is there. `absent`: this version has no such command."""
@@ -99,8 +99,13 @@ def make_plan(names: Sequence[str], work: Work, disk: Disk) -> Plan:
     for place in places:
         check_work(place, work)
     there = {place.scenario: look_for(place.scenario, work, disk) for place in places}
-    history = read_journal(work.folder) + tuple(
-        done for name, each in there.items() for done in of_benches(name, work.size, each.samples)
+    journal = read_journal(work.folder)
+    timed = {(each.scenario, each.size) for each in journal if each.stage == "bench"}
+    history = journal + tuple(
+        done
+        for name, each in there.items()
+        if (name, work.size) not in timed  # the whole of a bench is known: raw values tell its measured part alone
+        for done in of_benches(name, work.size, each.samples)
     )
     rows = []
     for place in places:
@@ -129,7 +134,7 @@ def look_for(scenario: str, work: Work, disk: Disk) -> There:
         return There(found, None, ())
     found["build"] = str(checkpoints[0])
     made = {artifact.name: folder for folder, artifact in made_of(disk, checkpoints[0])}
-    if set(FORMATS.values()) <= made.keys() and len({made[name].parent for name in FORMATS.values()}) == 1:
+    if set(work.made) <= made.keys() and len({made[name].parent for name in work.made}) == 1:
         found["compress"] = str(made[work.artifact].parent)
     results = measured(disk, made[work.artifact]) if work.artifact in made else []
     if not results:

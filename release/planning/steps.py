@@ -72,11 +72,22 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Work:
-    """Where a plan's things lie and what it makes: one folder for each scenario below `folder`, of one size."""
+    """Where a plan's things lie and what it makes: one folder for each scenario below `folder`, of one size.
+
+    Of `formats` each is made at 8 bits; `artifact` is the one to gate and to release. `max_seconds` caps a bench's
+    timing, None leaves it to the bench.
+    """
 
     folder: Path
     size: str
-    artifact: str = "onnx-int8"
+    artifact: str = FORMATS["onnx"]
+    formats: tuple[str, ...] = tuple(FORMATS)
+    max_seconds: float | None = None
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The names of the artifacts that are made."""
+        return tuple(FORMATS[each] for each in self.formats)
 
     def of(self, scenario: str) -> Path:
         """The folder of a scenario."""
@@ -133,8 +144,11 @@ def check_work(place: Place, work: Work) -> None:
     row = find_scenario(place.scenario)
     if row.build and work.size not in row.sizes:
         raise unknown(f"size of {row.name}:", work.size, row.sizes)
-    if work.artifact not in FORMATS.values():
-        raise MctError(f"a plan makes no {work.artifact}", f"one of: {', '.join(FORMATS.values())}")
+    for each in work.formats:
+        if each not in FORMATS:
+            raise unknown("format", each, FORMATS)
+    if work.artifact not in work.made:
+        raise MctError(f"this plan makes no {work.artifact}", f"one of: {', '.join(work.made)}")
 
 
 def steps_of(place: Place, work: Work, found: Mapping[str, str]) -> tuple[Step, ...]:
@@ -153,16 +167,17 @@ def arguments(scenario: str, work: Work, at: Paths) -> dict[str, tuple[str, ...]
     """What the command of each stage is given."""
     train, dev, test = (at.checkpoint / "data" / f"{part}.jsonl" for part in ("train", "dev", "test"))
     chosen = at.artifacts / work.artifact
+    capped = () if work.max_seconds is None else ("--max-seconds", f"{work.max_seconds:g}")
     given: dict[str, Sequence[object]] = {
         "build": (scenario, "--size", work.size, "-o", at.checkpoint),
         "check": (train, dev, test, "--json", at.home / "check.json"),
         "compress": (
-            at.checkpoint, "-o", at.artifacts, "--format", ",".join(FORMATS), "--precision", "int8",
+            at.checkpoint, "-o", at.artifacts, "--format", ",".join(work.formats), "--precision", "int8",
             "--data", train, "--eval", test,
         ),
         "bench": (
-            at.checkpoint, *(at.artifacts / name for name in FORMATS.values()), "--baseline", at.checkpoint,
-            "--data", test, "--budget", scenario, "--results", at.home / "results", "--json", at.result,
+            at.checkpoint, *(at.artifacts / name for name in work.made), "--baseline", at.checkpoint,
+            "--data", test, "--budget", scenario, "--results", at.home / "results", "--json", at.result, *capped,
         ),
         "explain": (at.checkpoint, chosen, "--data", test, "--json", at.home / "explain.json"),
         "gate": (at.result, "--budget", scenario, "--artifact", work.artifact),

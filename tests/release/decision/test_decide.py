@@ -241,7 +241,7 @@ def test_every_other_artifact_is_an_alternative_with_a_reason(case: Any) -> None
     assert all(each.why_not for each in found)
     assert "slower" in found[1].why_not
     front = {"kind": "mct-front", "winner": "tiny", "candidates": [
-        {"name": "tiny", "on_front": True, "p95_ms": 0.4, "low_ms": 0.3, "high_ms": 0.5, "quality": 0.9, "size_mb": 2.0},
+        {"name": "tiny", "on_front": True, "p95_ms": 0.4, "low_ms": 0.3, "high_ms": 0.5, "quality": 0.9, "size_mb": 2},
         {"name": "other", "on_front": False},
     ]}  # fmt: skip
     case.write("front.json", front)
