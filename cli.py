@@ -22,6 +22,7 @@ from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
 from mct.release.decision.commands import decide
 from mct.release.planning.commands import plan
+from mct.release.promotion.commands import release
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
@@ -156,7 +157,9 @@ def commands() -> None:
 
 
 # In the order of the work.
-for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, plan, decide, targets):
+for command in (
+    demo, models, compress, bench, run_artifact, compare, report, history, gate, release, decide, plan, targets,
+):  # fmt: skip
     commands.add_command(command)
 
 

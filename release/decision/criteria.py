@@ -48,17 +48,24 @@ def judge_pain(evidence: Evidence) -> Criterion:
 
 
 def judge_data(evidence: Evidence) -> Criterion:
-    """Whether the data was checked, without a leak, and is what the metric was taken on."""
+    """Whether the data was checked, hardly leaks, and is what the metric was taken on."""
     data, metric = evidence.named.data, evidence.named.metric
     found = evidence.objects.get(data.check) if data else None
     if data is None or found is None:
         return missing("data", absent(data and data.check, "a check of the data that teaches and judges"))
     checked = read_check(found, str(evidence.path(data.check)))
     result = evidence.results.get(metric.result) if metric else None
-    lacks = list(checked.faults)
     if result is None:
         return missing("data", "a result that was taken on it", [data.check], checked.facts)
-    if result["data"]["sha256"] not in checked.digests:
-        lacks.append(f"a check of the data that it was judged by ({result['data']['sha256'][:12]}…)")
-    fact = f"judged by {result['data']['name']}: {result['data']['rows']:,} rows, {result['data']['sha256'][:12]}…"
-    return Criterion("data", "not met" if lacks else "met", (*checked.facts, fact), tuple(lacks), (data.check,))
+    judged, digest = result["data"], result["data"]["sha256"]
+    facts = (*checked.facts, f"judged by {judged['name']}: {judged['rows']:,} rows, {digest[:12]}…")
+    if digest not in checked.rows:
+        lack = f"a check of the data that it was judged by ({digest[:12]}…)"
+        return Criterion("data", "not met", facts, (lack,), (data.check,))
+    leaked, borne = checked.leaked[digest], data.leaks_tolerated
+    lack = f"data to judge by that does not leak: {leaked:.2%} of its rows do, {borne:.2%} can be borne"
+    return Criterion(
+        "data", "met" if leaked <= borne else "not met", facts, () if leaked <= borne else (lack,), (data.check,),
+        (f"the share of leaks that can be borne: {borne:.2%}",) if borne else (),
+        (Margin("leaked share of the rows to judge by", leaked, borne, "lower"),) if borne else (),
+    )  # fmt: skip

@@ -51,7 +51,7 @@ from msgspec import Meta, Struct
 
 from mct import MctError
 from mct.bench.store.store import read_result
-from mct.models.data.declared import Count, Name, Positive, read_json, read_object, read_toml, require_file
+from mct.models.data.declared import Count, Name, Positive, Share, read_json, read_object, read_toml, require_file
 from mct.models.data.inside import check_beside
 from mct.models.writing.folders import sha256
 
@@ -95,9 +95,10 @@ class Pain(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(Struct, frozen=True, forbid_unknown_fields=True):
-    """The data that teaches and judges, as it was checked."""
+    """The data that teaches and judges, as it was checked; which share of the rows to judge by may leak."""
 
     check: Name
+    leaks_tolerated: Share = 0.0
 
 
 class Metric(Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,13 +21,15 @@ WORK = Path(".mct/work")
 @click.option("--format", "formats", default="onnx,openvino,gguf", show_default=True, help="Formats to make.")
 @click.option("--max-seconds", type=Number(min=0, min_open=True), help="Cap on the timing of each bench.")
 @click.option("--work", type=FOLDER, default=WORK, show_default=True, help="Folder for what the steps make.")
+@click.option("--store", default=".mct/releases", show_default=True, help="The releases: a folder or a URL.")
 @click.option("--look", "places", type=FOLDER, multiple=True, help="Look here too for what is there already.")
 @click.option("--run", "running", is_flag=True, help="Run what is ready; stop at the first gate that does not pass.")
 @click.option("--mermaid", is_flag=True, help="Print a Mermaid graph.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
     scenarios: tuple[str, ...], symptom: str | None, list_symptoms: bool, size: str, artifact: str, formats: str,
-    max_seconds: float | None, work: Path, places: tuple[Path, ...], running: bool, mermaid: bool, as_json: bool,
+    max_seconds: float | None, work: Path, store: str, places: tuple[Path, ...], running: bool, mermaid: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Show what to do in which order and why, what is there already, and how long the rest will take.
 
@@ -50,7 +52,7 @@ def plan(
     if mermaid and as_json:
         raise MctError("--mermaid and --json are two ways to print", "give one of them")
     names = symptoms()[find_symptom(symptom)] if symptom is not None else scenarios
-    wanted = Work(work, size, artifact, tuple(each.strip() for each in formats.split(",")), max_seconds)
+    wanted = Work(work, size, artifact, tuple(each.strip() for each in formats.split(",")), store, max_seconds)
 
     def look() -> Plan:
         return make_plan(names, wanted, looked_at((Path(".mct"), work, *places)))

@@ -91,6 +91,14 @@ class Disk:
                             yield path, read(path)
 
 
+def digest_of(artifact: Path) -> str:
+    """What a bench calls the artifact as it is now; "" where it cannot be opened."""
+    try:
+        return identify(artifact).digest
+    except MctError:
+        return ""
+
+
 def made_of(disk: Disk, checkpoint: Path) -> list[tuple[Path, Artifact]]:
     """The artifacts whose lineage begins with the weights of a checkpoint."""
     weights = weights_digest(checkpoint)
@@ -101,12 +109,8 @@ def made_of(disk: Disk, checkpoint: Path) -> list[tuple[Path, Artifact]]:
     ]
 
 
-def measured(disk: Disk, artifact: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The results of an artifact, as it is now: each file, and the artifact's entry in it. Oldest first."""
-    try:
-        digest = identify(artifact).digest
-    except MctError:
-        return []
+def measured(disk: Disk, digest: str) -> list[tuple[Path, dict[str, Any]]]:
+    """The results of an artifact by its digest: each file, and the artifact's entry in it. Oldest first."""
     found = [
         (path, entry, result["created"])
         for path, result in disk.results

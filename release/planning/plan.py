@@ -14,9 +14,10 @@ from typing import Any, Literal
 from mct.bench.judge.line import Outcome
 from mct.models.scenarios.table import find_scenario
 from mct.release.planning.durations import Done, Expected, expected, of_benches, read_journal
-from mct.release.planning.found import Disk, made_of, measured
+from mct.release.planning.found import Disk, digest_of, made_of, measured
 from mct.release.planning.order import Place, in_order
 from mct.release.planning.steps import Step, Work, check_work, steps_of
+from mct.release.promotion.store import open_store
 
 State = Literal["there", "ready", "waits", "absent"]
 """`there`: done already. `ready`: all that it needs is there. `absent`: this version has no such command."""
@@ -136,12 +137,22 @@ def look_for(scenario: str, work: Work, disk: Disk) -> There:
     made = {artifact.name: folder for folder, artifact in made_of(disk, checkpoints[0])}
     if set(work.made) <= made.keys() and len({made[name].parent for name in work.made}) == 1:
         found["compress"] = str(made[work.artifact].parent)
-    results = measured(disk, made[work.artifact]) if work.artifact in made else []
+    digest = digest_of(made[work.artifact]) if work.artifact in made else ""
+    if digest and (released := release_of(digest, scenario, work.store)):
+        found["release"] = released
+    results = measured(disk, digest)
     if not results:
         return There(found, None, ())
     path, entry = results[-1]
     samples = dict.fromkeys((where, str(each["samples"])) for where, each in results)
     return There(found | {"bench": str(path)}, (entry["verdict"] or {}).get("outcome"), tuple(samples))
+
+
+def release_of(digest: str, scenario: str, address: str) -> str:
+    """The release that an artifact is in a store, and its state; "" where it is none."""
+    track = open_store(address).track(scenario)
+    same = [f"{each.ref}, {each.state}" for each in track.releases if each.digest == digest]
+    return same[-1] if same else ""
 
 
 def plan_steps(steps: Sequence[Step], there: There, history: Sequence[Done], size: str) -> tuple[Planned, ...]:

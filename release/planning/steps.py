@@ -14,6 +14,7 @@ from mct import MctError
 from mct.models.scenarios.table import find_scenario
 from mct.models.tables import unknown
 from mct.release.planning.order import Place
+from mct.release.promotion.places import STORE
 
 FORMATS = {"onnx": "onnx-int8", "openvino": "openvino-int8", "gguf": "gguf-q8_0"}
 """What each format's 8 bits are called once they are made."""
@@ -60,7 +61,7 @@ STAGES = (
         "the verdict once more, from the raw samples: nothing passes that they do not show",
     ),
     Stage(
-        "release", ("release", "add"), "mct.release.promotion.commands:add", ("gate",), "a candidate in the store",
+        "release", ("release", "add"), "mct.release.promotion.commands:release_add", ("gate",), "a candidate",
         "what may be deployed is what was measured, by digest, with a way back",
     ),
     Stage(
@@ -74,14 +75,15 @@ STAGES = (
 class Work:
     """Where a plan's things lie and what it makes: one folder for each scenario below `folder`, of one size.
 
-    Of `formats` each is made at 8 bits; `artifact` is the one to gate and to release. `max_seconds` caps a bench's
-    timing, None leaves it to the bench.
+    Of `formats` each is made at 8 bits; `artifact` is the one to gate and to add to the releases in `store`.
+    `max_seconds` caps a bench's timing, None leaves it to the bench.
     """
 
     folder: Path
     size: str
     artifact: str = FORMATS["onnx"]
     formats: tuple[str, ...] = tuple(FORMATS)
+    store: str = STORE
     max_seconds: float | None = None
 
     @property
@@ -181,7 +183,10 @@ def arguments(scenario: str, work: Work, at: Paths) -> dict[str, tuple[str, ...]
         ),
         "explain": (at.checkpoint, chosen, "--data", test, "--json", at.home / "explain.json"),
         "gate": (at.result, "--budget", scenario, "--artifact", work.artifact),
-        "release": (chosen, "--scenario", scenario),
+        "release": (
+            chosen, "--name", scenario, "--checkpoint", at.checkpoint, "--data", train, "--eval", test,
+            "--store", work.store,
+        ),
         "decide": (scenario, "--evidence", at.home / "evidence", "--json", at.home / "decision.json"),
     }  # fmt: skip
     return {stage: tuple(map(str, words)) for stage, words in given.items()}

@@ -1,10 +1,9 @@
 """A store of releases on object storage, through fsspec: S3, Google Cloud Storage, Azure, SSH, memory and many more.
 
-An object appears whole or not at all, which is what `write` needs. `create` asks for a conditional write ("only if there
-is nothing": If-None-Match on S3, ifGenerationMatch on Google's), which fsspec calls `mode="create"`. What knows no such
-write is asked whether the name is free, written, and read again: of two that write in the same moment the later one
-wins and the other finds another's content, unless it looks before the other writes. That is the weaker promise, and
-`mct release` says so where it has to rely on it.
+An object appears whole or not at all, which is what `write` needs. `create` asks for a conditional write (only where
+there is nothing: If-None-Match on S3, ifGenerationMatch on Google's), which fsspec calls `mode="create"`. What knows no
+such write is asked whether the name is free, written, and read again: of two that write in the same moment the later
+one wins and the other finds another's content, unless it looks before the other writes. That is the weaker promise.
 
 A folder is its files under a common beginning; its mct.json is written last, so where that is, all are.
 """

@@ -26,6 +26,7 @@ State = Literal["candidate", "shadow", "canary", "production", "retired"]
 Stage = Literal["shadow", "canary", "production"]
 STAGES: tuple[Stage, ...] = ("shadow", "canary", "production")
 
+VERSIONS = re.compile(r"[1-9][0-9]{0,8}")
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 
@@ -41,8 +42,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 class Added(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="added"):
     """An artifact became release number `version` of the name.
 
-    `digest` is what a bench calls it (`Subject.digest`): the bytes of its files and how they are used. `manifest` is the
-    SHA-256 of its mct.json. `artifact` is what its folder was called.
+    `digest` is what a bench calls it (`Subject.digest`): the bytes of its files and how they are used. `manifest` is
+    the SHA-256 of its mct.json. `artifact` is what its folder was called.
     """
 
     version: Count
@@ -255,7 +256,7 @@ def split_ref(ref: str) -> tuple[str, int | None]:
     """The name and version of "intent-router@3"; no version where only a name is given."""
     name, at, version = ref.partition("@")
     require_name(name)
-    if at and not (version.isascii() and version.isdigit() and 0 < int(version[:9]) and len(version) < 10):
+    if at and not VERSIONS.fullmatch(version):
         raise MctError(f"{ref} names no release", "write NAME or NAME@VERSION, like intent-router@3")
     return name, int(version) if at else None
 
@@ -263,6 +264,4 @@ def split_ref(ref: str) -> tuple[str, int | None]:
 def require_name(name: str) -> None:
     """MctError where a text cannot be the name of releases: it becomes a folder and a part of addresses."""
     if not NAMES.fullmatch(name):
-        raise MctError(
-            f"{name!r} cannot be a release's name", "letters, digits, . _ and -, at most 64, like intent-router"
-        )
+        raise MctError(f"{name!r} cannot be a release's name", "letters, digits, . _ -, at most 64")

@@ -97,6 +97,13 @@ class Store:
             self.fetch(release, folder)
             yield folder
 
+    def artifact_on_disk(self, release: Release) -> Path | None:
+        """Where a release's artifact lies, verified; None where the store is not on this disk."""
+        folder = self.place.on_disk(self._artifact(release.digest))
+        if folder is not None:
+            self._verify(release, folder)
+        return folder and folder.resolve()
+
     def fetch(self, release: Release, folder: Path) -> None:
         """Copy a release's artifact into an empty folder, and verify it there."""
         where = self._artifact(release.digest)

@@ -129,7 +129,7 @@ def case(tiny_onnx: Path, tmp_path: Path) -> Case:
     case.figure("tie.json", 0.2, (0.17, 0.23))
     case.write("bench.json", passing_result(identify(tiny_onnx / "onnx-int8").digest))
     judged_by = {"name": "test.jsonl", "sha256": "a" * 64, "rows": 2000}
-    case.write("check.json", {"kind": "mct-data-check", "files": [judged_by], "leaks": 0})
+    case.write("check.json", {"task": "sequence-classification", "files": [judged_by], "leaks": []})
     case.put_in_production(case.add(tiny_onnx / "onnx-fp32"))
     case.practise()
     case.add(tiny_onnx / "onnx-int8")

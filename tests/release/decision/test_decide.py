@@ -98,10 +98,10 @@ def test_without_several_it_holds_and_names_each(case: Any, names: tuple[str, ..
 # Evidence that is there and speaks against it.
 AGAINST: dict[str, tuple[str, Change]] = {
     "the gentler end of the pain can be borne": ("pain", lambda case: case.edit("pain.json", low=0.09)),
-    "a leak": ("data", lambda case: case.edit("check.json", leaks=1)),
+    "a leak": ("data", lambda case: case.edit("check.json", leaks=[{"file": "test.jsonl", "row": 7}])),
     "other data was checked": (
         "data",
-        lambda case: case.edit("check.json", files=[{"name": "x", "sha256": "c" * 64, "rows": 1}]),
+        lambda case: case.edit("check.json", files=[{"name": "test.jsonl", "sha256": "c" * 64, "rows": 1}]),
     ),
     "no better than not fine-tuning": ("metric", lambda case: case.edit("untuned.json", high=0.9105)),
     "no gain in the log": ("metric", lambda case: case.edit("tie.json", low=0.0)),
