@@ -31,7 +31,7 @@ WORK = Path(".cache/decisions")
 DECISIONS = Path("results/decisions")
 CHECKPOINT = "checkpoint"
 MADE = ("onnx-fp32", "onnx-int8", "gguf-q8_0")
-BENCH_S, LOG_S = 24, 4
+BENCH_S, LOG_S, EXPLAIN_S = 24, 4, 8
 LOAD_QPS, COST_PER_MONTH = 20.0, 100.0
 DAMAGE = 'seed = 0\n\n[[steps]]\npass = "drop-layers"\nkeep = [0]\n\n[[steps]]\npass = "export-onnx"\n'
 ONLY_TIME = '[intent-router]\ntask = "sequence-classification"\np95_ms = 15.0\n'
@@ -90,9 +90,10 @@ def gather(row: Row) -> None:
     log, chosen = at.evidence / "log.json", at.out / artifact
     asked = ("--data", at.log, "--results", at.home / "log", "--max-seconds", LOG_S, "--json", log)
     said.make(log, "bench", chosen, *before, *asked)
-    said.make(
-        at.evidence / "check.json", "data", "check", at.train, at.log, at.test, "--json", at.evidence / "check.json"
-    )
+    check, explain = at.evidence / "check", at.evidence / "explain"
+    said.make(check / "check.json", "data", "check", at.train, at.log, at.test, "-o", check)
+    asked = ("--data", at.test, "--without", "layers", "--seconds", EXPLAIN_S, "-o", explain)
+    said.make(explain / "explain.json", "explain", at.checkpoint, chosen, *asked)
     measure(row, at, artifact)
     release(row, at, artifact, said)
     write_evidence(row, at, artifact, said)
@@ -110,8 +111,8 @@ class Commands:
         if not (ROOT / product).exists():
             self.run(*words)
         there = (ROOT / product).exists()
-        if there and product.parent == self.evidence:
-            self.of[product.name] = shlex.join(["mct", *map(str, words)])
+        if there and product.is_relative_to(self.evidence):
+            self.of[str(product.relative_to(self.evidence))] = shlex.join(["mct", *map(str, words)])
         return there
 
     def run(self, *words: object) -> int:
@@ -213,8 +214,13 @@ def write_evidence(row: Row, at: Place, artifact: str, said: Commands) -> None:
     tables: dict[str, dict[str, Any]] = {
         "": {"schema": 1, "scenario": row.scenario, "artifact": artifact},
         "pain": {"figure": "pain.json", "tolerated": row.tolerated},
-        "data": {"check": "check.json"},
-        "metric": {"result": "bench.json", "untuned": "untuned.json", "tie": "tie.json"},
+        "data": {"check": "check/check.json"},
+        "metric": {
+            "result": "bench.json",
+            "untuned": "untuned.json",
+            "tie": "tie.json",
+            "explain": "explain/explain.json",
+        },
         "budget": {"load_qps": LOAD_QPS, "cost_per_month": COST_PER_MONTH, "assumed": True},
         "rollback": {"store": "store", "release": row.scenario},
     }

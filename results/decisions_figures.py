@@ -69,7 +69,7 @@ def apart_figure(what: str, before: tuple[int, int], after: tuple[int, int], sce
     return figure(what, value, (high[0] - low[1], high[1] - low[0]), min(before[1], after[1]), scenario, **other)
 
 
-# -- what was measured ---------------------------------------------------------------------
+# -- what was measured ------------------------------------------------------------------------------------------------
 
 
 def measured(result: Path, artifact: str) -> RatioMetric | None:
@@ -84,7 +84,7 @@ def rows_of(checkpoint: Path, part: str) -> Rows:
     return read_data_file(checkpoint / "data" / f"{part}.jsonl", {}).rows
 
 
-# -- what there would be without fine-tuning, example by example ---------------------------------------------------------------------
+# -- what there would be without fine-tuning, example by example ------------------------------------------------------
 
 
 def most_frequent(checkpoint: Path, part: str) -> RatioMetric:
@@ -146,7 +146,7 @@ NAIVE: dict[str, tuple[str, Callable[[Path, str], RatioMetric]]] = {
 }
 
 
-# -- what hurts today, in the log ---------------------------------------------------------------------
+# -- what hurts today, in the log -------------------------------------------------------------------------------------
 
 
 def misrouted(scenario: str, checkpoint: Path) -> Figure:

@@ -15,6 +15,7 @@ from mct.release.decision.costs import Costs
 from mct.release.decision.criterion import Criterion, Margin, absent, missing
 from mct.release.decision.entries import Entry, find_entry, p95_text
 from mct.release.decision.evidence import Evidence
+from mct.release.decision.inspected import read_inspected
 from mct.targets.budget import Budget
 
 NAME = "budget"
@@ -35,6 +36,7 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
     outcome, lines, how = verdict_of(evidence, metric.result, entry)
     facts = [f"budget {budget.name} on {costs.measured_on or 'no target'}, {how}: {outcome}; P95 {p95_text(entry)}"]
     lacks = [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
+    lacks += read_inspected(evidence, str(entry["digest"]))[1]
     money = costs.chosen
     if costs.limit is None or money is None:
         lack = "a limit of what it may cost a month" if costs.limit is None else "a price of the target it was timed on"

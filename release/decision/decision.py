@@ -18,6 +18,7 @@ from mct.release.decision.criteria import judge_criteria
 from mct.release.decision.criterion import Criterion, Margin
 from mct.release.decision.entries import find_entry, high_risk_slices, points_text, share_text
 from mct.release.decision.evidence import Evidence
+from mct.release.decision.inspected import read_inspected
 from mct.release.decision.standing import JOURNAL, Standing, misbehaving, read_standing, subject_digest
 from mct.targets.target import load_targets
 
@@ -162,7 +163,8 @@ def risks_of(evidence: Evidence) -> list[str]:
             continue
         change = f", {points_text(part['delta'], part['delta_ci'])}" if part["delta"] is not None else ""
         found.append(f"{name}: recall {share_text(part['value'], part.get('value_ci'))}{change}, n = {part['n']:,}")
-    return found
+    inspected, _ = read_inspected(evidence, str(entry["digest"]) if entry else "")
+    return [*found, *inspected]
 
 
 def _files(evidence: Evidence, standing: Standing) -> list[tuple[str, str, str]]:

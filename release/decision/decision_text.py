@@ -64,6 +64,9 @@ def _production(decision: Decision) -> Iterator[str]:
     else:
         yield f"in production: {standing.production.ref}"
         yield f"a rollback leads to: {standing.earlier.ref if standing.earlier else 'nothing'}"
+    if standing.subject is not None:
+        subject = f"{standing.subject.ref}, {standing.subject.state}"
+        yield f"what is decided about is {subject}; its gate: {standing.gate or 'not asked'}"
     yield from decision.trouble or ("no sign of misbehaviour in the evidence",)
 
 

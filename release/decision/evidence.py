@@ -16,6 +16,8 @@
     result = "bench.json"             #    what `mct bench --json` wrote
     untuned = "untuned.json"          #    the same metric of not fine-tuning at all
     tie = "tie.json"                  #    what the change gains in production's own log, or a part of it
+    front = "front.json"              #    what else a search found (mct compress --auto)
+    explain = "explain.json"          #    what mct explain found of it
 
     [budget]                          # 4  latency (the result's own budget) and cost
     load_qps = 20.0
@@ -108,6 +110,7 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
     untuned: Name | None = None
     tie: Name | None = None
     front: Name | None = None
+    explain: Name | None = None
 
 
 class Cost(Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,7 +221,7 @@ def _names(named: Named) -> tuple[list[str], list[str], list[str]]:
     results = [metric.result] if metric else []
     results += [production.result] if production and production.result else []
     objects = [named.data.check] if named.data else []
-    objects += [metric.front] if metric and metric.front else []
+    objects += [name for name in (metric.front, metric.explain) if name] if metric else []
     objects += list(budget.max_load.values()) if budget else []
     objects += [production.watch] if production and production.watch else []
     return figures, results, objects

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
 from mct import MctError
-from mct.models.data.declared import Name, declared
+from mct.bench.judge.line import Outcome
+from mct.models.data.declared import Name, Share, declared
 from mct.release.decision.criterion import Criterion, absent, missing
 from mct.release.decision.entries import Entry, find_entry
 from mct.release.decision.evidence import Evidence
+from mct.release.promotion.gate_values import last_verdict
 from mct.release.promotion.releases import Moved, Release, Track
 from mct.release.promotion.store import Store, open_store
 
@@ -33,7 +35,8 @@ class Standing:
 
     `back` is where one would return to if what is decided about were in production, `earlier` where a rollback leads
     now; `fault` and `earlier_fault` are why these do not lie in the store whole, "" where they do. `drill` is the
-    outcome of the last practice since production changed, "" where there was none.
+    outcome of the last practice since production changed, `gate` what a gate said last of what is decided about, ""
+    where there was none.
     """
 
     release: str = ""
@@ -47,6 +50,7 @@ class Standing:
     earlier: Release | None = None
     earlier_fault: str = ""
     drill: str = ""
+    gate: str = ""
 
 
 NO_STORE = Standing()
@@ -82,7 +86,13 @@ def read_standing(evidence: Evidence, version: int | None = None) -> Standing:
         earlier=track.before,
         earlier_fault=fault_of(store, track.before) if track.before else "",
         drill=last_drill(track),
+        gate=_gate(store, subject) if subject else "",
     )
+
+
+def _gate(store: Store, subject: Release) -> str:
+    said = last_verdict(store, subject.ref)
+    return f"{said.verdict.outcome} for {said.verdict.to} ({said.sha256[:12]}…)" if said else ""
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -164,14 +174,30 @@ def _missed(name: str, production: Release, entry: Entry) -> Iterator[str]:
         yield f"{production.ref} missed its budget ({name}): {'; '.join(lines)}"
 
 
-def alarms(name: str, found: Mapping[str, Any], production: Release) -> Iterator[str]:
-    """The alarms of a watch of this very release. MctError for a file that is no report of a watch."""
-    watch = declared(dict(found), _Watch, name, "make it with: mct watch LOG --json FILE")
-    if watch.release == production.ref:
-        yield from (f"mct watch of {production.ref} ({name}): {alarm}" for alarm in watch.alarms)
+class _Change(Struct, frozen=True):
+    signal: Name
+    share: Name
+    before: Share
+    now: Share
+    p_value: Share
+
+
+class _Look(Struct, frozen=True):
+    changes: tuple[_Change, ...]
 
 
 class _Watch(Struct, frozen=True):
-    kind: Literal["mct-watch"]
+    """As `mct watch --json` prints it."""
+
     release: Name
-    alarms: tuple[Name, ...]
+    outcome: Outcome
+    look: _Look | None
+
+
+def alarms(name: str, found: Mapping[str, Any], production: Release) -> Iterator[str]:
+    """The alarms of a watch of this very release. MctError for a file that is no report of a watch."""
+    watch = declared(dict(found), _Watch, name, "make it with: mct watch LOG --release NAME --json")
+    if watch.release == production.ref and watch.outcome == "fail" and watch.look:
+        for each in watch.look.changes:
+            change = f"{each.before:.1%} before, {each.now:.1%} now (p = {each.p_value:.1g})"
+            yield f"mct watch of {production.ref} ({name}): {each.signal}, {each.share}: {change}"

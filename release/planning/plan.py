@@ -128,7 +128,11 @@ class There:
 def look_for(scenario: str, work: Work, disk: Disk) -> There:
     """What of a scenario is there; the newest result of the artifact, as it is now, speaks for it."""
     home = work.of(scenario)
-    files = {"check": home / "check.json", "explain": home / "explain.json", "decide": home / "decision.json"}
+    files = {
+        "check": home / "check" / "check.json",
+        "explain": home / "explain" / "explain.json",
+        "decide": home / "decision.json",
+    }
     found = {stage: str(path) for stage, path in files.items() if path.is_file()}
     checkpoints = disk.checkpoints(scenario, work.size)
     if not checkpoints:

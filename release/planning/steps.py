@@ -41,7 +41,7 @@ STAGES = (
         "the scenario's checkpoint, by its real technique, with its data",
     ),
     Stage(
-        "check", ("data", "check"), "mct.release.curation.commands:check", ("build",), "check.json",
+        "check", ("data", "check"), "mct.release.curation.commands:data_check", ("build",), "check/check.json",
         "leaks, duplicates, wrong labels and personal data in what teaches and judges",
     ),
     Stage(
@@ -53,7 +53,8 @@ STAGES = (
         "P95 and quality with their intervals, against the budget",
     ),
     Stage(
-        "explain", ("explain",), "mct.release.inspection.commands:explain", ("build", "compress"), "explain.json",
+        "explain", ("explain",), "mct.release.inspection.commands:explain", ("build", "compress"),
+        "explain/explain.json",
         "where and why it answers otherwise than the checkpoint",
     ),
     Stage(
@@ -172,7 +173,7 @@ def arguments(scenario: str, work: Work, at: Paths) -> dict[str, tuple[str, ...]
     capped = () if work.max_seconds is None else ("--max-seconds", f"{work.max_seconds:g}")
     given: dict[str, Sequence[object]] = {
         "build": (scenario, "--size", work.size, "-o", at.checkpoint),
-        "check": (train, dev, test, "--json", at.home / "check.json"),
+        "check": (train, dev, test, "-o", at.home / "check"),
         "compress": (
             at.checkpoint, "-o", at.artifacts, "--format", ",".join(work.formats), "--precision", "int8",
             "--data", train, "--eval", test,
@@ -181,12 +182,12 @@ def arguments(scenario: str, work: Work, at: Paths) -> dict[str, tuple[str, ...]
             at.checkpoint, *(at.artifacts / name for name in work.made), "--baseline", at.checkpoint,
             "--data", test, "--budget", scenario, "--results", at.home / "results", "--json", at.result, *capped,
         ),
-        "explain": (at.checkpoint, chosen, "--data", test, "--json", at.home / "explain.json"),
+        "explain": (at.checkpoint, chosen, "--data", test, "-o", at.home / "explain"),
         "gate": (at.result, "--budget", scenario, "--artifact", work.artifact),
         "release": (
             chosen, "--name", scenario, "--checkpoint", at.checkpoint, "--data", train, "--eval", test,
             "--store", work.store,
         ),
-        "decide": (scenario, "--evidence", at.home / "evidence", "--json", at.home / "decision.json"),
+        "decide": (scenario, "--evidence", at.home / "evidence", "-o", at.home / "decision"),
     }  # fmt: skip
     return {stage: tuple(map(str, words)) for stage, words in given.items()}

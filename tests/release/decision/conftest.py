@@ -100,7 +100,9 @@ class Case:
         self.write("production.json", result)
 
     def watch(self, release: str, *alarms: str) -> None:
-        self.write("watch.json", {"kind": "mct-watch", "release": release, "alarms": list(alarms)})
+        told = {"share": "0.5 to 0.6", "before": 0.1, "now": 0.4, "p_value": 1e-9}
+        look = {"changes": [{"signal": alarm} | told for alarm in alarms]}
+        self.write("watch.json", {"release": release, "outcome": "fail" if alarms else "pass", "look": look})
 
 
 def passing_result(digest: str) -> dict[str, Any]:

@@ -42,7 +42,9 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
     "a day that is none": lambda case: case.edit("pain.json", date="yesterday"),
     "a verdict better than its lines": lambda case: better_than_its_lines(case),
     "leaks that are a number": lambda case: case.edit("check.json", leaks=-1),
-    "a watch that is none": lambda case: case.write("watch.json", {"kind": "mct-watch", "alarms": "none"}),
+    "a watch that is none": lambda case: case.write(
+        "watch.json", {"release": "x", "outcome": "alarming", "look": None}
+    ),
     "a journal that was changed": lambda case: change_journal(case),
     "a very deep file": lambda case: (case.folder / "tie.json").write_text("[" * 100_000),
 }
