@@ -7,10 +7,15 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mct.release.decision.decision import Asked, Decision, decide
+from mct.release.decision.criterion import ASKS, STATES, Criterion, State
+from mct.release.decision.decision import Asked, Decision, conclude, decide
 from mct.release.decision.decision_text import as_markdown
 from mct.release.decision.evidence import read_evidence
+from mct.release.decision.standing import Standing
+from mct.release.promotion.releases import Release
 
 NAME = "intent-router"
 Change = Callable[[Any], None]
@@ -127,6 +132,31 @@ def test_an_inconclusive_verdict_holds(case: Any) -> None:
     decision = decided(case)
     assert decision.outcome == "hold"
     assert any("recall of returns" in each for each in decision.why)
+
+
+@given(
+    states=st.tuples(*[st.sampled_from(STATES)] * 5),
+    trouble=st.lists(st.just("P95 < 15 ms (22 ms)"), max_size=2).map(tuple),
+    back=st.sampled_from(("", "damaged", "whole")),
+)
+def test_only_all_five_promote_and_only_trouble_rolls_back(
+    states: tuple[State, ...], trouble: tuple[str, ...], back: str
+) -> None:
+    criteria = tuple(
+        Criterion(name, state, lacks=() if state == "met" else ("something",))
+        for name, state in zip(ASKS, states, strict=True)
+    )
+    earlier = Release("r", 1, "d" * 64, "m" * 64, "a", "onnx", "int8", "t", 1.0, "", "", "retired", "")
+    standing = Standing(earlier=earlier if back else None, earlier_fault="a byte is wrong" if back == "damaged" else "")
+    outcome, why = conclude(criteria, trouble, standing)
+    if trouble and back == "whole":
+        assert outcome == "roll back"
+    elif not trouble and set(states) == {"met"}:
+        assert outcome == "promote"
+    else:
+        assert outcome == "hold"
+        assert all(any(line.startswith(f"{each.name}: ") for line in why) for each in criteria if each.state != "met")
+    assert why
 
 
 def in_production_twice(case: Any) -> None:
@@ -247,6 +277,18 @@ def test_every_other_artifact_is_an_alternative_with_a_reason(case: Any) -> None
     case.write("front.json", front)
     replaced(case, 'tie = "tie.json"', 'tie = "tie.json"\nfront = "front.json"')
     assert [each.name for each in decided(case).alternatives if each.what == "on the front"] == ["tiny"]
+
+
+def test_an_inspection_speaks_only_of_the_artifact_it_is_about(case: Any) -> None:
+    replaced(case, 'tie = "tie.json"', 'tie = "tie.json"\nexplain = "explain.json"')
+    line = {"limit": "orders keep their label", "measured": "3 of 20 changed", "outcome": "fail"}
+    told = {"kind": "mct-explain", "digest": "f" * 64, "outcome": "fail", "lines": [line]}
+    case.write("explain.json", told)
+    decision = decided(case)
+    assert decision.outcome == "promote" and any("another artifact" in each for each in decision.risks)
+    case.edit("explain.json", digest=decision.digest)
+    decision = decided(case)
+    assert decision.outcome == "hold" and any("3 of 20 changed" in each for each in decision.why)
 
 
 def test_high_risk_flows_are_told_and_those_not_measured_too(case: Any) -> None:
