@@ -1,8 +1,9 @@
 """The product's scenario table, whole: what was built, compressed, measured and decided for each of its systems.
 
 Run from the repository root: `python results/scenarios.py`. Nothing is measured here: models come from techniques.json
-(`python results/techniques.py`), decisions from decisions/*.json (`python results/decisions.py`), and what rows without
-a model were shown to do from results of their own. Writes scenarios.md beside this file; every row links what it rests on.
+(`python results/techniques.py`), decisions from decisions/*.json (`python results/decisions.py`), and what rows
+without a model were shown to do from results of their own. Writes scenarios.md beside this file; every row links what
+it rests on.
 """
 
 import sys
@@ -24,10 +25,10 @@ COLUMNS = ("#", "system", "built", "compressed", "measured", "decided")
 EXPLAINED = """\
 Written by `python results/scenarios.py` from the results that the rows link. *Built*: by `mct models build` at the size
 {size}, and what `mct models inspect` tells of the folder alone. *Compressed*: the forms that gave the original's
-answers, and the fastest of those whose verdict is not a fail. *Measured*: its P95 with its 95 % interval, how many times faster
-that is than the checkpoint as torch runs it, its headline score against the checkpoint's, the verdict over all lines of
-its budget. *Decided*: by the five criteria, on the built-in data ({promote} promote, {hold} hold, {back} roll back).
-Models at this size are small and their data is short: what that leaves undecided is said to be so.
+answers, and the fastest of those whose verdict is not a fail. *Measured*: its P95 with its 95 % interval, how many
+times faster that is than the checkpoint as torch runs it, its headline score against the checkpoint's, the verdict over
+all lines of its budget. *Decided*: by the five criteria, on the built-in data ({promote} promote, {hold} hold, {back}
+roll back). Models at this size are small and their data is short: what that leaves undecided is said to be so.
 """
 # What a row without a model is, and where what it was shown to do is written.
 WORK: dict[str, tuple[str, str, tuple[str, ...]]] = {

@@ -47,8 +47,10 @@ def _said(each: Planned) -> str:
     if each.state == "absent":
         return "no such command in this version"
     assert each.expected is not None
-    waits = "" if each.state == "ready" else f" after {', '.join(need.split('/')[1] for need in each.step.needs)};"
-    return f"{waits or 'ready;'} {span(each.expected.low, each.expected.high)} ({each.expected.source})".lstrip()
+    needs = ", ".join(need.split("/")[1] for need in each.step.needs)
+    waits = "ready" if each.state == "ready" else f"needs {needs}"
+    time = f"{span(each.expected.low, each.expected.high)} ({each.expected.source})"
+    return f"{waits}; yields {each.step.stage.yields}; {time}"
 
 
 def span(low: float, high: float) -> str:
