@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ EVIDENCE = Path(".mct/evidence")
 @click.command()
 @click.argument("scenario")
 @click.option("--evidence", "folder", type=FOLDER, help="Folder with its evidence.  [default: .mct/evidence/SCENARIO]")
+@click.option("--begin", "artifact", help="Write an evidence.toml for this artifact where there is none.")
 @click.option("--load", "load_qps", type=Number(min=0, min_open=True), help="Requests a second, for the cost.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets, or other prices (TOML).")
 @click.option("--signed-by", help="Who signs it; nobody does without.")
@@ -26,8 +28,8 @@ EVIDENCE = Path(".mct/evidence")
 @click.option("--recheck", type=FILE, help="A stored decision (JSON): say whether its evidence is as it was.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def decide(
-    scenario: str, folder: Path | None, load_qps: float | None, targets_file: Path | None, signed_by: str | None,
-    stem: Path | None, recheck: Path | None, as_json: bool,
+    scenario: str, folder: Path | None, artifact: str | None, load_qps: float | None, targets_file: Path | None,
+    signed_by: str | None, stem: Path | None, recheck: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Decide about a SCENARIO, or a release of it (NAME@VERSION): promote, hold or roll back, with the reasons.
 
@@ -49,12 +51,14 @@ def decide(
     name, version = split_ref(scenario)
     row = find_scenario(name)
     where = folder or EVIDENCE / row.name
+    if artifact is not None:
+        _begin(where, row.name, artifact)
     found = read_evidence(where, row.name)
     if recheck is not None:
         return _recheck(recheck, row.name, found, as_json)
     if stem is not None:
         for suffix in (".md", ".json"):
-            require_output(stem.with_name(stem.name + suffix), given(where, targets_file))
+            require_output(stem.with_name(stem.name + suffix), given(*map(found.path, found.digests), targets_file))
     decision = decide_by(found, Asked(load_qps, version, targets_file, signed_by))
     if stem is not None:
         write_decision(stem, decision)
@@ -63,6 +67,17 @@ def decide(
     else:
         click.echo(as_markdown(decision), nl=False)
     return EXIT_CODES[decision.outcome]
+
+
+def _begin(folder: Path, scenario: str, artifact: str) -> None:
+    from mct.models.writing.ownership import require_container
+    from mct.release.decision.beginning import begin
+
+    require_container(folder)
+    if not re.fullmatch(r"[\w.-]+", artifact):
+        raise MctError(f"{artifact!a} is no name of an artifact", "name it as its bench does, like onnx-int8")
+    if begin(folder, scenario, artifact):
+        click.echo(f"wrote {folder / 'evidence.toml'}: add what is still missing", err=True)
 
 
 def _recheck(path: Path, scenario: str, evidence: Evidence, as_json: bool) -> int:

@@ -101,8 +101,9 @@ def test_names_that_are_none_are_refused(run_mct: Run, case: Any, tmp_path: Path
     assert f"{NAME}@9" in refused(run_mct("decide", f"{NAME}@9", "--evidence", case.folder))
     (tmp_path / "file").write_text("")
     assert "no folder" in refused(run_mct("decide", NAME, "--evidence", tmp_path / "file"))
-    refused(run_mct("decide", NAME, "--evidence", case.folder, "-o", case.folder / "decision"))  # among its evidence
-    assert not list(case.folder.glob("decision*"))
+    before = (case.folder / "tie.json").read_bytes()
+    refused(run_mct("decide", NAME, "--evidence", case.folder, "-o", case.folder / "tie"))  # its evidence
+    assert (case.folder / "tie.json").read_bytes() == before and not (case.folder / "tie.md").exists()
 
 
 def test_without_any_evidence_it_holds_and_names_all_five(run_mct: Run, tmp_path: Path) -> None:
@@ -152,3 +153,20 @@ def test_a_verdict_is_judged_again_where_its_samples_lie_beside_it(run_mct: Run,
     samples = case.folder / case.read("bench.json")["samples"]
     samples.write_bytes(b"no samples")
     assert "samples" in refused(run_mct("decide", NAME, "--evidence", case.folder))
+
+
+def test_evidence_begins_with_what_lies_there_and_says_what_to_add(run_mct: Run, case: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    (folder / "bench.json").write_text(json.dumps(case.read("bench.json")))
+    words = ("decide", NAME, "--evidence", folder, "--begin", "onnx-int8")
+    done = run_mct(*words, "--json")
+    assert done.returncode == 3 and "add what is still missing" in done.stderr
+    lacks = {each["name"]: each["state"] for each in json.loads(done.stdout)["criteria"]}
+    assert set(lacks.values()) == {"missing"}
+    written = (folder / "evidence.toml").read_bytes()
+    assert b'result = "bench.json"' in written and b"\n# [pain]" in written
+    assert "wrote" not in run_mct(*words).stderr and (folder / "evidence.toml").read_bytes() == written
+    for name in ('x"\ny = 1', "../x", ""):
+        refused(run_mct("decide", NAME, "--evidence", tmp_path / "other", "--begin", name))
+    assert not (tmp_path / "other").exists()
