@@ -12,6 +12,7 @@ What is made stays in `.cache/decisions` and is not made again. Writes decisions
 
 import argparse
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from decisions_figures import LOG, NAIVE, TEST, gain_figure, measured, metric_figure
+from decisions_figures import LOG, NAIVE, TEST, gain_figure, measured, metric_figure, share
 from decisions_rows import ROWS, Row
 from forms import MCT, ROOT
 
@@ -52,6 +53,8 @@ def main() -> int:
         print(f"[{elapsed:5.0f} s] {row.scenario}{left}", file=sys.stderr, flush=True)
         if find_scenario(row.scenario).build:
             gather(row)
+        elif row.scenario in OF_WORK:
+            gather_of_work(row)
         decide(row)
     return 0
 
@@ -230,6 +233,57 @@ def write_evidence(row: Row, at: Place, artifact: str, said: Commands) -> None:
     of = {**said.of, "evidence.toml": f"python results/decisions.py --only {row.scenario}"}
     tables["commands"] = {**of, "journal": of["evidence.toml"]}
     write_atomically(ROOT / at.evidence / "evidence.toml", as_toml(tables))
+
+
+# -- rows without a model: what the others' evidence says of them ------------------------------------------------------
+
+
+def gather_of_work(row: Row) -> None:
+    """What there is of a row that is work around the others: it is taken from theirs, and made anew every time."""
+    at = Place(row.scenario)
+    shutil.rmtree(ROOT / at.evidence, ignore_errors=True)
+    (ROOT / at.evidence).mkdir(parents=True)
+    tables = OF_WORK[row.scenario](at)
+    command = f"python results/decisions.py --only {row.scenario}"
+    head = {"": {"schema": 1, "scenario": row.scenario}}
+    of = {"commands": {"evidence.toml": command, "journal": command}}
+    write_atomically(ROOT / at.evidence / "evidence.toml", as_toml(head | tables | of))
+
+
+def of_curation(at: Place) -> dict[str, dict[str, Any]]:
+    """Labels of the router's messages that a model which did not see them contradicts."""
+    check = ROOT / Place("intent-router").evidence / "check" / "check.json"
+    if not check.is_file():
+        return {}
+    found = read_object(check)
+    judged = found["noise"]["judged"]
+    what = "labels of messages that a model which did not see them contradicts"
+    write_json(ROOT / at.evidence / "pain.json", share(what, len(found["suspicions"]), judged, "data-curation"))
+    return {"pain": {"figure": "pain.json", "tolerated": 0.01}}
+
+
+def of_releases(at: Place) -> dict[str, dict[str, Any]]:
+    """The router's release store, in which a bad release got into production and the way back was practised."""
+    store = ROOT / Place("intent-router").store
+    if not store.is_dir():
+        return {}
+    shutil.copytree(store, ROOT / at.store)
+    return {"rollback": {"store": "store", "release": "intent-router"}}
+
+
+def of_decisions(at: Place) -> dict[str, dict[str, Any]]:
+    """Models that meet their budget and lack something else: a budget alone would have promoted them."""
+    decided = [read_object(path) for path in sorted((ROOT / DECISIONS).glob("*.json"))]
+    within = [each for each in decided if any(c["name"] == "budget" and c["state"] == "met" for c in each["criteria"])]
+    if not within:
+        return {}
+    not_promoted = sum(each["outcome"] != "promote" for each in within)
+    what = "models within their budget for which another criterion is open"
+    write_json(ROOT / at.evidence / "pain.json", share(what, not_promoted, len(within), "capstone"))
+    return {"pain": {"figure": "pain.json", "tolerated": 0.1}}
+
+
+OF_WORK = {"data-curation": of_curation, "mlops": of_releases, "capstone": of_decisions}
 
 
 def as_toml(tables: dict[str, dict[str, Any]]) -> str:
