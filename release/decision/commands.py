@@ -15,9 +15,54 @@ if TYPE_CHECKING:
     from mct.release.decision.evidence import Evidence
 
 EVIDENCE = Path(".mct/evidence")
+FORM = """\b
+evidence.toml, of which everything but the first two lines may be left out:
+\b
+  schema = 1
+  scenario = "reranker"
+  artifact = "onnx-int8"            # which entry of the results is to be promoted
+\b
+  [pain]                            # 1  what hurts, measured where it hurts
+  figure = "pain.json"
+  tolerated = 0.10                  #    what may be borne
+  better = "lower"
+\b
+  [data]                            # 2  labelled or preference data that matches it
+  check = "check.json"              #    what `mct data check --json` wrote
+\b
+  [metric]                          # 3  an offline metric, tied to production behaviour
+  result = "bench.json"             #    what `mct bench --json` wrote
+  untuned = "untuned.json"          #    the same metric of not fine-tuning at all
+  tie = "tie.json"                  #    what the change gains in production's own log, or a part of it
+  front = "front.json"              #    what else a search found (mct compress --auto)
+  explain = "explain.json"          #    what mct explain found of it
+\b
+  [budget]                          # 4  latency (the result's own budget) and cost
+  load_qps = 20.0
+  cost_per_month = 150.0            #    US dollars
+  [budget.max_load]                 #    what `mct bench --find-max-load --json` wrote, by target
+  cpu = "max_load.json"
+\b
+  [rollback]                        # 5  a path back
+  store = "store"                   #    a release store
+  release = "reranker"              #    the name there
+\b
+  [production]                      # how what is in production behaves
+  result = "production.json"        #    a bench of it
+  watch = "watch.json"              #    what `mct watch --json` wrote
+\b
+  [commands]                        # what re-makes each file
+  "bench.json" = "mct bench …"
+\b
+A figure is a JSON file:
+  {"schema": 1, "kind": "mct-figure", "what": "searches without a click", "value": 0.31, "low": 0.29, "high": 0.33,
+   "n": 2140, "source": "search log of October", "date": "2026-10-31", "origin": "production", "metric": "",
+   "command": "python count_clicks.py"}
+origin is production, generated (built-in data) or assumed, which is as good as missing.
+"""
 
 
-@click.command()
+@click.command(epilog=FORM)
 @click.argument("scenario")
 @click.option("--evidence", "folder", type=FOLDER, help="Folder with its evidence.  [default: .mct/evidence/SCENARIO]")
 @click.option("--begin", "artifact", help="Write an evidence.toml for this artifact where there is none.")

@@ -1,43 +1,8 @@
 """The evidence of a decision: a folder with an `evidence.toml` that names a file for each criterion.
 
-    schema = 1
-    scenario = "reranker"
-    artifact = "onnx-int8"            # which entry of the results is to be promoted
-
-    [pain]                            # 1  what hurts, measured where it hurts
-    figure = "pain.json"
-    tolerated = 0.10                  #    what may be borne
-    better = "lower"
-
-    [data]                            # 2  labelled or preference data that matches it
-    check = "check.json"              #    what `mct data check --json` wrote
-
-    [metric]                          # 3  an offline metric, tied to production behaviour
-    result = "bench.json"             #    what `mct bench --json` wrote
-    untuned = "untuned.json"          #    the same metric of not fine-tuning at all
-    tie = "tie.json"                  #    what the change gains in production's own log, or a part of it
-    front = "front.json"              #    what else a search found (mct compress --auto)
-    explain = "explain.json"          #    what mct explain found of it
-
-    [budget]                          # 4  latency (the result's own budget) and cost
-    load_qps = 20.0
-    cost_per_month = 150.0            #    US dollars
-    [budget.max_load]                 #    what `mct bench --find-max-load --json` wrote, by target
-    cpu = "max_load.json"
-
-    [rollback]                        # 5  a path back
-    store = "store"                   #    a release store
-    release = "reranker"              #    the name there
-
-    [production]                      # how what is in production behaves
-    result = "production.json"        #    a bench of it
-    watch = "watch.json"              #    what `mct watch --json` wrote
-
-    [commands]                        # what re-makes each file
-    "bench.json" = "mct bench …"
-
-A figure is a file of its own (`Figure`), with its interval, source and date. Everything may be left out: what is
-missing is named in the decision, which can then only hold. Files lie in the folder or below it.
+`mct decide --help` shows its form (`mct.release.decision.commands`). A figure is a file of its own (`Figure`), with its
+interval, source and date. Everything may be left out: what is missing is named in the decision, which can then only
+hold. Files lie in the folder or below it, and no link leads out.
 """
 
 from __future__ import annotations
