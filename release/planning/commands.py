@@ -25,11 +25,12 @@ WORK = Path(".mct/work")
 @click.option("--look", "places", type=FOLDER, multiple=True, help="Look here too for what is there already.")
 @click.option("--run", "running", is_flag=True, help="Run what is ready; stop at the first gate that does not pass.")
 @click.option("--mermaid", is_flag=True, help="Print a Mermaid graph.")
+@click.option("--pipeline", is_flag=True, help="Print a pipeline file, for mct pipeline run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(
     scenarios: tuple[str, ...], symptom: str | None, list_symptoms: bool, size: str, artifact: str, formats: str,
     max_seconds: float | None, work: Path, store: str, places: tuple[Path, ...], running: bool, mermaid: bool,
-    as_json: bool,
+    pipeline: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Show what to do in which order and why, what is there already, and how long the rest will take.
 
@@ -40,7 +41,7 @@ def plan(
     from mct.release.planning.found import looked_at
     from mct.release.planning.order import find_symptom, symptoms
     from mct.release.planning.plan import Plan, make_plan
-    from mct.release.planning.plan_text import as_mermaid, as_text
+    from mct.release.planning.plan_text import as_mermaid, as_pipeline, as_text
     from mct.release.planning.running import run_plan
     from mct.release.planning.steps import Work
 
@@ -49,8 +50,8 @@ def plan(
         return 0
     if symptom is not None and scenarios:
         raise MctError("--symptom and names of scenarios are two ways to choose", "give one of them")
-    if mermaid and as_json:
-        raise MctError("--mermaid and --json are two ways to print", "give one of them")
+    if sum((mermaid, pipeline, as_json)) > 1:
+        raise MctError("--mermaid, --pipeline and --json are three ways to print", "give one of them")
     names = symptoms()[find_symptom(symptom)] if symptom is not None else scenarios
     wanted = Work(work, size, artifact, tuple(each.strip() for each in formats.split(",")), store, max_seconds)
 
@@ -67,7 +68,8 @@ def plan(
     if as_json:
         print_json(found.as_json())
     else:
-        click.echo(as_mermaid(found) if mermaid else as_text(found), nl=False)
+        show = as_mermaid if mermaid else as_pipeline if pipeline else as_text
+        click.echo(show(found), nl=False)
     return code
 
 

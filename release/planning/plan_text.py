@@ -1,7 +1,8 @@
-"""The execution map for a person: as text, and as a Mermaid graph that GitHub draws."""
+"""The execution map for a person: as text, as a Mermaid graph that GitHub draws, and as a pipeline file."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 
@@ -92,6 +93,23 @@ def as_mermaid(plan: Plan) -> str:
         "  classDef absent fill:#fff,stroke:#bbb,stroke-dasharray:4,color:#777",
     ]
     return "\n".join(lines) + "\n"
+
+
+def as_pipeline(plan: Plan) -> str:
+    """The steps that this version has as a pipeline file: what `mct pipeline run` takes and goes on with."""
+    parts = ["# Made by mct plan --pipeline. Run it with: mct pipeline run FILE, from the folder that it speaks of."]
+    for each in plan.steps:
+        if each.state != "absent":
+            run, written = shlex.join(each.step.line[1:]), ", ".join(map(_quoted, each.step.writes))
+            parts.append(
+                f"[[steps]]\nname = {_quoted(each.step.id.replace('/', '.'))}\nrun = {_quoted(run)}\nwrites = [{written}]"
+            )
+    return "\n\n".join(parts) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A text in TOML, which quotes as JSON does."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _id(name: str) -> str:

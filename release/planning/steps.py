@@ -99,12 +99,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of one scenario. `needs` are the ids of steps; `arguments` what its command is given."""
+    """One stage of one scenario: the ids of the steps it needs, what its command is given, the files it writes."""
 
     scenario: str
     stage: Stage
     arguments: tuple[str, ...]
     needs: tuple[str, ...]
+    writes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -159,11 +160,28 @@ def steps_of(place: Place, work: Work, found: Mapping[str, str]) -> tuple[Step, 
     row = find_scenario(place.scenario)
     if not row.build:
         return ()
-    given = arguments(row.name, work, paths_of(row.name, work, found))
+    at = paths_of(row.name, work, found)
+    given, written = arguments(row.name, work, at), writes(work, at)
     return tuple(
-        Step(row.name, stage, given[stage.name], tuple(f"{row.name}/{each}" for each in stage.needs))
+        Step(
+            row.name, stage, given[stage.name], tuple(f"{row.name}/{each}" for each in stage.needs),
+            written.get(stage.name, ()),
+        )
         for stage in STAGES
-    )
+    )  # fmt: skip
+
+
+def writes(work: Work, at: Paths) -> dict[str, tuple[str, ...]]:
+    """The files and folders that each stage leaves; a gate and a release leave none of their own."""
+    left: dict[str, Sequence[Path]] = {
+        "build": (at.checkpoint,),
+        "check": (at.home / "check",),
+        "compress": [at.artifacts / name for name in work.made],
+        "bench": (at.result,),
+        "explain": (at.home / "explain",),
+        "decide": (at.home / "decision.json", at.home / "decision.md"),
+    }
+    return {stage: tuple(map(str, paths)) for stage, paths in left.items()}
 
 
 def arguments(scenario: str, work: Work, at: Paths) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,9 @@
 """The map of the work: its order, what it finds on the disk, what it expects, and what running it does."""
 
 import json
+import shlex
 import shutil
+import tomllib
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -16,7 +18,7 @@ from mct.release.planning.durations import GUESSES, JOURNAL, Done, expected, kee
 from mct.release.planning.found import looked_at
 from mct.release.planning.order import ALSO, PLACES, find_symptom, symptoms
 from mct.release.planning.plan import Plan, make_plan
-from mct.release.planning.plan_text import as_mermaid, as_text
+from mct.release.planning.plan_text import as_mermaid, as_pipeline, as_text
 from mct.release.planning.steps import STAGES, Work
 
 Run = Callable[..., CompletedProcess[str]]
@@ -108,6 +110,14 @@ def shop(tiny_bert: Path, tmp_path: Path) -> Path:
         ]
         (checkpoint / "data" / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return tmp_path
+
+
+def test_a_pipeline_file_has_the_very_commands(shop: Path) -> None:
+    plan = plan_of("intent-router", folder=shop, formats=("onnx",))
+    steps = tomllib.loads(as_pipeline(plan))["steps"]
+    there = [each for each in plan.steps if each.state != "absent"]
+    assert [["mct", *shlex.split(step["run"])] for step in steps] == [list(each.step.line) for each in there]
+    assert all(any(word in step["run"] for word in step["writes"]) for step in steps if step["name"].endswith("build"))
 
 
 def found_in(plan: Plan) -> dict[str, str]:
