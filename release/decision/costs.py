@@ -92,6 +92,9 @@ def costs_of(evidence: Evidence, load_qps: float, targets_file: Path | None) -> 
     measured_on = result["target"]["name"] if result and result["target"] else ""
     loads = {target: name for target, name in (budget.max_load if budget else {}).items() if name in evidence.objects}
     targets = load_targets(targets_file)
+    if result and result["target"] and measured_on not in targets:  # one of a file that is not at hand
+        told = result["target"]
+        targets[measured_on] = Target(measured_on, told["device"], "", price_per_hour=told["price_per_hour"])
     found = [
         cost_on(target, entry, load_qps, measured_on == name, _found(evidence, loads.get(name)))
         for name, target in sorted(targets.items())

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mct.bench.judge.line import Outcome
 from mct.models.data.declared import declared
 from mct.release.decision.costs import Costs
 from mct.release.decision.criterion import Criterion, Margin, absent, missing
-from mct.release.decision.entries import Entry, find_entry, p95_text
+from mct.release.decision.entries import Entry, find_entry, p95_text, verdict_of
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.inspected import read_inspected
 from mct.targets.budget import Budget
 
 NAME = "budget"
-Lines = list[Mapping[str, Any]]
 
 
 def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
@@ -51,18 +49,6 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
         NAME, "not met" if lacks else "met", tuple(facts), tuple(lacks), tuple(files), assumed_of(budget, costs),
         (*margins_of(budget, entry), Margin("cost a month", money.per_month, costs.limit, "lower", "USD")),
     )  # fmt: skip
-
-
-def verdict_of(evidence: Evidence, name: str, entry: Entry) -> tuple[Outcome, Lines, str]:
-    """The outcome and lines of an artifact, and how they were come by. MctError for samples that are damaged."""
-    from mct.bench.jobs.gate import gate
-
-    result = evidence.results[name]
-    path = evidence.path(name)
-    if not (path.parent / result["samples"]).is_file():
-        return entry["verdict"]["outcome"], entry["verdict"]["lines"], "as stored"
-    judged = gate([path], None, [entry["artifact"]]).judged[0].verdict.as_json()
-    return judged["outcome"], judged["lines"], "from the raw samples"
 
 
 def assumed_of(budget: Budget, costs: Costs) -> tuple[str, ...]:

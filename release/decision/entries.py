@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mct.bench.judge.line import Outcome
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
-from mct.release.decision.evidence import Figure
+from mct.release.decision.evidence import Evidence, Figure
 
 Entry = Mapping[str, Any]
+Lines = list[Mapping[str, Any]]
 
 
 def find_entry(result: Mapping[str, Any] | None, artifact: str) -> Entry | None:
@@ -63,3 +65,15 @@ def high_risk_slices(entry: Entry | None) -> dict[str, Mapping[str, Any] | None]
     quality = (entry or {}).get("quality") or {"slices": []}
     slices = {each["name"]: each for each in quality["slices"] if each["value"] is not None}
     return {name: slices.get(name) for name in HIGH_RISK_INTENTS}
+
+
+def verdict_of(evidence: Evidence, name: str, entry: Entry) -> tuple[Outcome, Lines, str]:
+    """The outcome and lines of an artifact, and how they were come by. MctError for samples that are damaged."""
+    from mct.bench.jobs.gate import gate
+
+    result = evidence.results[name]
+    path = evidence.path(name)
+    if not (path.parent / result["samples"]).is_file():
+        return entry["verdict"]["outcome"], entry["verdict"]["lines"], "as stored"
+    judged = gate([path], None, [entry["artifact"]]).judged[0].verdict.as_json()
+    return judged["outcome"], judged["lines"], "from the raw samples"

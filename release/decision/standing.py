@@ -18,7 +18,7 @@ from mct import MctError
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Name, Share, declared
 from mct.release.decision.criterion import Criterion, absent, missing
-from mct.release.decision.entries import Entry, find_entry
+from mct.release.decision.entries import Entry, find_entry, verdict_of
 from mct.release.decision.evidence import Evidence
 from mct.release.promotion.gate_values import last_verdict
 from mct.release.promotion.releases import Moved, Release, Track
@@ -157,21 +157,20 @@ def misbehaving(evidence: Evidence, standing: Standing) -> Iterator[str]:
         return
     named = evidence.named.production
     result = evidence.results.get(named.result or "") if named else None
-    for entry in result["artifacts"] if result else ():
+    for entry in result["artifacts"] if result and result["budget"] else ():
         if entry["digest"] == standing.production.digest and entry["verdict"]:
-            yield from _missed(named.result if named and named.result else "", standing.production, entry)
+            yield from _missed(evidence, named.result if named and named.result else "", standing.production, entry)
     if named and named.watch and named.watch in evidence.objects:
         yield from alarms(named.watch, evidence.objects[named.watch], standing.production)
     if standing.drill == "fail":
         yield f"the drill of the way back from {standing.production.ref} failed"
 
 
-def _missed(name: str, production: Release, entry: Entry) -> Iterator[str]:
-    if entry["verdict"]["outcome"] == "fail":
-        lines = [
-            f"{line['limit']} ({line['measured']})" for line in entry["verdict"]["lines"] if line["outcome"] == "fail"
-        ]
-        yield f"{production.ref} missed its budget ({name}): {'; '.join(lines)}"
+def _missed(evidence: Evidence, name: str, production: Release, entry: Entry) -> Iterator[str]:
+    outcome, lines, how = verdict_of(evidence, name, entry)
+    if outcome == "fail":
+        missed = [f"{line['limit']} ({line['measured']})" for line in lines if line["outcome"] == "fail"]
+        yield f"{production.ref} missed its budget ({name}, {how}): {'; '.join(missed)}"
 
 
 class _Change(Struct, frozen=True):

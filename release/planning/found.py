@@ -22,6 +22,7 @@ from mct.bench.samples.subject import identify
 from mct.bench.store.store import read_result
 from mct.compress.run.artifact import MANIFEST, Artifact, read_artifact
 from mct.compress.run.lineage import weights_digest
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_json, read_object
 
 RECIPE = "recipe.json"
@@ -59,9 +60,10 @@ class Disk:
         found = []
         for folder, files in self.entries:
             if RECIPE in files and MANIFEST not in files:
-                with suppress(MctError):
+                with suppress(MctError, OSError):
                     recipe = read_json(folder / RECIPE, Recipe)
                     if (recipe.scenario, recipe.size) == (scenario, size):
+                        inspect(folder)  # a checkpoint, whole, and no more than the name of one
                         found.append(folder)
         return found
 
@@ -83,12 +85,17 @@ class Disk:
     def of_kind(self, kind: str, read: Any = read_object) -> Iterator[tuple[Path, dict[str, Any]]]:
         """The JSON files that say of themselves that they are of this kind, as `read` gives them."""
         for folder, files in self.entries:
-            for name in files:
-                path = folder / name
-                if name.endswith(".json") and not path.is_symlink() and path.stat().st_size < LARGEST:
-                    with suppress(MctError):
-                        if read_object(path).get("kind") == kind:
-                            yield path, read(path)
+            for path in (folder / name for name in files if name.endswith(".json")):
+                found = None
+                with suppress(MctError, OSError):  # damaged, or gone since it was listed
+                    if not path.is_symlink() and path.stat().st_size < LARGEST and _kind_of(path) == kind:
+                        found = read(path)
+                if found is not None:
+                    yield path, found
+
+
+def _kind_of(path: Path) -> object:
+    return read_object(path).get("kind")
 
 
 def digest_of(artifact: Path) -> str:
@@ -101,7 +108,10 @@ def digest_of(artifact: Path) -> str:
 
 def made_of(disk: Disk, checkpoint: Path) -> list[tuple[Path, Artifact]]:
     """The artifacts whose lineage begins with the weights of a checkpoint."""
-    weights = weights_digest(checkpoint)
+    try:
+        weights = weights_digest(checkpoint)
+    except (MctError, OSError):
+        return []
     return [
         (folder, artifact)
         for folder, artifact in disk.artifacts
@@ -124,10 +134,17 @@ def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     for seen, (where, folders, files) in enumerate(os.walk(root)):
         here = Path(where)
         deep = len(here.relative_to(root).parts)
-        folders[:] = sorted(name for name in folders if name not in PASSED_OVER) if deep < DEEPEST else []
+        folders[:] = sorted(name for name in folders if name not in PASSED_OVER and _is_text(name))
+        if deep >= DEEPEST:
+            folders.clear()
         if seen >= MOST_FOLDERS:
             return
-        yield here, tuple(sorted(files))
+        yield here, tuple(sorted(filter(_is_text, files)))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be printed, and typed in a command."""
+    return name.isprintable() and name.encode(errors="ignore") == os.fsencode(name)
 
 
 def looked_at(places: Sequence[Path]) -> Disk:

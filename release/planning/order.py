@@ -124,9 +124,9 @@ def symptoms() -> dict[str, tuple[str, ...]]:
 
 
 def find_symptom(said: str) -> str:
-    """The symptom that these words mean. MctError with the known ones where they mean none, or several."""
-    words = " ".join(said.lower().split())
-    known = {name: name for name in symptoms()} | ALSO
+    """The symptom that these words mean, in any order. MctError with the known ones where they mean none or several."""
+    words = _sorted(said)
+    known = {_sorted(name): meant for name, meant in ({each: each for each in symptoms()} | ALSO).items()}
     meant = {known[name] for name in difflib.get_close_matches(words, known, n=3, cutoff=NEAR)}
     if words in known:
         meant = {known[words]}
@@ -135,6 +135,10 @@ def find_symptom(said: str) -> str:
     if meant:
         raise MctError(f"{said!r} may mean several symptoms", f"say one of: {', '.join(sorted(meant))}")
     raise MctError(f"no symptom is called {said!r}", f"known: {', '.join(symptoms())}")
+
+
+def _sorted(words: str) -> str:
+    return " ".join(sorted(words.lower().split()))
 
 
 def find_place(scenario: str) -> Place:

@@ -100,10 +100,9 @@ def as_pipeline(plan: Plan) -> str:
     parts = ["# Made by mct plan --pipeline. Run it with: mct pipeline run FILE, from the folder that it speaks of."]
     for each in plan.steps:
         if each.state != "absent":
-            run, written = shlex.join(each.step.line[1:]), ", ".join(map(_quoted, each.step.writes))
-            parts.append(
-                f"[[steps]]\nname = {_quoted(each.step.id.replace('/', '.'))}\nrun = {_quoted(run)}\nwrites = [{written}]"
-            )
+            name, run = each.step.id.replace("/", "."), shlex.join(each.step.line[1:])
+            written = ", ".join(map(_quoted, each.step.writes))
+            parts.append(f"[[steps]]\nname = {_quoted(name)}\nrun = {_quoted(run)}\nwrites = [{written}]")
     return "\n\n".join(parts) + "\n"
 
 

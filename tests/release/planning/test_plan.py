@@ -1,6 +1,7 @@
 """The map of the work: its order, what it finds on the disk, what it expects, and what running it does."""
 
 import json
+import os
 import shlex
 import shutil
 import tomllib
@@ -55,6 +56,7 @@ def test_a_row_without_a_model_is_a_stage_of_the_others() -> None:
         ("Search  IRRELEVANT", ("embedding-adapter", "reranker")),
         ("answers poor", ("response-lora", "prompt-style", "response-dpo", "raft", "distilled-response")),
         ("updates too slow", ("continual-router", "fewshot-intents", "data-curation", "mlops")),
+        ("poor answers", ("response-lora", "raft")),
         ("before promoting", ("interpretability", "capstone")),
     ],
 )
@@ -131,6 +133,21 @@ def test_a_checkpoint_is_found_by_what_it_says_of_itself(shop: Path) -> None:
     assert compress.arguments[0] == str(shop / "somewhere" / "router")
     assert found_in(plan_of("qat", folder=shop))["build"] == "ready"
     (shop / "somewhere" / "router" / "recipe.json").write_text("{")
+    assert found_in(plan_of("intent-router", folder=shop))["build"] == "ready"
+
+
+def test_what_cannot_be_read_is_passed_over(shop: Path) -> None:
+    router = shop / "somewhere" / "router"
+    shutil.copytree(router, os.fsdecode(os.fsencode(shop / "somewhere") + b"/\xff\n"))
+    os.mkfifo(shop / "pipe.json")
+    (shop / "deep.json").write_text("[" * 10_000)
+    (shop / "link.json").symlink_to("/etc/hostname")
+    (shop / "loop").symlink_to(shop)
+    (shop / "result.json").write_text('{"kind": "mct-bench"}')
+    plan = plan_of("intent-router", folder=shop)
+    assert found_in(plan)["build"] == "there" and "\\xff" not in as_text(plan)
+    json.dumps(plan.as_json()).encode()
+    (router / "model.safetensors").write_bytes(b"")
     assert found_in(plan_of("intent-router", folder=shop))["build"] == "ready"
 
 
