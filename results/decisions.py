@@ -31,9 +31,9 @@ from mct.models.writing.folders import write_atomically, write_json
 WORK = Path(".cache/decisions")
 DECISIONS = Path("results/decisions")
 CHECKPOINT = "checkpoint"
-MADE = ("gguf-f32", "onnx-fp32", "gguf-q8_0", "onnx-int8")
+MADE = ("gguf-f32", "onnx-fp32", "onnx-int8")
 """The least changed first."""
-BENCH_S, LOG_S, EXPLAIN_S = 16, 3, 8
+BENCH_S, LOG_S, EXPLAIN_S = 12, 3, 8
 LOAD_QPS, COST_PER_MONTH = 20.0, 100.0
 DAMAGE = 'seed = 0\n\n[[steps]]\npass = "drop-layers"\nkeep = [0]\n\n[[steps]]\npass = "export-onnx"\n'
 ONLY_TIME = '[intent-router]\ntask = "sequence-classification"\np95_ms = 15.0\n'
