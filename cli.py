@@ -21,6 +21,7 @@ from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
 from mct.release.promotion.commands import release
+from mct.release.watching.commands import watch
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def commands() -> None:
 
 
 # In the order of the work.
-for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, release, targets):
+for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, release, watch, targets):
     commands.add_command(command)
 
 
