@@ -20,6 +20,7 @@ from mct.bench.commands import bench, compare, demo, gate, history, report, run_
 from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
+from mct.release.pipeline.commands import pipeline
 from mct.release.promotion.commands import release
 from mct.release.watching.commands import watch
 from mct.targets.commands import targets
@@ -156,7 +157,21 @@ def commands() -> None:
 
 
 # In the order of the work.
-for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, release, watch, targets):
+for command in (
+    demo,
+    models,
+    compress,
+    bench,
+    run_artifact,
+    compare,
+    report,
+    history,
+    gate,
+    release,
+    watch,
+    pipeline,
+    targets,
+):
     commands.add_command(command)
 
 
