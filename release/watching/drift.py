@@ -14,7 +14,7 @@ so do the signals, and within a signal its shares (Bonferroni).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -87,7 +87,8 @@ def design_effect(flags: Flags, groups: NDArray[np.intp] | None = None) -> float
     sums = np.stack([np.bincount(blocks, weights=row) for row in flags])
     seen = float(((sums - shares[:, None] * sizes) ** 2).sum())
     independent = len(sizes) - 1
-    return max(1.0, seen / expected * independent / float(stats.chi2.ppf(UNSURE, independent)))
+    unsure = independent / float(stats.chi2.ppf(UNSURE, independent))
+    return max(1.0, seen / expected * unsure)
 
 
 def p_of_two(now: Sequence[Count], before: Sequence[Count]) -> Flags:
@@ -124,31 +125,44 @@ def find_changes(looks: Sequence[Signals], reference: Signals, limits: Mapping[s
 
     A signal that `limits` names is held to that share, from above; every other one to the reference.
     """
-    newest, found = looks[-1], []
-    watched = [name for name in newest if name in limits or name in reference]
-    sizes = scales(len(looks))
-    for signal in watched:
-        for size in sizes:
-            together = _together(looks[-size:], signal)
-            level = level_of(len(looks)) / (len(watched) * len(sizes) * max(1, len(together)))
-            for (share, now), (before, p_value) in zip(
-                together.items(), _held(signal, together, reference, limits), strict=True
-            ):
-                if p_value <= level:
-                    found.append(Change(signal, share, size, before, now.share, p_value, level))
+    asked = list(_asked(looks, reference, limits))
+    held = [each for each in asked if each.signal not in limits]
+    p_values = dict(
+        zip(map(id, held), p_of_two([each.now for each in held], [each.before for each in held]), strict=True)
+    )
+    found = []
+    for each in asked:
+        p_value = float(p_values[id(each)]) if id(each) in p_values else p_above(each.now, each.before.share)
+        if p_value <= each.level:
+            found.append(
+                Change(each.signal, each.share, each.looks, each.before.share, each.now.share, p_value, each.level)
+            )
     return found
 
 
-def _held(
-    signal: str, together: Mapping[str, Count], reference: Signals, limits: Mapping[str, float]
-) -> list[tuple[float, float]]:
-    """What each share was, or may be; and how unlikely what it is now would be then."""
-    if signal in limits:
-        return [(limits[signal], p_above(now, limits[signal])) for now in together.values()]
-    rows = _rows(reference[signal])
-    before = [reference[signal].get(share, Count(0.0, rows)) for share in together]
-    found = p_of_two(list(together.values()), before)
-    return [(each.share, float(p_value)) for each, p_value in zip(before, found, strict=True)]
+@dataclass(frozen=True)
+class _Asked:
+    """One share over so many of the newest looks, what it was or may be, and the level at which it is tested."""
+
+    signal: str
+    share: str
+    looks: int
+    before: Count
+    now: Count
+    level: float
+
+
+def _asked(looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float]) -> Iterator[_Asked]:
+    watched = [name for name in looks[-1] if name in limits or name in reference]
+    sizes = scales(len(looks))
+    for signal in watched:
+        unseen = Count(0.0, _rows(reference.get(signal, {})))
+        for size in sizes:
+            together = _together(looks[-size:], signal)
+            level = level_of(len(looks)) / (len(watched) * len(sizes) * max(1, len(together)))
+            for share, now in together.items():
+                before = Count(limits[signal], 1.0) if signal in limits else reference[signal].get(share, unseen)
+                yield _Asked(signal, share, size, before, now, level)
 
 
 def percentile_with_interval(values: Flags, p: float, rows: float) -> tuple[float, float, float]:

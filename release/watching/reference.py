@@ -22,7 +22,7 @@ from mct.release.promotion.releases import Release
 from mct.release.promotion.store import Store
 from mct.release.watching.drift import Count
 from mct.release.watching.log import Row, in_order, read_log
-from mct.release.watching.signals import Cuts, Lengths, count, cuts_of, facts_of, p95_of
+from mct.release.watching.signals import Cuts, Facts, Lengths, count, cuts_of, facts_of, p95_of
 
 if TYPE_CHECKING:
     from mct.bench.store.samples_file import Samples
@@ -53,7 +53,7 @@ class Reference:
 def of_logs(paths: Sequence[Path], lengths: Lengths | None, margin: float) -> Reference:
     """Logs of the time before. `margin` is how much slower than their P95 a request may be, as a share."""
     rows = in_order([row for path in paths for row in read_log(path).rows])
-    return _reference(", ".join(path.name for path in paths), rows, lengths, margin)
+    return of_facts(", ".join(path.name for path in paths), facts_of(rows, lengths), margin)
 
 
 def of_release(store: Store, release: Release, margin: float) -> Reference:
@@ -98,7 +98,7 @@ def _of_samples(name: str, content: bytes, digest: str, margin: float) -> Refere
         samples: Samples = read_samples(path)
     measured = next(each for each in samples.measurements if each.subject.digest == digest)
     rows = _rows_of(measured)
-    reference = _reference(f"{samples.question.data.name} in {name.partition('.')[0]}", rows, None, margin)
+    reference = of_facts(f"{samples.question.data.name} in {name.partition('.')[0]}", facts_of(rows, None), margin)
     estimate = load("mct.bench.statistics.percentiles:estimate_percentile")(per_process_ms(measured.blocks), TAIL)
     if estimate is None:
         return reference
@@ -116,8 +116,8 @@ def _rows_of(measured: Measurement) -> list[Row]:
     ]
 
 
-def _reference(of: str, rows: Sequence[Row], lengths: Lengths | None, margin: float) -> Reference:
-    facts = facts_of(rows, lengths)
+def of_facts(of: str, facts: Facts, margin: float) -> Reference:
+    """What some rows of the time before come to."""
     cuts = cuts_of(facts)
     p95 = p95_of(facts, 1.0)
     slow = None if p95 is None else p95[2] * (1 + margin)
