@@ -21,8 +21,10 @@ from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
 from mct.release.decision.commands import decide
+from mct.release.pipeline.commands import pipeline
 from mct.release.planning.commands import plan
 from mct.release.promotion.commands import release
+from mct.release.watching.commands import watch
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
@@ -158,7 +160,7 @@ def commands() -> None:
 
 # In the order of the work.
 for command in (
-    demo, models, compress, bench, run_artifact, compare, report, history, gate, release, decide, plan, targets,
+    demo, models, compress, bench, run_artifact, compare, report, history, gate, release, watch, pipeline, decide, plan, targets,
 ):  # fmt: skip
     commands.add_command(command)
 

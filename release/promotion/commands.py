@@ -163,12 +163,11 @@ def release_promote(ref: str, stage: Any, dry_run: bool, gate_file: Path, addres
 
     store = _open(address)
     if dry_run:
-        release = store.find(ref)
-        require_movable(store.track(release.name), release, stage)
+        require_movable(store.find(ref), stage)
         said, outcome = ask_gate(store, ref, stage, gate_file, by), "not moved: a dry run"
     else:
         done = promote(store, ref, stage, gate_file, by)
-        said, outcome = done.verdict, f"{done.release.ref} is in {stage}" if done.moved else "not moved"
+        said, outcome = done.verdict, f"{done.release.ref} is in {done.release.state}"
     _show_verdict(said, as_json)
     click.echo(outcome, err=True)
     return EXIT_CODES[said.verdict.outcome]

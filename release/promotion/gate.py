@@ -23,7 +23,7 @@ from mct.models.data.files import unpacked
 from mct.release.promotion.gate_file import Gate, read_gate
 from mct.release.promotion.gate_values import Evidence, EvidenceKind, GateLine, GateVerdict, StoredVerdict, Tried
 from mct.release.promotion.releases import Looked, Release, Run, Stage, Time, Track
-from mct.release.promotion.reports import Kind, read_report
+from mct.release.promotion.reports import read_data_report, read_model_report
 from mct.release.promotion.store import Store, now
 from mct.release.promotion.tries import (
     Attempt,
@@ -89,8 +89,9 @@ def ask_gate(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = ""
     if gate.budgets:
         found, runs, tried = _measured(question)
         lines += found
-    lines += [_report_line(question, "explain", path) for path in question.paths(gate.behaviour)]
-    lines += [_report_line(question, "check", path) for path in question.paths(gate.checks)]
+    lines += [_behaviour_line(question, path) for path in question.paths(gate.behaviour)]
+    measured_on = frozenset(run.data for run in runs)
+    lines += [_data_line(question, path, measured_on) for path in question.paths(gate.checks)]
     lines += _rollout(question)
     verdict = GateVerdict(
         1, "mct-release-gate", release.ref, release.digest, stage, question.at,
@@ -258,24 +259,35 @@ def _verdict_lines(question: Question, samples: Samples, subject: str, budget_na
 # What else is known
 
 
-def _report_line(question: Question, kind: Kind, path: Path) -> GateLine:
-    """What a report of `mct explain` or `mct data check` comes to; nothing where it is not of this release."""
-    subject, limit = ("behaviour", "behaviour tests pass") if kind == "explain" else ("data", "data checks pass")
-    limit = f"{limit} ({path.name})"
+def _behaviour_line(question: Question, path: Path) -> GateLine:
+    """What an inspection comes to; nothing where it is of another artifact, or too old."""
+    subject, limit = "behaviour", f"inspected, and within its limits ({path.name})"
     if not path.exists():
         return _line(subject, limit, "missing", "inconclusive", "There is no such report.")
-    report = read_report(path, kind)
-    evidence = (question.keep(kind, path, report.created),)
-    if kind == "explain" and report.digest != question.release.digest:
-        return _line(
-            subject, limit, report.digest[:12] or "unsaid", "inconclusive", "It is about another artifact.", evidence
-        )
-    reasons = "; ".join(f"{limit}: {reason}" for limit, outcome, reason in report.lines if outcome != "pass")
-    said = reasons or {"pass": "Nothing was found.", "fail": "See the report."}.get(
-        report.outcome, "It could not tell."
-    )
-    stale = [line for line in _age(question, subject, report.created, evidence) if line.outcome != "pass"]
+    report = read_model_report(path)
+    evidence = (question.keep("explain", path, report.created),)
+    if report.digest != question.release.digest:
+        return _line(subject, limit, report.digest[:12], "inconclusive", "It is about another artifact.", evidence)
+    stale = [line for line in _age(question, limit, report.created, evidence) if line.outcome != "pass"]
+    said = "; ".join(report.open_lines) or {"pass": "Every limit holds."}.get(report.outcome, "It judged nothing.")
     return stale[0] if stale else _line(subject, limit, report.outcome, report.outcome, said, evidence)
+
+
+def _data_line(question: Question, path: Path, measured_on: frozenset[str]) -> GateLine:
+    """Whether a data check found no row in two files, and is about the test sets that the release was measured on."""
+    subject, limit = "data", f"no row of one file stands in another ({path.name})"
+    if not path.exists():
+        return _line(subject, limit, "missing", "inconclusive", "There is no such report.")
+    report = read_data_report(path)
+    evidence = (question.keep("check", path),)
+    if report.leaks:
+        return _line(subject, limit, f"{report.leaks} rows", "fail", "What was tested on was trained on.", evidence)
+    if not measured_on <= report.files:
+        unknown = ", ".join(sorted(each[:12] for each in measured_on - report.files))
+        return _line(
+            subject, limit, "not checked", "inconclusive", f"It does not know the test set {unknown}.", evidence
+        )
+    return _line(subject, limit, "none", "pass", f"{len(report.files)} files were compared.", evidence)
 
 
 def _age(question: Question, subject: str, created: str, evidence: tuple[Evidence, ...]) -> Iterator[GateLine]:

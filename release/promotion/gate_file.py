@@ -6,8 +6,8 @@
     data = ["test.jsonl"]            # test sets that count; without it any does, and runs on all of them are tries
     targets = 2                      # on how many targets at least
     evidence_days = 30               # no result or report may be older
-    behaviour = ["explain.json"]     # what mct explain --json wrote
-    checks = ["check.json"]          # what mct data check --json wrote
+    behaviour = ["explain.json"]     # what mct explain wrote, or its behaviour tests alone
+    checks = ["check.json"]          # what mct data check wrote: of the test set, no row stands in another file
     after = "canary"                 # it must have been there,
     after_days = 7                   # for so long
     drill_days = 90                  # a rollback of this name was practised within so many days

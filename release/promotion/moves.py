@@ -71,23 +71,22 @@ def add(
 def promote(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = "") -> Promotion:
     """Ask the gate of a stage, and move the release there if it passes. The verdict is stored whatever it says.
 
+    What is there already is asked about all the same, and stays whatever the gate says.
     MctError where the release cannot go there from where it stands, or another change came first.
     """
     release = store.find(ref)
     before = store.settle(release.name)
-    require_movable(before, release, stage)
+    require_movable(release, stage)
     verdict = ask_gate(store, release.ref, stage, gate_file, by)
-    if verdict.verdict.outcome != "pass":
+    if verdict.verdict.outcome != "pass" or release.state == stage:
         return Promotion(verdict, release, False)
     after = move(store, before, Moved(release.version, stage, "promote", verdict.sha256), by)
     return Promotion(verdict, after.release(release.version), True)
 
 
-def require_movable(track: Track, release: Release, stage: Stage) -> None:
-    """MctError where a promotion would mean nothing, or leave a name without production."""
-    if release.state == stage:
-        raise MctError(f"{release.ref} is in {stage} already", f"see mct release show {release.ref}")
-    if track.production and release.version == track.production.version:
+def require_movable(release: Release, stage: Stage) -> None:
+    """MctError where a promotion would leave a name without production."""
+    if release.state == "production" != stage:
         raise MctError(
             f"{release.ref} is in production, and nothing would take its place", "promote another one, or roll back"
         )

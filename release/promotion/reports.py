@@ -1,6 +1,8 @@
-"""What other commands found out, as a gate reads it: the reports of `mct explain` and of `mct data check`.
+"""What other commands found out, as a gate reads it: `mct explain` and its behaviour tests, and `mct data check`.
 
-A gate asks of such a report what it is, when and of what it was made, and what it came to; the rest is for people.
+A gate asks of a report of a model which artifact it is about, when it was made and what it came to. A data check is
+about bytes, which do not age: a gate asks whether the test set that the release was measured on is among them, and
+whether a row of one file stands in another. The rest is for people.
 """
 
 from __future__ import annotations
@@ -11,12 +13,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from mct import MctError
 from mct.bench.judge.line import Outcome
-from mct.models.data.declared import Digest, Name, parse_json, read_bytes
+from mct.models.data.declared import Digest, Index, Name, parse_json, read_bytes
 
-Kind = Literal["explain", "check"]
-MADE_BY: dict[Kind, str] = {"explain": "mct explain ORIGINAL ARTIFACT --json", "check": "mct data check FILE --json"}
+OF_MODEL = "make it with: mct explain ORIGINAL ARTIFACT -o FOLDER"
+OF_DATA = "make it with: mct data check FILES… -o FOLDER"
 
 
 class _Line(Struct, frozen=True):
@@ -26,40 +27,61 @@ class _Line(Struct, frozen=True):
     reason: str = ""
 
 
-class _File(Struct, frozen=True):
-    sha256: Digest
-    name: str = ""
-
-
-class _Report(Struct, frozen=True):
-    kind: Literal["mct-explain", "mct-data-check"]
+class _OfModel(Struct, frozen=True):
+    kind: Literal["mct-explain", "mct-behave"]
     outcome: Outcome
+    digest: Digest
     created: str = ""
-    digest: str = ""
-    files: tuple[_File, ...] = ()
     lines: tuple[_Line, ...] = ()
 
 
-@dataclass(frozen=True)
-class Report:
-    """A report: its bytes, what it came to, the artifact (digest) or the files (SHA-256) that it is about."""
+class _File(Struct, frozen=True):
+    name: Name
+    sha256: Digest
 
-    path: Path
+
+class _Twin(Struct, frozen=True):
+    file: Name
+    row: Index
+
+
+class _OfData(Struct, frozen=True):
+    files: tuple[_File, ...]
+    leaks: tuple[_Twin, ...]
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass."""
+
     content: bytes
     outcome: Outcome
-    created: str
     digest: str
+    created: str
+    open_lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """Which files were checked, by SHA-256; and how many of their rows stand in another one too."""
+
+    content: bytes
     files: frozenset[str]
-    lines: tuple[tuple[str, Outcome, str], ...]
+    leaks: int
 
 
-def read_report(path: Path, kind: Kind) -> Report:
-    """A report of this kind. MctError where it is missing, damaged or of another kind."""
-    hint = f"make it with: {MADE_BY[kind]}"
-    content = read_bytes(path, hint)
-    found = parse_json(content, _Report, str(path), hint)
-    if found.kind != {"explain": "mct-explain", "check": "mct-data-check"}[kind]:
-        raise MctError(f"{path} is a report of {found.kind}", hint)
-    files = frozenset(file.sha256 for file in found.files)
-    lines = tuple((line.limit, line.outcome, line.reason or line.measured) for line in found.lines)
-    return Report(path, content, found.outcome, found.created, found.digest, files, lines)
+def read_model_report(path: Path) -> ModelReport:
+    """An explain.json or behave.json. MctError where it is missing, damaged or of another kind."""
+    content = read_bytes(path, OF_MODEL)
+    found = parse_json(content, _OfModel, str(path), OF_MODEL)
+    lines = [f"{each.limit}: {each.reason or each.measured}" for each in found.lines if each.outcome != "pass"]
+    return ModelReport(content, found.outcome, found.digest, found.created, tuple(lines))
+
+
+def read_data_report(path: Path) -> DataReport:
+    """A check.json. MctError where it is missing, damaged or of another kind."""
+    content = read_bytes(path, OF_DATA)
+    found = parse_json(content, _OfData, str(path), OF_DATA)
+    return DataReport(
+        content, frozenset(each.sha256 for each in found.files), len({(each.file, each.row) for each in found.leaks})
+    )

@@ -138,32 +138,50 @@ def test_old_evidence_does_not_speak_of_today(
         assert line.outcome == "inconclusive" and said in line.reason
 
 
-def test_reports_of_behaviour_and_data_count_if_they_are_of_this_artifact(
+def test_reports_of_behaviour_count_if_they_are_of_this_artifact(
     store: Store, artifacts: tuple[Path, ...], gate: Path, tmp_path: Path
 ) -> None:
     add(store, artifacts[:1], "router")
     digest = identify(artifacts[0]).digest
-    rewrite(gate, 'behaviour = ["explain.json"]\nchecks = ["check.json"]', measured="")
-    said = ask_gate(store, "router", "production", gate)
-    assert [(line.subject, line.measured) for line in open_lines(said)] == [
-        ("behaviour", "missing"),
-        ("data", "missing"),
-    ]
+    rewrite(gate, 'behaviour = ["explain.json"]\nevidence_days = 30.0', measured="")
+    assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["missing"]
     explain = report(tmp_path / "explain.json", kind="mct-explain", digest=digest)
-    check = report(tmp_path / "check.json", kind="mct-data-check")
     said = ask_gate(store, "router", "production", gate)
     assert said.verdict.outcome == "pass"
-    assert store.evidence(said.verdict.lines[-1].evidence[0].sha256) == check.read_bytes()
+    assert store.evidence(said.verdict.lines[-1].evidence[0].sha256) == explain.read_bytes()
+    report(explain, kind="mct-behave", digest=digest, created="2020-01-01T00:00:00Z")
+    assert "too old" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
     report(explain, kind="mct-explain", digest="f" * 64)
     assert "another artifact" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
     lines = [{"limit": "typos change nothing", "measured": "3 of 40 changed", "outcome": "fail", "reason": ""}]
     report(explain, kind="mct-explain", digest=digest, outcome="fail", lines=lines)
     said = ask_gate(store, "router", "production", gate)
     assert said.verdict.outcome == "fail" and "typos change nothing: 3 of 40" in open_lines(said)[0].reason
-    for spoilt in ({"kind": "mct-explain"}, {"kind": "mct-data-check", "outcome": "fine"}, {"kind": 3}):
-        report(check, **spoilt)
+    for spoilt in ({"kind": "mct-explain"}, {"kind": "mct-explain", "digest": digest, "outcome": "fine"}, {"kind": 3}):
+        report(explain, **spoilt)
         with pytest.raises(MctError):
             ask_gate(store, "router", "production", gate)
+
+
+def test_a_data_check_has_to_be_of_the_test_set_and_without_a_leak(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], data="a" * 64)
+    rewrite(gate, 'checks = ["check.json"]')
+    assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["missing"]
+    files = [{"name": "train.jsonl", "sha256": "b" * 64}, {"name": "test.jsonl", "sha256": "a" * 64}]
+    check = report(tmp_path / "check.json", files=files, leaks=[])
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+    report(check, files=files[:1], leaks=[])
+    assert (
+        "does not know the test set aaaaaaaaaaaa" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
+    )
+    report(check, files=files, leaks=[{"file": "test.jsonl", "row": 3}, {"file": "test.jsonl", "row": 3}])
+    assert open_lines(ask_gate(store, "router", "production", gate))[0].measured == "1 rows"
+    report(check, files=[{"name": "x"}], leaks=[])
+    with pytest.raises(MctError):
+        ask_gate(store, "router", "production", gate)
 
 
 def test_a_stage_before_and_a_practised_way_back(
