@@ -35,7 +35,7 @@ MOST_FILES = 16
 HEAVY = {
     "torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama_cpp", "gguf", "numpy", "scipy",
     "tokenizers", "rich", "peft", "safetensors", "jinja2", "matplotlib", "huggingface_hub", "httpx",
-    "sentence_transformers", "setfit", "sklearn", "joblib",
+    "sentence_transformers", "setfit", "sklearn", "joblib", "datasketch",
 }  # fmt: skip
 
 
