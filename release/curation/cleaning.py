@@ -98,7 +98,7 @@ def clean(file: Path, findings: Findings, wanted: Wanted) -> Cleaned:
 
 
 def write_cleaned(out: Path, file: Path, cleaned: Cleaned, wanted: Wanted) -> DataCard:
-    """Write the rows to `out`, the record to `out.changes.jsonl`, and the card last: its presence means all is there."""
+    """Write the rows to `out`, the record to `out.changes.jsonl`, and the card last: it means that all is there."""
     source = read_data_file(file, {}).sha256
     before = read_card(file)
     card_path(out).unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """Which texts say the same: word for word, in another order, or with slips of the pen. A leaf.
 
 Two texts are near where `NEAR` or more of their words are the same, in any order (Jaccard of the words with their
-repetitions; a word of letters alone counts for another that is one slip from it). Letters alone would not do: of two
-short questions to one shop most letter triples are the same whether or not they ask the same.
+repetitions; a word of letters alone counts for another that is one slip from it, and a word that hardly any text has,
+as slips are, for more). Letters alone would not do: of two short questions to one shop most letter triples are the same
+whether or not they ask the same.
 
 Pairs are found without comparing all with all: by MinHash of the words' letter triples, and banding (Broder, "On the
 resemblance and containment of documents", 1997; datasketch). Every pair that it offers is then compared exactly: it can
@@ -17,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +37,14 @@ SAME_WORDS = 1.0
 """What has another text's words, but for slips, is found wherever that one is."""
 
 SHORTEST_SLIP = 4
-"""Letters of a word that may be a slip of another: "can" and "car" are two words."""
+"""Letters of a word that may be a slip of another that is as common: "can" and "car" are two words."""
+
+LEAST_FOR_TWO = 5
+RARE = 2
+"""Texts that have a word at most, for it to be taken for a slip."""
+
+MOST_OTHER_WORDS = 8
+"""Words that two texts do not share: more, and it does not matter whether some are slips."""
 
 
 class Match(NamedTuple):
@@ -49,7 +58,7 @@ class Match(NamedTuple):
 
 def repeats(texts: Sequence[str], near: float = NEAR, report: Report = silent) -> list[Match]:
     """Of each text that repeats an earlier one, which: the first that reads the same, or the nearest."""
-    index = _Index(near, len(texts))
+    index = _Index(near, len(texts), _vocabulary(texts))
     found = []
     for place, text in enumerate(texts):
         if place % 1000 == 0:
@@ -64,7 +73,7 @@ def repeats(texts: Sequence[str], near: float = NEAR, report: Report = silent) -
 
 def meetings(texts: Sequence[str], known: Sequence[str], near: float = NEAR, report: Report = silent) -> list[Match]:
     """Of each text that stands in `known` as well, where: what reads the same, or the nearest."""
-    index = _index_of(known, near)
+    index = _index_of(known, near, texts)
     found = []
     for place, text in enumerate(texts):
         if place % 1000 == 0:
@@ -81,8 +90,8 @@ def standing_in(known: Sequence[str], near: float = NEAR) -> Callable[[str], boo
     return lambda text: index.nearest(0, text) is not None
 
 
-def _index_of(known: Sequence[str], near: float) -> "_Index":
-    index = _Index(near, len(known))
+def _index_of(known: Sequence[str], near: float, texts: Sequence[str] = ()) -> "_Index":
+    index = _Index(near, len(known), _vocabulary([*known, *texts]))
     for place, text in enumerate(known):
         match = index.nearest(place, text) if place else None
         if match is None or match.likeness < SAME_WORDS:
@@ -90,32 +99,63 @@ def _index_of(known: Sequence[str], near: float) -> "_Index":
     return index
 
 
-def likeness(one: str, other: str) -> float:
-    """The share of both texts' words that they have in common, slips allowed (Jaccard, with repetitions)."""
+def likeness(one: str, other: str, rare: Callable[[str], bool] = lambda word: False) -> float:
+    """The share of both texts' words that they have in common, slips allowed (Jaccard, with repetitions).
+
+    `rare` says of a word that hardly any text has it: it may then be a slip of a short word, two slips, or two words
+    without their blank.
+    """
     left, right = Counter(_read(one).split()), Counter(_read(other).split())
-    common = (left & right).total()
-    alone, others = (left - right).elements(), list((right - left).elements())
-    for word in alone:
-        slip = next((each for each in others if is_slip(word, each)), None)
-        if slip is not None:
-            others.remove(slip)
-            common += 1
-    return common / max(1, left.total() + right.total() - common)
+    common, total = (left & right).total(), left.total() + right.total()
+    alone, others = list((left - right).elements()), list((right - left).elements())
+    if len(alone) + len(others) <= MOST_OTHER_WORDS:
+        joined = _joined(alone, others, rare) + _joined(others, alone, rare)
+        common, total = common + joined, total - joined
+        for word in alone:
+            slip = next((each for each in others if is_slip(word, each, rare(word) or rare(each))), None)
+            if slip is not None:
+                others.remove(slip)
+                common += 1
+    return common / max(1, total - common)
 
 
-def is_slip(one: str, other: str) -> bool:
+def _joined(words: list[str], others: list[str], rare: Callable[[str], bool]) -> int:
+    """How many of the rare `words` are two of `others` without their blank; these are taken out of both lists."""
+    found = 0
+    for word in [each for each in words if rare(each)]:
+        pair = next(((a, b) for a, b in permutations(others, 2) if a + b == word), None)
+        if pair is not None:
+            words.remove(word)
+            others.remove(pair[0])
+            others.remove(pair[1])
+            found += 1
+    return found
+
+
+def is_slip(one: str, other: str, rare: bool = False) -> bool:
     """Whether two words differ by one letter that was added, left out, exchanged, or by two that changed places.
 
-    Words with digits are themselves alone: another number is another order.
+    Words with digits are themselves alone: another number is another order. Of short words one must be rare ("cat" and
+    "car" are two words, "teh" is none); a rare word of five letters or more may have two slips.
     """
-    short, long = sorted((one, other), key=len)
-    if len(short) < SHORTEST_SLIP or len(long) - len(short) > 1 or not (one + other).isalpha():
+    short = min(len(one), len(other))
+    if short < (2 if rare else SHORTEST_SLIP) or not (one + other).isalpha():
         return False
-    at = next((at for at, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
-    if len(long) > len(short):
-        return short[at:] == long[at + 1 :]
-    swapped = short[at + 1 : at + 2] + short[at : at + 1] + short[at + 2 :]
-    return short[at + 1 :] == long[at + 1 :] or swapped == long[at:]
+    most = 2 if rare and short >= LEAST_FOR_TWO else 1
+    return abs(len(one) - len(other)) <= most and _slips(one, other) <= most
+
+
+def _slips(one: str, other: str) -> int:
+    """The distance of two words in letters added, left out, exchanged, or neighbours that changed places (OSA)."""
+    before, row = list[int](), list(range(len(other) + 1))
+    for at, letter in enumerate(one, start=1):
+        older, before, row = before, row, [at]
+        for to, there in enumerate(other, start=1):
+            cost = min(before[to] + 1, row[to - 1] + 1, before[to - 1] + (letter != there))
+            if at > 1 and to > 1 and letter == other[to - 2] and one[at - 2] == there:
+                cost = min(cost, older[to - 2] + 1)
+            row.append(cost)
+    return row[-1]
 
 
 @lru_cache(maxsize=20_000)
@@ -129,8 +169,9 @@ def triples(text: str) -> frozenset[str]:
 class _Index:
     """Texts by their numbers, to be asked for the nearest."""
 
-    def __init__(self, near: float, most: int) -> None:
+    def __init__(self, near: float, most: int, vocabulary: Counter[str]) -> None:
         self.near = near
+        self.vocabulary = vocabulary
         self.exact: dict[str, int] = {}
         self.texts: dict[int, str] = {}
         self.buckets = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, ROWS))
@@ -149,12 +190,15 @@ class _Index:
         alike = (self.signatures[offered] == signature.hashvalues).mean(axis=1)
         likely = np.lexsort((offered, -alike))[:MOST_COMPARED]
         worth = [int(offered[at]) for at in likely if alike[at] >= LEAST_SHARED]
-        best = max(((likeness(text, self.texts[other]), -other) for other in worth), default=(0.0, 0))
+        best = max(((likeness(text, self.texts[other], self.is_rare), -other) for other in worth), default=(0.0, 0))
         if best[0] < self.near:
             return None
         other = self.texts[-best[1]]
         how = "reordered" if sorted(read.split()) == sorted(_read(other).split()) else "near"
         return Match(place, -best[1], how, best[0])
+
+    def is_rare(self, word: str) -> bool:
+        return self.vocabulary[word] <= RARE
 
     def add(self, place: int, text: str) -> None:
         signature = self._signature(text)
@@ -169,6 +213,11 @@ class _Index:
             signature.update_batch([triple.encode(errors="surrogatepass") for triple in triples(text)])
             self.last = (text, signature)
         return self.last[1]
+
+
+def _vocabulary(texts: Sequence[str]) -> Counter[str]:
+    """How many texts that read differently have each word."""
+    return Counter(word for read in {_read(text) for text in texts} for word in set(read.split()))
 
 
 def _read(text: str) -> str:

@@ -186,7 +186,8 @@ def _drifts(found: Findings) -> list[list[str]]:
 def _composition(each: Composition) -> list[str]:
     cut = "–"
     if each.truncation is not None:
-        cut = f"{each.truncation.rows_cut:,} of {each.truncation.longest_input} tokens (longest {each.truncation.most_tokens})"
+        of = each.truncation
+        cut = f"{of.rows_cut:,} of {of.longest_input} tokens (longest {of.most_tokens})"
     return [
         each.file, " / ".join(f"{length:.0f}" for length in each.characters),
         ", ".join(f"{script} {share:.1%}" for script, share in list(each.scripts.items())[:4]),
