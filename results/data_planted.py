@@ -67,14 +67,13 @@ def copies(train: Sequence[str], test: Sequence[str]) -> dict[str, Any]:
     from data import interval
 
     found = {}
+    # Rows that have a likeness already would be found by that.
+    near, alone = {match.place for match in meetings(test, train)}, {match.place for match in repeats(train)}
     for number, (name, change) in enumerate(CHANGES.items()):
         draw = random.Random(number)
-        # Rows that have a likeness already would be found by that.
-        near = {match.place for match in meetings(test, train)}
         sources = draw.sample([place for place in range(len(test)) if place not in near], PLANTED)
         changed = [change(test[place], draw) for place in sources]
         leaks = {match.place for match in meetings([test[place] for place in sources], [*train, *changed])}
-        alone = {match.place for match in repeats(train)}
         within = draw.sample([place for place in range(len(train)) if place not in alone], PLANTED)
         doubled = [*train, *(change(train[place], draw) for place in within)]
         again = {match.place for match in repeats(doubled) if match.place >= len(train)}

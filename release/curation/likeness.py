@@ -30,7 +30,7 @@ from mct.models.progress import Report, silent
 NEAR = 0.9
 PERMUTATIONS, BANDS, ROWS = 64, 12, 3
 MOST_COMPARED = 24
-LEAST_SHARED = 0.35
+LEAST_SHARED = 0.4
 """Of the triples, as signatures suggest it: less, and hardly a pair has nine words of ten in common."""
 
 SAME_WORDS = 1.0
@@ -99,16 +99,18 @@ def _index_of(known: Sequence[str], near: float, texts: Sequence[str] = ()) -> "
     return index
 
 
-def likeness(one: str, other: str, rare: Callable[[str], bool] = lambda word: False) -> float:
+def likeness(one: str, other: str, rare: Callable[[str], bool] = lambda word: False, least: float = 0.0) -> float:
     """The share of both texts' words that they have in common, slips allowed (Jaccard, with repetitions).
 
     `rare` says of a word that hardly any text has it: it may then be a slip of a short word, two slips, or two words
-    without their blank.
+    without their blank. Where slips cannot bring it to `least`, they are not looked for.
     """
-    left, right = Counter(_read(one).split()), Counter(_read(other).split())
-    common, total = (left & right).total(), left.total() + right.total()
-    alone, others = list((left - right).elements()), list((right - left).elements())
-    if len(alone) + len(others) <= MOST_OTHER_WORDS:
+    left, right = _counted(one), _counted(other)
+    common = sum(min(count, right[word]) for word, count in left.items() if word in right)
+    mine, theirs = left.total() - common, right.total() - common
+    total, best = mine + theirs + 2 * common, common + min(mine, theirs)
+    if mine + theirs <= MOST_OTHER_WORDS and best >= least * (total - abs(mine - theirs) - best):
+        alone, others = list((left - right).elements()), list((right - left).elements())
         joined = _joined(alone, others, rare) + _joined(others, alone, rare)
         common, total = common + joined, total - joined
         for word in alone:
@@ -159,6 +161,11 @@ def _slips(one: str, other: str) -> int:
 
 
 @lru_cache(maxsize=20_000)
+def _counted(text: str) -> Counter[str]:
+    return Counter(_read(text).split())
+
+
+@lru_cache(maxsize=20_000)
 def triples(text: str) -> frozenset[str]:
     """The letter triples of a text's words, each word in blanks; the text itself where it has no letter or digit."""
     words = normalised(text).split()
@@ -190,7 +197,9 @@ class _Index:
         alike = (self.signatures[offered] == signature.hashvalues).mean(axis=1)
         likely = np.lexsort((offered, -alike))[:MOST_COMPARED]
         worth = [int(offered[at]) for at in likely if alike[at] >= LEAST_SHARED]
-        best = max(((likeness(text, self.texts[other], self.is_rare), -other) for other in worth), default=(0.0, 0))
+        best = max(
+            ((likeness(text, self.texts[other], self.is_rare, self.near), -other) for other in worth), default=(0.0, 0)
+        )
         if best[0] < self.near:
             return None
         other = self.texts[-best[1]]

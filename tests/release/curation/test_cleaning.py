@@ -117,7 +117,7 @@ def test_the_file_itself_and_its_neighbours_are_safe(run_mct: Run, put: Callable
     (tmp_path / "link.jsonl").symlink_to(file)
     for out, reason in (
         (file, "would change"), (tmp_path / "link.jsonl", "would change"), (tmp_path, "no kind of data file"),
-        (tmp_path / "out.txt", "no kind of data file"), (tmp_path / "rows.jsonl" / "x.jsonl", "no folder"),
+        (tmp_path / "out.txt", "no kind of data file"), (tmp_path / "rows.jsonl" / "x.jsonl", "would change"),
     ):  # fmt: skip
         done = run_mct("data", "clean", file, "-o", out, "--drop", "duplicates")
         assert done.returncode == 2 and reason in done.stderr, done.stderr
