@@ -81,6 +81,8 @@ def iban(said: str) -> bool:
     compact = said.replace(" ", "").upper()
     if len(compact) != _IBAN_LENGTHS.get(compact[:2], 0) or not compact.isascii():
         return False
+    if not "02" <= compact[2:4] <= "98":  # what the standard's arithmetic gives
+        return False
     return int("".join(str(int(letter, 36)) for letter in compact[4:] + compact[:4])) % 97 == 1
 
 

@@ -44,6 +44,7 @@ def test_what_only_looks_like_it_is_left(text: str) -> None:
 def test_checksums() -> None:
     assert luhn("79927398713") and not luhn("79927398710")
     assert iban("GB82 WEST 1234 5698 7654 32") and not iban("GB82 WEST 1234 5698 7654 33")
+    assert not iban("DE00 1000 0000 0000 0000 28"), "no arithmetic gives 00"
     assert not iban("XX82 WEST 1234 5698 7654 32"), "no such country"
 
 
