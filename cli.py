@@ -20,7 +20,7 @@ from mct.bench.commands import bench, compare, demo, gate, history, report, run_
 from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
-from mct.release.curation.commands import data
+from mct.release.synthesis.commands import data
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any
 from mct.models.scenarios.classifiers.encoders import packaged_minilm
 from mct.models.training.contrastive import load_embedder
 from mct.models.training.fewshot import save, with_head
-from mct.release.curation.proving import prove
 from mct.release.curation.reading import read_splits
-from mct.release.curation.synthesis import Order, synthesise, write_synthesised
+from mct.release.synthesis.proving import prove
+from mct.release.synthesis.synthesise import Order, synthesise, write_synthesised
 
 SHOTS = 10
 EACH = 10

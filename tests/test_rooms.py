@@ -26,7 +26,8 @@ ROOMS = (
     ("compress.commands",),
     ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.measure",), ("bench.judge",),
     ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.search",), ("bench.commands",),
-    ("release.curation", "release.inspection"), ("release.promotion",), ("release.watching",), ("release.pipeline",),
+    ("release.curation", "release.inspection"), ("release.synthesis",),
+    ("release.promotion",), ("release.watching",), ("release.pipeline",),
     ("release.decision",),
     ("cli",),
 )  # fmt: skip

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mct import MctError
 from mct.models.tables import load
 from mct.models.tasks.examples import find_kind
+from mct.models.tasks.table import find_task
 from mct.release.curation.findings import Composition, Truncation
 from mct.release.curation.reading import Split
 
@@ -45,23 +47,30 @@ def truncated(split: Split, model: Path) -> Truncation:
     kind = find_kind(subject.task)
     tokens = load("mct.models.tasks.tokens:open_tokenizer")
     tokenize = tokens(subject.executable.vocabulary, 2**31 - 1)
-    lengths = []
-    for number, row in enumerate(split.rows, start=1):
-        try:
-            (asked,) = kind.texts([row])[:1]
-        except (KeyError, ValueError) as error:
+    asked: Sequence[Any] = split.texts  # which an embedder takes as they are, whatever they are labelled with
+    if subject.task != "sentence-embedding":
+        inputs = find_task(subject.task).inputs
+        if missing := [name for name in inputs if name not in split.rows[0]]:
             raise MctError(
-                f"{split.path} row {number} has not what {subject.name} ({subject.task}) is asked",
-                "give a checkpoint of the same task",
-            ) from error
-        lengths.append(max(len(each.ids) for each in kind.encode(tokenize, asked)))
+                f"{split.path} has no {missing[0]!r}, which {subject.name} ({subject.task}) is asked by",
+                "give a checkpoint for these rows",
+            )
+        asked = kind.texts(split.rows)
+    lengths = [max(len(each.ids) for each in kind.encode(tokenize, request)) for request in asked]
     most = subject.executable.max_tokens
+    rowwise = len(lengths) == len(split.rows)  # a query with its documents is one request of several rows
     cut = [number for number, length in enumerate(lengths, start=1) if length > most]
     known = set(subject.labels)
     strange = sorted({truth for truth in split.truths if truth} - known) if known and split.labelled else []
     ordered = sorted(lengths)
     return Truncation(
-        most, len(cut), _at(ordered, 0.5), _at(ordered, 0.95), ordered[-1], tuple(cut[:FIRST_CUT]), tuple(strange)
+        most,
+        len(cut),
+        _at(ordered, 0.5),
+        _at(ordered, 0.95),
+        ordered[-1],
+        tuple(cut[:FIRST_CUT]) if rowwise else (),
+        tuple(strange),
     )
 
 

@@ -121,7 +121,7 @@ class PersonalFind:
 
 @dataclass(frozen=True)
 class Truncation:
-    """Rows that the model reads in part: its longest input, and how many tokens texts have."""
+    """Requests that the model reads in part: its longest input, and how many tokens they have."""
 
     longest_input: Index
     rows_cut: Index

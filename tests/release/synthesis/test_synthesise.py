@@ -14,7 +14,7 @@ from mct.models.data.card import read_card
 from mct.models.data.files import read_data_file
 from mct.models.data.leaks import normalised
 from mct.release.curation.likeness import meetings
-from mct.release.curation.making import recombination, templates
+from mct.release.synthesis.making import recombination, templates
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Put = Callable[..., Path]

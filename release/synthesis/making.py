@@ -1,7 +1,7 @@
 """New texts out of those that are there: fragments exchanged, rows of one label recombined, the scenario's generator.
 
 Three ways to more examples without a model. Each yields candidates for ever (or until it knows no more), with the rows
-they come from; what is kept of them is decided elsewhere (mct.release.curation.synthesis).
+they come from; what is kept of them is decided elsewhere (mct.release.synthesis.synthesise).
 """
 
 import random
@@ -23,7 +23,7 @@ MOST_TURNS = 200
 
 # The scenarios whose generators give labelled texts: of a seed and a number of rows, all splits.
 GENERATORS = {
-    "intent-router": "mct.release.curation.making:router_rows",
+    "intent-router": "mct.release.synthesis.making:router_rows",
     "sentiment": "mct.models.scenarios.shop.sentiment:generate",
     "multi-task": "mct.models.scenarios.shop.everything:generate",
     "continual-router": "mct.models.scenarios.shop.months:generate",

@@ -25,8 +25,8 @@ from mct.models.progress import Report, silent
 from mct.models.tables import load
 from mct.models.writing.folders import sha256, write_json
 from mct.release.curation.cleaning import write_rows
-from mct.release.curation.making import Candidate, recombination, scenario, templates
 from mct.release.curation.reading import Split, read_splits
+from mct.release.synthesis.making import Candidate, recombination, scenario, templates
 
 METHODS = ("templates", "recombination", "scenario", "lm")
 CONFIDENCE = 0.8
@@ -114,7 +114,7 @@ def _candidates(order: Order, split: Split) -> Iterator[Candidate]:
     if order.method == "scenario":
         return scenario(order.source, split.truths, order.seed, 4 * order.count + 400)
     if order.method == "lm":
-        found: Iterator[Candidate] = load("mct.release.curation.writing:written", "gguf")(
+        found: Iterator[Candidate] = load("mct.release.synthesis.writing:written", "gguf")(
             Path(order.source), split.texts, split.truths, order.seed, draw
         )
         return found

@@ -13,7 +13,7 @@ from typing import Any, cast
 from mct import MctError
 from mct.bench.jobs.run import open_model
 from mct.models.tables import missing_library
-from mct.release.curation.making import Candidate
+from mct.release.synthesis.making import Candidate
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes.table import Generator
 
