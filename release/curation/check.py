@@ -121,7 +121,7 @@ def _twin(split: Split, other: Split, match: Match) -> Twin:
     return Twin(
         split.name, match.place + 1, masked(split.texts[match.place]),
         other.name, match.of + 1, masked(other.texts[match.of]),
-        match.how, round(match.likeness, 4), split.truths[match.place] == other.truths[match.of],  # type: ignore[arg-type]
+        match.how, round(match.likeness, 4), split.truths[match.place] == other.truths[match.of],
     )  # fmt: skip
 
 

@@ -86,7 +86,8 @@ def clean(file: Path, findings: Findings, wanted: Wanted) -> Cleaned:
         kept = dict(row)
         if number in labels and str(kept.get(label_field)) == labels[number][0]:
             before, after, why = labels[number]
-            kept[label_field] = after
+            # A label that was a whole number stays one.
+            kept[label_field] = int(after) if isinstance(kept[label_field], int) and after.isdecimal() else after
             changes.append(Change(number, "label", label_field, before, after, why))
         if wanted.mask_personal:
             kept, masks = _mask(number, kept)

@@ -11,6 +11,9 @@ from mct.models.data.declared import Amount, Digest, Index, Name, Share
 
 SCHEMA = 1
 
+How = Literal["same", "reordered", "near"]
+"""Of two texts: letters and digits read alike; the same words; all but the same words."""
+
 
 @dataclass(frozen=True)
 class CheckedFile:
@@ -26,8 +29,7 @@ class CheckedFile:
 class Twin:
     """A row that says what an earlier one says, of the same file or (a leak) of another.
 
-    `how` is "same" (letters and digits read alike), "reordered" (the same words) or "near"; `likeness` is the share of
-    their words that they have in common, slips of the pen allowed.
+    `likeness` is the share of their words that they have in common, slips of the pen allowed.
     """
 
     file: Name
@@ -36,7 +38,7 @@ class Twin:
     other_file: Name
     other_row: Index
     other_text: str
-    how: Literal["same", "reordered", "near"]
+    how: How
     likeness: Share
     agree: bool = True
     """Whether both rows have the same truth."""

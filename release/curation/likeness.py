@@ -26,6 +26,7 @@ from datasketch import MinHash, MinHashLSH
 
 from mct.models.data.leaks import normalised
 from mct.models.progress import Report, silent
+from mct.release.curation.findings import How
 
 NEAR = 0.9
 PERMUTATIONS, BANDS, ROWS = 64, 12, 3
@@ -52,7 +53,7 @@ class Match(NamedTuple):
 
     place: int
     of: int
-    how: str
+    how: How
     likeness: float
 
 
@@ -203,7 +204,7 @@ class _Index:
         if best[0] < self.near:
             return None
         other = self.texts[-best[1]]
-        how = "reordered" if sorted(read.split()) == sorted(_read(other).split()) else "near"
+        how: How = "reordered" if sorted(read.split()) == sorted(_read(other).split()) else "near"
         return Match(place, -best[1], how, best[0])
 
     def is_rare(self, word: str) -> bool:

@@ -6,6 +6,7 @@ the place of words.
 """
 
 import hashlib
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
@@ -64,6 +66,13 @@ def classifier() -> LogisticRegression:
     return LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3)
 
 
+def teach(features: Features, labels: Sequence[Any] | NDArray[Any]) -> LogisticRegression:
+    """The classifier taught. A fit that stops at its limit of steps is near enough for a ranking: it says nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return classifier().fit(features, labels)
+
+
 def judge(
     features: Features, texts: Sequence[str], labels: Sequence[str], seed: int = 0, report: Report = silent
 ) -> Judged | None:
@@ -86,7 +95,7 @@ def judge(
         asked = np.flatnonzero(folds == fold)
         if not len(asked) or len(set(wanted[learned])) < 2:
             continue
-        model = classifier().fit(features[rows[learned]], wanted[learned])
+        model = teach(features[rows[learned]], wanted[learned])
         shares[np.ix_(asked, model.classes_)] = model.predict_proba(features[rows[asked]])
     return Judged(shares, names, rows)
 
