@@ -125,7 +125,7 @@ def _plain(files: tuple[Path, Path]) -> dict[str, dict[int, float]]:
     rows = [row for file in files for row in read(file)]
     first = len(read(files[0]))
     texts, labels = [row["text"] for row in rows], [row["label"] for row in rows]
-    judged = judge(words_of(texts), texts, labels)
+    judged = judge(words_of(texts, len(set(labels))), texts, labels)
     assert judged is not None
     given = np.array([judged.names.index(labels[place]) for place in judged.rows])
     own = judged.shares[np.arange(len(given)), given]

@@ -150,7 +150,8 @@ def _judge(splits: Sequence[Split], asked: Asked, report: Report) -> _Judged:
     texts = [split.texts[place] for split, place in rows]
     labels = [split.truths[place] for split, place in rows]
     places = [(split.name, place + 1) for split, place in rows]
-    features, by = _features(texts, asked, report)
+    words = load("mct.release.curation.ngrams:words_of", EXTRA)(texts, len(set(labels)))
+    features, by = _features(texts, words, asked, report)
     judged = load("mct.release.curation.ngrams:judge", EXTRA)(features, texts, labels, asked.seed, report)
     if judged is None:
         return _Judged(why_not="fewer than two labels have the 5 rows that it takes to learn them from others")
@@ -158,7 +159,6 @@ def _judge(splits: Sequence[Split], asked: Asked, report: Report) -> _Judged:
         judged, features, texts, labels, places, by
     )
     # Like no other row in its words: embeddings put every text near some other.
-    words = load("mct.release.curation.ngrams:words_of", EXTRA)(texts) if by != WORDS else features
     outsiders = load("mct.release.curation.noise:find_outsiders", EXTRA)(judged, words, texts, labels, places)
     return _Judged(suspicions, noise, outsiders)
 
@@ -166,13 +166,14 @@ def _judge(splits: Sequence[Split], asked: Asked, report: Report) -> _Judged:
 WORDS = "words and pairs of words (TF-IDF), logistic regression"
 
 
-def _features(texts: Sequence[str], asked: Asked, report: Report) -> tuple[Any, str]:
+def _features(texts: Sequence[str], words: Any, asked: Asked, report: Report) -> tuple[Any, str]:
+    """An embedder's vectors where one is given, the words otherwise; and what to call them."""
     if asked.checkpoint is not None:
         embedded = load("mct.release.curation.asking:embed", EXTRA)(asked.checkpoint, texts, report)
         if embedded is not None:
             features = load("mct.release.curation.ngrams:vectors_of", EXTRA)(embedded)
             return features, f"embeddings of {asked.checkpoint.name}, logistic regression"
-    return load("mct.release.curation.ngrams:words_of", EXTRA)(texts), WORDS
+    return words, WORDS
 
 
 def _personal(splits: Sequence[Split]) -> tuple[PersonalFind, ...]:

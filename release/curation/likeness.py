@@ -161,12 +161,11 @@ def _slips(one: str, other: str) -> int:
     return row[-1]
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2_000)
 def _counted(text: str) -> Counter[str]:
     return Counter(_read(text).split())
 
 
-@lru_cache(maxsize=20_000)
 def triples(text: str) -> frozenset[str]:
     """The letter triples of a text's words, each word in blanks; the text itself where it has no letter or digit."""
     words = normalised(text).split()

@@ -29,6 +29,12 @@ LEAST_ROWS = FOLDS
 MOST_TAUGHT = 20_000
 """Rows that one fold learns from: more make it no surer, and slower in proportion."""
 
+LONGEST = 2_000
+"""Characters of a text that are judged by."""
+
+MOST_WEIGHTS, MOST_WORDS, LEAST_WORDS = 2_000_000, 50_000, 2_000
+"""Of a model, and words and pairs that it weighs: training keeps some twenty copies of the weights."""
+
 STRENGTH = 10.0
 """Inverse of the regularisation, as is usual for TF-IDF of short texts: 1 trusts the labels' frequencies too much."""
 
@@ -47,13 +53,24 @@ class Judged(NamedTuple):
     rows: NDArray[np.intp]
 
 
-def words_of(texts: Sequence[str]) -> Features:
-    """Each text's words and pairs of words, weighted (TF-IDF), of length one: (texts, features), sparse."""
-    found = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+", dtype=np.float32)
+def words_of(texts: Sequence[str], labels: int = 2) -> Features:
+    """Each text's words and pairs of words, weighted (TF-IDF), of length one: (texts, features), sparse.
+
+    Of a long text the beginning, and in all the most frequent: as many as a model of so many labels has weights for.
+    """
+    most = max(LEAST_WORDS, min(MOST_WORDS, MOST_WEIGHTS // max(1, labels)))
+    found = vectoriser(most)
     try:
-        return found.fit_transform(texts)
+        return found.fit_transform([text[:LONGEST] for text in texts])
     except ValueError:  # no text has a word
         return sparse.csr_matrix((len(texts), 1), dtype=np.float32)
+
+
+def vectoriser(most: int | None = None) -> TfidfVectorizer:
+    """Words and pairs of words, the `most` frequent of them."""
+    return TfidfVectorizer(
+        ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+", dtype=np.float32, max_features=most
+    )
 
 
 def vectors_of(embeddings: NDArray[np.float32]) -> Features:

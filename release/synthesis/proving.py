@@ -13,14 +13,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mct import MctError
 from mct.bench.statistics.paired import difference, difference_p
 from mct.bench.statistics.student import student
 from mct.models.data.leaks import normalised
 from mct.models.progress import Report, silent
-from mct.release.curation.ngrams import teach
+from mct.release.curation.ngrams import teach, vectoriser
 from mct.release.curation.reading import Split
 
 DRAWS = 10
@@ -122,7 +121,7 @@ def _arms(
 
 
 def _right(texts: Sequence[str], labels: Sequence[str], test: Split) -> Bools:
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+", dtype=np.float32)
+    words = vectoriser()
     model = teach(words.fit_transform(texts), labels)
     return np.asarray(model.predict(words.transform(test.texts)) == np.asarray(test.truths))
 
