@@ -2,14 +2,14 @@
 
 import random
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mct.release.curation.check import Asked, check
 from mct.release.curation.drift import find_drifts
 from mct.release.curation.likeness import meetings, repeats
+from mct.release.curation.ngrams import judge, words_of
+from mct.release.curation.noise import suspected
 from mct.release.curation.personal import find_personal, iban, luhn
 
 PLANTED = 300
@@ -155,33 +155,38 @@ _DECOYS: dict[str, Callable[[random.Random], str]] = {
 
 def labels(train: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Of labels that were flipped, how many are suspected; by chance, and to the label that is confused most."""
-    from data import interval, put
+    from data import interval
 
     draw = random.Random(0)
-    with tempfile.TemporaryDirectory() as room:
-        clean = check(Asked((put(Path(room) / "clean.jsonl", train),)))
-        known = {each.row for each in clean.suspicions}
-        confused = {each.given: each.suggested for each in reversed(clean.suspicions)}
-        names = sorted({row["label"] for row in train})
-        found: dict[str, Any] = {"untouched": interval(len(known), len(train))}
-        for how in ("any label", "the label confused most"):
-            chosen = set(draw.sample(range(len(train)), FLIPPED))
-            rows = []
-            for place, row in enumerate(train):
-                other = draw.choice([name for name in names if name != row["label"]])
-                wrong = other if how == "any label" else confused.get(row["label"], other)
-                rows.append({**row, "label": wrong} if place in chosen else row)
-            listed = check(Asked((put(Path(room) / "flipped.jsonl", rows),))).suspicions
-            hits = [each.row - 1 in chosen for each in listed]
-            right = sum(each.row - 1 in chosen and each.suggested == train[each.row - 1]["label"] for each in listed)
-            found[how] = {
-                "found": interval(sum(hits), FLIPPED),
-                "suggested_right": interval(right, max(1, sum(hits))),
-                "precision_first": interval(sum(hits[:FLIPPED]), min(FLIPPED, len(hits))),
-                "listed": len(listed),
-                "false_alarms": interval(len(listed) - sum(hits), len(train) - FLIPPED),
-            }
+    texts, given = [row["text"] for row in train], [row["label"] for row in train]
+    clean = _suspected(texts, given)
+    confused = {given[place]: suggested for place, suggested in reversed(clean)}
+    names = sorted(set(given))
+    found: dict[str, Any] = {"untouched": interval(len(clean), len(train))}
+    for how in ("any label", "the label confused most"):
+        chosen = set(draw.sample(range(len(train)), FLIPPED))
+        flipped = list(given)
+        for place in sorted(chosen):
+            other = draw.choice([name for name in names if name != given[place]])
+            flipped[place] = other if how == "any label" else confused.get(given[place], other)
+        listed = _suspected(texts, flipped)
+        hits = [place in chosen for place, _ in listed]
+        right = sum(place in chosen and suggested == given[place] for place, suggested in listed)
+        found[how] = {
+            "found": interval(sum(hits), FLIPPED),
+            "suggested_right": interval(right, max(1, sum(hits))),
+            "precision_first": interval(sum(hits[:FLIPPED]), min(FLIPPED, len(hits))),
+            "listed": len(listed),
+            "false_alarms": interval(len(listed) - sum(hits), len(train) - FLIPPED),
+        }
     return found
+
+
+def _suspected(texts: Sequence[str], given: Sequence[str]) -> list[tuple[int, str]]:
+    """What `mct data check` suspects: places and suggested labels, the surest first."""
+    judged = judge(words_of(texts, len(set(given))), texts, given)
+    assert judged is not None
+    return [(place, suggested) for place, suggested, *_ in suspected(judged, given)[0]]
 
 
 def months(texts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
