@@ -24,6 +24,7 @@ from mct.release.decision.commands import decide
 from mct.release.pipeline.commands import pipeline
 from mct.release.planning.commands import plan
 from mct.release.promotion.commands import release
+from mct.release.synthesis.commands import data
 from mct.release.watching.commands import watch
 from mct.targets.commands import targets
 
@@ -160,7 +161,7 @@ def commands() -> None:
 
 # In the order of the work.
 for command in (
-    demo, models, compress, bench, run_artifact, compare, report, history, gate, release, watch, pipeline, decide, plan, targets,
+    demo, models, data, compress, bench, run_artifact, compare, report, history, gate, release, watch, pipeline, decide, plan, targets,
 ):  # fmt: skip
     commands.add_command(command)
 

@@ -26,7 +26,8 @@ ROOMS = (
     ("compress.commands",),
     ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.measure",), ("bench.judge",),
     ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.search",), ("bench.commands",),
-    ("release.curation", "release.inspection"), ("release.promotion",), ("release.watching",), ("release.pipeline",),
+    ("release.curation", "release.inspection"), ("release.synthesis",),
+    ("release.promotion",), ("release.watching",), ("release.pipeline",),
     ("release.decision",), ("release.planning",),
     ("cli",),
 )  # fmt: skip
@@ -35,7 +36,7 @@ MOST_FILES = 16
 HEAVY = {
     "torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama_cpp", "gguf", "numpy", "scipy",
     "tokenizers", "rich", "peft", "safetensors", "jinja2", "matplotlib", "huggingface_hub", "httpx",
-    "sentence_transformers", "setfit", "sklearn", "joblib", "fsspec", "mlflow",
+    "sentence_transformers", "setfit", "sklearn", "joblib", "fsspec", "mlflow", "datasketch",
 }  # fmt: skip
 
 
