@@ -20,6 +20,7 @@ from mct.bench.commands import bench, compare, demo, gate, history, report, run_
 from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
+from mct.release.inspection.commands import behave, explain
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
@@ -154,7 +155,9 @@ def commands() -> None:
 
 
 # In the order of the work.
-for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, targets):
+for command in (
+    demo, models, compress, bench, run_artifact, compare, report, history, gate, explain, behave, targets,
+):  # fmt: skip
     commands.add_command(command)
 
 

@@ -26,8 +26,9 @@ ROOMS = (
     ("compress.commands",),
     ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.measure",), ("bench.judge",),
     ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.search",), ("bench.commands",),
-    ("release.curation", "release.inspection"), ("release.promotion",), ("release.watching",), ("release.pipeline",),
-    ("release.decision",),
+    ("release.inspection.asking",), ("release.inspection.behaviour",),
+    ("release.curation", "release.inspection"), ("release.inspection.pages",), ("release.inspection.commands",),
+    ("release.promotion",), ("release.watching",), ("release.pipeline",), ("release.decision",),
     ("cli",),
 )  # fmt: skip
 PLACES = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
