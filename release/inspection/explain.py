@@ -1,4 +1,4 @@
-"""One whole inspection: two models, one data file; what cannot be looked at is said with its reason, never skipped over.
+"""One whole inspection: two models, one data file; what cannot be looked at is said with its reason, never skipped.
 
 Both models are opened in this process, one after the other, and asked as the score is asked. Only reading the data or
 opening a model can end it; a part that a task, a format or a missing library has not is left out, by name.

@@ -34,8 +34,8 @@ def groups_panel(found: Explanation) -> Panel | None:
         title="Where answers differ",
         description=f"Most often in {highest.kind} {highest.name}: {100 * highest.flips.value:.1f} % of its examples.",
         caption="The share of answers that differ, in each group of examples, with 95 % intervals; the line is the "
-        "share of all. A filled mark: more or less than in the rest is shown, at 5 % over all groups that were asked; a "
-        "hollow one: it may be chance.",
+        "share of all. A filled mark: more or less than in the rest is shown, at 5 % over all groups that were asked; "
+        "a hollow one: it may be chance.",
         height=len(groups) * ROW_HEIGHT + MARGIN,
         height_narrow=len(groups) * ROW_HEIGHT + MARGIN,
         draw=lambda figure, narrow: _draw_groups(figure, groups, found.flips.rate.value, narrow),
