@@ -119,7 +119,8 @@ def test_limits_decide_the_exit_code(router: tuple[Path, Path, Path], run_mct: R
     other = Path(shutil.copytree(original, tmp_path / "other"))
     _disturb(other)
     (tmp_path / "limits.toml").write_text(
-        "[none]\nflips_max = 0.0\n[all]\nflips_max = 1.0\n[some]\nflips_max = 0.05\n[drift]\nattribution_drift_max = 0.2\n"
+        "[none]\nflips_max = 0.0\n[all]\nflips_max = 1.0\n[some]\nflips_max = 0.05\n"
+        "[drift]\nattribution_drift_max = 0.2\n"
     )
 
     def code(second: Path, name: str) -> int:
