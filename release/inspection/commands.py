@@ -76,7 +76,7 @@ def explain(
     if out is not None:
         page = load("mct.release.inspection.pages.page:as_page", "report")(found)
         _write(out, {"explain.md": markdown, "explain.html": page}, "explain.json", found.as_json())
-    print_json(found.as_json()) if as_json else click.echo(markdown, nl=False)
+    _show(found, markdown, as_json)
     return EXIT_CODES[found.outcome] if found.lines else 0
 
 
@@ -114,8 +114,15 @@ def behave(
     markdown = load("mct.release.inspection.pages.markdown:behaviour_markdown")(found)
     if out is not None:
         _write(out, {"behave.md": markdown}, "behave.json", found.as_json())
-    print_json(found.as_json()) if as_json else click.echo(markdown, nl=False)
+    _show(found, markdown, as_json)
     return EXIT_CODES[found.outcome] if found.lines else 0
+
+
+def _show(found: Any, markdown: str, as_json: bool) -> None:
+    if as_json:
+        print_json(found.as_json())
+    else:
+        click.echo(markdown, nl=False)
 
 
 def _require_free(out: Path | None, reads: list[Path]) -> None:

@@ -27,15 +27,15 @@ from mct.models.tables import load
 from mct.models.tasks.datasets import Dataset, fields_beside, read_examples
 from mct.models.tasks.examples import Example, find_kind
 from mct.release.inspection.asking.opened import Asked, decide_all, ready
+from mct.release.inspection.asking.opened import Told as Asking
 from mct.release.inspection.attributing import Attributing, attribute, draw_rows
 from mct.release.inspection.behaviour.behave import Outcome, require_fitting, run_suite
 from mct.release.inspection.behaviour.tests_file import Suite
 from mct.release.inspection.drift import bound_of, excess_bound
-from mct.release.inspection.explanation import Attribution, Behaviour, Explanation, Inspected
+from mct.release.inspection.explanation import Attribution, Behaviour, Explanation, Inspected, Sensitivity
 from mct.release.inspection.flips import Both, Flips, find_flips
 from mct.release.inspection.limits import Limits, line_at_most
 from mct.release.inspection.rates import rate_of
-from mct.release.inspection.sensitivity import Sensitivity, find_sensitivity
 from mct.release.inspection.spurious import Spurious, find_spurious
 
 Found = TypeVar("Found")
@@ -61,6 +61,11 @@ class Job:
     limits: Limits | None = None
     without: frozenset[str] = frozenset()
     told: Told = NOTHING
+
+    @property
+    def both(self) -> tuple[Path, Path]:
+        """The folders of the two."""
+        return self.original, self.artifact
 
 
 @dataclass
@@ -104,7 +109,7 @@ def explain(job: Job, report: Report = silent) -> Explanation:
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), flips=flips,
         attribution=parts.look("attribution", lambda: _attribution(parts, original, artifact, examples)),
         spurious=parts.look("spurious words", lambda: _spurious(parts, both, original, artifact)),
-        sensitivity=parts.look("layers", lambda: _sensitivity(parts, models)),
+        sensitivity=parts.look("layers", lambda: _sensitivity(parts, models[0], _bits(models[1]) or 8, both.original)),
         behaviour=_behaviour(job, original, artifact, part(report, SHARES["behaviour"], 1.0)),
         tests=job.suite.name if job.suite else "", limits=job.limits.name if job.limits else "",
     )  # fmt: skip
@@ -113,7 +118,7 @@ def explain(job: Job, report: Report = silent) -> Explanation:
 
 
 def _opened(job: Job) -> tuple[tuple[Model, Model], Dataset, tuple[Example, ...]]:
-    told = told_to((job.original, job.artifact), job.told)
+    told = told_to(job.both, job.told)
     models = [open_model(path, told=told[path]) for path in (job.original, job.artifact)]
     subjects = [model.subject for model in models]
     require_one_task(subjects)
@@ -152,7 +157,7 @@ def _attribution(parts: Parts, original: Asked, artifact: Asked, examples: Seque
 
 def _with_gradients(who: Attributing, job: Job) -> Attributing:
     _require_checkpoint(who.original.model.subject)
-    checkpoint = inspect(job.original, told_to((job.original, job.artifact), job.told)[job.original])
+    checkpoint = inspect(job.original, told_to(job.both, job.told)[job.original])
     opened = load("mct.release.inspection.gradients:open_differentiable", "compress")(checkpoint, who.original.tokenize)
     of = load("mct.release.inspection.gradients:integrated_gradients", "compress")
     return replace(who, gradients=lambda told, target: of(opened, told, target), baseline=opened.name)
@@ -161,12 +166,17 @@ def _with_gradients(who: Attributing, job: Job) -> Attributing:
 def _with_floor(who: Attributing, job: Job) -> Attributing:
     _require_checkpoint(who.original.model.subject)
     precision = who.artifact.model.subject.precision
-    bits = load("mct.release.inspection.rounding:bits_of", "compress")(precision)
+    bits = _bits(who.artifact.model)
     if bits is None:
         raise MctError(f"{precision} rounds to no fewer than 16 bits, which moves nothing to speak of")
-    checkpoint = inspect(job.original, told_to((job.original, job.artifact), job.told)[job.original])
+    checkpoint = inspect(job.original, told_to(job.both, job.told)[job.original])
     session: Any = load("mct.release.inspection.rounding:rounded_session", "compress")(checkpoint, bits)
     return replace(who, floor=replace(who.original, name=f"{who.original.name} rounded", session=session), bits=bits)
+
+
+def _bits(model: Model) -> int | None:
+    found: int | None = load("mct.release.inspection.rounding:bits_of", "compress")(model.subject.precision)
+    return found
 
 
 def _require_checkpoint(subject: Subject) -> None:
@@ -181,14 +191,14 @@ def _spurious(parts: Parts, both: Both, original: Asked, artifact: Asked) -> tup
     return find_spurious(both, (original, artifact))
 
 
-def _sensitivity(parts: Parts, models: tuple[Model, Model]) -> Sensitivity:
-    job = parts.job
-    _require_checkpoint(models[0].subject)
-    bits = load("mct.release.inspection.rounding:bits_of", "compress")(models[1].subject.precision) or 8
-    checkpoint = inspect(job.original, told_to((job.original, job.artifact), job.told)[job.original])
-    return find_sensitivity(
-        checkpoint, bits, job.data, job.renames, part(parts.report, SHARES["layers"], SHARES["behaviour"])
+def _sensitivity(parts: Parts, model: Model, bits: int, told: Sequence[Asking]) -> Sensitivity:
+    _require_checkpoint(model.subject)
+    checkpoint = inspect(parts.job.original, told_to(parts.job.both, parts.job.told)[parts.job.original])
+    inputs = [cut.tokens for each in told for cut in each.cuts[:1]]
+    found: Sensitivity = load("mct.release.inspection.sensitivity:find_sensitivity", "compress")(
+        checkpoint, bits, inputs, part(parts.report, SHARES["layers"], SHARES["behaviour"])
     )
+    return found
 
 
 def _behaviour(job: Job, original: Asked, artifact: Asked, report: Report) -> tuple[Behaviour, ...]:

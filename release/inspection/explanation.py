@@ -22,7 +22,6 @@ from mct.release.inspection.behaviour.tests_file import Test
 from mct.release.inspection.drift import Mean
 from mct.release.inspection.flips import Flips
 from mct.release.inspection.rates import Rate
-from mct.release.inspection.sensitivity import Sensitivity
 from mct.release.inspection.spurious import Spurious
 
 SCHEMA = 1
@@ -92,6 +91,25 @@ class Attribution:
     gap: float | None = None
     baseline: str = ""
     cut_short: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One matrix of weights rounded alone; `cost` is the divergence of the answers, nats; `layer` "" outside of any."""
+
+    name: str
+    layer: str
+    cost: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Every part in the order of the network, and all of them together, in so many `bits`, on `texts` inputs."""
+
+    bits: int
+    texts: int
+    parts: tuple[Part, ...]
+    all: float
 
 
 @dataclass(frozen=True)

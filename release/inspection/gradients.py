@@ -28,7 +28,7 @@ from mct.release.inspection.asking.questions import Target
 from mct.targets.runtimes.batches import padded
 from mct.targets.runtimes.run_torch import input_names
 
-POINTS = 24
+POINTS, AT_ONCE = 24, 8
 BASELINES = ("[PAD]", "<pad>", "[MASK]", "<mask>", "[UNK]", "<unk>", "</s>", "<|endoftext|>")
 Tensor = torch.Tensor
 
@@ -81,10 +81,13 @@ def integrated_gradients(model: Differentiable, told: Told, target: Target) -> G
     with torch.no_grad():
         whole, nothing = model.embedding(inputs["input_ids"]), model.embedding(blank)
     nodes, weights = np.polynomial.legendre.leggauss(POINTS)
-    shares = torch.tensor((nodes + 1) / 2, dtype=whole.dtype)[:, None, None]
-    path = (nothing + shares * (whole - nothing)).requires_grad_()
-    (slope,) = torch.autograd.grad(_evidence(model, inputs, path, target, beside).sum(), path)
-    mean = (slope * torch.tensor(weights / 2, dtype=whole.dtype)[:, None, None]).sum(dim=0)
+    mean = torch.zeros_like(whole[0])
+    for first in range(0, POINTS, AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        shares = torch.tensor((nodes[some] + 1) / 2, dtype=whole.dtype)[:, None, None]
+        path = (nothing + shares * (whole - nothing)).requires_grad_()
+        (slope,) = torch.autograd.grad(_evidence(model, inputs, path, target, beside).sum(), path)
+        mean += (slope * torch.tensor(weights[some] / 2, dtype=whole.dtype)[:, None, None]).sum(dim=0)
     tokens = ((whole - nothing)[0] * mean).sum(dim=-1).double().numpy()
     with torch.no_grad():
         ends = _evidence(model, inputs, torch.cat([nothing, whole]), target, beside).double().numpy()

@@ -9,7 +9,8 @@ else than digits. A leaf.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,16 +41,50 @@ def bits_of(precision: str) -> int | None:
 
 def rounded_session(checkpoint: Checkpoint, bits: int) -> Session:
     """The checkpoint as a session, rounded to so many bits. MctError where it has no linear layers to round."""
-    writes = checkpoint.network == "causal-lm"
-    module: torch.nn.Module = load_model(checkpoint) if writes else load_module(checkpoint)
-    layers = [each for each in module.modules() if isinstance(each, torch.nn.Linear | Conv1D)]
+    module = open_module(checkpoint)
+    layers = linear_layers(module)
     if not layers:
         raise MctError(f"{checkpoint.path} has no linear layers to round", "its drift is stated without a floor")
-    for layer in layers:
-        _round_weights(layer, bits)
-        if bits == BYTES:
-            layer.register_forward_pre_hook(lambda layer, given: (_rounded_input(given[0]), *given[1:]))
-    return _writing(module) if writes else _encoding(module, checkpoint)
+    for layer in layers.values():
+        _round(layer, bits)
+    return session_of(module, checkpoint)
+
+
+def open_module(checkpoint: Checkpoint) -> torch.nn.Module:
+    """The checkpoint by torch: a language model as transformers has it, all else as its runtime has it."""
+    return load_model(checkpoint) if checkpoint.network == "causal-lm" else load_module(checkpoint)
+
+
+def linear_layers(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """Every layer with a matrix of weights, by name, in the order of the network."""
+    return {name: each for name, each in module.named_modules() if isinstance(each, torch.nn.Linear | Conv1D)}
+
+
+@contextmanager
+def rounded(layers: Sequence[torch.nn.Module], bits: int) -> Iterator[None]:
+    """These layers rounded to so many bits while it lasts."""
+    kept = [layer.weight.data for layer in layers]
+    hooks = [hook for layer in layers if (hook := _round(layer, bits)) is not None]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer, weights in zip(layers, kept, strict=True):
+            layer.weight.data = weights  # type: ignore[assignment]
+
+
+def session_of(module: torch.nn.Module, checkpoint: Checkpoint) -> Session:
+    """The module as a session."""
+    return _writing(module) if checkpoint.network == "causal-lm" else _encoding(module, checkpoint)
+
+
+def _round(layer: torch.nn.Module, bits: int) -> Any:
+    """Its weights, and at eight bits its input; gives the hook that does this."""
+    _round_weights(layer, bits)
+    if bits != BYTES:
+        return None
+    return layer.register_forward_pre_hook(lambda layer, given: (_rounded_input(given[0]), *given[1:]))
 
 
 def _round_weights(layer: torch.nn.Module, bits: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from mct.bench.statistics.levels import ERROR
 from mct.bench.statistics.paired import holm, mcnemar_mid_p
-from mct.release.inspection.asking.opened import Asked, decide, outputs_of
+from mct.release.inspection.asking.opened import Asked, decide, hidden, outputs_of
 from mct.release.inspection.asking.questions import Target, evidence
 from mct.release.inspection.flips import STRIPPED, Both, common_words, words_of
 
@@ -135,5 +135,5 @@ def _push(asked: Asked, both: Both, row: int, counted: _Counted) -> float | None
         return None
     measure = "logit" if head.kind == "labels" else "log-odds"
     target = Target(told.decision.target.output, head.labels.index(counted.label), measure, counted.label)  # type: ignore[arg-type]
-    (without,) = outputs_of(asked, [cut.without(place)])
+    (without,) = outputs_of(asked, [hidden(asked, cut, place, target)])
     return evidence(told.outputs[0], target) - evidence(without, target)

@@ -107,12 +107,12 @@ def evidence_without(asked: Asked, told: Told, target: Target) -> tuple[float, l
     """The evidence for an answer as it is, and with each word of its input hidden in turn. `told` has its outputs."""
     cut, whole = told.cuts[target.input], told.outputs[target.input]
     beside = told.outputs[1 + target.index] if target.measure == "cosine" else None
-    hidden = [_hidden(asked, cut, word, target) for word in range(len(cut.words))]
-    return evidence(whole, target, beside), [evidence(each, target, beside) for each in outputs_of(asked, hidden)]
+    inputs = [hidden(asked, cut, word, target) for word in range(len(cut.words))]
+    return evidence(whole, target, beside), [evidence(each, target, beside) for each in outputs_of(asked, inputs)]
 
 
-def _hidden(asked: Asked, cut: Cut, word: int, target: Target) -> Tokens:
-    """Left out, where anything stays and nothing must keep its place; hidden behind another token otherwise."""
+def hidden(asked: Asked, cut: Cut, word: int, target: Target) -> Tokens:
+    """An input without one word: left out, where anything stays and nothing must keep its place, else masked."""
     if (target.place is None or target.place < 0) and len(cut.places[word]) < len(cut.tokens.ids) - (
         target.place is not None
     ):

@@ -230,7 +230,10 @@ def _chosen(truth: Truth, answer: Any, example: Example, cuts: Sequence[Cut]) ->
 
 
 def _foreseen(tokenize: Tokenize, example: Example) -> list[Cut]:
-    return [cut_text(tokenize, example.scored, keep_last=True)]
+    cut = cut_text(tokenize, example.scored, keep_last=True)
+    if len(cut.tokens.ids) < 2:
+        raise MctError(f"{example.text[:60]!r} has no token that another stands before", "leave that row out")
+    return [cut]
 
 
 def _decide_next(found: Sequence[Outputs], example: Example, cuts: Sequence[Cut], heads: Sequence[Head]) -> Decision:

@@ -10,10 +10,9 @@ from mct.bench.report.markdown import escape
 from mct.bench.report.table import MARKS
 from mct.release.inspection.behaved import Behaved
 from mct.release.inspection.drift import Mean
-from mct.release.inspection.explanation import Attributed, Attribution, Behaviour, Explanation
+from mct.release.inspection.explanation import Attributed, Attribution, Behaviour, Explanation, Sensitivity
 from mct.release.inspection.flips import Flips, Group
 from mct.release.inspection.rates import Rate
-from mct.release.inspection.sensitivity import Sensitivity
 from mct.release.inspection.spurious import Driven, Spurious
 
 MOST_GROUPS, MOST_FLIPS, MOST_ANSWERS, MOST_WORDS, MOST_PARTS, MOST_FAILURES = 8, 10, 5, 5, 8, 5
@@ -217,8 +216,8 @@ def _sensitivity(found: Sensitivity | None) -> str:
         for part in order
     ]
     about = (
-        f"Each product alone in {found.bits} bits, on {found.texts} texts: the divergence of the answers from those at "
-        f"full precision. All together cost {found.all:.3g}."
+        f"Each matrix of weights alone in {found.bits} bits, on {found.texts} texts: the divergence of the answers from "
+        f"those at full precision. All together cost {found.all:.3g}."
     )
     return "\n".join(
         ["## What each layer costs", "", about, "", _table(("weights", "layer", "cost", "share"), rows, words=2)]

@@ -8,9 +8,8 @@ from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from mct.bench.report.plot_style import LIGHT, Panel, quiet_axes, shortened
-from mct.release.inspection.explanation import Explanation
+from mct.release.inspection.explanation import Explanation, Part
 from mct.release.inspection.flips import Group
-from mct.release.inspection.sensitivity import Part
 
 ROW_HEIGHT, MARGIN = 24.0, 56.0
 MOST_GROUPS, MOST_WORDS = 20, 6
@@ -85,7 +84,7 @@ def layers_panel(found: Explanation) -> Panel | None:
         name="layers",
         title=f"What each layer costs in {measured.bits} bits",
         description=f"The costliest is {worst.name}, {worst.cost:.3g} of {measured.all:.3g} for all together.",
-        caption=f"Each product of the network alone in {measured.bits} bits, all else in full precision: how far the "
+        caption=f"Each matrix of weights alone in {measured.bits} bits, all else in full precision: how far the "
         f"answers to {measured.texts} texts move from the original's. All together: {measured.all:.3g}. Costs do not "
         "simply add up.",
         height=len(parts) * ROW_HEIGHT * 0.8 + MARGIN,
@@ -111,6 +110,5 @@ def short_name(part: Part) -> str:
     """The part within its layer: what stands after the layer's number; the whole name where it is in none."""
     if not part.layer:
         return part.name
-    number = part.layer.removeprefix("layer ")
-    _, _, rest = part.name.replace("/", ".").partition(f".{number}.")
-    return f"{part.layer}: {rest.removesuffix('.weight') or part.name}"
+    _, _, rest = part.name.partition(f".{part.layer.removeprefix('layer ')}.")
+    return f"{part.layer}: {rest or part.name}"
