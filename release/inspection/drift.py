@@ -23,7 +23,7 @@ from mct.bench.statistics.bootstrap import resample_change
 from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.ratio_metric import RatioMetric
 
-LEAST_WORDS = 3
+LEAST_WORDS, DIGITS = 3, 12
 """Fewer have no order to speak of."""
 OUTSIDE = (1 - CONFIDENCE) / 2
 
@@ -48,7 +48,7 @@ def drift_of(before: Sequence[float], after: Sequence[float]) -> float | None:
     flat = np.ptp(before) == 0, np.ptp(after) == 0
     if any(flat):
         return 0.0 if all(flat) else 1.0
-    return float(1 - stats.spearmanr(before, after).statistic)
+    return round(float(1 - stats.spearmanr(before, after).statistic), DIGITS)
 
 
 def mean_of(drifts: Sequence[float]) -> Mean:

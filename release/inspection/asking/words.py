@@ -78,16 +78,16 @@ def _cut(tokens: Tokens, encoding: Any, texts: Sequence[str], foreseen: int | No
 
 
 def _owners(encoding: Any, spans: Sequence[tuple[int, int, int, str]]) -> list[int]:
-    """For each token the word that it first covers a character of; -1 for what stands for none."""
+    """For each token the word that it first covers a character of, the one after it where that is a space alone.
+
+    -1 for what stands for none.
+    """
     found = []
     for (start, end), special, text in zip(
         encoding.offsets, encoding.special_tokens_mask, encoding.sequence_ids, strict=True
     ):
-        of = text or 0
-        covered = (
-            at for at, (which, first, last, _) in enumerate(spans) if which == of and start < last and end > first
-        )
-        found.append(-1 if special or end <= start else next(covered, -1))
+        own = (at for at, (which, _, last, _) in enumerate(spans) if which == (text or 0) and last > start)
+        found.append(-1 if special or end <= start else next(own, -1))
     return found
 
 

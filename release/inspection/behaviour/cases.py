@@ -75,5 +75,5 @@ def with_typo(text: str, draw: random.Random) -> str:
     if not words:
         return text
     word = draw.choice(words)
-    at = word.start() + draw.randrange(1, len(word.group()) - 1)
+    at = word.start() + draw.randrange(1, len(word.group()) - 2)
     return text[:at] + text[at + 1] + text[at] + text[at + 2 :]

@@ -216,7 +216,7 @@ def _sensitivity(found: Sensitivity | None) -> str:
         for part in order
     ]
     about = (
-        f"Each matrix of weights alone in {found.bits} bits, on {found.texts} texts: the divergence of the answers from "
+        f"Each matrix of weights alone in {found.bits} bits, on {found.texts} texts: how far answers move from "
         f"those at full precision. All together cost {found.all:.3g}."
     )
     return "\n".join(

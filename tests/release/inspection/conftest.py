@@ -13,7 +13,7 @@ TEXTS = (
     "is this suitable for a child of 12", "my card was declined at checkout", "let me talk to a human now",
     "the box arrived damaged on Monday", "when will volume 7 be available",
 )  # fmt: skip
-LABELS = ("age", "order", "returns")
+LABELS = ("order_tracking", "other", "returns")
 TAGS = ("O", "B-item", "I-item")
 
 

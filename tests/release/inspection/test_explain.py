@@ -46,7 +46,7 @@ def test_a_model_beside_itself_differs_in_nothing(task: str, specimen: Specimens
     told = explain(Job(found.folder, copy, found.data, examples=6, without=frozenset({"layers"})))
     assert told.flips.rate.count == 0 and told.flips.rate.n == 8
     assert told.attribution is not None and told.attribution.drift.value == 0
-    assert told.attribution.gap is not None and told.attribution.gap < 0.02, told.attribution.gap
+    assert told.attribution.gap is not None and told.attribution.gap < 0.05, told.attribution.gap
     assert all(word.original == word.artifact for each in told.attribution.examples for word in each.words)
     assert "floor" in told.left_out  # fp32 beside fp32 rounds nothing
     json.dumps(told.as_json(), allow_nan=False)
@@ -158,8 +158,8 @@ def test_the_same_seed_finds_the_same(router: tuple[Path, Path, Path]) -> None:
 
 
 REFUSED: list[tuple[list[str], str]] = [
-    (["{original}", "{original}/nowhere"], "does not exist"),
-    (["{original}", "{tagger}"], "different tasks"),
+    (["{original}", "{original}/nowhere", "--data", "{data}"], "does not exist"),
+    (["{original}", "{tagger}", "--data", "{data}"], "different tasks"),
     (["{original}", "{artifact}", "--data", "{tmp}/empty.jsonl"], "no rows"),
     (["{original}", "{artifact}", "--data", "{tmp}/strange.jsonl"], "'retruns'"),
     (["{original}", "{artifact}", "--data", "{data}", "--tests", "{tmp}/none.toml"], "does not exist"),
