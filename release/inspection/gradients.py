@@ -2,10 +2,9 @@
 
 The path leads from a baseline, every word's tokens replaced by [PAD] (else [MASK], [UNK], the end of a text), to the
 text itself, in the space of the embedding layer; special tokens stay as they are on both ends. Gradients are summed at
-the points of Gauss and Legendre, of which a smooth path needs few, and more where that leaves a gap. What all words get should add
-up to the evidence at the text less that at the baseline (completeness); the gap that is left is stated, not hidden.
-
-A leaf.
+the points of Gauss and Legendre, of which a smooth path needs few; more are taken where that leaves a gap. What all
+words get should add up to the evidence at the text less that at the baseline (completeness); the gap that is left is
+stated, not hidden. A leaf.
 """
 
 from __future__ import annotations
