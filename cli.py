@@ -21,6 +21,7 @@ from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
 from mct.release.decision.commands import decide
+from mct.release.inspection.commands import behave, explain
 from mct.release.pipeline.commands import pipeline
 from mct.release.planning.commands import plan
 from mct.release.promotion.commands import release
@@ -161,7 +162,7 @@ def commands() -> None:
 
 # In the order of the work.
 for command in (
-    demo, models, data, compress, bench, run_artifact, compare, report, history, gate, release, watch, pipeline, decide, plan, targets,
+    demo, models, data, compress, bench, run_artifact, compare, report, history, explain, behave, gate, release, watch, pipeline, decide, plan, targets,
 ):  # fmt: skip
     commands.add_command(command)
 
