@@ -162,7 +162,8 @@ def commands() -> None:
 
 # In the order of the work.
 for command in (
-    demo, models, data, compress, bench, run_artifact, compare, report, history, explain, behave, gate, release, watch, pipeline, decide, plan, targets,
+    demo, models, data, compress, bench, run_artifact, compare, report, history, explain, behave, gate, release, watch,
+    pipeline, decide, plan, targets,
 ):  # fmt: skip
     commands.add_command(command)
 
