@@ -33,7 +33,7 @@ DECISIONS = Path("results/decisions")
 CHECKPOINT = "checkpoint"
 MADE = ("gguf-f32", "onnx-fp32", "onnx-int8")
 """The least changed first."""
-BENCH_S, LOG_S, EXPLAIN_S = 12, 3, 8
+BENCH_S, LOG_S = 12, 3
 LOAD_QPS, COST_PER_MONTH = 20.0, 100.0
 DAMAGE = 'seed = 0\n\n[[steps]]\npass = "drop-layers"\nkeep = [0]\n\n[[steps]]\npass = "export-onnx"\n'
 ONLY_TIME = '[intent-router]\ntask = "sequence-classification"\np95_ms = 15.0\n'
@@ -45,7 +45,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="only this scenario")
     told = parser.parse_args()
-    rows = [row for row in ROWS if told.only in ("", row.scenario) or (told.only == "sentiment" and row.scenario == "multi-task")][::-1]
+    rows = [
+        row
+        for row in ROWS
+        if told.only in ("", row.scenario) or (told.only == "sentiment" and row.scenario == "multi-task")
+    ][::-1]
     started = time.monotonic()
     for done, row in enumerate(rows):
         elapsed = time.monotonic() - started
@@ -94,10 +98,8 @@ def gather(row: Row) -> None:
     log, chosen = at.evidence / "log.json", at.out / artifact
     asked = ("--data", at.log, "--results", at.home / "log", "--max-seconds", LOG_S, "--json", log)
     said.make(log, "bench", chosen, *before, *asked)
-    check, explain = at.evidence / "check", at.evidence / "explain"
+    check = at.evidence / "check"
     said.make(check / "check.json", "data", "check", at.train, at.log, at.test, "-o", check)
-    asked = ("--data", at.test, "--without", "layers", "--seconds", EXPLAIN_S, "-o", explain)
-    said.make(explain / "explain.json", "explain", at.checkpoint, chosen, *asked)
     measure(row, at, artifact)
     release(row, at, artifact, said)
     write_evidence(row, at, artifact, said)
@@ -219,12 +221,7 @@ def write_evidence(row: Row, at: Place, artifact: str, said: Commands) -> None:
         "": {"schema": 1, "scenario": row.scenario, "artifact": artifact},
         "pain": {"figure": "pain.json", "tolerated": row.tolerated},
         "data": {"check": "check/check.json"},
-        "metric": {
-            "result": "bench.json",
-            "untuned": "untuned.json",
-            "tie": "tie.json",
-            "explain": "explain/explain.json",
-        },
+        "metric": {"result": "bench.json", "untuned": "untuned.json", "tie": "tie.json"},
         "budget": {"load_qps": LOAD_QPS, "cost_per_month": COST_PER_MONTH, "assumed": True},
         "rollback": {"store": "store", "release": row.scenario},
     }
