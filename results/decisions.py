@@ -36,7 +36,7 @@ MADE = ("gguf-f32", "onnx-fp32", "onnx-int8")
 BENCH_S, LOG_S = 12, 3
 LOAD_QPS, COST_PER_MONTH = 20.0, 100.0
 DAMAGE = 'seed = 0\n\n[[steps]]\npass = "drop-layers"\nkeep = [0]\n\n[[steps]]\npass = "export-onnx"\n'
-ONLY_TIME = '[intent-router]\ntask = "sequence-classification"\np95_ms = 15.0\n'
+ONLY_TIME = '[only-time]\ntask = "sequence-classification"\np95_ms = 15.0\n'
 JUDGED = (0, 1, 3)
 
 
@@ -180,7 +180,7 @@ def release(row: Row, at: Place, artifact: str, said: Commands) -> None:
     of = ("--name", row.scenario, "--store", at.store)
     gate = at.evidence / "release.toml"
     first = first_in_production(read_object(ROOT / at.bench), artifact) or MADE[0]
-    asked = f'[production]\nbudgets = ["{row.scenario}"]\nresults = ["results"]\n'
+    asked = f'[production]\nbudgets = ["{"only-time" if row.damaged else row.scenario}"]\nresults = ["results"]\n'
     if row.damaged:
         write_atomically(ROOT / at.evidence / "only_time.toml", ONLY_TIME)
         asked += 'budgets_file = "only_time.toml"\n'
@@ -204,15 +204,14 @@ def damage(row: Row, at: Place, said: Commands, gate: Path) -> None:
     said.make(
         folder, "compress", at.checkpoint, "-o", folder, "--recipe", recipe, "--data", at.train, "--eval", at.test
     )
-    bad = folder / "onnx-fp32"
-    budgets = at.evidence / "only_time.toml"
-    asked = ("--baseline", at.checkpoint, "--results", at.evidence / "results", "--budget", row.scenario)
-    said.run("bench", bad, at.checkpoint, *asked, "--data", at.test, "--budgets", budgets, "--max-seconds", LOG_S)
-    said.run("release", "add", bad, "--name", row.scenario, "--store", at.store)
+    bad, of = folder / "onnx-fp32", ("--name", row.scenario, "--store", at.store)
+    asked = ("--results", at.evidence / "results", "--budget", "only-time", "--budgets", at.evidence / "only_time.toml")
+    said.run("bench", bad, "--data", at.test, *asked, "--max-seconds", LOG_S)
+    said.run("release", "add", bad, *of)
     said.run("release", "promote", f"{row.scenario}@2", "--to", "production", "--gate", gate, "--store", at.store)
-    result = at.evidence / "production.json"
-    asked = ("--baseline", at.checkpoint, "--results", at.home / "log", "--budget", row.scenario, "--json", result)
-    said.make(result, "bench", bad, at.checkpoint, *asked, "--data", at.log, "--max-seconds", LOG_S)
+    result, original = at.evidence / "production.json", at.out / MADE[0]
+    asked = ("--baseline", original, "--results", at.home / "log", "--budget", row.scenario, "--json", result)
+    said.make(result, "bench", bad, original, *asked, "--data", at.log, "--max-seconds", LOG_S)
 
 
 def write_evidence(row: Row, at: Place, artifact: str, said: Commands) -> None:
