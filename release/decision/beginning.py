@@ -23,7 +23,7 @@ TO_ADD = """
 # cost_per_month = 100.0          # US dollars
 # assumed = false
 
-# [rollback]
+# [rollback]                      # or: mct decide {scenario} --store .mct/releases
 # store = "store"                 # the release store, or a copy of it, in this folder
 # release = "{scenario}"
 """

@@ -68,13 +68,14 @@ origin is production, generated (built-in data) or assumed, which is as good as 
 @click.option("--begin", "artifact", help="Write an evidence.toml for this artifact where there is none.")
 @click.option("--load", "load_qps", type=Number(min=0, min_open=True), help="Requests a second, for the cost.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets, or other prices (TOML).")
+@click.option("--store", help="The releases, a folder or a URL.  [default: those that the evidence names]")
 @click.option("--signed-by", help="Who signs it; nobody does without.")
 @click.option("-o", "--out", "stem", type=FILE, help="Write STEM.md and STEM.json.")
 @click.option("--recheck", type=FILE, help="A stored decision (JSON): say whether its evidence is as it was.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def decide(
     scenario: str, folder: Path | None, artifact: str | None, load_qps: float | None, targets_file: Path | None,
-    signed_by: str | None, stem: Path | None, recheck: Path | None, as_json: bool,
+    store: str | None, signed_by: str | None, stem: Path | None, recheck: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Decide about a SCENARIO, or a release of it (NAME@VERSION): promote, hold or roll back, with the reasons.
 
@@ -100,11 +101,11 @@ def decide(
         _begin(where, row.name, artifact)
     found = read_evidence(where, row.name)
     if recheck is not None:
-        return _recheck(recheck, row.name, found, as_json)
+        return _recheck(recheck, row.name, found, store, as_json)
     if stem is not None:
         for suffix in (".md", ".json"):
             require_output(stem.with_name(stem.name + suffix), given(*map(found.path, found.digests), targets_file))
-    decision = decide_by(found, Asked(load_qps, version, targets_file, signed_by))
+    decision = decide_by(found, Asked(load_qps, version, targets_file, signed_by, store))
     if stem is not None:
         write_decision(stem, decision)
     if as_json:
@@ -125,13 +126,13 @@ def _begin(folder: Path, scenario: str, artifact: str) -> None:
         click.echo(f"wrote {folder / 'evidence.toml'}: add what is still missing", err=True)
 
 
-def _recheck(path: Path, scenario: str, evidence: Evidence, as_json: bool) -> int:
+def _recheck(path: Path, scenario: str, evidence: Evidence, store: str | None, as_json: bool) -> int:
     from mct.release.decision.recheck import changes, read_decision
 
     decided, outcome, rests_on = read_decision(path)
     if decided != scenario:
         raise MctError(f"{path} is about {decided}, not about {scenario}", "name that scenario")
-    found = changes(rests_on, evidence)
+    found = changes(rests_on, evidence, store)
     if as_json:
         print_json({"outcome": outcome, "changed": [{"file": each.file, "what": each.what} for each in found]})
     elif found:

@@ -90,13 +90,14 @@ class Asked:
     """What a decision is asked with, beside its evidence.
 
     `load_qps` None takes the evidence's own, else DEFAULT_QPS; `version` the release that is decided about, None what
-    was measured; `targets` a file of more targets or other prices.
+    was measured; `targets` a file of more targets or other prices; `store` the releases, None those of the evidence.
     """
 
     load_qps: float | None = None
     version: int | None = None
     targets: Path | None = None
     signed_by: str | None = None
+    store: str | None = None
 
 
 def decide(evidence: Evidence, asked: Asked) -> Decision:
@@ -105,7 +106,7 @@ def decide(evidence: Evidence, asked: Asked) -> Decision:
     own = evidence.path(named.budget.targets) if named.budget and named.budget.targets else None
     table = asked.targets or own
     costs = costs_of(evidence, asked.load_qps or (named.budget.load_qps if named.budget else DEFAULT_QPS), table)
-    standing = read_standing(evidence, asked.version)
+    standing = read_standing(evidence, asked.version, asked.store)
     criteria = judge_criteria(evidence, costs, standing)
     trouble = tuple(misbehaving(evidence, standing))
     outcome, why = conclude(criteria, trouble, standing)

@@ -60,10 +60,10 @@ def read_decision(path: Path) -> tuple[str, str, dict[str, str]]:
     return decided.scenario, decided.outcome, {each.file: each.sha256 for each in decided.evidence}
 
 
-def changes(rests_on: dict[str, str], evidence: Evidence) -> list[Changed]:
-    """What of the evidence is not as it was when the decision was made."""
+def changes(rests_on: dict[str, str], evidence: Evidence, store: str | None = None) -> list[Changed]:
+    """What of the evidence is not as it was when the decision was made; the releases lie in `store`, as there."""
     now = dict(evidence.digests)
-    standing = read_standing(evidence)
+    standing = read_standing(evidence, address=store)
     if standing.journal:
         now[JOURNAL] = standing.journal
     for name in rests_on.keys() - now.keys() - {JOURNAL}:

@@ -44,7 +44,6 @@ class Standing:
     journal: str = ""
     at: str = ""
     production: Release | None = None
-    is_subject: bool = False
     back: Release | None = None
     fault: str = ""
     earlier: Release | None = None
@@ -56,16 +55,18 @@ class Standing:
 NO_STORE = Standing()
 
 
-def read_standing(evidence: Evidence, version: int | None = None) -> Standing:
-    """Read the store that the evidence names. `version` is the release that is decided about, else what was measured.
+def read_standing(evidence: Evidence, version: int | None = None, address: str | None = None) -> Standing:
+    """Read the store at `address`, else the one that the evidence names, which lies in its folder.
 
-    MctError where its journal is damaged, or has no such version.
+    `version` is the release that is decided about, None what was measured. MctError where the journal is damaged, or
+    has no such version.
     """
     named = evidence.named.rollback
-    if named is None or not (evidence.folder / named.store).is_dir():
+    if address is None and (named is None or not (evidence.folder / named.store).is_dir()):
         return NO_STORE
-    store = open_store(_inside(evidence.folder, named.store))
-    track = store.track(named.release)
+    name = named.release if named else evidence.named.scenario
+    store = open_store(address or _inside(evidence.folder, named.store if named else ""))
+    track = store.track(name)
     if not track.entries:
         return NO_STORE
     measured = subject_digest(evidence)
@@ -75,12 +76,11 @@ def read_standing(evidence: Evidence, version: int | None = None) -> Standing:
     is_subject = production is not None and production.digest == (subject.digest if subject else measured)
     back = track.before if is_subject else production
     return Standing(
-        release=named.release,
+        release=name,
         subject=subject,
         journal=track.link,
         at=track.entries[-1].at,
         production=production,
-        is_subject=is_subject,
         back=back,
         fault=fault_of(store, back) if back else "",
         earlier=track.before,
@@ -132,7 +132,7 @@ def last_drill(track: Track) -> str:
 def judge_rollback(evidence: Evidence, standing: Standing) -> Criterion:
     """The fifth criterion: a whole version to return to, and a practised way there."""
     named = evidence.named.rollback
-    if standing is NO_STORE or named is None:
+    if standing is NO_STORE:
         return missing(NAME, absent(named and named.store, "a release store with a version to return to"))
     where = f"{standing.release}, journal {standing.journal[:12]}…"
     if standing.back is None:

@@ -206,6 +206,9 @@ def arguments(scenario: str, work: Work, at: Paths) -> dict[str, tuple[str, ...]
             chosen, "--name", scenario, "--checkpoint", at.checkpoint, "--data", train, "--eval", test,
             "--store", work.store,
         ),
-        "decide": (scenario, "--evidence", at.home, "--begin", work.artifact, "-o", at.home / "decision"),
+        "decide": (
+            scenario, "--evidence", at.home, "--begin", work.artifact, "--store", work.store,
+            "-o", at.home / "decision",
+        ),
     }  # fmt: skip
     return {stage: tuple(map(str, words)) for stage, words in given.items()}

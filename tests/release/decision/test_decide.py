@@ -200,6 +200,14 @@ def test_a_way_back_that_is_damaged_is_none(case: Any) -> None:
     assert states(decision)["rollback"] == "not met"
 
 
+def test_a_store_elsewhere_is_the_one_that_is_named(case: Any) -> None:
+    (case.folder / "store").rename(case.folder.parent / "releases")
+    without(case, "[rollback]")
+    assert decided(case).outcome == "hold"
+    assert decided(case, store=str(case.folder.parent / "releases")).outcome == "promote"
+    assert decided(case, store=str(case.folder.parent / "nothing")).outcome == "hold"
+
+
 def test_the_alarm_of_another_release_is_none(case: Any) -> None:
     in_production_twice(case)
     case.watch(f"{NAME}@1", "confidence drifted")
