@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from mct import MctError
-from mct.models.data.declared import Amount, Name, declared, read_toml
+from mct.models.data.declared import Amount, Name, Positive, declared, read_toml
 from mct.models.tables import unknown
 from mct.targets.arithmetic import ARM
 from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
@@ -18,7 +18,7 @@ ONE_TABLE = 'one table per target, like [cpu] device = "cpu"'
 MOST_THREADS = 4096
 HERE = "here"
 SSH = "ssh"
-TRANSPORTS = (HERE, SSH)
+TRANSPORTS = (HERE, SSH, "node", "browser")
 LEAST_MEMORY_MB = 32
 """An interpreter with nothing but the measuring loop in it takes two thirds of that."""
 OF_ARM = "asimd"
@@ -31,13 +31,14 @@ class Target:
     `memory_mb` (10^6 bytes) binds the measured process, the interpreter included; None does not. `runtimes` are those
     it has, () all. `budgets` are limits of its own by the name of the budget whose fields they replace.
     `architecture` ("x86_64", "aarch64") and `instruction_sets` describe a machine that is not this one: artifacts can
-    be made for it here, and measured there. `transport` is the way to it: "here", or another machine by "ssh": its
+    be made for it here, and measured there. `transport` is the way to it: "here", in "node" or a "browser" of this
+    machine, whose page comes by a line of `download_mbps` (10^6 bits a second), or another machine by "ssh": its
     `host` as ssh has it (USER@HOST, HOST:PORT, a name of ~/.ssh/config) and the command that is `python` there;
     `keep_remote` leaves there what was copied.
     """
 
     name: Name
-    device: Literal["cpu", "cuda"]
+    device: Literal["cpu", "cuda", "webgpu"]
     about: str
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] | None = None
     memory_mb: Annotated[int, Meta(ge=LEAST_MEMORY_MB)] | None = None
@@ -47,6 +48,7 @@ class Target:
     architecture: Literal["", "x86_64", "AMD64", "aarch64", "arm64"] = ""
     instruction_sets: tuple[Name, ...] = ()
     transport: Name = HERE
+    download_mbps: Positive | None = None
     host: str = ""
     python: Name = "python3"
     keep_remote: bool = False
@@ -57,6 +59,8 @@ class Target:
 
 
 CPU: Final = "cpu"
+WEBGPU: Final = "webgpu"
+"""A GPU as a browser gives it to a page; what is made for a CPU runs on it, or beside it."""
 BUILT_IN = Path(__file__).with_name("targets.toml")
 
 
@@ -121,7 +125,7 @@ def machine_of(target: Target) -> Machine:
 
     MctError for a device that no artifact is made for.
     """
-    if target.device != CPU:
+    if target.device not in (CPU, WEBGPU):
         raise MctError(
             f"target {target.name} is a {target.device} device, and every artifact is made for a CPU so far",
             "make it for the machine's CPU: --target cpu",

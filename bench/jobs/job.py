@@ -33,7 +33,7 @@ from mct.targets.budget import Budget
 from mct.targets.limit import find_limit, known_limit
 from mct.targets.machine import Machine
 from mct.targets.runtimes.table import is_on, runtime_for
-from mct.targets.target import Target
+from mct.targets.target import CPU, WEBGPU, Target
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def barred_from(target: Target, subjects: Sequence[Subject], baseline: str | Non
 
 def require_cpu(target: Target, machine: Machine) -> None:
     """MctError for a target that no runtime on that machine can serve."""
-    if target.device != "cpu":
+    if target.device not in (CPU, WEBGPU):
         raise MctError(
             f"target {target.name} is a {target.device} device, and no runtime here runs on one",
             "use --target cpu, or run it on a machine with that device",

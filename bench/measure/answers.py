@@ -225,8 +225,13 @@ def _in_order(queue: Queue, order: Sequence[int]) -> Answers | Failure:
 
     def joined(pieces: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
         given = [each for piece in pieces for each in piece]
-        return tuple(given[place] for place in places)
+        return tuple(given[place] for place in places) if given else ()
 
-    scores = {label: joined(part.scores[label] for part in parts) for label in parts[0].scores}
-    deferred = joined(part.deferred for part in parts) if parts[0].deferred else ()
-    return Answers(joined(part.values for part in parts), joined(part.tokens for part in parts), scores, deferred)
+    return Answers(
+        values=joined(part.values for part in parts),
+        tokens=joined(part.tokens for part in parts),
+        scores={label: joined(part.scores[label] for part in parts) for label in parts[0].scores},
+        deferred=joined(part.deferred for part in parts),
+        native=joined(part.native for part in parts),
+        unlike=joined(part.unlike for part in parts),
+    )

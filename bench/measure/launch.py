@@ -122,7 +122,10 @@ class Worker:
         except ValueError:
             raise self._death() from None
         if "error" in reply:
-            raise WorkerDied(self._failure(reply["error"], reply["hint"] or self._about_memory()))
+            said = reply["error"]
+            if self.memory is not None and self.memory.exceeded():  # it was what the worker had started that was ended
+                said = self.memory.describe_end()
+            raise WorkerDied(self._failure(said, reply["hint"] or self._about_memory()))
         return reply
 
     def _check_memory(self, peak_rss_mb: float | None) -> None:

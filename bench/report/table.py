@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mct.bench.report.web import web_columns, web_rows, web_sentences, web_title
 from mct.compress.plan.plan import numbers_of
 from mct.targets.arithmetic import made_elsewhere
 
@@ -48,8 +49,8 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     entries = result["artifacts"]
     parts = (
         figures_table(COLUMNS, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
-        _elsewhere(entries), _kept(entries), _written(entries), _cascades(entries), _reasons(entries),
-        _limits(entries), _context(result),
+        _elsewhere(entries), _kept(entries), _written(entries), _cascades(entries), _in_a_page(entries),
+        _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -258,6 +259,15 @@ def _written(entries: Sequence[Entry]) -> str:
         f"- **{entry['artifact']}**: {'; '.join(in_words(entry['writing']))}" for entry in entries if entry["writing"]
     ]
     return section("Writing:", lines)
+
+
+def _in_a_page(entries: Sequence[Entry]) -> str:
+    """Of what ran in JavaScript: its download, its first answer, and whether it answers as it does natively."""
+    rows = web_rows(entries)
+    if not rows:
+        return ""
+    said = [f"- **{name}**: {sentence}." for name, sentence in web_sentences(entries)]
+    return "\n\n".join([web_title(entries), figures_table(web_columns(entries), rows, words=(0, 1)), "\n".join(said)])
 
 
 def _cascades(entries: Sequence[Entry]) -> str:

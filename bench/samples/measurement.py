@@ -29,6 +29,8 @@ class Start:
     """What one fresh process cost before it was timed. `read_mb` was really read from disk while the model was opened.
 
     `typical_ms` is the median request at the end of warm-up. `libraries` are the heavy ones that were imported.
+    Where it runs in JavaScript, `stages_ms` says what loading was made of, and `downloads` how many bytes each of the
+    files has that a page fetches, "raw" and as "gzip" and "brotli" send it.
     """
 
     round: Index
@@ -43,6 +45,8 @@ class Start:
     warm_up_ended: bool
     typical_ms: Amount
     libraries: tuple[str, ...]
+    stages_ms: Mapping[Name, Amount] = field(default_factory=dict)
+    downloads: Mapping[Name, Mapping[Name, Nanoseconds]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,17 @@ class Answers:
     """The answer to every example of the evaluation set, a JSON value, in file order; and the tokens of its request.
 
     `scores` says of some labels how much the model holds them for right, example by example. `deferred` says of a
-    cascade which examples went to its second stage, () of all else.
+    cascade which examples went to its second stage, () of all else. Where JavaScript answers, `native` is what the same
+    artifact answers by this machine's own runtime (empty where that is not here), and `unlike` how many inputs of each
+    example JavaScript's tokenizer cuts otherwise than Python's.
     """
 
     values: tuple[Any, ...]
     tokens: tuple[Index, ...]
     scores: Mapping[Name, tuple[float, ...]] = field(default_factory=dict)
     deferred: tuple[bool, ...] = ()
+    native: tuple[Any, ...] = ()
+    unlike: tuple[Index, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,12 @@ def _check_answers(subject: Subject, truth: Sequence[Truth], answers: Answers, p
     for label, scores in answers.scores.items():
         if len(scores) != len(truth):
             raise MctError(f"{place}: {len(scores)} scores of {label!r} to {len(truth)} questions", COPY)
+    for beside in (answers.native, answers.unlike):
+        if len(beside) not in (0, len(truth)):
+            raise MctError(f"{place}: {len(beside)} of the native runtime to {len(truth)} questions", COPY)
     kind = find_kind(subject.task)
+    for answer in answers.native:
+        declared(answer, kind.answer, place, COPY)
     for right, answer in zip(truth, answers.values, strict=True):
         declared(answer, kind.answer, place, COPY)
         if not _fits(kind, subject.heads, right, answer):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TRANSPORTS = {
     "here": "mct.bench.transport.table:open_here",
     "ssh": "mct.bench.transport.ssh:open_ssh",
+    "node": "mct.bench.transport.web:open_node",
+    "browser": "mct.bench.transport.web:open_browser",
 }
 
 
