@@ -1,6 +1,7 @@
 """A matrix as Markdown: one table, a row for each artifact on each target, and below it what to ship where.
 
-Names and reasons may come from elsewhere (a fork's folder, a host's stderr): each is escaped as the report does it.
+Names and reasons may come from elsewhere (a fork's folder, a host's stderr): a comment gets them escaped, as the
+report's does.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import json
 
 from mct.bench.matrix.stored import Cell, Column, Matrix
-from mct.bench.report.markdown import MARKER, escape
+from mct.bench.report.markdown import MARKER, escaped
 from mct.bench.report.table import MARKS, figures_table, section, with_interval
+from mct.models.data.declared import declared
 
 COLUMNS = (
     "target", "artifact", "P50 ms", "P95 ms (95 % interval)", "quality", "other answers", "peak MB",
@@ -30,7 +32,8 @@ def matrix_table(matrix: Matrix) -> str:
 
 def matrix_markdown(matrix: Matrix) -> str:
     """The same for a comment on a pull request, by its marker."""
-    return f"{MARKER}\n\n### mct: {matrix_table(matrix)}"
+    safe = declared(escaped(matrix.as_json()), Matrix, "the matrix")
+    return f"{MARKER}\n\n### mct: {matrix_table(safe)}"
 
 
 def matrix_json(matrix: Matrix) -> str:
@@ -40,7 +43,7 @@ def matrix_json(matrix: Matrix) -> str:
 
 def ship(matrix: Matrix) -> str:
     """Which artifact to ship where."""
-    lines = [f"- **{escape(column.target)}**: {_shipped(column)}" for column in matrix.targets]
+    lines = [f"- **{column.target}**: {_shipped(column)}" for column in matrix.targets]
     return section("What to ship where:", lines) if matrix.budget else ""
 
 
@@ -55,27 +58,27 @@ def headline(matrix: Matrix) -> str:
 
 
 def _headline(matrix: Matrix) -> str:
-    return escape(headline(matrix))
+    return headline(matrix)
 
 
 def _shipped(column: Column) -> str:
     if column.failure:
-        return f"not measured: {escape(column.failure.message)}"
+        return f"not measured: {column.failure.message}"
     choice = column.choice
     if choice is None or choice.fastest is None:
         return "none of these is shown to meet the whole budget"
     among = f", chosen among {choice.considered}" if choice.considered > 1 else ""
     cell = next(each for each in column.cells if each.artifact == choice.fastest)
-    said = f"**{escape(choice.fastest)}** (P95 {number(cell.p95_ms, 2)} ms{among})"
+    said = f"**{choice.fastest}** (P95 {number(cell.p95_ms, 2)} ms{among})"
     if choice.ties:
-        said += f"; not shown to be slower: {', '.join(map(escape, choice.ties))}"
+        said += f"; not shown to be slower: {', '.join(choice.ties)}"
     return said
 
 
 def _rows(matrix: Matrix) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for column in matrix.targets:
-        name = escape(column.target)
+        name = column.target
         if column.failure:
             found.append((name, *([NOTHING] * (len(COLUMNS) - 2)), MARKS["fail"]))
         found += [(name, *_cells(cell)) for cell in column.cells]
@@ -84,7 +87,7 @@ def _rows(matrix: Matrix) -> list[tuple[str, ...]]:
 
 def _cells(cell: Cell) -> tuple[str, ...]:
     return (
-        escape(cell.artifact),
+        cell.artifact,
         number(cell.p50_ms, 2),
         with_interval(cell.p95_ms, cell.p95_ci_ms),
         quality(cell),
@@ -111,7 +114,7 @@ def number(value: float | None, digits: int) -> str:
 def _written(matrix: Matrix) -> str:
     """How fast a language model writes, on each target."""
     lines = [
-        f"- **{escape(cell.artifact)} on {escape(column.target)}**: {escape(cell.writing)}"
+        f"- **{cell.artifact} on {column.target}**: {cell.writing}"
         for column in matrix.targets
         for cell in column.cells
         if cell.writing
@@ -122,25 +125,25 @@ def _written(matrix: Matrix) -> str:
 def _reasons(matrix: Matrix) -> str:
     lines = []
     for column in matrix.targets:
-        name = escape(column.target)
+        name = column.target
         if column.failure:
-            hint = f" ({escape(column.failure.hint)})" if column.failure.hint else ""
-            lines.append(f"- **{name}**: {escape(column.failure.message)}{hint}")
+            hint = f" ({column.failure.hint})" if column.failure.hint else ""
+            lines.append(f"- **{name}**: {column.failure.message}{hint}")
         for cell in column.cells:
             said = [cell.failure] if cell.failure else cell.reasons
             if said:
-                lines.append(f"- **{escape(cell.artifact)} on {name}**: {'; '.join(map(escape, said))}")
+                lines.append(f"- **{cell.artifact} on {name}**: {'; '.join(said)}")
     return section("What did not pass:", lines)
 
 
 def _context(matrix: Matrix) -> str:
     machines = "; ".join(
-        f"{escape(column.target)}: {escape(column.machine)}, {column.threads} thread(s), {column.fingerprint}"
+        f"{column.target}: {column.machine}, {column.threads} thread(s), {column.fingerprint}"
         for column in matrix.targets
         if not column.failure
     )
-    data = f"{matrix.data.rows:,} rows of {escape(matrix.data.name)}"
-    metric = f"; quality is {escape(matrix.metric)}" if matrix.metric else ""
-    against = f", against {escape(matrix.baseline)} in points" if matrix.baseline else ""
-    flips = f"; other answers than on {escape(matrix.flips_against)}" if matrix.flips_against else ""
+    data = f"{matrix.data.rows:,} rows of {matrix.data.name}"
+    metric = f"; quality is {matrix.metric}" if matrix.metric else ""
+    against = f", against {matrix.baseline} in points" if matrix.baseline else ""
+    flips = f"; other answers than on {matrix.flips_against}" if matrix.flips_against else ""
     return f"{data}{metric}{against}{flips}. {machines}; matrix {matrix.id}."
