@@ -46,7 +46,7 @@ from mct.targets.target import Target
 HERE = Path(__file__).resolve().parent
 LABELS = ("order", "returns", "human")
 TRUTH = LABELS * 100
-KILLS, RACES, TRIES, ARTIFACTS = 200, 50, 20, 240
+KILLS, RACES, TRIES, ARTIFACTS = 200, 50, 20, 120
 PROCESSES, REQUESTS, ROWS = 6, 200, 600
 TRUE_ACCURACY = 0.90
 ON = Target("cpu", "cpu", "made up")
