@@ -27,6 +27,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import llama_cpp as llama
@@ -45,6 +46,7 @@ Encode = Callable[[Tokens], Array]
 Put = Callable[[Tokens], Any]
 
 FLASH_TILE = 64
+WITH_AMX = b"AMX_INT8 = 1"
 POOLINGS = {
     llama.LLAMA_POOLING_TYPE_NONE: "none",
     llama.LLAMA_POOLING_TYPE_MEAN: "mean",
@@ -95,20 +97,32 @@ def reason() -> str:
     return text
 
 
-def _load(executable: Executable, opened: ExitStack) -> int:
-    path = executable.folder / executable.model
+def load_model(path: Path) -> int:
+    """A file's weights on the CPU, to be freed by the caller. MctError where llama.cpp cannot read it.
+
+    A library that was compiled with AMX keeps weights as they are, not rearranged for it: compiled by GCC 12 it loads
+    a tile configuration of which most is missing, and the process ends at the first product (see .dev/llama_cpp.cmake,
+    by which ours is compiled without).
+    """
     parameters = llama.llama_model_default_params()
     parameters.n_gpu_layers = 0
+    parameters.use_extra_bufts = WITH_AMX not in llama.llama_print_system_info()
     model = llama.llama_model_load_from_file(str(path).encode(), parameters) if path.is_file() else None
     if model is None:
         raise MctError(f"llama.cpp cannot load {path}{reason()}", "compress the checkpoint again")
+    return int(model)
+
+
+def _load(executable: Executable, opened: ExitStack) -> int:
+    path = executable.folder / executable.model
+    model = load_model(path)
     opened.callback(llama.llama_model_free, model)
     if (positions := llama.llama_model_n_ctx_train(model)) < executable.max_tokens:
         raise MctError(
             f"{path} takes inputs of up to {positions} tokens, its manifest says {executable.max_tokens}",
             "compress the checkpoint again",
         )
-    return int(model)
+    return model
 
 
 def _encoder(model: int, executable: Executable, threads: int, opened: ExitStack) -> tuple[Encode, int]:

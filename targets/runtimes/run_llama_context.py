@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct import MctError
-from mct.targets.runtimes.run_llama import reason, start_backend
+from mct.targets.runtimes.run_llama import load_model, reason, start_backend
 from mct.targets.runtimes.table import Executable
 
 Array = NDArray[np.float32]
@@ -89,14 +89,10 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
     """
     start_backend()
     path = executable.folder / executable.model
-    parameters = llama.llama_model_default_params()
-    parameters.n_gpu_layers = 0
-    model = llama.llama_model_load_from_file(str(path).encode(), parameters) if path.is_file() else None
-    if model is None:
-        raise MctError(f"llama.cpp cannot load {path}{reason()}", "compress the checkpoint again")
+    model = load_model(path)
     before = int(executable.settings.get("prefix_tokens", 0))
     found = Contexts(
-        model=int(model),
+        model=model,
         longest=min(executable.max_tokens, int(llama.llama_model_n_ctx_train(model)) - before),
         vocabulary=int(llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))),
         settings=executable.settings,
