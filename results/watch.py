@@ -163,8 +163,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             "# Watching production", "",
-            f"Made by `python results/watch.py`: {found['runs']} runs of each row, {found['looks']} looks a run, all five",
-            f"signals. Promised are false alarms in at most {ALPHA:.0%} of runs, over all looks together.", "",
+            f"Made by `python results/watch.py`: {found['runs']} runs of each row, {found['looks']} looks a run, all",
+            f"five signals. Promised are false alarms in at most {ALPHA:.0%} of runs, over all looks together.", "",
             "| nothing changed: production is | rows a look | of the reference | runs with an alarm |",
             "|---|---:|---:|---:|", *calm, "",
             f"What changes does so after look {CHANGES_AT}, in conversations with slow moments:", "",
