@@ -17,7 +17,6 @@ from mct.models.tasks.table import network_of
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.machine import Machine
 from mct.targets.probe import RuntimeState
-from mct.targets.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from mct.models.checkpoints.checkpoint import Checkpoint
     from mct.models.tasks.tokens import Tokens
+    from mct.targets.target import Target
 
 
 DEFERRED = "deferred"
@@ -199,12 +199,17 @@ def _computes(arithmetic: Arithmetic) -> dict[str, tuple[str, ...]]:
     }
 
 
+IN_JAVASCRIPT = {"onnxruntime-web": "onnxruntime"}
+"""Runtimes of a page and of Node, by the one here whose artifacts they run."""
+
+
 def is_on(runtime: Runtime, target: Target) -> bool:
-    """Whether a target has the runtime. MctError for a target that names one that mct does not know."""
+    """Whether a target runs the runtime's artifacts. MctError for a target that names one that mct does not know."""
+    known = {each.name: each.name for each in RUNTIMES} | IN_JAVASCRIPT
     for name in target.runtimes:
-        if name not in (each.name for each in RUNTIMES):
-            raise unknown(f"runtime in target {target.name}", name, (each.name for each in RUNTIMES))
-    return not target.runtimes or runtime.name in target.runtimes
+        if name not in known:
+            raise unknown(f"runtime in target {target.name}", name, known)
+    return not target.runtimes or runtime.name in {known[name] for name in target.runtimes}
 
 
 def original(checkpoint: Checkpoint) -> Executable:
