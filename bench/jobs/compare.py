@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mct.bench.jobs.job import asked_by, read_rows, require_cpu, require_one_task
+from mct.bench.jobs.job import asked_by, read_rows, require_here, require_one_task
 from mct.bench.judge.compare import Comparison, Limits, compare
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
 from mct.bench.samples.subject import identify, told_to
+from mct.bench.samples.ways import device_of, on_device
 from mct.bench.store.store import RESULTS, append, make_question
 from mct.bench.worker.predict import Pause
 from mct.models.checkpoints.adapted import NOTHING, Told
@@ -75,8 +76,8 @@ def _arms(job: CompareJob) -> tuple[Arm, Arm]:
         (job.a, job.targets[0], "A: {}", Pause(share, counts=False)),
         (job.b, job.targets[1], f"B: {{}}{slowed}", Pause(share, counts=True)),
     ):
-        require_cpu(target)
-        subject = identify(path, told[path])
+        require_here(target)
+        subject = on_device(identify(path, told[path]), device_of(target))
         subject = replace(subject, name=name.format(subject.name))
         threads = plan_bench(probe_machine(), target.threads or 0).threads
         arms.append(Arm(subject, threads, pause, target.memory_mb or 0))

@@ -18,6 +18,7 @@ from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
 from mct.bench.samples.measurement import Failure
 from mct.bench.samples.subject import Subject, asked_for, compiled, identify_all
+from mct.bench.samples.ways import device_of, on_device, run_as
 from mct.bench.store.store import RESULTS, begin, make_question, read_result
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.checkpoints.adapted import NOTHING, Told
@@ -27,11 +28,11 @@ from mct.models.tasks.datasets import Dataset, asked_task, check_labels, read_da
 from mct.models.tasks.table import find_task, network_of
 from mct.models.writing.ownership import require_container
 from mct.targets.budget import Budget
-from mct.targets.limit import find_limit, known_limit
+from mct.targets.limit import MachineLimit, find_limit, known_limit
 from mct.targets.machine import probe_machine
 from mct.targets.memory import memory_control
 from mct.targets.runtimes.table import is_on, runtime_for
-from mct.targets.target import Target
+from mct.targets.target import CPU, Target
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Job:
     the plan's own. `limit`: measure the machine's limit if it is not known yet; one that is known is used anyway.
     `new_tokens`: the most that a language model is timed writing.
     `reference`: the model that a preference-tuned one was tuned from.
-    `torch_compile`: give every checkpoint a second row, run by torch.compile.
+    `torch_compile`: give every checkpoint a second row, run by torch.compile; `run_as`: further rows, one a way of
+    mct.bench.samples.ways.
     `told` is said of those that are adapters.
     """
 
@@ -62,6 +64,7 @@ class Job:
     limit: bool = False
     new_tokens: int = NEW_TOKENS
     torch_compile: bool = False
+    run_as: tuple[str, ...] = ()
     reference: Path | None = None
     told: Told = NOTHING
 
@@ -75,7 +78,7 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     place = job.baseline and job.baseline.resolve()
     baseline = next((subject.name for subject in subjects if subject.path.resolve() == place), None)
     plan = plan_for(job)
-    machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
+    machine = _limit_of(job, plan)
     question = make_question(
         subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline,
         limit=None if machine is None else limit_inputs(subjects, machine),
@@ -86,6 +89,13 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
     instruments = Instruments(keep=recording.keep)
     measurements = measure(subjects, dataset, question.plan, report, instruments, watched, barred, baseline)
     return read_result(recording.finish(measurements))
+
+
+def _limit_of(job: Job, plan: BenchPlan) -> MachineLimit | None:
+    """How fast this machine's CPU can be, where that is known or asked for; no limit of a GPU's is known."""
+    if job.target.device != CPU:
+        return None
+    return (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
 
 
 def worst_outcome(result: Mapping[str, Any]) -> Outcome:
@@ -104,11 +114,14 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
         paths.insert(0, job.baseline)
     require_container(job.results, paths)
-    subjects = identify_all(paths, job.told)
+    require_here(job.target)
+    device = device_of(job.target)
+    subjects = tuple(on_device(subject, device) for subject in identify_all(paths, job.told))
     require_one_task(subjects)
     subjects = asked_by(job.data, job.renames, subjects, job.budget)
     if job.torch_compile:
         subjects += tuple(compiled(subject) for subject in subjects if subject.format == "checkpoint")
+    subjects = run_as(subjects, job.run_as)
     if job.budget is not None and job.budget.task != subjects[0].task:
         raise MctError(
             f"budget {job.budget.name} is for {job.budget.task}, {subjects[0].name} does {subjects[0].task}",
@@ -163,7 +176,7 @@ def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject
 
 def plan_for(job: Job) -> BenchPlan:
     """How to measure the job on this machine. MctError where its target cannot be served here."""
-    require_cpu(job.target)
+    require_here(job.target)
     limit_ms = None if job.budget is None else job.budget.p95_ms
     plan = plan_bench(probe_machine(), job.target.threads or 0, limit_ms, job.seed, job.rigorous)
     return replace(
@@ -180,24 +193,35 @@ def plan_for(job: Job) -> BenchPlan:
 def barred_from(target: Target, subjects: Sequence[Subject], baseline: str | None) -> dict[str, Failure]:
     """Those whose runtime the target has not, and the baseline alone may run by any: it is what others are held to."""
     return {
-        subject.name: Failure(f"target {target.name} has no {subject.runtime}", "make it for a runtime that it has")
+        subject.name: Failure(
+            f"{subject.runtime} runs on no {target.device} device"
+            if target.device not in runtime_for(subject.format).devices
+            else f"target {target.name} has no {subject.runtime}",
+            "make it for a runtime that it has",
+        )
         for subject in subjects
         if subject.name != baseline and not is_on(runtime_for(subject.format), target)
     }
 
 
 def require_cpu(target: Target) -> None:
-    """MctError for a target that no runtime here can serve."""
-    if target.device != "cpu":
+    """MctError for a target that is not this machine's CPU."""
+    require_here(target)
+    if target.device != CPU:
         raise MctError(
-            f"target {target.name} is a {target.device} device, and no runtime here runs on one",
-            "use --target cpu, or run it on a machine with that device",
+            f"target {target.name} is a {target.device} device, and a search times its candidates on a CPU",
+            "search on the CPU, and bench what it finds with --target " + target.name,
         )
+
+
+def require_here(target: Target) -> None:
+    """MctError for a target that is not this machine, or a device that it does not have."""
+    device_of(target)
     here = probe_machine()
     if target.architecture and (
         target.architecture != here.architecture or not set(here.instruction_sets) >= set(target.instruction_sets)
     ):
         raise MctError(
             f"target {target.name} is another machine ({target.about}); measured here, it would be this one's figures",
-            "make artifacts for it here (mct compress --target), and bench them there",
+            "bench there; here their answers can be checked, without times: mct targets emulate",
         )

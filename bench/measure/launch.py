@@ -24,6 +24,7 @@ from mct.bench.samples.subject import Subject
 from mct.bench.worker.open_loop import Segment, Traffic, segment_from
 from mct.bench.worker.predict import NEW_TOKENS, NO_PAUSE, Pause
 from mct.models.tasks.examples import Example
+from mct.targets.devices.gpus import device_environment
 from mct.targets.memory import MemoryLimit, limit_memory
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -50,7 +51,8 @@ class Setting:
     `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come). With an answer
     comes the score of each label that is `watched`. `memory_mb` (10^6 bytes) is the most that a timed process may take;
     0 is no limit. What the original gave is found in the folder `original`, or put into the folder `original_kept` by
-    itself ("" for neither).
+    itself ("" for neither). `python` is the command that stands for Python, where that is not the one that runs this
+    (an emulator with one of another architecture), and `environment` what it is told beside.
     """
 
     examples: Sequence[Example]
@@ -65,6 +67,8 @@ class Setting:
     memory_mb: int = 0
     original: str = ""
     original_kept: str = ""
+    python: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -106,6 +110,11 @@ class Worker:
         answers = from_record({"kind": "answers"} | self._ask({"answers": [first, last]}), WORKER)
         assert isinstance(answers, Answers)
         return answers
+
+    def outputs(self, first: int, last: int) -> list[Any]:
+        """What the model gives for each request of examples `first` up to `last`: see the worker's `outputs`."""
+        found: list[Any] = self._ask({"outputs": [first, last]})["outputs"]
+        return found
 
     def kill(self) -> None:
         """End it by force, from whatever thread; whoever waits for its reply learns that it died."""
@@ -221,11 +230,12 @@ def launch_answerer(subject: Subject, setting: Setting) -> Worker:
 
 def _launch(subject: Subject, setting: Setting, round_number: int, timed: bool) -> Worker:
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-    command = [sys.executable, "-P", "-m", "mct.bench.worker.worker"]
+    command = [*(setting.python or (sys.executable,)), "-P", "-m", "mct.bench.worker.worker"]
     memory = limit_memory(setting.memory_mb) if timed and setting.memory_mb else None
     process = subprocess.Popen(
         command if memory is None else memory.command(command),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=worker_environment(setting.threads),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+        env=worker_environment(setting.threads) | device_environment(subject.executable.device) | setting.environment,
     )  # fmt: skip
     return Worker(process, errors, _job(subject, setting, round_number) | {"timed": timed}, round_number, memory)
 

@@ -22,8 +22,10 @@ from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.subject import Subject
 from mct.models.tasks.datasets import Dataset
 from mct.targets.conditions import Conditions, read_conditions
+from mct.targets.devices.gpus import device_name, find_gpus, is_cuda
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import installed_version, runtime_for
+from mct.targets.target import CPU
 
 ALWAYS = ("numpy", "tokenizers")
 COMMIT_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA")
@@ -50,6 +52,7 @@ def fingerprint(
         "threads": plan.threads,
         "affinity": list(plan.affinity),
         **({"memory_limit_mb": plan.memory_mb} if plan.memory_mb else {}),
+        **_gpu_of(subject.executable.device),
         "libraries": libraries | {runtime.distribution: installed_version(runtime) or "absent"},
         **(conditions or read_conditions(plan.affinity)).as_json(),
     }
@@ -63,6 +66,14 @@ def fingerprint(
         "seed": plan.seed,
         **({"made_for": dict(subject.made_for)} if subject.made_for else {}),
     }  # fmt: skip
+
+
+def _gpu_of(device: str) -> dict[str, Any]:
+    """The GPU that computes, and its driver; nothing for a CPU."""
+    if not is_cuda(device):
+        return {} if device == CPU else {"gpu": {"name": device}}
+    found = next((gpu for gpu in find_gpus() if device_name(gpu) == device), None)
+    return {"gpu": {"name": device} if found is None else asdict(found)}
 
 
 def _version(distribution: str) -> str:

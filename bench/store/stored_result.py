@@ -272,6 +272,17 @@ class Environment(Struct, frozen=True):
     commit: str | None = None
 
 
+class Gpu(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a GPU used while it computed one artifact's answers; null where the card does not tell."""
+
+    energy_per_request_mj: Amount | None
+    power_w: Amount | None
+    clock_mhz: tuple[Index, Index] | None
+    memory_mb: Amount | None
+    temperature_c: int | None
+    slowed_by: list[Name]
+
+
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """One artifact."""
 
@@ -305,6 +316,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     energy_per_request_mj: Amount = 0.0
     by_length: list[LengthGroup] = []
     throttled_s: Amount | None = None
+    gpu: Gpu | None = None
 
 
 class TargetRow(Struct, frozen=True):

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct import MctError
-from mct.targets.runtimes.run_llama import reason, start_backend
+from mct.targets.devices.gpus import is_cuda
+from mct.targets.runtimes.run_llama import layers_on_gpu, reason, start_backend
 from mct.targets.runtimes.table import Executable
 
 Array = NDArray[np.float32]
@@ -43,6 +44,7 @@ class Contexts:
     settings: Mapping[str, Any]
     threads: int
     embeddings: bool
+    on_gpu: bool = False
     adapter: Any = None
     prefix: Path | None = None
     before: int = 0
@@ -90,7 +92,7 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
     start_backend()
     path = executable.folder / executable.model
     parameters = llama.llama_model_default_params()
-    parameters.n_gpu_layers = 0
+    parameters.n_gpu_layers = layers_on_gpu(executable)
     model = llama.llama_model_load_from_file(str(path).encode(), parameters) if path.is_file() else None
     if model is None:
         raise MctError(f"llama.cpp cannot load {path}{reason()}", "compress the checkpoint again")
@@ -102,6 +104,7 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
         settings=executable.settings,
         threads=threads,
         embeddings=embeddings,
+        on_gpu=is_cuda(executable.device),
         adapter=_load_adapter(model, executable.adapter) if executable.adapter else None,
         prefix=executable.folder / executable.settings["prefix"] if before else None,
         before=before,
@@ -159,7 +162,7 @@ def _make(contexts: Contexts, size: int) -> int:
     parameters.type_k = parameters.type_v = CACHES[contexts.settings.get("cache", "f16")]
     full = contexts.settings.get("cache") == "f32"
     parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED if full else llama.LLAMA_FLASH_ATTN_TYPE_AUTO
-    parameters.offload_kqv = parameters.op_offload = False
+    parameters.offload_kqv = parameters.op_offload = contexts.on_gpu
     parameters.no_perf = True
     context = llama.llama_init_from_model(contexts.model, parameters)
     if context is None:

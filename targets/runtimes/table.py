@@ -7,6 +7,7 @@ text and labels are not its business, so that parity, bench and `mct run` all me
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from mct.models.tables import load, unknown
 from mct.models.tasks.table import network_of
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
+from mct.targets.devices.gpus import CUDA
 from mct.targets.machine import Machine
 from mct.targets.probe import RuntimeState
-from mct.targets.target import Target
+from mct.targets.target import CPU, OPENVINO_GPU, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +73,7 @@ class Executable:
 
     `model` is the model file relative to `folder` ("" for a Hugging Face folder run by torch). `settings` are the
     runtime's own, as recorded by the pass that wrote the model (length buckets, pooling, ...). `outputs` is the number
-    of labels of a model with one head, 0 otherwise.
+    of labels of a model with one head, 0 otherwise. `device` is "cpu", "cuda:GPU-…" by its UUID, or "openvino:GPU".
     """
 
     folder: Path
@@ -80,6 +82,7 @@ class Executable:
     outputs: int
     max_tokens: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    device: str = CPU
 
     @property
     def network(self) -> str:
@@ -121,6 +124,9 @@ class Runtime:
     the whole batch, static shapes and llama.cpp gain nothing from one: 1 for these.
 
     `settings` names the type of what an artifact of this format tells its runtime, "" where there are no artifacts.
+
+    `devices` are those it runs on where its library is built for them. `stand_ins` are further distributions that bring
+    the same library, built for a GPU.
     """
 
     name: str
@@ -132,6 +138,8 @@ class Runtime:
     answers_at_once: int = 1
     open_reward: str = ""
     settings: str = ""
+    devices: tuple[str, ...] = (CPU,)
+    stand_ins: tuple[str, ...] = ()
 
     def opener(self, task: str) -> str:
         """The function that opens a model of that task."""
@@ -145,22 +153,25 @@ RUNTIMES = (
         "onnxruntime", "onnx", "onnxruntime", "onnx",
         "mct.targets.runtimes.run_onnxruntime:open_session", "mct.targets.runtimes.generate_onnxruntime:open_session",
         settings="mct.targets.runtimes.settings:OnnxSettings",
+        devices=(CPU, CUDA), stand_ins=("onnxruntime-gpu",),
     ),
     Runtime(
         "openvino", "openvino", "openvino", "openvino",
         "mct.targets.runtimes.run_openvino:open_session", "mct.targets.runtimes.generate_openvino:open_session",
         settings="mct.targets.runtimes.settings:OpenvinoSettings",
+        devices=(CPU, OPENVINO_GPU),
     ),
     Runtime(
         "llama.cpp", "gguf", "llama-cpp-python", "gguf",
         "mct.targets.runtimes.run_llama:open_session", "mct.targets.runtimes.generate_llama:open_session",
         open_reward="mct.targets.runtimes.run_llama_reward:open_session",
         settings="mct.targets.runtimes.settings:LlamaSettings",
+        devices=(CPU, CUDA),
     ),
     Runtime(
         "torch", "checkpoint", "torch", "compress",
         "mct.targets.runtimes.run_torch:open_session", "mct.targets.runtimes.generate_torch:open_session",
-        answers_at_once=32,
+        answers_at_once=32, devices=(CPU, CUDA),
     ),
 )  # fmt: skip
 
@@ -196,11 +207,14 @@ def _computes(arithmetic: Arithmetic) -> dict[str, tuple[str, ...]]:
 
 
 def is_on(runtime: Runtime, target: Target) -> bool:
-    """Whether a target has the runtime. MctError for a target that names one that mct does not know."""
+    """Whether a target has the runtime, and it runs on such a device.
+
+    MctError for a target that names one that mct does not know.
+    """
     for name in target.runtimes:
         if name not in (each.name for each in RUNTIMES):
             raise unknown(f"runtime in target {target.name}", name, (each.name for each in RUNTIMES))
-    return not target.runtimes or runtime.name in target.runtimes
+    return target.device in runtime.devices and (not target.runtimes or runtime.name in target.runtimes)
 
 
 def original(checkpoint: Checkpoint) -> Executable:
@@ -217,7 +231,7 @@ def open_session(runtime: Runtime, executable: Executable, threads: int) -> Sess
 
 def installed_version(runtime: Runtime) -> str | None:
     """Version of the runtime's library, None where it is not installed. Imports nothing."""
-    try:
-        return version(runtime.distribution)
-    except PackageNotFoundError:
-        return None
+    for distribution in (runtime.distribution, *runtime.stand_ins):
+        with suppress(PackageNotFoundError):
+            return version(distribution)
+    return None
