@@ -212,10 +212,10 @@ def measure(row: Row, small: bool, seconds: float) -> list[Any]:
     meter = open_meter(row.device.partition(":")[2]) if device.cuda else None
     began = perf_counter()
     opened = gpu_models.open_model(row.part, size, device, row.way.split())
-    compared = requests[: 2 if row.part == "llama" else COMPARED]
+    compared = requests[: 2 if row.part == "llama" or small else COMPARED]
     answers = [list(opened.answer(each)) if opened.writes else opened.answer(each) for each in compared]
     row.opened_s, row.weights_mb = round(perf_counter() - began, 2), round(opened.weights_mb, 1)
-    _every_length(opened, requests, seconds / 4)
+    _every_length(opened, requests[:2] if small else requests, seconds / 4)
     device.synchronise()
     before, started = meter.read() if meter else None, perf_counter()
     whole, first, each = _timed(opened, requests, seconds / 2)

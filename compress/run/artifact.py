@@ -228,6 +228,9 @@ def _check_history(artifact: Artifact, place: str) -> None:
         declared(artifact.parity, _Parity, f"{place} parity", AGAIN)
     if artifact.made_for:
         declared(artifact.made_for, _Machine, f"{place} made_for", AGAIN)
+    for check in artifact.checked:
+        if check.agreed > check.of:
+            raise MctError(f"{place}: {check.agreed} of {check.of} answers agreed for {check.target}", DISTRUST)
 
 
 def _with_heads(value: dict[str, Any]) -> dict[str, Any]:
