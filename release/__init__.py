@@ -1,1 +1,1 @@
-"""From a model to a decision: data, inspection, release, the playbook, the map. What decides about what was measured."""
+"""From a model to a decision: data, inspection, release, playbook, map: what decides about what was measured."""

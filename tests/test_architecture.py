@@ -11,7 +11,9 @@ def test_the_map_lists_every_room_in_the_order_of_imports() -> None:
     between = PAGE.partition("<!-- rooms -->\n")[2].partition("<!-- /rooms -->")[0]
     listed = [name for line in between.splitlines()[2:] for name in re.findall(r"`([\w/]+)/`", line.split("|")[1])]
     packages = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("[a-z]*/**/__init__.py")}
-    rooms = {room for room in packages if room.partition("/")[0] in {"models", "targets", "compress", "bench", "release"}}
+    rooms = {
+        room for room in packages if room.partition("/")[0] in {"models", "targets", "compress", "bench", "release"}
+    }
     assert set(listed) == rooms - {"compress", "bench", "release"}
     source = (ROOT / "tests" / "test_rooms.py").read_text(encoding="utf-8")
     order = re.findall(

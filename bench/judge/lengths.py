@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.percentiles import Estimate, estimate_percentile, percentile
+from mct.bench.statistics.rounding import rounded
 
 GROUPS = 4
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from mct.bench.judge.latency import summarise
 from mct.bench.judge.noise import assess
-from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.percentiles import Estimate, Floats, estimate_percentile, percentile
 from mct.bench.statistics.queueing import relaxation, settling
+from mct.bench.statistics.rounding import rounded
 from mct.bench.statistics.student import student
 from mct.bench.worker.open_loop import Segment
 

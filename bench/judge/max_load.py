@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from mct.bench.judge.load_result import read_queue
-from mct.bench.judge.rounding import rounded
 from mct.bench.statistics.highest_rate import FEWEST_PROCESSES, HighestRate, Trace, highest_rate, likely_rate
 from mct.bench.statistics.percentiles import estimate_percentile, percentile
+from mct.bench.statistics.rounding import rounded
 from mct.bench.worker.open_loop import Segment
 
 Answer = Literal["meets", "misses", "open"]

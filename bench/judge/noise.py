@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block, per_process_ms
 from mct.bench.statistics.levels import ERROR
 from mct.bench.statistics.percentiles import FEWEST_PROCESSES, percentile
+from mct.bench.statistics.rounding import rounded
 from mct.bench.statistics.wandering import wandering_p
 
 MOST_STOLEN = 0.02

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.alarms import Alarms, resample_recall, resample_recalls
 from mct.bench.statistics.bootstrap import Resampled, resample_change, resample_value
 from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.paired import NonInferiority, difference, difference_p, examples_needed, find_flips
 from mct.bench.statistics.ratio_metric import RatioMetric, counted
+from mct.bench.statistics.rounding import rounded
 from mct.models.tasks.examples import KL, NLL, Part, find_kind
 from mct.targets.budget import Budget
 

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mct import MctError
-from mct.bench.judge.rounding import rounded
 from mct.bench.samples.subject import Subject
+from mct.bench.statistics.rounding import rounded
 from mct.models.checkpoints.files import read_config
 from mct.models.data.declared import Count, Index
 from mct.models.families.table import find_family

@@ -9,10 +9,10 @@ from typing import Any
 
 from mct.bench.judge.latency import summarise
 from mct.bench.judge.noise import assess
-from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block, per_process_ms
 from mct.bench.statistics.levels import CONFIDENCE
 from mct.bench.statistics.percentiles import Estimate
+from mct.bench.statistics.rounding import rounded
 from mct.bench.statistics.student import student
 
 MOST = 1e9

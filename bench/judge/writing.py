@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mct.bench.judge.rounding import rounded
 from mct.bench.samples.measurement import Block
 from mct.bench.statistics.percentiles import estimate_percentile, percentile
+from mct.bench.statistics.rounding import rounded
 
 
 def summarise_writing(blocks: Sequence[Block]) -> dict[str, Any] | None:

@@ -215,4 +215,5 @@ def _in_order(queue: Queue, order: Sequence[int]) -> Answers | Failure:
         return tuple(given[place] for place in places)
 
     scores = {label: joined(part.scores[label] for part in parts) for label in parts[0].scores}
-    return Answers(joined(part.values for part in parts), joined(part.tokens for part in parts), scores)
+    deferred = joined(part.deferred for part in parts) if parts[0].deferred else ()
+    return Answers(joined(part.values for part in parts), joined(part.tokens for part in parts), scores, deferred)

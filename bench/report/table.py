@@ -28,6 +28,8 @@ LOAD_COLUMNS = (
     "closed-loop P95 ms", "P95 of first and last tenth, ms", "steady state",
 )  # fmt: skip
 MAX_COLUMNS = ("artifact", "P95 limit ms", "highest load /s", "of single processes /s", "closed loop /s")
+TAIL = 0.05
+"""The share of requests that are slower than P95."""
 AMOUNTS = {
     "nll": "nats a token", "kl_to_original": "KL from the baseline, nats a token", "reward_margin": "reward margin",
     "implicit_reward_margin": "reward margin beyond the reference", "expert_balance": "balance of experts (entropy)",
@@ -46,7 +48,8 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     entries = result["artifacts"]
     parts = (
         figures_table(COLUMNS, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
-        _elsewhere(entries), _kept(entries), _written(entries), _reasons(entries), _limits(entries), _context(result),
+        _elsewhere(entries), _kept(entries), _written(entries), _cascades(entries), _reasons(entries),
+        _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -255,6 +258,24 @@ def _written(entries: Sequence[Entry]) -> str:
         f"- **{entry['artifact']}**: {'; '.join(_writing(entry['writing']))}" for entry in entries if entry["writing"]
     ]
     return section("Writing:", lines)
+
+
+def _cascades(entries: Sequence[Entry]) -> str:
+    """How much the second stages do, and what P95 is if that share drifts."""
+    found = [(entry["artifact"], entry["cascade"]) for entry in entries if entry.get("cascade")]
+    return section("Cascades:", [f"- **{name}**: {_cascade(cascade)}." for name, cascade in found])
+
+
+def _cascade(found: Mapping[str, Any]) -> str:
+    shares = f"{found['deferred'] / found['of']:.1%}, at most {found['upper']:.1%}"
+    said = f"{found['deferred']:,} of {found['of']:,} texts ({shares}) go to the second stage"
+    if found["upper"] >= TAIL:
+        said += ", **so that P95 may be that stage's: are these the texts that it was made for?**"
+    if found["p95_ms"]:
+        said += "; P95 by that share: " + ", ".join(f"{at:.0%} {p95:.3g} ms" for at, p95 in found["p95_ms"])
+    if found["most"] is not None:
+        said += f"; the budget's P95 is kept up to {found['most']:.1%}"
+    return said
 
 
 def _reasons(entries: Sequence[Entry]) -> str:

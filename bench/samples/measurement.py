@@ -70,7 +70,8 @@ class Block:
     `peak_rss_mb` the most memory the process had held by the end.
 
     `tokens` is the length of each request. A language model wrote `new_tokens` in all of them, `written` in each, the
-    first of these after `first_ns`. `gpu` is there where one computed it and tells something.
+    first of these after `first_ns`. Of a cascade `deferred` is 1 for each request that went on to its second stage.
+    `gpu` is there where one computed it and tells something.
     """
 
     round: Index
@@ -93,18 +94,21 @@ class Block:
     first_ns: Times | None = None
     written: Times | None = None
     gpu: GpuUse | None = None
+    deferred: Times | None = None
 
 
 @dataclass(frozen=True)
 class Answers:
     """The answer to every example of the evaluation set, a JSON value, in file order; and the tokens of its request.
 
-    `scores` says of some labels how much the model holds them for right, example by example.
+    `scores` says of some labels how much the model holds them for right, example by example. `deferred` says of a
+    cascade which examples went to its second stage, () of all else.
     """
 
     values: tuple[Any, ...]
     tokens: tuple[Index, ...]
     scores: Mapping[Name, tuple[float, ...]] = field(default_factory=dict)
+    deferred: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,7 @@ def from_record(record: Record, place: str) -> Start | Block | Answers | Failure
             0 < part <= time for time, part in zip(whole, within, strict=True)
         ):
             raise MctError(f"{place}: the block's times are not those of requests", "copy it again, or measure again")
-        for each in (value.tokens, value.first_ns, value.written):
+        for each in (value.tokens, value.first_ns, value.written, value.deferred):
             if each is not None and len(each) != len(whole):
                 raise MctError(f"{place}: the block tells of other requests than it times", "copy it again")
     return value

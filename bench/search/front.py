@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mct.bench.search.choosing import Standing, front, summary
-from mct.bench.search.course import Course, winner_of
+from mct.bench.search.course import Course
+from mct.bench.search.finals import winner_of
 from mct.bench.store.reading import StoredRun
 from mct.models.progress import Report
 from mct.models.writing.folders import write_atomically, write_json

@@ -11,11 +11,14 @@ from typing import Any
 import mct
 from mct import MctError
 from mct.bench.jobs.job import require_cpu
-from mct.bench.search.course import Course, Question, first_timing, judge, recipe_of, refine, teach, winner_of
+from mct.bench.search.course import Course, Question
 from mct.bench.search.engine import open_engine
+from mct.bench.search.finals import judge, recipe_of, refine, winner_of
 from mct.bench.search.front import describe, write_front
 from mct.bench.search.journal import open_journal
+from mct.bench.search.sizing import first_timing
 from mct.bench.search.splits import Splits, make_splits
+from mct.bench.search.teaching import teach
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.execute import execute
 from mct.compress.run.lineage import starting_key, versions

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta
 
+from mct.bench.judge.cascade import assess_cascade
 from mct.bench.judge.choice import choose
 from mct.bench.judge.latency import Latency, summarise
 from mct.bench.judge.lengths import by_length
@@ -119,6 +120,7 @@ def _entry(
     false_alarms = {} if question.budget is None else question.budget.false_alarms
     # USD for 1,000 requests, made one at a time on the whole target: 1,000 requests take `mean_ms` seconds.
     price = None if question.target is None else question.target.price_per_hour
+    limit_ms = None if question.budget is None else question.budget.p95_ms
     quality, stability = score(measured, baseline, slices, false_alarms), assess(measured.blocks)
     return {
         "artifact": subject.name,
@@ -134,6 +136,7 @@ def _entry(
         "limit": _limit(question, measured, model_only),
         "tokens": _tokens(measured),
         "writing": summarise_writing(measured.blocks),
+        "cascade": None if (cascade := assess_cascade(measured, limit_ms)) is None else cascade.as_json(),
         "by_length": [group.as_json() for group in by_length(measured.blocks)],
         "quality": None if quality is None else quality.as_json(),
         "size_mb": subject.size_mb,

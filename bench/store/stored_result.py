@@ -170,6 +170,21 @@ class LengthGroup(Struct, frozen=True, forbid_unknown_fields=True):
     p95_ci_ms: Bounds | None
 
 
+class Cascade(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the work its second stage does, and P95 by that share."""
+
+    deferred: Index
+    of: Count
+    upper: Share
+    p95_ms: list[tuple[Share, Positive]]
+    most: Share | None
+
+    def __post_init__(self) -> None:
+        """A share is of a whole, and its bound above it."""
+        if not self.deferred <= self.of or self.upper < self.deferred / self.of:
+            raise ValueError(f"{self.deferred} of {self.of} is not below {self.upper}")
+
+
 class Writing(Struct, frozen=True, forbid_unknown_fields=True):
     """What a language model wrote."""
 
@@ -315,6 +330,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     speedup: Speedup | None = None
     energy_per_request_mj: Amount = 0.0
     by_length: list[LengthGroup] = []
+    cascade: Cascade | None = None
     throttled_s: Amount | None = None
     gpu: Gpu | None = None
 

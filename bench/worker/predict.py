@@ -25,7 +25,7 @@ from mct.bench.worker.originals import Originals
 from mct.models.tables import load
 from mct.models.tasks.examples import Answer, Kind, Request, find_kind
 from mct.models.tasks.table import network_of
-from mct.targets.runtimes.table import Executable, Generator, Runtime, Session, ShowsExperts, open_session
+from mct.targets.runtimes.table import DEFERRED, Executable, Generator, Runtime, Session, ShowsExperts, open_session
 
 if TYPE_CHECKING:
     from mct.models.tasks.table import Head
@@ -86,7 +86,8 @@ NO_PAUSE = Pause(0.0, counts=False)
 class Timings(NamedTuple):
     """Per request, in the order they were made: nanoseconds, and the tokens of the request, over all of its inputs.
 
-    Of language models also the nanoseconds until the first new token was there, and how many there were in the end.
+    Of language models also the nanoseconds until the first new token was there, and how many there were in the end; of
+    a cascade 1 for each request that went to its second stage, else 0.
     """
 
     end_to_end: array[int]
@@ -94,6 +95,7 @@ class Timings(NamedTuple):
     tokens: array[int]
     first: array[int]
     written: array[int]
+    deferred: array[int]
 
 
 def import_runtime(runtime: Runtime, task: str) -> None:
@@ -146,6 +148,17 @@ def watching(one: Predictor, task: str, heads: Sequence[Head], labels: Sequence[
     return replace(one, decode=decode)
 
 
+def noting_deferred(one: Predictor, noted: list[bool]) -> Predictor:
+    """The same, and of each request that a cascade answers it is noted whether that went to the second stage."""
+
+    def decode(outputs: Any, inputs: list[Tokens]) -> Answer:
+        if DEFERRED in outputs:
+            noted.append(bool(outputs[DEFERRED].any()))
+        return one.decode(outputs, inputs)
+
+    return replace(one, decode=decode)
+
+
 def in_pieces(session: Session, at_once: int) -> Callable[[list[Tokens]], Mapping[str, Any]]:
     """The session for any number of inputs, at most `at_once` of them to a call. Rows of outputs are one per input."""
 
@@ -185,7 +198,7 @@ def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int
     """Make the requests one after the other, and time each; stop early once `cap_ns` have passed."""
     encode, infer, decode, clock = predictor.encode, predictor.infer, predictor.decode, perf_counter_ns
     end_to_end, model, tokens = (array("q", bytes(8 * len(requests))) for _ in range(3))
-    first, written = array("q"), array("q")
+    first, written, deferred = array("q"), array("q"), array("q")
     index, stop = 0, clock() + cap_ns
     for index, request in enumerate(requests):
         began = clock()
@@ -203,9 +216,11 @@ def time_requests(predictor: Predictor, requests: Sequence[Request], cap_ns: int
         if isinstance(outputs, Written):
             first.append(outputs.first_at_ns - began)
             written.append(len(outputs.ids))
+        elif DEFERRED in outputs:
+            deferred.append(int(outputs[DEFERRED].any()))
         if ended > stop:
             break
-    return Timings(end_to_end[: index + 1], model[: index + 1], tokens[: index + 1], first, written)
+    return Timings(end_to_end[: index + 1], model[: index + 1], tokens[: index + 1], first, written, deferred)
 
 
 def _waited(began: int, ended: int, pause: Pause) -> int:

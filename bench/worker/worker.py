@@ -50,6 +50,7 @@ from mct.bench.worker.predict import (
     answer_all,
     count_tokens,
     import_runtime,
+    noting_deferred,
     open_predictor,
     time_requests,
     watching,
@@ -271,6 +272,7 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         "new_tokens": sum(timings.written) if bench.writes else None,
         "first_ns": timings.first.tolist() if bench.writes else None,
         "written": timings.written.tolist() if bench.writes else None,
+        "deferred": timings.deferred.tolist() or None,
     }
 
 
@@ -315,13 +317,15 @@ def run_traffic(bench: Bench, command: Mapping[str, Any]) -> Reply:
 def answer(bench: Bench, first: int, last: int) -> Reply:
     """Answers, token counts and scores of the watched labels, of examples `first` up to `last` (not included)."""
     bench.originals.begin(first, last)
-    values = answer_all(bench.scorer, bench.scored[first:last], bench.answers_at_once)
+    deferred: list[bool] = []
+    values = answer_all(noting_deferred(bench.scorer, deferred), bench.scored[first:last], bench.answers_at_once)
     bench.originals.end(first, last)
     tokens = count_tokens(bench.predictor, bench.requests[first:last])
+    told = {"tokens": tokens, "deferred": deferred}
     if not bench.watched:
-        return {"values": values, "tokens": tokens}
+        return {"values": values} | told
     scores = {label: [scored[label] for _, scored in values] for label in bench.watched}
-    return {"values": [value for value, _ in values], "tokens": tokens, "scores": scores}
+    return {"values": [value for value, _ in values], "scores": scores} | told
 
 
 def outputs(bench: Bench, first: int, last: int) -> Reply:

@@ -20,7 +20,7 @@ from mct.compress.onnx.graphs.graph import save
 from mct.compress.plan.passes import Product, Resources
 from mct.models.tables import unknown
 from mct.models.tasks.tokens import ANY_LENGTH, open_tokenizer
-from mct.targets.runtimes.run_onnxruntime import DEFERRED
+from mct.targets.runtimes.table import DEFERRED
 
 MODEL = "onnx/model.onnx"
 LOGITS = "logits"

@@ -25,7 +25,7 @@ from mct.compress.run.parity_inputs import DECODERS, LM_TOKENS, ParityInputs, as
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.tasks.examples import Request
 from mct.models.tasks.tokens import Tokens
-from mct.targets.runtimes.table import Executable, Generator, Session, open_session, original, runtime_for
+from mct.targets.runtimes.table import DEFERRED, Executable, Generator, Session, open_session, original, runtime_for
 
 FULL_PRECISIONS = {"fp32", "f32"}
 
@@ -159,7 +159,7 @@ def _outputs(session: Session, asked: ParityInputs) -> tuple[Outputs, ...]:
     found = (session([tokens]) for tokens in asked.inputs)
     if asked.task == "causal-lm":
         return tuple({"logits": each["logits"][:, -LM_TOKENS:].copy()} for each in found)
-    return tuple(found)
+    return tuple({name: value for name, value in each.items() if name != DEFERRED} for each in found)
 
 
 def _finite(outputs: Sequence[Outputs]) -> bool:

@@ -47,6 +47,7 @@ Put = Callable[[Tokens], Any]
 
 FLASH_TILE = 64
 ALL_LAYERS = 999
+WITH_AMX = b"AMX_INT8 = 1"
 POOLINGS = {
     llama.LLAMA_POOLING_TYPE_NONE: "none",
     llama.LLAMA_POOLING_TYPE_MEAN: "mean",
@@ -116,20 +117,33 @@ def layers_on_gpu(executable: Executable) -> int:
     return ALL_LAYERS
 
 
-def _load(executable: Executable, opened: ExitStack) -> int:
+def load_model(executable: Executable) -> int:
+    """The weights of `executable.model` on its device, to be freed by the caller. MctError where they cannot be read.
+
+    A library that was compiled with AMX keeps weights as they are, not rearranged for it: compiled by GCC 12 it loads
+    a tile configuration of which most is missing, and the process ends at the first product (see .dev/llama_cpp.cmake,
+    by which ours is compiled without).
+    """
     path = executable.folder / executable.model
     parameters = llama.llama_model_default_params()
     parameters.n_gpu_layers = layers_on_gpu(executable)
+    parameters.use_extra_bufts = WITH_AMX not in llama.llama_print_system_info()
     model = llama.llama_model_load_from_file(str(path).encode(), parameters) if path.is_file() else None
     if model is None:
         raise MctError(f"llama.cpp cannot load {path}{reason()}", "compress the checkpoint again")
+    return int(model)
+
+
+def _load(executable: Executable, opened: ExitStack) -> int:
+    path = executable.folder / executable.model
+    model = load_model(executable)
     opened.callback(llama.llama_model_free, model)
     if (positions := llama.llama_model_n_ctx_train(model)) < executable.max_tokens:
         raise MctError(
             f"{path} takes inputs of up to {positions} tokens, its manifest says {executable.max_tokens}",
             "compress the checkpoint again",
         )
-    return int(model)
+    return model
 
 
 def _encoder(model: int, executable: Executable, threads: int, opened: ExitStack) -> tuple[Encode, int]:

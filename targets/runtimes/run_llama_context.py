@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.targets.devices.gpus import is_cuda
-from mct.targets.runtimes.run_llama import layers_on_gpu, reason, start_backend
+from mct.targets.runtimes.run_llama import load_model, reason, start_backend
 from mct.targets.runtimes.table import Executable
 
 Array = NDArray[np.float32]
@@ -90,15 +90,10 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
     stand before every input. The model is freed when the value is dropped.
     """
     start_backend()
-    path = executable.folder / executable.model
-    parameters = llama.llama_model_default_params()
-    parameters.n_gpu_layers = layers_on_gpu(executable)
-    model = llama.llama_model_load_from_file(str(path).encode(), parameters) if path.is_file() else None
-    if model is None:
-        raise MctError(f"llama.cpp cannot load {path}{reason()}", "compress the checkpoint again")
+    model = load_model(executable)
     before = int(executable.settings.get("prefix_tokens", 0))
     found = Contexts(
-        model=int(model),
+        model=model,
         longest=min(executable.max_tokens, int(llama.llama_model_n_ctx_train(model)) - before),
         vocabulary=int(llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))),
         settings=executable.settings,

@@ -34,15 +34,12 @@ SPINNING = "session.intra_op.allow_spinning"
 # Every token's vector, which an embedder's file has for other programs: no task asks for it.
 HIDDEN = "last_hidden_state"
 
-# Which texts of a batch went to the second stage of a cascade, (batch,): no answer either.
-DEFERRED = "deferred"
-
 
 def open_session(executable: Executable, threads: int) -> Session:
     """Open `executable.model` on `threads` threads. MctError where ONNX Runtime cannot read the file."""
     session = open_file(executable, threads)
     inputs = [value.name for value in session.get_inputs()]
-    outputs = [value.name for value in session.get_outputs() if value.name not in {HIDDEN, DEFERRED}]
+    outputs = [value.name for value in session.get_outputs() if value.name != HIDDEN]
     pad_id, path = int(executable.settings.get("pad_id", 0)), executable.folder / executable.model
 
     def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:

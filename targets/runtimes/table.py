@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from mct.models.tasks.tokens import Tokens
 
 
+DEFERRED = "deferred"
+"""Beside its answers a cascade says which inputs of a batch went to its second stage: (batch,), of truth values."""
+
+
 class Session(Protocol):
     """An opened model: a batch of encoded inputs (unpadded) to named outputs, each float32 of shape (batch, ...).
 

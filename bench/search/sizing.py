@@ -1,0 +1,66 @@
+"""Latency first: every shape is exported untaught and timed, and what cannot meet the budget is never taught."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mct import MctError
+from mct.bench.search.course import Course
+from mct.bench.search.space import Candidate, Shape, candidate, forms_of, shapes_of
+from mct.bench.search.timing import Timed, too_costly
+
+RIVAL = 1.3
+"""How many times the fastest form's P95 another may take on the whole checkpoint, to be tried on what is taught."""
+EVERY_FORM = 0.2
+"""Share of the time after which no more forms are tried than the first."""
+
+
+def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
+    """Every shape in every form, untaught, by the candidate's name: those that the budget leaves."""
+    question = course.question
+    shapes, forms = shapes_of(question.checkpoint, has_texts=True), forms_of(question.checkpoint, question.target)
+    if not forms:
+        raise MctError(
+            f"no runtime of target {question.target.name} takes {question.checkpoint.task}", "choose another"
+        )
+    if not _fit(course, [(shapes[-1], forms[0])]):  # the cheapest of all: what it misses nothing will meet
+        return {}
+    untaught, pupils = ([each for each in shapes if each.taught is taught] for taught in (False, True))
+    found = _fit(
+        course, [*((each, form) for each in untaught for form in forms), *((each, forms[0]) for each in pupils)]
+    )
+    if course.journal.elapsed < EVERY_FORM * question.seconds:
+        left = {each.shape.name for each, _ in found.values()}
+        rivals = _rivals(course, untaught[0], forms)
+        found |= _fit(course, [(each, form) for each in pupils if each.name in left for form in rivals])
+    return found
+
+
+def _rivals(course: Course, whole: Shape, forms: Sequence[str]) -> list[str]:
+    """The forms, but the first, that are nearly as fast on the whole checkpoint as the fastest: worth more tries."""
+    times = {form: course.timed[name] for form in forms if (name := f"{whole.name}, {form}") in course.timed}
+    least = min((timed.p95_ms for timed in times.values()), default=0.0)
+    return [form for form in forms[1:] if form in times and times[form].p95_ms <= RIVAL * least]
+
+
+def _fit(course: Course, wanted: Sequence[tuple[Shape, str]]) -> dict[str, tuple[Candidate, Timed]]:
+    """Those shapes in these forms, made, timed and held to the budget's limits of time and size."""
+    question = course.question
+    untaught = []
+    for shape, form in wanted:
+        try:
+            untaught.append(candidate(shape, form, question.checkpoint, question.machine, question.seed))
+        except MctError as error:
+            course.fates[f"{shape.name}, {form}"] = f"cannot be made: {error.message}"
+    made = course.make_all(untaught, "making")
+    times = course.time(made)
+    course.timed |= times
+    found = {}
+    for each in made:
+        if each.name not in times:
+            course.fates[each.name] = "could not be timed"
+        elif reason := too_costly(times[each.name], question.budget):
+            course.fates[each.name] = f"never taught: {reason}" if each.shape.taught else reason
+        else:
+            found[each.name] = (each, times[each.name])
+    return found
