@@ -33,9 +33,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":  # installed or not: the repository's root is the package
-    link = Path(tempfile.mkdtemp(prefix="mct-")) / "mct"
-    link.symlink_to(ROOT)
-    sys.path[:0] = [str(link.parent), str(ROOT / "results")]
+    alone = tempfile.TemporaryDirectory(prefix="mct-")
+    Path(alone.name, "mct").symlink_to(ROOT)
+    sys.path[:0] = [alone.name, str(ROOT / "results")]
 
 GPU_WAYS = {
     "router": ("fp32 eager", "fp16 eager", "bf16 eager", "fp16 graphs", "bf16 graphs", "int8 graphs", "int4 graphs",
@@ -54,6 +54,7 @@ WHOLE_S, SMALL_S = 330.0, 60.0
 STREAM_SHARE = 0.5
 MOST, LEAST = 2000, 20
 COMPARED = 32
+CANDIDATES = 50
 MEASURED = 0.4
 """Of a row's time; the rest is for opening, compiling and recording."""
 
@@ -91,7 +92,7 @@ def main() -> int:
         for row in run_part(asked.part, asked.device, asked.until, asked.small):
             print(json.dumps(asdict(row)), flush=True)
         return 0
-    if not asked.small and asked.device.startswith("cuda") and (missing := no_gpu()):
+    if asked.device.startswith("cuda") and (missing := no_gpu(asked.device)):
         print(
             f"error: {missing}\nhint: python results/gpu.py --small --device cpu runs the same in small",
             file=sys.stderr,
@@ -130,18 +131,22 @@ def _arguments() -> argparse.Namespace:
     return asked
 
 
-def no_gpu() -> str:
-    """Why nothing can run on a GPU here; "" where it can."""
+def no_gpu(device: str) -> str:
+    """Why nothing can run on that GPU here; "" where it can."""
     import torch
 
-    return "" if torch.cuda.is_available() else f"torch {torch.__version__} finds no GPU here"
+    count, index = torch.cuda.device_count(), device.partition(":")[2] or "0"
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} finds no GPU here"
+    return "" if index.isdigit() and int(index) < count else f"{device} is none of the {count} GPUs that torch finds"
 
 
 def ways_of(part: str, device: str) -> list[tuple[str, str]]:
     """Device and way of each row: the GPU's own, then the CPU's. On the CPU alone, those that need no compiler."""
     if device == "cpu":
         return [("cpu", way) for way in GPU_WAYS[part] if "compile" not in way]
-    return [*((device, way) for way in GPU_WAYS[part]), ("cpu", CPU_WAYS[part])]
+    rows = [*((device, way) for way in GPU_WAYS[part]), ("cpu", CPU_WAYS[part])]
+    return sorted(rows, key=lambda row: "compile" in row[1])  # what may take all the time that is left comes last
 
 
 def supervised(part: str, asked: argparse.Namespace, until: float) -> list[Row]:
@@ -194,7 +199,7 @@ def run_part(part: str, device_name: str, until: float, small: bool) -> Iterator
             left_s = (until - monotonic()) / (len(ways) - number)
             answers = measure(row, small, max(0.2, MEASURED * left_s))
             wanted = answers if wanted is None else wanted
-            row.same_answers = round(sum(map(_same, wanted, answers)) / len(wanted), 4)
+            row.same_answers = round(sum(map(alike, wanted, answers)) / len(wanted), 4)
         except Exception as error:
             row.failure = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         yield row
@@ -354,14 +359,21 @@ def describe_machine(device: str) -> dict[str, Any]:
     return told
 
 
-def _same(one: Any, other: Any) -> bool:
-    """The same label or tokens; of vectors the same direction, of scores the same best candidate."""
+def alike(one: Any, other: Any) -> float:
+    """1 for the same label, of vectors the same direction, of scores the same best candidate; 0 otherwise.
+
+    Of texts the share of tokens that are the same before the first that is not.
+    """
+    if isinstance(one, list) and one and isinstance(one[0], int):
+        return next((at for at, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]), len(one)) / len(
+            one
+        )
     if isinstance(one, list) and one and isinstance(one[0], float):
-        if len(one) == 50:
-            return one.index(max(one)) == other.index(max(other))
+        if len(one) == CANDIDATES:
+            return float(one.index(max(one)) == other.index(max(other)))
         size = math.sqrt(sum(a * a for a in one) * sum(b * b for b in other))
-        return sum(a * b for a, b in zip(one, other, strict=True)) >= 0.99 * size
-    return bool(one == other)
+        return float(sum(a * b for a, b in zip(one, other, strict=True)) >= 0.99 * size)
+    return float(one == other)
 
 
 def _middle(values: Sequence[float]) -> float | None:

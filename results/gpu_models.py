@@ -62,7 +62,7 @@ SMALL = Size(
 
 @dataclass(frozen=True)
 class Opened:
-    """A model ready to answer. `first_token_s` is what the last answer of a decoder took to its first token."""
+    """A model ready to answer; what `writes` gives its tokens one by one."""
 
     answer: Callable[[Request], Any]
     weights_mb: float
@@ -95,10 +95,10 @@ def open_model(kind: str, size: Size, device: TorchDevice, way: Sequence[str]) -
     model.requires_grad_(False)
     lowered(model, precision)
     size_mb = weight_bytes(model) / 1e6
-    if "compile" in way:
-        model.forward = torch.compile(model.forward, dynamic=kind != "llama")
     if kind == "llama":
-        return Opened(_writer(model, device, "graphs" in way), size_mb, writes=True)
+        return Opened(_writer(model, device, way), size_mb, writes=True)
+    if "compile" in way:
+        model.forward = torch.compile(model.forward, dynamic=True)
     forward = _graphed(model, device) if "graphs" in way else _eager(model, device)
     return Opened(lambda request: _ANSWERS[kind](forward(request)), size_mb)
 
@@ -120,7 +120,7 @@ def _made(kind: str, size: Size, device: TorchDevice, precision: str) -> Any:
                 made = LlamaForCausalLM(LlamaConfig(**size.llama, pad_token_id=0, bos_token_id=1, eos_token_id=2))
     finally:
         torch.set_default_dtype(before)
-    return made.to(half).train(False)
+    return made.train(False)
 
 
 def _padded(request: Request, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -168,8 +168,10 @@ def _graphed(model: Any, device: TorchDevice) -> Callable[[Request], torch.Tenso
     return forward
 
 
-def _writer(model: Any, device: TorchDevice, graphs: bool) -> Callable[[Request], Iterator[int]]:
-    loop = Loop(model, device, PROMPT_TOKENS + 2 * NEW_TOKENS, {"logits_to_keep": 1}, recorded=graphs)
+def _writer(model: Any, device: TorchDevice, way: Sequence[str]) -> Callable[[Request], Iterator[int]]:
+    loop = Loop(model, device, PROMPT_TOKENS + 2 * NEW_TOKENS, {"logits_to_keep": 1}, recorded="graphs" in way)
+    if "compile" in way:  # the step alone: it is what is run 32 times, and one shape takes half the time to compile
+        loop.stepping = torch.compile(model, dynamic=False)
 
     def write(request: Request) -> Iterator[int]:
         return islice(loop.tokens(request[0]), NEW_TOKENS)

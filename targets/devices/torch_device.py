@@ -49,15 +49,16 @@ class TorchDevice:
         """
         if not self.cuda:
             return function
-        side = torch.cuda.Stream(self.name)
-        side.wait_stream(torch.cuda.current_stream(self.name))
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP_CALLS):
-                function()
-        torch.cuda.current_stream(self.name).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            given = function()
+        with torch.cuda.device(self.name):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(WARM_UP_CALLS):
+                    function()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                given = function()
 
         def replay() -> T:
             graph.replay()

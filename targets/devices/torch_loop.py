@@ -21,6 +21,7 @@ class Loop:
     """A decoder and a cache for `length` tokens. `options` are given to the model at every call.
 
     The step is recorded at the first text, whose prompt has made the cache; not `recorded`, it is launched every time.
+    `stepping` is the model for single tokens, where that is another (compiled) than the one that reads prompts.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Loop:
         recorded: bool = True,
     ) -> None:
         self.model, self.device, self.options, self.recorded = model, device, options, recorded
+        self.stepping = model
         self.cache = StaticCache(config=model.config, max_cache_len=length)
         self.token = torch.zeros((1, 1), dtype=torch.long, device=device.name)
         self.position = torch.zeros((1, 1), dtype=torch.long, device=device.name)
@@ -57,15 +59,15 @@ class Loop:
         positions = torch.arange(len(prompt), device=self.device.name)[None]
         with torch.inference_mode():
             _rewind(self.cache)
-            self.token.copy_(self._likeliest(ids, positions))
+            self.token.copy_(self._likeliest(self.model, ids, positions))
             self.position.fill_(len(prompt))
 
     def _step(self) -> None:
-        self.token.copy_(self._likeliest(self.token, self.position))
+        self.token.copy_(self._likeliest(self.stepping, self.token, self.position))
         self.position.add_(1)
 
-    def _likeliest(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        found = self.model(ids, position_ids=positions, past_key_values=self.cache, use_cache=True, **self.options)
+    def _likeliest(self, model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        found = model(ids, position_ids=positions, past_key_values=self.cache, use_cache=True, **self.options)
         chosen: torch.Tensor = found.logits[:, -1:].argmax(dim=-1)
         return chosen
 

@@ -36,9 +36,9 @@ def lowered(model: nn.Module, precision: str) -> nn.Module:
     if precision == "fp32":
         return model
     if precision in HALVES:
-        return model.to(HALVES[precision])
+        return _halved(model, HALVES[precision])
     make = {"int8": Int8Linear, "int8-dynamic": DynamicInt8Linear, "int4": Int4Linear}[precision]
-    return _with_linears(model.to(torch.bfloat16), make)
+    return _with_linears(_halved(model, torch.bfloat16), make)
 
 
 def weight_bytes(model: nn.Module) -> int:
@@ -150,6 +150,14 @@ def to_4_bits(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     groups = weight.shape[1] // GROUP
     both = torch.stack([each.reshape(weight.shape[0], groups) for each in (scales, zeros)], dim=2)
     return levels.to(torch.int32).reshape(weight.shape), both.transpose(0, 1).contiguous()
+
+
+def _halved(model: nn.Module, kind: torch.dtype) -> nn.Module:
+    """Its parameters in half precision; what is computed from positions (a buffer) stays exact, as when loaded."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(kind)
+    return model
 
 
 def _with_linears(model: nn.Module, make: type[Int8Linear] | type[Int4Linear]) -> nn.Module:

@@ -34,6 +34,12 @@ qemu_arm = pytest.mark.skipif(
 )
 
 
+def write_texts(path: Path) -> Path:
+    rows = ("where is my order", "I want to return volume 3", "hi", "注文 12345 はどこですか", "let me talk to a human")
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in rows))
+    return path
+
+
 VNNI = ("avx2", "fma", "avx512f", "avx512_vnni")
 
 
@@ -49,17 +55,15 @@ def made_for(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     for name, machine in (("edge", machine_of(find_target("edge-x86"))), ("vnni", described_machine("x86_64", VNNI))):
         folder = tmp_path_factory.mktemp(name)
         plan = make_plan(inspect(tiny_bert), ["onnx"], ["int8"], machine)
-        resources, requests = gather(plan, None, None, {}, 0, machine)
+        write_texts(folder / "few.jsonl")
+        resources, requests = gather(plan, None, folder / "few.jsonl", {}, 0, machine)
         (found[name],) = execute(plan, resources, requests, folder)
     return found
 
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    rows = ("where is my order", "I want to return volume 3", "hi", "注文 12345 はどこですか", "let me talk to a human")
-    path = tmp_path / "texts.jsonl"
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in rows))
-    return path
+    return write_texts(tmp_path / "texts.jsonl")
 
 
 @x86

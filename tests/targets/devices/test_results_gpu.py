@@ -126,4 +126,4 @@ def test_without_a_gpu_it_says_so_in_one_line(gpu: ModuleType) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    assert "finds no GPU here" in gpu.no_gpu()
+    assert "finds no GPU here" in gpu.no_gpu("cuda:0")
