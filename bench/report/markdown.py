@@ -95,7 +95,8 @@ def _details(run: StoredRun) -> str:
     same = [f"- **{name}**: same answer on {share:.2%} of the examples" for name, share in run.agreement.items()]
     agreement = section(f"**Agreement with {run.baseline}, right or wrong**", same)
     parts = [
-        _passed_lines(run), agreement, _lengths(run), _starts(run), _steadiness(run), _failures(run), _environment(run),
+        _passed_lines(run), agreement, _lengths(run), _starts(run), _steadiness(run), _gpu_use(run), _failures(run),
+        _environment(run),
     ]  # fmt: skip
     inside = "\n\n".join(part for part in parts if part)
     return f"<details>\n<summary>Limits met, agreement, noise, environment</summary>\n\n{inside}\n\n</details>"

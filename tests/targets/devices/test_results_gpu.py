@@ -70,6 +70,7 @@ def test_a_part_whose_time_is_over_is_ended_and_its_rows_say_so(gpu: ModuleType)
 
 
 def test_a_part_that_cannot_run_is_rows_with_the_reason(gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "results")
     monkeypatch.setattr(gpu, "measure", lambda row, small, seconds: 1 / 0)
     rows = list(gpu.run_part("embedder", "cpu", monotonic() + 5, small=True))
     assert {row.failure for row in rows} == {"ZeroDivisionError: division by zero"}
