@@ -167,6 +167,23 @@ def test_a_python_of_another_architecture_is_brought_only_when_asked(
 
 
 @x86
+@qemu_arm
+def test_answers_of_an_arm_processor_where_its_python_was_brought(tiny_bert: Path, tmp_path: Path) -> None:
+    arm = find_target("edge-arm")
+    try:
+        emulator = find_emulator(arm, "onnxruntime")
+    except MctError as missing:
+        pytest.skip(f"{missing.message}: {missing.hint}")
+    assert "cortex-a76" in emulator.how
+    plan = make_plan(inspect(tiny_bert), ["onnx"], ["int8"], machine_of(arm))
+    texts = write_texts(tmp_path / "few.jsonl")
+    resources, requests = gather(plan, None, texts, {}, 0, machine_of(arm))
+    (artifact,) = execute(plan, resources, requests, tmp_path / "out")
+    check = emulate(artifact, arm, read_asked(artifact, texts))
+    assert (check.agreed, check.of) == (5, 5) and read_artifact(artifact).checked == (check,)
+
+
+@x86
 @qemu
 def test_a_side_that_dies_leaves_the_artifact_as_it_was(artifact: Path, texts: Path) -> None:
     before = (artifact / "mct.json").read_bytes()
