@@ -235,7 +235,7 @@ def _launch(subject: Subject, setting: Setting, round_number: int, timed: bool) 
     process = subprocess.Popen(
         command if memory is None else memory.command(command),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-        env=worker_environment(setting.threads) | device_environment(subject.executable.device) | setting.environment,
+        env=worker_environment(setting.threads) | device_environment(subject.executable.device) | dict(setting.environment),
     )  # fmt: skip
     return Worker(process, errors, _job(subject, setting, round_number) | {"timed": timed}, round_number, memory)
 

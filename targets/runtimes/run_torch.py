@@ -94,6 +94,10 @@ def open_session(executable: Executable, threads: int) -> Session:
 def put_on(module: torch.nn.Module, device: TorchDevice, settings: Mapping[str, Any]) -> torch.nn.Module:
     """The module on a device, in the precision that the settings name. MctError where that cannot be."""
     precision = str(settings.get(PRECISION, "fp32"))
+    if device.cuda and not torch.cuda.is_available():
+        raise MctError(
+            f"torch {torch.__version__} finds no GPU here", "is it built for CUDA, and the driver's version?"
+        )
     try:
         return lowered(module.to(device.name), precision)
     except (RuntimeError, NotImplementedError) as error:

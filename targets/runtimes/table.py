@@ -195,6 +195,8 @@ def runtime_states(machine: Machine) -> tuple[RuntimeState, ...]:
         version = installed_version(runtime)
         missing = "" if version else f"pip install 'mangaassist-mct[{runtime.extra}]'"
         computes = _computes(arithmetic_of(machine))[runtime.name] if version else ()
+        if version and (version.partition("+")[2].startswith("cu") or _stand_in(runtime)):
+            computes += (CUDA,)
         found.append(RuntimeState(runtime.name, version, computes, missing))
     return tuple(found)
 
@@ -231,6 +233,14 @@ def open_session(runtime: Runtime, executable: Executable, threads: int) -> Sess
     """Open a model on `threads` threads. MctError with the pip line when the runtime is not installed."""
     session: Session = load(runtime.opener(executable.network), runtime.extra)(executable, threads)
     return session
+
+
+def _stand_in(runtime: Runtime) -> bool:
+    """Whether a distribution for GPUs brings its library here."""
+    for distribution in runtime.stand_ins:
+        with suppress(PackageNotFoundError):
+            return bool(version(distribution))
+    return False
 
 
 def installed_version(runtime: Runtime) -> str | None:

@@ -31,6 +31,23 @@ def test_onnx_runtime_never_falls_back_to_the_cpu_unsaid(onnx: Executable) -> No
         open_session(runtime_for("onnx"), compiled, 1)
 
 
+def test_torch_without_cuda_is_one_line_and_the_failure_of_its_row(tiny_bert: Path) -> None:
+    """From a worker, which is shown that card and no other."""
+    import torch
+
+    from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+    from mct.bench.samples.subject import identify
+    from mct.bench.samples.ways import on_device
+    from mct.models.tasks.examples import Example
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    setting = Setting([Example("hi", "other", "hi", "hi")], threads=1, affinity=(), seed=0)
+    with pytest.raises(WorkerDied) as death:
+        start_worker(on_device(identify(tiny_bert), GPU), setting, 0)
+    assert "finds no GPU here" in death.value.failure.message and death.value.failure.hint
+
+
 def test_llama_cpp_built_for_no_gpu_says_how_to_build_it(onnx: Executable) -> None:
     import llama_cpp
 
