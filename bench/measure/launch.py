@@ -230,12 +230,13 @@ def launch_answerer(subject: Subject, setting: Setting) -> Worker:
 
 def _launch(subject: Subject, setting: Setting, round_number: int, timed: bool) -> Worker:
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+    environment = worker_environment(setting.threads) | device_environment(subject.executable.device)
     command = [*(setting.python or (sys.executable,)), "-P", "-m", "mct.bench.worker.worker"]
     memory = limit_memory(setting.memory_mb) if timed and setting.memory_mb else None
     process = subprocess.Popen(
         command if memory is None else memory.command(command),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-        env=worker_environment(setting.threads) | device_environment(subject.executable.device) | dict(setting.environment),
+        env=environment | dict(setting.environment),
     )  # fmt: skip
     return Worker(process, errors, _job(subject, setting, round_number) | {"timed": timed}, round_number, memory)
 

@@ -76,7 +76,8 @@ def _rewind(cache: StaticCache) -> None:
     """Forget what it holds: counted as nothing, not wiped, since the mask hides what stands behind the count."""
     for layer in cache.layers:
         if getattr(layer, "is_initialized", False):
-            if not isinstance(getattr(layer, "cumulative_length", None), torch.Tensor):
-                layer.reset()
+            count: Any = getattr(layer, "cumulative_length", None)
+            if isinstance(count, torch.Tensor):
+                count.zero_()
             else:
-                layer.cumulative_length.zero_()
+                layer.reset()

@@ -37,8 +37,10 @@ def lowered(model: nn.Module, precision: str) -> nn.Module:
         return model
     if precision in HALVES:
         return _halved(model, HALVES[precision])
-    make = {"int8": Int8Linear, "int8-dynamic": DynamicInt8Linear, "int4": Int4Linear}[precision]
-    return _with_linears(_halved(model, torch.bfloat16), make)
+    layers: dict[str, type[Int8Linear] | type[Int4Linear]] = {
+        "int8": Int8Linear, "int8-dynamic": DynamicInt8Linear, "int4": Int4Linear,
+    }  # fmt: skip
+    return _with_linears(_halved(model, torch.bfloat16), layers[precision])
 
 
 def weight_bytes(model: nn.Module) -> int:
