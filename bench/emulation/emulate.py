@@ -32,6 +32,7 @@ from mct.models.tables import load
 from mct.models.tasks.datasets import Dataset, read_dataset
 from mct.models.tasks.examples import Example, Request, find_kind
 from mct.models.tasks.table import find_task
+from mct.models.writing.ownership import require_output
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes.table import runtime_for
 from mct.targets.target import Target
@@ -59,6 +60,7 @@ def emulate(folder: Path, target: Target, asked: Asked, install: bool = False, r
         raise MctError(
             f"{folder} has no {MANIFEST}", "a checkpoint runs anywhere: give an artifact that was made of it"
         )
+    require_output(folder / MANIFEST)
     subject = identify(folder)
     runtime = runtime_for(subject.format)
     report(f"looking for {target.name}'s processor", 0.0)
@@ -72,6 +74,8 @@ def emulate(folder: Path, target: Target, asked: Asked, install: bool = False, r
     except MctError as error:
         raise _explained(error, subject, emulator) from error
     alike, difference = _compare(subject, asked.requests, before, after)
+    if not alike:
+        raise MctError(f"nothing in {asked.data} is decided one way or another", "ask more: --most, or another --data")
     machine = probe_machine()
     check = Checked(
         target=target.name, how=emulator.how, agreed=int(sum(alike)), of=len(alike), max_difference=difference,
@@ -137,6 +141,8 @@ def _compare(
         for one, other in zip(a, b, strict=True)
         for name in one
     ]
+    if not np.isfinite(differences).all():
+        raise MctError(f"{subject.name} answers by what is no number (NaN or infinity)", "its weights are damaged")
     return kept_answers(asked, a, b).tolist(), max(differences)
 
 

@@ -109,8 +109,8 @@ def _version(program: str) -> str:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise MctError(f"{program} does not run: {error}".splitlines()[0], INSTALL) from error
-    name, _, version = done.stdout.partition("(")[0].strip().partition(" version ")
-    return f"{name} {version}"
+    name, _, version = done.stdout.partition("\n")[0].partition("(")[0].strip().partition(" version ")
+    return f"{name} {version}" if version else Path(program).name
 
 
 def _shown_files(root: Path, processor: Processor, arm: bool) -> Path:

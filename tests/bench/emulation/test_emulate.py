@@ -12,6 +12,7 @@ import pytest
 from mct import MctError
 from mct.bench.emulation.emulate import Asked, emulate, read_asked
 from mct.bench.emulation.emulators import find_emulator
+from mct.bench.samples.subject import identify
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.artifact import read_artifact
 from mct.compress.run.execute import execute
@@ -72,7 +73,7 @@ def test_answers_of_an_emulated_processor_are_counted_and_kept_in_the_artifact(
     run_mct: RunMct, made_for: dict[str, Path], texts: Path
 ) -> None:
     artifact = made_for["edge"]
-    before = json.loads((artifact / "mct.json").read_text())
+    before, digest = json.loads((artifact / "mct.json").read_text()), identify(artifact).digest
     asked = ("targets", "emulate", artifact, "--target", "edge-x86", "--data", texts, "--json")
     done = run_mct(*asked)
     check = json.loads(done.stdout)
@@ -84,6 +85,7 @@ def test_answers_of_an_emulated_processor_are_counted_and_kept_in_the_artifact(
     assert (kept.agreed, kept.of, kept.how) == (5, 5, check["how"])
     after = json.loads((artifact / "mct.json").read_text())
     assert {name: value for name, value in after.items() if name != "checked"} == before
+    assert identify(artifact).digest == digest, "a check changes nothing of what it answers"
 
 
 @x86
