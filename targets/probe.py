@@ -1,12 +1,11 @@
 """All that this machine can do for an artifact, and what is missing: `mct targets probe`.
 
-Read from /proc, /sys and the kernel's own tools; a program (nvidia-smi, node, a browser) is only asked for its version.
-What the machine does not show is None or "unknown", never a guess.
+Read from /proc, /sys and the kernel's own tools; nvidia-smi is only asked what there is; Node and a browser run a few
+lines of their own. What the machine does not show is None or "unknown", never a guess.
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,9 +18,9 @@ from mct.targets.cpus import allowed_cpus, cpu_list
 from mct.targets.devices.gpus import Gpu, find_gpus
 from mct.targets.machine import Machine, probe_machine, read_lines
 from mct.targets.memory import How, memory_control
+from mct.targets.programs import Program, find_chromium, find_node
 
 PATIENCE_S = 10.0
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CPUS = "sys/devices/system/cpu"
 
 
@@ -42,15 +41,6 @@ class RuntimeState:
     name: str
     version: str | None
     computes: tuple[str, ...]
-    missing: str
-
-
-@dataclass(frozen=True)
-class Program:
-    """A program that runs artifacts outside Python: its version where it is there, and how to bring it."""
-
-    name: str
-    version: str | None
     missing: str
 
 
@@ -108,7 +98,7 @@ class Probe:
             + (f": {', '.join(state.computes)}" if state.computes else "")
             for state in self.runtimes
         ]
-        lines += [f"{program.name:<17}{program.version or 'not here'}" for program in self.programs]
+        lines += [f"{program.name:<17}{_program(program)}" for program in self.programs]
         parts: tuple[RuntimeState | Program, ...] = (*self.runtimes, *self.programs)
         lines += [f"{'hint:':>10} {each.name}: {each.missing}" for each in parts if each.missing]
         return "\n".join(lines)
@@ -120,10 +110,7 @@ def probe(runtimes: Sequence[RuntimeState], root: Path = Path("/")) -> Probe:
     return Probe(
         machine, cpus, count_cores(cpus, root) or machine.affinity_cpus, read_caches(cpus[:1], root),
         read_conditions(cpus, root), arithmetic_of(machine), memory_control(), find_gpus(), tuple(runtimes),
-        (
-            _program("node", ("node",), "install Node.js, for artifacts in onnxruntime-web"),
-            _program("chromium", BROWSERS, "install Chromium, for artifacts in a browser"),
-        ),
+        (find_node(), find_chromium()),
     )  # fmt: skip
 
 
@@ -150,12 +137,6 @@ def _read(folder: Path) -> Cache | None:
     return Cache(int(level), holds.lower(), int(size.removesuffix("K")), tuple(cpu_list(cpus)) if cpus else ())
 
 
-def _program(name: str, commands: Sequence[str], missing: str) -> Program:
-    path = next((found for command in commands if (found := shutil.which(command))), None)
-    version = _output([path, "--version"]).strip() if path else ""
-    return Program(name, version or None, "" if version else missing)
-
-
 def _output(command: Sequence[str]) -> str:
     """What a program prints; "" where it is not there, fails, or takes too long."""
     try:
@@ -163,6 +144,13 @@ def _output(command: Sequence[str]) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout
+
+
+def _program(program: Program) -> str:
+    if program.missing:
+        return f"{program.version}, too old" if program.version else "not here"
+    has = [name for name, there in (("SIMD", program.simd), ("threads", program.threads)) if there]
+    return f"{program.version}: WebAssembly with {' and '.join(has) or 'neither SIMD nor threads'}"
 
 
 def _cache(cache: Cache) -> str:

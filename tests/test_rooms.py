@@ -18,17 +18,21 @@ ROOMS = (
     ("models.scenarios.classifiers", "models.scenarios.responses"), ("models.scenarios.search",),
     ("models.scenarios",),
     ("models.commands",),
-    ("targets.devices",), ("targets",), ("targets.runtimes",), ("targets.commands",),
+    ("targets.devices", "targets.ssh"), ("targets",), ("targets.runtimes",), ("targets.elsewhere",),
+    ("targets.commands",),
     ("compress.plan",), ("compress.run",),
     ("compress.merge", "compress.shrink", "compress.train", "compress.mixed"),
     ("compress.onnx.graphs", "compress.gguf.graphs"),
     ("compress.onnx", "compress.openvino", "compress.gguf"),
     ("compress.commands",),
-    ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.measure",), ("bench.judge",),
-    ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.search",), ("bench.emulation",),
-    ("bench.commands",),
-    ("release.curation", "release.inspection"), ("release.promotion",), ("release.watching",), ("release.pipeline",),
-    ("release.decision",),
+    ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.web",), ("bench.transport",),
+    ("bench.measure",), ("bench.judge",), ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.matrix",),
+    ("bench.search",), ("bench.emulation",), ("bench.commands",),
+    ("release.inspection.asking",), ("release.inspection.behaviour",),
+    ("release.curation", "release.inspection"), ("release.synthesis",), ("release.inspection.pages",),
+    ("release.inspection.commands",),
+    ("release.promotion",), ("release.watching",), ("release.pipeline",),
+    ("release.decision",), ("release.planning",),
     ("cli",),
 )  # fmt: skip
 PLACES = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
@@ -36,7 +40,7 @@ MOST_FILES = 16
 HEAVY = {
     "torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama_cpp", "gguf", "numpy", "scipy",
     "tokenizers", "rich", "peft", "safetensors", "jinja2", "matplotlib", "huggingface_hub", "httpx",
-    "sentence_transformers", "setfit", "sklearn", "joblib",
+    "sentence_transformers", "setfit", "sklearn", "joblib", "fsspec", "mlflow", "datasketch",
 }  # fmt: skip
 
 

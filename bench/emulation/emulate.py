@@ -9,6 +9,7 @@ only the rounding of what is floating differs; one whose sums saturate answers o
 from __future__ import annotations
 
 import base64
+import os
 import platform
 import random
 from collections.abc import Callable, Sequence
@@ -21,8 +22,11 @@ import numpy as np
 
 from mct import MctError
 from mct.bench.emulation.emulators import Emulator, find_emulator
-from mct.bench.measure.launch import Setting, WorkerDied, launch_answerer
+from mct.bench.measure.launch import WorkerDied, launch_answerer
 from mct.bench.samples.subject import Subject, identify
+from mct.bench.transport.here import WORKER, worker_environment
+from mct.bench.transport.site import Command, Setting, Site, Wanted
+from mct.bench.worker.facts import facts_here
 from mct.compress.run.agreement import Outputs, kept_answers
 from mct.compress.run.artifact import MANIFEST, Checked, is_artifact, record_check
 from mct.compress.run.parity_inputs import ParityInputs
@@ -67,7 +71,7 @@ def emulate(folder: Path, target: Target, asked: Asked, install: bool = False, r
     emulator = find_emulator(target, runtime.distribution, install)
     examples = [Example(request, None, request, "") for request in asked.requests]
     here = Setting(examples, threads=1, affinity=(), seed=0)
-    there = replace(here, python=emulator.python, environment=emulator.environment)
+    there = replace(here, site=emulated(emulator))
     before = _given(subject, here, part(report, 0.05, 0.1), "answers here")
     try:
         after = _given(subject, there, part(report, 0.1, 1.0), f"answers by {emulator.how}")
@@ -84,6 +88,16 @@ def emulate(folder: Path, target: Target, asked: Asked, install: bool = False, r
     )  # fmt: skip
     record_check(folder, check)
     return check
+
+
+def emulated(emulator: Emulator) -> Site:
+    """Where workers run by an emulator."""
+
+    def command(wanted: Wanted) -> Command:
+        told = worker_environment(wanted.setting.threads) | dict(emulator.environment)
+        return Command([*emulator.python, "-P", "-m", WORKER], told, {"parent": os.getpid()})
+
+    return Site(facts_here, command)
 
 
 def read_asked(folder: Path, data: Path | None, most: int = REQUESTS) -> Asked:

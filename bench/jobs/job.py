@@ -20,6 +20,9 @@ from mct.bench.samples.measurement import Failure
 from mct.bench.samples.subject import Subject, asked_for, compiled, identify_all
 from mct.bench.samples.ways import device_of, on_device, run_as
 from mct.bench.store.store import RESULTS, begin, make_question, read_result
+from mct.bench.transport.site import Site
+from mct.bench.transport.table import open_site
+from mct.bench.worker.facts import Facts
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.progress import Report, part, silent
@@ -29,10 +32,9 @@ from mct.models.tasks.table import find_task, network_of
 from mct.models.writing.ownership import require_container
 from mct.targets.budget import Budget
 from mct.targets.limit import MachineLimit, find_limit, known_limit
-from mct.targets.machine import probe_machine
-from mct.targets.memory import memory_control
+from mct.targets.machine import Machine
 from mct.targets.runtimes.table import is_on, runtime_for
-from mct.targets.target import CPU, Target
+from mct.targets.target import CPU, WEBGPU, Target
 
 
 @dataclass(frozen=True)
@@ -77,18 +79,33 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
         dataset = with_reference(dataset, subjects[0].task, job.reference, part(report, 0.0, 0.0))
     place = job.baseline and job.baseline.resolve()
     baseline = next((subject.name for subject in subjects if subject.path.resolve() == place), None)
-    plan = plan_for(job)
-    machine = _limit_of(job, plan)
+    with open_site(job.target, subjects, part(report, 0.0, 0.0)) as site:
+        return read_result(_measure_at(site, job, subjects, dataset, baseline, report))
+
+
+def _measure_at(
+    site: Site, job: Job, subjects: Sequence[Subject], dataset: Dataset, baseline: str | None, report: Report
+) -> Path:
+    """Measure there, and store it here; gives the path of the result."""
+    if job.limit and not site.here:
+        raise MctError("--limit measures this machine, and the target is another", "leave it out")
+    facts = site.facts()
+    plan = plan_for(job, facts)
+    machine = _limit_of(job, plan) if site.here else None
     question = make_question(
         subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline,
-        limit=None if machine is None else limit_inputs(subjects, machine),
+        limit=None if machine is None else limit_inputs(subjects, machine), facts=facts,
     )  # fmt: skip
     recording = begin(job.results, question, subjects, dataset)
     watched = () if job.budget is None else tuple(job.budget.false_alarms)
-    barred = barred_from(job.target, subjects, baseline)
-    instruments = Instruments(keep=recording.keep)
-    measurements = measure(subjects, dataset, question.plan, report, instruments, watched, barred, baseline)
-    return read_result(recording.finish(measurements))
+    barred = barred_from(job.target, subjects, baseline) | _obstacles(site, subjects)
+    instruments = Instruments(keep=recording.keep, site=site)
+    return recording.finish(measure(subjects, dataset, plan, report, instruments, watched, barred, baseline))
+
+
+def _obstacles(site: Site, subjects: Sequence[Subject]) -> dict[str, Failure]:
+    """Those that cannot be run there, by name."""
+    return {subject.name: why for subject in subjects if (why := site.obstacle(subject)) is not None}
 
 
 def _limit_of(job: Job, plan: BenchPlan) -> MachineLimit | None:
@@ -114,7 +131,6 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
         paths.insert(0, job.baseline)
     require_container(job.results, paths)
-    require_here(job.target)
     device = device_of(job.target)
     subjects = tuple(on_device(subject, device) for subject in identify_all(paths, job.told))
     require_one_task(subjects)
@@ -174,15 +190,15 @@ def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject
     return with_groups(dataset, group, read_examples(dataset, subjects[0].task, subjects[0].heads))
 
 
-def plan_for(job: Job) -> BenchPlan:
-    """How to measure the job on this machine. MctError where its target cannot be served here."""
-    require_here(job.target)
+def plan_for(job: Job, facts: Facts) -> BenchPlan:
+    """How to measure the job on that machine. MctError where it cannot be the job's target."""
+    require_machine(job.target, facts.machine)
     limit_ms = None if job.budget is None else job.budget.p95_ms
-    plan = plan_bench(probe_machine(), job.target.threads or 0, limit_ms, job.seed, job.rigorous)
+    plan = plan_bench(facts, job.target.threads or 0, limit_ms, job.seed, job.rigorous)
     return replace(
         plan,
         memory_mb=job.target.memory_mb or 0,
-        memory_by=memory_control() if job.target.memory_mb else "",
+        memory_by=facts.memory_by if job.target.memory_mb else "",
         max_seconds=job.max_seconds or plan.max_seconds,
         rounds=job.rounds or plan.rounds,
         block_s=job.block_s or plan.block_s,
@@ -195,7 +211,7 @@ def barred_from(target: Target, subjects: Sequence[Subject], baseline: str | Non
     return {
         subject.name: Failure(
             f"{subject.runtime} runs on no {target.device} device"
-            if target.device not in runtime_for(subject.format).devices
+            if target.device not in (WEBGPU, *runtime_for(subject.format).devices)
             else f"target {target.name} has no {subject.runtime}",
             "make it for a runtime that it has",
         )
@@ -204,22 +220,21 @@ def barred_from(target: Target, subjects: Sequence[Subject], baseline: str | Non
     }
 
 
-def require_cpu(target: Target) -> None:
-    """MctError for a target that is not this machine's CPU."""
-    require_here(target)
-    if target.device != CPU:
+def require_cpu(target: Target, machine: Machine) -> None:
+    """MctError for a target that is not that machine's CPU."""
+    device_of(target)
+    require_machine(target, machine)
+    if target.device not in (CPU, WEBGPU):
         raise MctError(
             f"target {target.name} is a {target.device} device, and a search times its candidates on a CPU",
             "search on the CPU, and bench what it finds with --target " + target.name,
         )
 
 
-def require_here(target: Target) -> None:
-    """MctError for a target that is not this machine, or a device that it does not have."""
-    device_of(target)
-    here = probe_machine()
+def require_machine(target: Target, machine: Machine) -> None:
+    """MctError for a target that describes another machine than that one."""
     if target.architecture and (
-        target.architecture != here.architecture or not set(here.instruction_sets) >= set(target.instruction_sets)
+        target.architecture != machine.architecture or not set(machine.instruction_sets) >= set(target.instruction_sets)
     ):
         raise MctError(
             f"target {target.name} is another machine ({target.about}); measured here, it would be this one's figures",

@@ -15,7 +15,7 @@ from mct import MctError
 from mct.bench.samples.subject import Subject, compiled
 from mct.models.tables import unknown
 from mct.targets.devices.gpus import CUDA, device_name, is_cuda, require_gpu
-from mct.targets.target import CPU, OPENVINO_GPU, Target
+from mct.targets.target import CPU, HERE, OPENVINO_GPU, WEBGPU, Target
 
 PRECISIONS = ("fp16", "bf16", "int8", "int8-dynamic", "int4")
 COMPILE, GRAPHS, TENSORRT = "compile", "graphs", "tensorrt"
@@ -27,6 +27,8 @@ def device_of(target: Target) -> str:
 
     MctError for an NVIDIA GPU that is not here.
     """
+    if target.device not in (CPU, WEBGPU) and target.transport != HERE:
+        raise MctError(f"target {target.name} is a GPU of another machine", "run mct on that machine: --target gpu")
     if target.device == CUDA:
         return device_name(require_gpu(target.index or 0, target.name))
     if target.device == OPENVINO_GPU:

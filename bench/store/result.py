@@ -26,6 +26,7 @@ from mct.bench.judge.writing import summarise_writing
 from mct.bench.measure.pairs import ratios, shared_rounds
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Measurement
+from mct.bench.store.web import summarise_web
 from mct.models.data.declared import Count, Digest, Name
 from mct.targets.budget import Budget
 from mct.targets.target import Target
@@ -128,7 +129,7 @@ def _entry(
         "digest": subject.digest,
         "format": subject.format,
         "precision": subject.precision,
-        "runtime": subject.runtime,
+        "runtime": "onnxruntime-web" if any(start.stages_ms for start in measured.starts) else subject.runtime,
         "task": subject.task,
         "latency": None if latency is None else latency.as_json(),
         "speedup": _speedup(measured, baseline),
@@ -142,15 +143,23 @@ def _entry(
         "size_mb": subject.size_mb,
         **_start_costs(measured),
         "throttled_s": _throttled_s(measured),
+        **_web(question, measured),
         "cost_per_1000": None if price is None or latency is None else price / 3600 * latency.mean_ms,
         **_energy(measured),
         **_gpu(measured),
         "stability": None if stability is None else stability.as_json(),
         "verdict": None if question.budget is None else judge(measured, question.budget, baseline).as_json(),
+        **({"lost": [asdict(each) for each in measured.lost]} if measured.lost else {}),
         "failure": None if failure is None else asdict(failure) | {"stderr": list(failure.stderr)},
         "environment": dict(question.environments[subject.name]),
         "samples": identity.samples,
     }
+
+
+def _web(question: Question, measured: Measurement) -> dict[str, Any]:
+    """Of what ran in JavaScript; absent otherwise."""
+    found = summarise_web(measured, None if question.target is None else question.target.download_mbps)
+    return {} if found is None else {"web": found}
 
 
 def _speedup(measured: Measurement, baseline: Measurement | None) -> dict[str, Any] | None:

@@ -196,6 +196,41 @@ class Writing(Struct, frozen=True, forbid_unknown_fields=True):
     decode_tokens_per_s: Amount | None = None
 
 
+class Download(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of what a page fetches, 10^6 bytes: as it is, and compressed."""
+
+    name: Name
+    raw_mb: Amount
+    gzip_mb: Amount | None
+    brotli_mb: Amount | None
+
+
+class Native(Struct, frozen=True, forbid_unknown_fields=True):
+    """Answers in JavaScript beside the native runtime's."""
+
+    n: Index
+    flips: Index
+    unlike: Index
+    unlike_flips: Index
+
+    def __post_init__(self) -> None:
+        """A part is no more than its whole."""
+        if self.flips > self.n or self.unlike > self.n or self.unlike_flips > min(self.flips, self.unlike):
+            raise ValueError("there are more flips than answers")
+
+
+class Web(Struct, frozen=True, forbid_unknown_fields=True):
+    """What ran in JavaScript: what a page fetches, how long its first answer takes, whether it answers the same."""
+
+    downloads: list[Download]
+    sent_mb: Amount | None
+    mbps: Positive | None
+    stages_ms: dict[Name, Amount]
+    first_answer_ms: Amount
+    downloaded_first_answer_ms: Amount | None
+    native: Native | None
+
+
 class WarmUp(Struct, frozen=True, forbid_unknown_fields=True):
     """How long warming up took at most."""
 
@@ -247,6 +282,13 @@ class Failure(Struct, frozen=True, forbid_unknown_fields=True):
     message: str
     hint: str
     stderr: list[str]
+
+
+class Lost(Struct, frozen=True, forbid_unknown_fields=True):
+    """A connection that broke."""
+
+    round: Index
+    message: str
 
 
 class Described(Struct, frozen=True):
@@ -333,6 +375,8 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     cascade: Cascade | None = None
     throttled_s: Amount | None = None
     gpu: Gpu | None = None
+    web: Web | None = None
+    lost: list[Lost] = []
 
 
 class TargetRow(Struct, frozen=True):

@@ -109,10 +109,10 @@ class Bench:
 def main() -> None:
     """Read a job, get ready, obey commands until stdin ends. Exit code 1 after any error, which is replied first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which ends its workers itself
-    say = _open_channel()
+    say = open_channel()
     try:
         job = json.loads(sys.stdin.readline())
-        _die_with(job["parent"])
+        die_with(job["parent"])
         if job["affinity"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, job["affinity"])
         bench, ready = get_ready(job) if job["timed"] else (_open(job), {})
@@ -165,14 +165,15 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
 def _warm_up(bench: Bench) -> WarmUp:
     """Warm up on the same few requests over and over, which take nothing from the order."""
     cap_ns = int(CAP_S * 1e9)
-    typical_ns = median(time_requests(bench.predictor, _spread(bench, 3), cap_ns).end_to_end)
-    lap = _spread(bench, requests_a_lap(typical_ns))
+    few = [bench.requests[place] for place in spread(bench.requests, 3)]
+    typical_ns = median(time_requests(bench.predictor, few, cap_ns).end_to_end)
+    lap = [bench.requests[place] for place in spread(bench.requests, requests_a_lap(typical_ns))]
     return warm_up(lambda: time_requests(bench.predictor, lap, cap_ns).end_to_end)
 
 
-def _spread(bench: Bench, count: int) -> list[Request]:
-    """So many requests, from short ones to long ones."""
-    ranked = sorted(bench.requests, key=lambda request: len(json.dumps(request)))
+def spread(requests: Sequence[Request], count: int) -> list[int]:
+    """The places of so many requests, from short ones to long ones."""
+    ranked = sorted(range(len(requests)), key=lambda place: len(json.dumps(requests[place])))
     return [ranked[(2 * place + 1) * len(ranked) // (2 * count)] for place in range(count)]
 
 
@@ -184,6 +185,8 @@ def _open(job: Mapping[str, Any]) -> Bench:
     if job["length"]:
         executable, requests = of_length(executable, requests, job["length"], job["new_tokens"])
     folder = job["original_kept"] or job["original"]
+    if job["original_kept"]:
+        Path(folder).mkdir(exist_ok=True)  # there already, but on another machine than the coordinator's
     originals = Originals(Path(folder) if folder else None, writes=bool(job["original_kept"]))
     opened = open_predictor(runtime, executable, heads, job["threads"], job["new_tokens"], originals)
     timed = opened.timed
@@ -255,7 +258,7 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         timings = time_requests(bench.predictor, requests, int(cap_s * 1e9), bench.pause)
         ended, ended_cpu = perf_counter_ns(), process_time()
         after = resource.getrusage(resource.RUSAGE_SELF)
-    return _throttled_since(stopped, bench.groups) | {
+    return throttled_since(stopped, bench.groups) | {
         "end_to_end_ns": timings.end_to_end.tolist(),
         "model_ns": timings.model.tolist(),
         "wall_s": (ended - began) / 1e9,
@@ -352,7 +355,8 @@ def _waited_since(before: float | None) -> float | None:
     return None if before is None else max(0.0, (waited_s() or 0.0) - before)
 
 
-def _throttled_since(before: Throttling | None, groups: Sequence[Path]) -> Reply:
+def throttled_since(before: Throttling | None, groups: Sequence[Path]) -> Reply:
+    """How often and how long these groups were stopped since `before`; None of both where none has a quota."""
     after = throttling(groups)
     if before is None or after is None:
         return {"throttled": None, "throttled_s": None}
@@ -410,7 +414,7 @@ def _call_every_length(bench: Bench) -> None:
             met |= lengths
 
 
-def _open_channel() -> Callable[[Reply], None]:
+def open_channel() -> Callable[[Reply], None]:
     """Keep the real stdout to ourselves and let everyone else's stdout, in Python or in C, go to stderr."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -426,11 +430,14 @@ def _open_channel() -> Callable[[Reply], None]:
     return say
 
 
-def _die_with(parent: int) -> None:
-    """Be killed when the coordinator is, even by SIGKILL. Elsewhere than on Linux the end of stdin has to do."""
+def die_with(parent: int) -> None:
+    """Be killed when the coordinator is, even by SIGKILL. Elsewhere than on Linux the end of stdin has to do.
+
+    `parent` is the process that starts it, 0 where whoever writes the job cannot know it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
+    if parent and os.getppid() != parent:  # it died before we asked
         sys.exit(1)
 
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from mct import MctError
 
@@ -18,7 +19,12 @@ PATIENCE_S = 10.0
 FIELDS = ("name", "compute_cap", "memory.total", "driver_version", "uuid")
 CLOCKS = ("clocks.sm", "clocks.max.sm")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-CUDA = "cuda"
+CPU: Final = "cpu"
+CUDA: Final = "cuda"
+OPENVINO_GPU: Final = "openvino-gpu"
+"""A GPU that OpenVINO knows."""
+WEBGPU: Final = "webgpu"
+"""A GPU as a browser gives it to a page; what is made for a CPU runs on it, or beside it."""
 PROBE = "see what is here: mct targets probe"
 
 

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from mct.models.tables import load, unknown
 from mct.models.tasks.table import network_of
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
-from mct.targets.devices.gpus import CUDA
+from mct.targets.devices.gpus import CPU, CUDA, OPENVINO_GPU, WEBGPU
 from mct.targets.machine import Machine
 from mct.targets.probe import RuntimeState
-from mct.targets.target import CPU, OPENVINO_GPU, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from mct.models.checkpoints.checkpoint import Checkpoint
     from mct.models.tasks.tokens import Tokens
+    from mct.targets.target import Target
 
 
 DEFERRED = "deferred"
@@ -212,15 +212,22 @@ def _computes(arithmetic: Arithmetic) -> dict[str, tuple[str, ...]]:
     }
 
 
+IN_JAVASCRIPT = {"onnxruntime-web": "onnxruntime"}
+"""Runtimes of a page and of Node, by the one here whose artifacts they run."""
+
+
 def is_on(runtime: Runtime, target: Target) -> bool:
-    """Whether a target has the runtime, and it runs on such a device.
+    """Whether a target runs the runtime's artifacts, on such a device.
 
     MctError for a target that names one that mct does not know.
     """
+    known = {each.name: each.name for each in RUNTIMES} | IN_JAVASCRIPT
     for name in target.runtimes:
-        if name not in (each.name for each in RUNTIMES):
-            raise unknown(f"runtime in target {target.name}", name, (each.name for each in RUNTIMES))
-    return target.device in runtime.devices and (not target.runtimes or runtime.name in target.runtimes)
+        if name not in known:
+            raise unknown(f"runtime in target {target.name}", name, known)
+    device = CPU if target.device == WEBGPU else target.device  # its page computes beside it what it cannot
+    named = not target.runtimes or runtime.name in {known[name] for name in target.runtimes}
+    return device in runtime.devices and named
 
 
 def original(checkpoint: Checkpoint) -> Executable:

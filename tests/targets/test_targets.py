@@ -85,6 +85,14 @@ def test_a_wrong_budget_file_is_refused(tmp_path: Path, content: str, says: str)
     ("content", "says"),
     [
         ("[box]\n", "Object missing required field"),
+        (
+            '[box]\ndevice = "cpu"\nabout = ""\ntransport = "shh"\n',
+            "unknown transport in target box 'shh'",
+        ),
+        ('[box]\ndevice = "cpu"\nabout = ""\ntransport = "ssh"\n', "a host and transport = .* go together"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nhost = "till"\n', "a host and transport = .* go together"),
+        ('[box]\ndevice = "cpu"\nabout = ""\ntransport = "ssh"\nhost = "-F x"\n', "no host to reach by ssh"),
+        ('[box]\ndevice = "cpu"\nabout = ""\ntransport = "ssh"\nhost = "till"\npython = "a b"\n', "names no program"),
         ('[box]\ndevice = "tpu"\nabout = ""\n', r"`\$\.device`: Invalid enum value 'tpu'"),
         ('[cpu]\ndevice = "cpu"\nabout = 5\n', r"target cpu: `\$\.about` is a whole number, expected a text"),
         ('[box]\ndevice = "cpu"\nabout = ""\nthreads = -1\n', r"`\$\.threads`: Expected `int` >= 1"),

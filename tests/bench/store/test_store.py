@@ -56,6 +56,25 @@ def test_the_example_is_valid() -> None:
     _validate(json.loads((Path(__file__).parents[1] / "result_example.json").read_text(encoding="utf-8")))
 
 
+def test_what_ran_in_a_page_is_stored_and_read_again_from_its_samples(
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
+) -> None:
+    question, (baseline, good, broken) = run
+    downloads = {"model": {"raw": 3_000_000_000, "gzip": 2, "brotli": 1}, "wasm": {"raw": 9, "gzip": 4}}
+    starts = tuple(replace(start, stages_ms={"wasm": 9.5}, downloads=downloads) for start in good.starts)
+    assert good.answers is not None
+    answers = replace(good.answers, native=good.answers.values, unlike=(0,) * len(good.answers.values))
+    good = replace(good, starts=starts, answers=answers)
+    path = store.append(tmp_path, question, [baseline, good, broken], dataset)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    _validate(result)
+    entry = result["artifacts"][1]
+    assert entry["runtime"] == "onnxruntime-web"
+    assert entry["web"]["downloads"][1] == {"name": "wasm", "raw_mb": 0.0, "gzip_mb": 0.0, "brotli_mb": None}
+    assert entry["web"]["native"]["flips"] == 0 and "web" not in result["artifacts"][0]
+    assert store.read_result(path) == result == store.recompute(tmp_path / result["samples"])
+
+
 def test_a_stored_result_is_valid_and_says_what_was_measured(
     run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
 ) -> None:

@@ -14,8 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.measure.launch import Setting, Worker, WorkerDied, start_worker, worker_environment
+from mct.bench.measure.launch import Worker, WorkerDied, start_worker
 from mct.bench.samples.subject import identify
+from mct.bench.transport.here import worker_environment
+from mct.bench.transport.site import Setting
 from mct.bench.worker.worker import shuffled_forever
 from mct.models.tasks.datasets import Dataset, read_examples
 
