@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 CPU := $(shell (uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo) 2>/dev/null | cksum | cut -d' ' -f1)
 WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/wheels-$(CPU)
 
-.PHONY: demo test check clean node peers
+.PHONY: demo test check clean node mlflow peers
 
 demo: .venv/.ready
 	$(BIN)/mct demo
@@ -52,6 +52,13 @@ node:
 	ONNXRUNTIME_NODE_INSTALL_CUDA=skip npm install --prefix $(NODE) --ignore-scripts --no-audit --no-fund \
 		$$(node -p 'Object.entries(require("./bench/web/package.json").dependencies).map((each) => each.join("@")).join(" ")') \
 		@huggingface/transformers@4.3.1
+
+# Optional, for the test that writes releases to an MLflow server: it and its client, 850 MB in an environment of their
+# own, since trainers of other libraries begin to log wherever they find MLflow.
+MLFLOW := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/mlflow
+mlflow:
+	$(PYTHON) -m venv $(MLFLOW)
+	$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check mlflow==3.17.2 '.[mlflow]'
 
 .PHONY: llama.cpp
 llama.cpp:

@@ -11,8 +11,9 @@ __version__ = "0.1.0"
 __all__ = ["MctError", "__version__"]
 
 
-# ONNX Runtime's own packages send usage events, and open a session for them on import, unless this says otherwise.
+# ONNX Runtime's own packages and MLflow's client send usage events, from their import on, unless this says otherwise.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 class MctError(Exception):

@@ -20,6 +20,13 @@ from mct.bench.commands import bench, compare, demo, gate, history, report, run_
 from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models
+from mct.release.decision.commands import decide
+from mct.release.inspection.commands import behave, explain
+from mct.release.pipeline.commands import pipeline
+from mct.release.planning.commands import plan
+from mct.release.promotion.commands import release
+from mct.release.synthesis.commands import data
+from mct.release.watching.commands import watch
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
@@ -154,7 +161,10 @@ def commands() -> None:
 
 
 # In the order of the work.
-for command in (demo, models, compress, bench, run_artifact, compare, report, history, gate, targets):
+for command in (
+    demo, models, data, compress, bench, run_artifact, compare, report, history, explain, behave, gate, release, watch,
+    pipeline, decide, plan, targets,
+):  # fmt: skip
     commands.add_command(command)
 
 

@@ -47,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path, nargs="?")
     parser.add_argument("--data", type=Path, help="evaluation set")
+    parser.add_argument("--train", type=Path, help="texts to calibrate on, where none lie with it")
     parser.add_argument("--budgets", type=Path, default=HERE / "banking77.toml")
     parser.add_argument("--budget", default="banking77")
     parser.add_argument("--targets", default=",".join(known_targets()))
@@ -73,10 +74,10 @@ def measure(asked: argparse.Namespace) -> None:
         raise MctError(ssh_server.WHY_NOT, "then run this again")
     out = WORK / asked.checkpoint.resolve().name
     if not out.is_dir():
-        data = ("--data", asked.checkpoint / "data" / "train.jsonl")
+        train = ("--data", asked.train) if asked.train else ()
         _mct(
             "compress", asked.checkpoint, "-o", out, "--format", ",".join(FORMATS), "--precision", PRECISIONS,
-            "--eval", asked.data, *(data if data[1].is_file() else ()),
+            "--eval", asked.data, *train,
         )  # fmt: skip
     artifacts = sorted(path for path in out.iterdir() if (path / "mct.json").is_file())
     with tempfile.TemporaryDirectory(prefix="mct-sshd-") as folder:

@@ -27,8 +27,11 @@ ROOMS = (
     ("bench.statistics",), ("bench.samples",), ("bench.worker",), ("bench.web",), ("bench.transport",),
     ("bench.measure",), ("bench.judge",), ("bench.store",), ("bench.report",), ("bench.jobs",), ("bench.matrix",),
     ("bench.search",), ("bench.commands",),
-    ("release.curation", "release.inspection"), ("release.promotion",), ("release.watching",), ("release.pipeline",),
-    ("release.decision",),
+    ("release.inspection.asking",), ("release.inspection.behaviour",),
+    ("release.curation", "release.inspection"), ("release.synthesis",), ("release.inspection.pages",),
+    ("release.inspection.commands",),
+    ("release.promotion",), ("release.watching",), ("release.pipeline",),
+    ("release.decision",), ("release.planning",),
     ("cli",),
 )  # fmt: skip
 PLACES = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
@@ -36,7 +39,7 @@ MOST_FILES = 16
 HEAVY = {
     "torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "llama_cpp", "gguf", "numpy", "scipy",
     "tokenizers", "rich", "peft", "safetensors", "jinja2", "matplotlib", "huggingface_hub", "httpx",
-    "sentence_transformers", "setfit", "sklearn", "joblib",
+    "sentence_transformers", "setfit", "sklearn", "joblib", "fsspec", "mlflow", "datasketch",
 }  # fmt: skip
 
 

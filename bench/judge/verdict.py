@@ -81,7 +81,7 @@ def _latency_lines(measurement: Measurement, budget: Budget, error: float) -> li
     p95 = estimate_percentile(processes, TAIL, 1 - error)
     if p95 is None:
         requests = f"{sum(map(len, processes)):,} requests of {_processes(len(processes))}"
-        return [Line(limit, requests, *_judge_without_interval(measurement, processes, budget.p95_ms))]
+        return [Line(limit, requests, *_judge_without_interval(measurement, processes, budget.p95_ms, error))]
     outcome, reason = _place(p95, budget.p95_ms)
     stability = assess(measurement.blocks)
     if stability is not None and not stability.ok:
@@ -89,9 +89,11 @@ def _latency_lines(measurement: Measurement, budget: Budget, error: float) -> li
     return [Line(limit, milliseconds(p95), outcome, reason)]
 
 
-def _judge_without_interval(measured: Measurement, processes: Sequence[Floats], limit: float) -> tuple[Outcome, str]:
+def _judge_without_interval(
+    measured: Measurement, processes: Sequence[Floats], limit: float, error: float
+) -> tuple[Outcome, str]:
     """Too few for an interval may be enough: where most requests are too slow, or all are fast beyond any doubt."""
-    needed = minimum_sample(TAIL)
+    needed = minimum_sample(TAIL, 1 - error)
     if evidence_above(processes, TAIL, limit) >= 2 / ERROR and least_disturbed_ms(measured.blocks, TAIL) > limit:
         return "fail", f"Too few for an interval of P95, and enough to show that it lies above {limit:g} ms."
     if sum(map(len, processes)) < needed:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, to_builtins
 
 from mct import MctError
 from mct.bench.judge.line import Outcome
+from mct.bench.report.table import in_words
 from mct.bench.store.result import Data, RunId
 from mct.bench.store.stored_result import Choice
 from mct.models.data.declared import Amount, Count, Index, Name, Positive, Share, declared, read_object
 
-KIND, SCHEMA = "mct-matrix", 1
+KIND: Final = "mct-matrix"
+SCHEMA: Final = 1
 FOLDER = "matrix"
 """Of the store; where neither mct report nor mct gate looks for runs."""
 
@@ -27,6 +29,8 @@ Bounds = tuple[float, float]
 
 class Cell(Struct, frozen=True, forbid_unknown_fields=True):
     """One artifact on one target. `reasons` say what did not pass; `failure` why it could not be measured.
+
+    `writing` tells in words how a language model writes there: first token, each further one, reading and writing.
 
     Of `compared` answers `flips` differ from those of the first target that gave any; None where answers are no labels.
     """
@@ -45,6 +49,7 @@ class Cell(Struct, frozen=True, forbid_unknown_fields=True):
     outcome: Outcome | None
     reasons: list[str] = []
     failure: str = ""
+    writing: str = ""
     flips: Index | None = None
     compared: Index | None = None
 
@@ -121,7 +126,7 @@ def cell_of(entry: Mapping[str, Any], flips: tuple[int, int] | None) -> Cell:
         latency.get("p95_ci_ms"), quality.get("value"), quality.get("delta"), quality.get("delta_ci"),
         entry["peak_rss_mb"], entry["cost_per_1000"], _outcome(verdict, failure),
         [] if failure else [f"{line['limit']}: {line['measured']}" for line in lines],
-        _said(failure), *(flips or (None, None)),
+        _said(failure), "; ".join(in_words(entry["writing"])) if entry["writing"] else "", *(flips or (None, None)),
     )  # fmt: skip
 
 

@@ -21,8 +21,10 @@ NOTHING = "-"
 
 def matrix_table(matrix: Matrix) -> str:
     """For a terminal, as it stands."""
-    parts = (_headline(matrix), figures_table(COLUMNS, _rows(matrix), WORDS), ship(matrix), _reasons(matrix),
-             _context(matrix))  # fmt: skip
+    parts = (
+        _headline(matrix), figures_table(COLUMNS, _rows(matrix), WORDS), ship(matrix), _written(matrix),
+        _reasons(matrix), _context(matrix),
+    )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -104,6 +106,17 @@ def quality(cell: Cell) -> str:
 def number(value: float | None, digits: int) -> str:
     """So many digits; a dash for nothing."""
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def _written(matrix: Matrix) -> str:
+    """How fast a language model writes, on each target."""
+    lines = [
+        f"- **{escape(cell.artifact)} on {escape(column.target)}**: {escape(cell.writing)}"
+        for column in matrix.targets
+        for cell in column.cells
+        if cell.writing
+    ]
+    return section("Writing:", lines)
 
 
 def _reasons(matrix: Matrix) -> str:

@@ -185,7 +185,7 @@ def _collect(run: Run, baseline: str | None) -> None:
 def _baseline_here(run: Run, baseline: str | None) -> list[tuple[Track, Answers | Failure]]:
     """The answers of a baseline that another site cannot run: they are the same wherever they are given."""
     tracks = [each for each in run.tracks if each.subject.name == baseline and each.failure is not None]
-    if run.instruments.site.here or not tracks:
+    if run.instruments.site is HERE or not tracks:
         return []
     setting = replace(run.setting, site=HERE, affinity=HERE.facts().choose_cpus(1))
     found = run.instruments.collect([tracks[0].subject], setting, run.report_answers)

@@ -131,7 +131,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _writing(found: Mapping[str, Any]) -> list[str]:
+def in_words(found: Mapping[str, Any]) -> list[str]:
     """How fast a language model writes; prompt and further tokens apart where that was kept."""
     said = [f"{found['tokens_per_s']:.1f} new tokens a second"]
     for key, name in (("first_token", "first token after"), ("per_token", "each further one")):
@@ -256,7 +256,7 @@ def _amount(score: Mapping[str, Any]) -> str:
 
 def _written(entries: Sequence[Entry]) -> str:
     lines = [
-        f"- **{entry['artifact']}**: {'; '.join(_writing(entry['writing']))}" for entry in entries if entry["writing"]
+        f"- **{entry['artifact']}**: {'; '.join(in_words(entry['writing']))}" for entry in entries if entry["writing"]
     ]
     return section("Writing:", lines)
 

@@ -1,6 +1,7 @@
 """What an artifact says of its making: the checkpoint it began with, then each step with all that decided it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -56,7 +57,9 @@ def entry_of(step: Resolved, product: Product, resources: Resources) -> Entry:
     entry |= {"effective_options": step.effective_options, "notes": dict(product.notes)}
     if step.row.texts != "none" and resources.calibration is not None:
         data = resources.calibration
-        entry |= {"seed": resources.seed, "data": {"name": data.name, "rows": len(data.rows), "sha256": data.sha256}}
+        known = {"card": asdict(data.card)} if data.card else {}
+        said = {"name": data.name, "rows": len(data.rows), "sha256": data.sha256} | known
+        entry |= {"seed": resources.seed, "data": said}
     return entry
 
 

@@ -15,6 +15,7 @@ from mct import MctError
 from mct.compress.plan.passes import Resources
 from mct.compress.plan.plan import Plan
 from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.data.card import read_card
 from mct.models.tasks.datasets import Dataset, read_dataset
 from mct.models.tasks.examples import Request, Row, find_kind
 from mct.models.tasks.table import Task, find_task
@@ -97,7 +98,7 @@ def _texts(checkpoint: Checkpoint, given: Path | None, own: str, renames: Mappin
     path = given or checkpoint.path / "data" / own
     if given is None and not path.is_file():
         return None
-    return read_dataset(path, _asking(checkpoint.task), renames)
+    return replace(read_dataset(path, _asking(checkpoint.task), renames), card=read_card(path))
 
 
 def _asking(task: str) -> Task:

@@ -185,6 +185,7 @@ SCENARIOS = (
     ),
     Scenario("17", "interpretability", "inspection before promotion", "-", "attribution drift, per-layer sensitivity"),
     Scenario("18", "capstone", "decision playbook", "-", "a written promote / hold / roll back with its evidence"),
+    Scenario("00", "execution-map", "order of all the others", "-", "a plan that can be read before anything runs"),
 )
 
 

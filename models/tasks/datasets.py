@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
+from mct.models.data.card import DataCard
 from mct.models.data.declared import Name, is_declared
 from mct.models.data.files import SUFFIXES, DataFile, Row, read_data_file
 from mct.models.data.inside import check_beside
@@ -35,13 +36,15 @@ class Dataset:
     """Rows of one data file, in file order. `sha256` of its bytes says exactly what a result was scored on.
 
     Where the rows' documents come from a file of their own, the hash is of both. `groups` numbers what belongs
-    together, one for each row; empty where every row stands for itself.
+    together, one for each row; empty where every row stands for itself. `card` is what lies beside the file about its
+    rows, where that was asked for.
     """
 
     name: str
     rows: tuple[Row, ...]
     sha256: str
     groups: tuple[int, ...] = ()
+    card: DataCard | None = None
 
     def column(self, field: str) -> list[Any]:
         """One field of every row, in order."""

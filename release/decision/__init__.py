@@ -1,1 +1,1 @@
-"""The written decision of a release, and the map of what to do in which order."""
+"""The written decision: promote, hold or roll back, by five criteria, each with its evidence or named as missing."""

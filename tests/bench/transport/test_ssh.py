@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from importlib.metadata import distribution
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from mct.bench.samples.subject import identify
 from mct.bench.store.store import recompute
 from mct.bench.transport.site import Setting
 from mct.bench.transport.table import open_site
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.targets.budget import find_budget
 from mct.targets.target import Target, find_target
@@ -205,6 +207,35 @@ def test_a_runtime_that_is_not_there_is_said_with_its_line(
         why = site.obstacle(subject)
     assert why is not None and "box has no onnxruntime" in why.message
     assert "-m pip install onnxruntime" in why.hint
+
+
+@pytest.fixture
+def light_python(tmp_path: Path) -> str:
+    """A Python that has ONNX Runtime and what every worker needs, and nothing else of this one's packages."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "light"], check=True)
+    (packages,) = (tmp_path / "light").glob("lib/python3*/site-packages")
+    for name in ("onnxruntime", "numpy", "tokenizers", "msgspec"):
+        of = distribution(name)
+        for top in {file.parts[0] for file in of.files or () if not file.parts[0].startswith("..")}:
+            (packages / top).symlink_to(of.locate_file(top))
+    return str(tmp_path / "light" / "bin" / "python3")
+
+
+def test_it_needs_the_runtime_alone_and_a_baseline_without_one_answers_here(
+    box: Target, light_python: str, tiny_bert: Path, tiny_onnx: Path, server: SshServer, tmp_path: Path
+) -> None:
+    labels, data = inspect(tiny_bert).labels, tmp_path / "data.jsonl"
+    rows = [{"text": f"order {number}", "label": labels[number % len(labels)]} for number in range(40)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    target = replace(box, python=light_python)
+    result = run_job(
+        Job((tiny_onnx / "onnx-fp32",), data, target, baseline=tiny_bert, results=tmp_path / "results", **QUICK)
+    )
+    original, artifact = result["artifacts"]
+    assert "box has no torch" in original["failure"]["message"] and original["quality"]["n"] == 40
+    assert artifact["failure"] is None and artifact["latency"]["n"] > 0
+    assert artifact["quality"]["baseline"] == original["quality"]["value"] and artifact["quality"]["worse"] == 0
+    assert recompute(tmp_path / "results" / result["samples"]) == result
 
 
 def one_line(error: MctError) -> str:

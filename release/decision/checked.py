@@ -1,0 +1,66 @@
+"""What `mct data check --json` found, as far as a decision reads it: which files, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from mct.models.data.declared import Digest, Index, Name, Share, declared
+
+
+class _File(Struct, frozen=True):
+    name: Name
+    rows: Index
+    sha256: Digest
+    against: bool = False
+
+
+class _Twin(Struct, frozen=True):
+    """A row of a file that says what a row of another file says."""
+
+    file: Name
+    row: Index
+
+
+class _Noise(Struct, frozen=True):
+    judged: Index
+    estimated_share: Share
+
+
+class _Check(Struct, frozen=True):
+    """As `mct.release.curation` writes it."""
+
+    task: Name
+    files: tuple[_File, ...]
+    leaks: tuple[_Twin, ...]
+    conflicts: tuple[Any, ...] = ()
+    suspicions: tuple[Any, ...] = ()
+    personal: tuple[Any, ...] = ()
+    noise: _Noise | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The files that were checked, by digest; what was found; for each file the share of its rows that leaked."""
+
+    rows: Mapping[str, int]
+    leaked: Mapping[str, float]
+    facts: tuple[str, ...]
+
+
+def read_check(found: Mapping[str, Any], place: str) -> Checked:
+    """A report of `mct data check`. MctError where it is none."""
+    check = declared(dict(found), _Check, place, "make it with: mct data check FILES… --json FILE")
+    facts = [f"{each.name}: {each.rows:,} rows, {each.sha256[:12]}…" for each in check.files]
+    facts.append(
+        f"leaks {len(check.leaks):,}, conflicting labels {len(check.conflicts):,}, "
+        f"suspected labels {len(check.suspicions):,}, personal data {len(check.personal):,}"
+    )
+    if check.noise is not None:
+        facts.append(f"label noise, estimated: {check.noise.estimated_share:.1%} of {check.noise.judged:,} rows")
+    leaks = {each.sha256: len({twin.row for twin in check.leaks if twin.file == each.name}) for each in check.files}
+    leaked = {each.sha256: leaks[each.sha256] / max(1, each.rows) for each in check.files}
+    return Checked({each.sha256: each.rows for each in check.files}, leaked, tuple(facts))

@@ -1,0 +1,93 @@
+"""The fourth criterion: a budget of latency and of cost, and what was measured within both.
+
+Where the raw samples lie beside the result, the verdict is judged again from them; else the stored one is taken, whose
+parts were checked to go together, and the decision says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mct.models.data.declared import declared
+from mct.release.decision.costs import Costs
+from mct.release.decision.criterion import Criterion, Margin, absent, missing
+from mct.release.decision.entries import Entry, find_entry, p95_text, verdict_of
+from mct.release.decision.evidence import Evidence
+from mct.release.decision.inspected import read_inspected
+from mct.targets.budget import Budget
+
+NAME = "budget"
+
+
+def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
+    """Whether the artifact met its latency and quality budget, and costs no more than it may."""
+    named, metric = evidence.named, evidence.named.metric
+    result = evidence.results.get(metric.result) if metric else None
+    entry = find_entry(result, named.artifact)
+    if metric is None or result is None or entry is None or not entry["verdict"] or not result["budget"]:
+        return missing(NAME, absent(metric and metric.result, "a bench of it against a budget"))
+    budget = declared(result["budget"], Budget, str(evidence.path(metric.result)))
+    files = [metric.result, *costs.files]
+    if budget.p95_ms is None:
+        return missing(NAME, f"a limit of P95 in the budget {budget.name}", files)
+    outcome, lines, how = verdict_of(evidence, metric.result, entry)
+    facts = [f"budget {budget.name} on {costs.measured_on or 'no target'}, {how}: {outcome}; P95 {p95_text(entry)}"]
+    lacks = [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
+    lacks += read_inspected(evidence, str(entry["digest"]))[1]
+    money = costs.chosen
+    if costs.limit is None or money is None:
+        lack = "a limit of what it may cost a month" if costs.limit is None else "a price of the target it was timed on"
+        return Criterion(NAME, "missing", tuple(facts), (*lacks, lack), tuple(files), assumed_of(budget, costs))
+    facts.append(
+        f"cost: {money.per_month:,.2f} USD a month on {money.target} at {costs.load_qps:g} requests a second, "
+        f"of {costs.limit:,.2f}; {money.rests_on}"
+    )
+    if money.per_month > costs.limit:
+        lacks.append(f"a cost within {costs.limit:,.2f} USD a month")
+    return Criterion(
+        NAME, "not met" if lacks else "met", tuple(facts), tuple(lacks), tuple(files), assumed_of(budget, costs),
+        (*margins_of(budget, entry), Margin("cost a month", money.per_month, costs.limit, "lower", "USD")),
+    )  # fmt: skip
+
+
+def assumed_of(budget: Budget, costs: Costs) -> tuple[str, ...]:
+    """What of the budget nobody has confirmed."""
+    found = [f"the limits of the budget {budget.name}"] if budget.assumed else []
+    if costs.assumed:
+        limit = f" and what it may cost ({costs.limit:,.2f} USD a month)" if costs.limit is not None else ""
+        found.append(f"the load ({costs.load_qps:g} requests a second){limit}")
+    return tuple(found)
+
+
+def margins_of(budget: Budget, entry: Entry) -> Iterator[Margin]:
+    """How far each limit is from the end of the interval that decides it. Drops are shares, as in the budget."""
+    latency, quality = entry["latency"] or {}, entry["quality"] or {}
+    if budget.p95_ms is not None and latency.get("p95_ci_ms"):
+        yield Margin("P95", latency["p95_ci_ms"][1], budget.p95_ms, "lower", "ms")
+    yield from _headline(budget, quality)
+    scores = {each["name"]: each for each in quality.get("others", ())}
+    for name, most in budget.metric_max_drop.items():
+        yield from _drop(f"drop of {name}", scores.get(name), most)
+    if budget.slice_max_drop is not None:
+        for each in quality.get("slices", ()):
+            if each["name"] in budget.slices or each["name"].partition("=")[0] in budget.slice_fields:
+                yield from _drop(f"drop of {each['name']}", each, budget.slice_max_drop)
+    sizes = (("size", entry["size_mb"], budget.size_mb), ("peak memory", entry["peak_rss_mb"], budget.peak_rss_mb))
+    for name, value, limit in sizes:
+        if limit is not None and value is not None:
+            yield Margin(name, value, limit, "lower", "MB")
+
+
+def _headline(budget: Budget, quality: Mapping[str, Any]) -> Iterator[Margin]:
+    """Two ways to pass, where the budget has both: the one with more room."""
+    ways = list(_drop("drop of quality", quality, budget.quality_max_drop))
+    if budget.quality_at_least is not None and quality.get("value_ci"):
+        ways.append(Margin(str(quality["metric"]), quality["value_ci"][0], budget.quality_at_least, "higher"))
+    if ways:
+        yield max(ways, key=lambda way: way.slack)
+
+
+def _drop(what: str, score: Mapping[str, Any] | None, most: float | None) -> Iterator[Margin]:
+    if most is not None and score and score.get("delta_ci"):
+        yield Margin(what, 0 - score["delta_ci"][0], most, "lower")

@@ -1,0 +1,181 @@
+"""The decision as a value: promote, hold or roll back, with its reasons. Nothing in it comes from the clock.
+
+roll back   what is in production was shown to misbehave, and there is a whole version to return to
+promote     it does not, and all five criteria are met
+hold        anything else: a criterion that is not met, or has no evidence
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mct.models.scenarios.table import find_scenario
+from mct.release.decision.alternatives import Alternative, alternatives
+from mct.release.decision.costs import Costs, costs_of
+from mct.release.decision.criteria import judge_criteria
+from mct.release.decision.criterion import Criterion, Margin
+from mct.release.decision.entries import find_entry, high_risk_slices, points_text, share_text
+from mct.release.decision.evidence import Evidence
+from mct.release.decision.inspected import read_inspected
+from mct.release.decision.standing import JOURNAL, Standing, misbehaving, read_standing, subject_digest
+from mct.targets.target import load_targets
+
+SCHEMA = 1
+KIND = "mct-decision"
+DEFAULT_QPS = 20.0
+
+Outcome = Literal["promote", "hold", "roll back"]
+EXIT_CODES: dict[Outcome, int] = {"promote": 0, "roll back": 1, "hold": 3}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is decided, why, and all that it rests on.
+
+    `date` is that of the newest evidence. `margins` are sorted, the nearest to turning first. `files` are those of the
+    evidence by name: SHA-256 and what re-makes them.
+    """
+
+    scenario: str
+    artifact: str
+    digest: str
+    outcome: Outcome
+    why: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+    trouble: tuple[str, ...]
+    alternatives: tuple[Alternative, ...]
+    costs: Costs
+    margins: tuple[Margin, ...]
+    risks: tuple[str, ...]
+    files: tuple[tuple[str, str, str], ...]
+    date: str
+    standing: Standing
+    signed_by: str | None = None
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Everything that nobody confirmed, each once."""
+        return tuple(dict.fromkeys(each for criterion in self.criteria for each in criterion.assumed))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the page."""
+        row = find_scenario(self.scenario)
+        return {
+            "schema": SCHEMA, "kind": KIND, "scenario": self.scenario, "number": row.number,
+            "technique": row.technique, "outcome": self.outcome, "artifact": self.artifact or None,
+            "digest": self.digest or None, "date": self.date or None, "signed_by": self.signed_by,
+            "why": list(self.why), "criteria": [each.as_json() for each in self.criteria],
+            "production": {
+                "release": self.standing.production.ref if self.standing.production else None,
+                "way_back": self.standing.back.ref if self.standing.back else None,
+                "trouble": list(self.trouble),
+            },
+            "alternatives": [each.as_json() for each in self.alternatives],
+            "cost": self.costs.as_json(),
+            "would_change_it": [
+                {"what": each.what, "now": each.now, "limit": each.limit, "better": each.better, "unit": each.unit,
+                 "slack": round(each.slack, 4)}
+                for each in self.margins
+            ],
+            "risks": list(self.risks),
+            "assumed": list(self.assumed),
+            "evidence": [{"file": file, "sha256": sha256, "command": command} for file, sha256, command in self.files],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a decision is asked with, beside its evidence.
+
+    `load_qps` None takes the evidence's own, else DEFAULT_QPS; `version` the release that is decided about, None what
+    was measured; `targets` a file of more targets or other prices; `store` the releases, None those of the evidence.
+    """
+
+    load_qps: float | None = None
+    version: int | None = None
+    targets: Path | None = None
+    signed_by: str | None = None
+    store: str | None = None
+
+
+def decide(evidence: Evidence, asked: Asked) -> Decision:
+    """Decide by the evidence alone. MctError for evidence that cannot be read as what it is named for."""
+    named = evidence.named
+    own = evidence.path(named.budget.targets) if named.budget and named.budget.targets else None
+    table = asked.targets or own
+    costs = costs_of(evidence, asked.load_qps or (named.budget.load_qps if named.budget else DEFAULT_QPS), table)
+    standing = read_standing(evidence, asked.version, asked.store)
+    criteria = judge_criteria(evidence, costs, standing)
+    trouble = tuple(misbehaving(evidence, standing))
+    outcome, why = conclude(criteria, trouble, standing)
+    return Decision(
+        scenario=named.scenario,
+        artifact=named.artifact,
+        digest=subject_digest(evidence),
+        outcome=outcome,
+        why=why,
+        criteria=criteria,
+        trouble=trouble,
+        alternatives=alternatives(evidence, costs, load_targets(table)),
+        costs=costs,
+        margins=tuple(sorted((m for each in criteria for m in each.margins), key=lambda m: (m.slack, m.what))),
+        risks=tuple(risks_of(evidence)),
+        files=tuple(_files(evidence, standing)),
+        date=_newest(evidence, standing),
+        standing=standing,
+        signed_by=asked.signed_by,
+    )
+
+
+def conclude(
+    criteria: tuple[Criterion, ...], trouble: tuple[str, ...], standing: Standing
+) -> tuple[Outcome, tuple[str, ...]]:
+    """The outcome, and why."""
+    back = way_back(standing)
+    if trouble and back:
+        return "roll back", (*trouble, f"{back} lies in the store whole: return to it")
+    open_criteria = tuple(
+        f"{each.name}: {each.state}: {lack}" for each in criteria if each.state != "met" for lack in each.lacks
+    )
+    if trouble:
+        return "hold", (*trouble, "there is no whole version to return to: this cannot wait", *open_criteria)
+    if open_criteria or any(each.state != "met" for each in criteria):
+        return "hold", open_criteria
+    return "promote", ("all five criteria are met", "nothing says that what is in production misbehaves")
+
+
+def way_back(standing: Standing) -> str:
+    """Where a rollback from production leads now, "" where it does not."""
+    if standing.earlier is None or standing.earlier_fault:
+        return ""
+    return standing.earlier.ref
+
+
+def risks_of(evidence: Evidence) -> list[str]:
+    """The high-risk flows, each with what was measured of it; what was not measured is the greater risk."""
+    metric = evidence.named.metric
+    entry = find_entry(evidence.results.get(metric.result) if metric else None, evidence.named.artifact)
+    found = []
+    for name, part in high_risk_slices(entry).items():
+        if part is None:
+            found.append(f"{name}: not told by this evaluation")
+            continue
+        change = f", {points_text(part['delta'], part['delta_ci'])}" if part["delta"] is not None else ""
+        found.append(f"{name}: recall {share_text(part['value'], part.get('value_ci'))}{change}, n = {part['n']:,}")
+    inspected, _ = read_inspected(evidence, str(entry["digest"]) if entry else "")
+    return [*found, *inspected]
+
+
+def _files(evidence: Evidence, standing: Standing) -> list[tuple[str, str, str]]:
+    found = [(name, digest, evidence.command(name)) for name, digest in evidence.digests.items()]
+    if standing.journal:
+        found.append((JOURNAL, standing.journal, evidence.command(JOURNAL)))
+    return found
+
+
+def _newest(evidence: Evidence, standing: Standing) -> str:
+    days = [figure.date for figure in evidence.figures.values()]
+    days += [str(result["created"])[:10] for result in evidence.results.values()]
+    return max([*days, standing.at[:10]], default="")

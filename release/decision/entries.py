@@ -1,0 +1,79 @@
+"""What results and figures say, in the words of a decision: one number, its 95 % interval, how many it was taken of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mct.bench.judge.line import Outcome
+from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
+from mct.release.decision.evidence import Evidence, Figure
+
+Entry = Mapping[str, Any]
+Lines = list[Mapping[str, Any]]
+
+
+def find_entry(result: Mapping[str, Any] | None, artifact: str) -> Entry | None:
+    """The entry of an artifact in a result; None where there is no such result or entry."""
+    entries = result["artifacts"] if result else ()
+    return next((entry for entry in entries if entry["artifact"] == artifact), None)
+
+
+def between(low: float, high: float, shape: str = ".4g") -> str:
+    """An interval, "[0.31, 0.42]"."""
+    return f"[{low:{shape}}, {high:{shape}}]"
+
+
+def figure_text(figure: Figure) -> str:
+    """A figure with all that makes it one."""
+    measured = f"{figure.value:.4g} {between(figure.low, figure.high)} of n = {figure.n:,}"
+    return f"{figure.what}: {measured} ({figure.source}, {figure.date}, {figure.origin})"
+
+
+def p95_text(entry: Entry) -> str:
+    """P95 with its interval."""
+    latency = entry["latency"]
+    if not latency or latency["p95_ms"] is None:
+        return "-"
+    ends = latency["p95_ci_ms"]
+    return f"{latency['p95_ms']:.3g} ms" + (f" {between(*ends, '.3g')}" if ends else "")
+
+
+def quality_text(entry: Entry) -> str:
+    """The headline score with its interval, and the change against the baseline with its own."""
+    quality = entry["quality"]
+    if not quality or quality["value"] is None:
+        return "-"
+    said = f"{quality['metric']} {share_text(quality['value'], quality['value_ci'])}"
+    if quality["delta"] is not None:
+        said += f", {points_text(quality['delta'], quality['delta_ci'])} against the baseline"
+    return f"{said}, n = {quality['n']:,}"
+
+
+def share_text(value: float, ends: list[float] | None) -> str:
+    """A share in per cent, with its interval."""
+    return f"{100 * value:.2f} %" + (f" {between(100 * ends[0], 100 * ends[1], '.2f')}" if ends else "")
+
+
+def points_text(delta: float, ends: list[float] | None) -> str:
+    """A change in points, with its interval."""
+    return f"{100 * delta:+.2f} points" + (f" {between(100 * ends[0], 100 * ends[1], '+.2f')}" if ends else "")
+
+
+def high_risk_slices(entry: Entry | None) -> dict[str, Mapping[str, Any] | None]:
+    """The recall of each high-risk flow; None where the evaluation does not tell it."""
+    quality = (entry or {}).get("quality") or {"slices": []}
+    slices = {each["name"]: each for each in quality["slices"] if each["value"] is not None}
+    return {name: slices.get(name) for name in HIGH_RISK_INTENTS}
+
+
+def verdict_of(evidence: Evidence, name: str, entry: Entry) -> tuple[Outcome, Lines, str]:
+    """The outcome and lines of an artifact, and how they were come by. MctError for samples that are damaged."""
+    from mct.bench.jobs.gate import gate
+
+    result = evidence.results[name]
+    path = evidence.path(name)
+    if not (path.parent / result["samples"]).is_file():
+        return entry["verdict"]["outcome"], entry["verdict"]["lines"], "as stored"
+    judged = gate([path], None, [entry["artifact"]]).judged[0].verdict.as_json()
+    return judged["outcome"], judged["lines"], "from the raw samples"

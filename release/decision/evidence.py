@@ -1,0 +1,203 @@
+"""The evidence of a decision: a folder with an `evidence.toml` that names a file for each criterion.
+
+`mct decide --help` shows its form (`mct.release.decision.commands`). A figure is a file of its own (`Figure`), with its
+interval, source and date. Everything may be left out: what is missing is named in the decision, which can then only
+hold. Files lie in the folder or below it, and no link leads out.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from mct import MctError
+from mct.bench.store.store import read_result
+from mct.models.data.declared import Count, Name, Positive, Share, read_json, read_object, read_toml, require_file
+from mct.models.data.inside import check_beside
+from mct.models.writing.folders import sha256
+
+FILE = "evidence.toml"
+HINT = "see the form of evidence.toml: mct decide --help"
+Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Origin = Literal["production", "generated", "assumed"]
+"""Measured in production; measured on the built-in scenario's generated data; nobody measured it."""
+
+
+class Figure(Struct, frozen=True, forbid_unknown_fields=True):
+    """A measured number: what it is of, its 95 % interval, how many it was taken from, where, when, by what command."""
+
+    schema: Literal[1]
+    kind: Literal["mct-figure"]
+    what: Name
+    value: float
+    low: float
+    high: float
+    n: Count
+    source: Name
+    date: Day
+    origin: Origin
+    metric: str = ""
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        """The interval lies around the value."""
+        if not all(map(math.isfinite, (self.low, self.value, self.high))):
+            raise ValueError("a figure and its interval are finite numbers")
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"the interval [{self.low:g}, {self.high:g}] is not that of {self.value:g}")
+
+
+class Pain(Struct, frozen=True, forbid_unknown_fields=True):
+    """What hurts."""
+
+    figure: Name
+    tolerated: float
+    better: Literal["lower", "higher"] = "lower"
+
+
+class Data(Struct, frozen=True, forbid_unknown_fields=True):
+    """The data that teaches and judges, as it was checked; which share of the rows to judge by may leak."""
+
+    check: Name
+    leaks_tolerated: Share = 0.0
+
+
+class Metric(Struct, frozen=True, forbid_unknown_fields=True):
+    """What tells offline whether the change is one for the better."""
+
+    result: Name
+    untuned: Name | None = None
+    tie: Name | None = None
+    front: Name | None = None
+    explain: Name | None = None
+
+
+class Cost(Struct, frozen=True, forbid_unknown_fields=True):
+    """What it may cost, at which load; the latency's limits stand in the result."""
+
+    load_qps: Positive
+    cost_per_month: Positive | None = None
+    assumed: bool = True
+    max_load: dict[Name, Name] = {}
+    targets: Name | None = None
+
+
+class Rollback(Struct, frozen=True, forbid_unknown_fields=True):
+    """The store with the releases, and the name there."""
+
+    store: Name
+    release: Name
+
+
+class Production(Struct, frozen=True, forbid_unknown_fields=True):
+    """How what is in production behaves."""
+
+    result: Name | None = None
+    watch: Name | None = None
+
+
+class Named(Struct, frozen=True, forbid_unknown_fields=True):
+    """`evidence.toml`."""
+
+    schema: Literal[1]
+    scenario: Name
+    artifact: str = ""
+    pain: Pain | None = None
+    data: Data | None = None
+    metric: Metric | None = None
+    budget: Cost | None = None
+    rollback: Rollback | None = None
+    production: Production | None = None
+    commands: dict[Name, Name] = {}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was read. `digests` are the SHA-256 of every file that speaks in the decision, by its name there.
+
+    A file that is named and not there is in `absent`: named as missing, no error, as with what is not named at all.
+    """
+
+    folder: Path
+    named: Named
+    digests: Mapping[str, str]
+    absent: tuple[str, ...] = ()
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    results: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    objects: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def path(self, name: str) -> Path:
+        """Where a file of the evidence lies."""
+        return self.folder / name
+
+    def command(self, name: str) -> str:
+        """What re-makes a file; "" where nobody said so."""
+        figure = self.figures.get(name)
+        return self.named.commands.get(name, figure.command if figure else "")
+
+
+def read_evidence(folder: Path, scenario: str) -> Evidence:
+    """Read a folder of evidence for a scenario; without one, or without its file, there is none of anything.
+
+    MctError for a file that is not what it is named for, that lies outside the folder, or speaks of another scenario.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise MctError(f"{folder} is no folder of evidence", f"give a folder with an {FILE}")
+    index = folder / FILE
+    if not os.path.lexists(index):
+        return Evidence(folder, Named(1, scenario), {})
+    check_beside(index)
+    named = read_toml(index, Named, HINT)
+    if named.scenario != scenario:
+        raise MctError(f"{index} is evidence for {named.scenario}, not for {scenario}", "name that scenario")
+    return _read_files(folder, named)
+
+
+def _read_files(folder: Path, named: Named) -> Evidence:
+    figures, results, objects = _names(named)
+    tables = [named.budget.targets] if named.budget and named.budget.targets else []
+    paths = {name: _inside(folder, name) for name in (*figures, *results, *objects, *tables)}
+    there = {name: path for name, path in paths.items() if path.exists()}
+    for path in (folder / FILE, *there.values()):
+        check_beside(path)
+        require_file(path, HINT)  # before it is opened to be hashed: a pipe would wait for ever
+    return Evidence(
+        folder=folder,
+        named=named,
+        digests={FILE: sha256(folder / FILE)} | {name: sha256(there[name]) for name in sorted(there)},
+        absent=tuple(name for name in paths if name not in there),
+        figures={name: read_json(there[name], Figure, HINT) for name in figures if name in there},
+        results={name: read_result(there[name]) for name in results if name in there},
+        objects={name: read_object(there[name], HINT) for name in objects if name in there},
+    )
+
+
+def _names(named: Named) -> tuple[list[str], list[str], list[str]]:
+    """The files that are figures, results, and others, in the order of the criteria."""
+    metric, budget, production = named.metric, named.budget, named.production
+    figures = [named.pain.figure] if named.pain else []
+    figures += [name for name in (metric.untuned, metric.tie) if name] if metric else []
+    results = [metric.result] if metric else []
+    results += [production.result] if production and production.result else []
+    objects = [named.data.check] if named.data else []
+    objects += [name for name in (metric.front, metric.explain) if name] if metric else []
+    objects += list(budget.max_load.values()) if budget else []
+    objects += [production.watch] if production and production.watch else []
+    return figures, results, objects
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The path of a file that evidence names. MctError for one that leads out of the folder."""
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or "\0" in name:
+        raise MctError(f"{folder / FILE} names a file outside of its folder: {name!a}", "put a copy of it there")
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise MctError(f"{path} leads out of {folder}", "put a copy of the file there")
+    return path

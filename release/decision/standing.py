@@ -1,0 +1,202 @@
+"""What the release store says: what is in production, whether it behaves, and whether there is a way back from it.
+
+A way back is a version that lies in the store whole, by its digest, and it counts as practised when a drill since the
+last change of production passed. Where what is decided about is not in production yet, the way back from promoting it
+is what is in production now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from mct import MctError
+from mct.bench.judge.line import Outcome
+from mct.models.data.declared import Name, Share, declared
+from mct.release.decision.criterion import Criterion, absent, missing
+from mct.release.decision.entries import Entry, find_entry, verdict_of
+from mct.release.decision.evidence import Evidence
+from mct.release.promotion.gate_values import last_verdict
+from mct.release.promotion.releases import Moved, Release, Track
+from mct.release.promotion.store import Store, open_store
+
+NAME = "rollback"
+JOURNAL = "journal"
+"""What the digest of the journal's last entry is called among the digests of a decision."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The releases of a scenario; None of anything where there is no store. `subject` is what is decided about.
+
+    `back` is where one would return to if what is decided about were in production, `earlier` where a rollback leads
+    now; `fault` and `earlier_fault` are why these do not lie in the store whole, "" where they do. `drill` is the
+    outcome of the last practice since production changed, `gate` what a gate said last of what is decided about, ""
+    where there was none.
+    """
+
+    release: str = ""
+    subject: Release | None = None
+    journal: str = ""
+    at: str = ""
+    production: Release | None = None
+    back: Release | None = None
+    fault: str = ""
+    earlier: Release | None = None
+    earlier_fault: str = ""
+    drill: str = ""
+    gate: str = ""
+
+
+NO_STORE = Standing()
+
+
+def read_standing(evidence: Evidence, version: int | None = None, address: str | None = None) -> Standing:
+    """Read the store at `address`, else the one that the evidence names, which lies in its folder.
+
+    `version` is the release that is decided about, None what was measured. MctError where the journal is damaged, or
+    has no such version.
+    """
+    named = evidence.named.rollback
+    if address is None and (named is None or not (evidence.folder / named.store).is_dir()):
+        return NO_STORE
+    name = named.release if named else evidence.named.scenario
+    store = open_store(address or _inside(evidence.folder, named.store if named else ""))
+    track = store.track(name)
+    if not track.entries:
+        return NO_STORE
+    measured = subject_digest(evidence)
+    same = [release for release in track.releases if release.digest == measured]
+    subject = track.release(version) if version is not None else same[-1] if same else None
+    production = track.production
+    is_subject = production is not None and production.digest == (subject.digest if subject else measured)
+    back = track.before if is_subject else production
+    return Standing(
+        release=name,
+        subject=subject,
+        journal=track.link,
+        at=track.entries[-1].at,
+        production=production,
+        back=back,
+        fault=fault_of(store, back) if back else "",
+        earlier=track.before,
+        earlier_fault=fault_of(store, track.before) if track.before else "",
+        drill=last_drill(track),
+        gate=_gate(store, subject) if subject else "",
+    )
+
+
+def _gate(store: Store, subject: Release) -> str:
+    said = last_verdict(store, subject.ref)
+    return f"{said.verdict.outcome} for {said.verdict.to} ({said.sha256[:12]}…)" if said else ""
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise MctError(f"{path} leads out of {folder}", "put the store, or a copy of it, into the folder")
+    return path
+
+
+def subject_digest(evidence: Evidence) -> str:
+    """The digest of what is decided about, as its bench measured it; "" where it was not."""
+    metric = evidence.named.metric
+    entry = find_entry(evidence.results.get(metric.result) if metric else None, evidence.named.artifact)
+    return str(entry["digest"]) if entry else ""
+
+
+def fault_of(store: Store, release: Release) -> str:
+    """Why a release does not lie in the store as it was added; "" where it does."""
+    try:
+        with store.artifact(release):
+            return ""
+    except MctError as error:
+        return error.message
+
+
+def last_drill(track: Track) -> str:
+    """The outcome of the last drill, if it was after production last changed; "" otherwise."""
+    drill = track.last_drill()
+    changed = [
+        entry.number for entry in track.entries if isinstance(entry.event, Moved) and entry.event.to == "production"
+    ]
+    if drill is None or (changed and drill[0].number < changed[-1]):
+        return ""
+    return drill[1].outcome
+
+
+def judge_rollback(evidence: Evidence, standing: Standing) -> Criterion:
+    """The fifth criterion: a whole version to return to, and a practised way there."""
+    named = evidence.named.rollback
+    if standing is NO_STORE:
+        return missing(NAME, absent(named and named.store, "a release store with a version to return to"))
+    where = f"{standing.release}, journal {standing.journal[:12]}…"
+    if standing.back is None:
+        return missing(NAME, "a version to return to: the store has none", [JOURNAL], [where])
+    facts = [f"{where}: the way back leads to {standing.back.ref} ({standing.back.digest[:12]}…)"]
+    if standing.fault:
+        return Criterion(NAME, "not met", tuple(facts), (f"a whole version: {standing.fault}",), (JOURNAL,))
+    facts.append(f"{standing.back.ref} lies there whole, by its digest")
+    if not standing.drill:
+        lack = "a practised way back: no drill since production last changed (mct release drill)"
+        return missing(NAME, lack, [JOURNAL], facts)
+    facts.append(f"drill: {standing.drill}")
+    passed = standing.drill == "pass"
+    return Criterion(
+        NAME, "met" if passed else "not met", tuple(facts), () if passed else ("a drill that passes",), (JOURNAL,)
+    )
+
+
+def misbehaving(evidence: Evidence, standing: Standing) -> Iterator[str]:
+    """What says that the version in production does not behave."""
+    if standing.production is None:
+        return
+    named = evidence.named.production
+    result = evidence.results.get(named.result or "") if named else None
+    for entry in result["artifacts"] if result and result["budget"] else ():
+        if entry["digest"] == standing.production.digest and entry["verdict"]:
+            yield from _missed(evidence, named.result if named and named.result else "", standing.production, entry)
+    if named and named.watch and named.watch in evidence.objects:
+        yield from alarms(named.watch, evidence.objects[named.watch], standing.production)
+    if standing.drill == "fail":
+        yield f"the drill of the way back from {standing.production.ref} failed"
+
+
+def _missed(evidence: Evidence, name: str, production: Release, entry: Entry) -> Iterator[str]:
+    outcome, lines, how = verdict_of(evidence, name, entry)
+    if outcome == "fail":
+        missed = [f"{line['limit']} ({line['measured']})" for line in lines if line["outcome"] == "fail"]
+        yield f"{production.ref} missed its budget ({name}, {how}): {'; '.join(missed)}"
+
+
+class _Change(Struct, frozen=True):
+    signal: Name
+    share: Name
+    before: Share
+    now: Share
+    p_value: Share
+
+
+class _Look(Struct, frozen=True):
+    changes: tuple[_Change, ...]
+
+
+class _Watch(Struct, frozen=True):
+    """As `mct watch --json` prints it."""
+
+    release: Name
+    outcome: Outcome
+    look: _Look | None
+
+
+def alarms(name: str, found: Mapping[str, Any], production: Release) -> Iterator[str]:
+    """The alarms of a watch of this very release. MctError for a file that is no report of a watch."""
+    watch = declared(dict(found), _Watch, name, "make it with: mct watch LOG --release NAME --json")
+    if watch.release == production.ref and watch.outcome == "fail" and watch.look:
+        for each in watch.look.changes:
+            change = f"{each.before:.1%} before, {each.now:.1%} now (p = {each.p_value:.1g})"
+            yield f"mct watch of {production.ref} ({name}): {each.signal}, {each.share}: {change}"

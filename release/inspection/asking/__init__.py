@@ -1,0 +1,1 @@
+"""How an opened model is asked, what it decides, and what of that is explained."""

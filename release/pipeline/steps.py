@@ -1,0 +1,136 @@
+"""Which steps are done: each is known by one digest of its words, what it reads and the versions that do the work.
+
+A step whose digest is that of a finished run, and what that left is still there unchanged, is not run again. What a
+step reads is every file that its words name; it follows the steps that left these. A step that names nothing of an
+earlier one (a gate, a promotion) comes after all of them, and runs again where any of them did. Folders that only grow,
+as a store of results, may have grown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from msgspec import Struct
+
+from mct import MctError, __version__
+from mct.models.data.declared import Digest, Name, read_json
+from mct.models.writing.folders import sha256, write_json
+from mct.release.pipeline.pipeline_file import Step
+
+STATE = Path(".mct/pipeline")
+STORES = frozenset({"--store", "--results"})
+"""Options whose folder other steps add to: what lies there is none of a step's input."""
+
+
+class Done(Struct, frozen=True, forbid_unknown_fields=True):
+    """A finished step: its digest, its exit code, the seconds it took, and the files that it left by their SHA-256."""
+
+    key: Digest
+    code: int
+    seconds: float
+    files: dict[Name, Digest]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pipeline runs, and where it keeps what is done."""
+
+    folder: Path
+    state: Path
+
+    def done(self, step: Step) -> Done | None:
+        """What is known of a step; None where it was never finished."""
+        path = self.state / f"{step.name}.json"
+        return read_json(path, Done, f"remove {path}: its step is run again then") if path.exists() else None
+
+    def keep(self, step: Step, done: Done) -> None:
+        """Note that a step is finished."""
+        value = {"key": done.key, "code": done.code, "seconds": done.seconds, "files": done.files}
+        write_json(self.state / f"{step.name}.json", value)
+
+
+def place_of(path: Path) -> Place:
+    """The place of a pipeline file; its state lies under `.mct/pipeline` beside it, by its own name."""
+    folder = path.resolve().parent
+    return Place(folder, folder / STATE / path.name)
+
+
+def key_of(step: Step, before: Mapping[str, str], place: Place, written: Mapping[str, str]) -> str:
+    """The digest of a step after `before`, the keys of earlier ones; `written` maps what those leave to their names."""
+    reads = sorted({*step.reads, *_named(step, place)} - set(step.writes))
+    follows = sorted(
+        {written[path] for read in reads for path in written if _within(read, path) or _within(path, read)}
+    )
+    said = {
+        "words": step.words,
+        "reads": {read: _content(place.folder / read) for read in reads},
+        "follows": {name: before[name] for name in follows} if follows else dict(before),
+        "mct": __version__,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def left_by(step: Step, place: Place) -> dict[str, str]:
+    """The files that a step left, by their SHA-256. MctError where it did not leave what it said."""
+    found: dict[str, str] = {}
+    for name in step.writes:
+        if not (place.folder / name).exists():
+            raise MctError(f"step {step.name} did not write {name}", "correct its `writes`")
+        found |= _files(place.folder / name, name)
+    return found
+
+
+def is_there(done: Done, place: Place) -> bool:
+    """Whether all that a finished step left is as it left it."""
+    return all(
+        (place.folder / name).is_file() and sha256(place.folder / name) == was for name, was in done.files.items()
+    )
+
+
+def _named(step: Step, place: Place) -> set[str]:
+    """The words that name something on this disk."""
+    words = [word for before, word in pairwise(step.words) if before not in STORES]
+    words = [word.partition("=")[2] if word.startswith("--") and "=" in word else word for word in words]
+    return {word for word in words if word and not word.startswith("-") and _exists(place.folder / word)}
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a word too long for a name
+        return False
+
+
+def _within(path: str, folder: str) -> bool:
+    one, other = os.path.normpath(path), os.path.normpath(folder)
+    return one == other or one.startswith(other + os.sep)
+
+
+def _content(path: Path) -> str:
+    """One SHA-256 over a file or folder; "" where nothing is there."""
+    if not path.exists():
+        return ""
+    return hashlib.sha256(json.dumps(_files(path, ""), sort_keys=True).encode()).hexdigest()
+
+
+def _files(path: Path, name: str) -> dict[str, str]:
+    """Every file of a folder, or the file itself; hidden ones and links out of it are none of a step's."""
+    if path.is_file():
+        return {name: sha256(path)}
+    found = {}
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path)
+        if file.is_file() and not file.is_symlink() and not any(part.startswith(".") for part in inside.parts):
+            found[str(Path(name, inside))] = sha256(file)
+    return found
+
+
+def names_of(steps: Sequence[Step]) -> dict[str, str]:
+    """What each path that a step leaves is left by."""
+    return {path: step.name for step in steps for path in step.writes}

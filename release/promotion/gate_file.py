@@ -1,0 +1,67 @@
+"""`release.toml`: what a release must show before it may go to a stage, one table a stage.
+
+    [production]
+    budgets = ["intent-router"]      # each met on every target that it was measured on
+    results = [".mct/results"]       # stored results: folders, or files
+    data = ["test.jsonl"]            # test sets that count; without it any does, and runs on all of them are tries
+    targets = 2                      # on how many targets at least
+    evidence_days = 30               # no result or report may be older
+    behaviour = ["explain.json"]     # what mct explain wrote, or its behaviour tests alone
+    checks = ["check.json"]          # what mct data check wrote: of the test set, no row stands in another file
+    after = "canary"                 # it must have been there,
+    after_days = 7                   # for so long
+    drill_days = 90                  # a rollback of this name was practised within so many days
+
+Paths are relative to the file. What a stage does not name is not asked; a stage that asks nothing is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from mct import MctError
+from mct.models.data.declared import Count, Name, Positive, read_toml
+from mct.release.promotion.releases import Stage
+
+GATE_FILE = Path("release.toml")
+HINT = 'one table a stage, like [production] with budgets = ["intent-router"] and results = [".mct/results"]'
+Days = Annotated[float, Meta(gt=0, le=36_500)]
+
+
+class Gate(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one stage asks. `on` names the targets that count; () all."""
+
+    budgets: tuple[Name, ...] = ()
+    results: tuple[Name, ...] = ()
+    data: tuple[Name, ...] = ()
+    targets: Count = 1
+    on: tuple[Name, ...] = ()
+    budgets_file: str = ""
+    evidence_days: Days | None = None
+    behaviour: tuple[Name, ...] = ()
+    checks: tuple[Name, ...] = ()
+    after: Literal["", "shadow", "canary"] = ""
+    after_days: Positive | None = None
+    drill_days: Days | None = None
+
+
+def read_gate(path: Path, stage: Stage) -> Gate:
+    """The gate of a stage. MctError where the file is missing, says something else, or asks nothing of the stage."""
+    gates = read_toml(path, dict[Stage, Gate], HINT)
+    if stage not in gates:
+        raise MctError(f"{path} has no gate for {stage}", f"add a table [{stage}]: {HINT}")
+    gate = gates[stage]
+    if not (gate.budgets or gate.behaviour or gate.checks or gate.after):
+        raise MctError(f"{path}: the gate for {stage} asks nothing", "name budgets, behaviour, checks or after")
+    if bool(gate.budgets) is not bool(gate.results):
+        raise MctError(f"{path}: [{stage}] has only one of budgets and results", HINT)
+    if gate.after_days is not None and not gate.after:
+        raise MctError(f"{path}: [{stage}] has after_days and no after", 'name the stage, like after = "canary"')
+    if gate.after == stage:
+        raise MctError(f"{path}: [{stage}] asks for {stage} itself", "name an earlier stage")
+    if not gate.budgets and gate.targets > 1:
+        raise MctError(f"{path}: [{stage}] counts targets and has no budgets", HINT)
+    return gate

@@ -1,0 +1,101 @@
+"""What a gate says: lines, each with the evidence it was read from, and the verdict over all of them.
+
+A verdict is stored as JSON under its own SHA-256, and a promotion names that: so what let a release out can be read
+again, with the bytes of everything it was read from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from mct.bench.judge.line import Outcome
+from mct.models.data.declared import Count, Digest, Index, Name, Share, parse_json
+from mct.release.promotion.releases import Stage, Time
+from mct.release.promotion.store import Store
+
+EvidenceKind = Literal["result", "samples", "explain", "check", "gate-file", "journal"]
+
+
+class Evidence(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that a line was read from: what it is, what it was called, its SHA-256, and when it was made ("": unsaid).
+
+    The bytes of all but `journal`, which is the store's own, lie in the store under `evidence/SHA256`.
+    """
+
+    kind: EvidenceKind
+    name: Name
+    sha256: Digest
+    created: str = ""
+
+
+class GateLine(Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that a gate asks: what, what was found, what follows and why, and what that was read from.
+
+    `subject` groups lines: "measured", "budget NAME on TARGET", "behaviour", "data", "rollout".
+    """
+
+    subject: Name
+    limit: Name
+    measured: str
+    outcome: Outcome
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Tried(Struct, frozen=True, forbid_unknown_fields=True):
+    """How often a release was measured on a target, and at which error the newest run was therefore judged.
+
+    `gone` of the runs are known from the journal alone: a gate saw them, and they are not there any more.
+    """
+
+    target: str
+    runs: Count
+    gone: Index
+    error: Share
+    quality_error: Share
+
+
+class GateVerdict(Struct, frozen=True, forbid_unknown_fields=True):
+    """The outcome over all lines: fail if any fails, else inconclusive if any is, else pass."""
+
+    schema: Literal[1]
+    kind: Literal["mct-release-gate"]
+    release: Name
+    digest: Digest
+    to: Stage
+    at: Time
+    outcome: Outcome
+    lines: tuple[GateLine, ...]
+    tried: tuple[Tried, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as they are stored."""
+        value: dict[str, Any] = msgspec.to_builtins(self)
+        return value
+
+
+@dataclass(frozen=True)
+class StoredVerdict:
+    """A verdict, and the SHA-256 under which it lies in the store."""
+
+    verdict: GateVerdict
+    sha256: str
+
+
+def read_verdict(store: Store, digest: str) -> GateVerdict:
+    """A stored verdict by its SHA-256. MctError where it is not there, or was changed since."""
+    return parse_json(store.evidence(digest), GateVerdict, f"{store.address}: evidence/{digest}")
+
+
+def last_verdict(store: Store, ref: str) -> StoredVerdict | None:
+    """What a gate said last about a release; None where none was asked."""
+    release = store.find(ref)
+    looks = store.track(release.name).looks(release.version)
+    if not looks:
+        return None
+    digest = looks[-1][1].verdict
+    return StoredVerdict(read_verdict(store, digest), digest)

@@ -1,0 +1,117 @@
+"""A store of releases on object storage, through fsspec: S3, Google Cloud Storage, Azure, SSH, memory and many more.
+
+An object appears whole or not at all, which is what `write` needs. `create` asks for a conditional write (only where
+there is nothing: If-None-Match on S3, ifGenerationMatch on Google's), which fsspec calls `mode="create"`. What knows no
+such write is asked whether the name is free, written, and read again: of two that write in the same moment the later
+one wins and the other finds another's content, unless it looks before the other writes. That is the weaker promise.
+
+A folder is its files under a common beginning; its mct.json is written last, so where that is, all are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from mct import MctError
+from mct.models.tables import missing_library
+
+CONDITIONAL = ("memory", "s3", "s3a", "gs", "gcs", "abfs", "az")
+"""Whose `pipe_file` refuses an existing name by itself where it is told to create."""
+
+
+@dataclass(frozen=True)
+class ObjectPlace:
+    """A beginning of names on a file system of fsspec."""
+
+    files: Any
+    root: str
+    address: str
+    conditional: bool
+
+    def read(self, name: str) -> bytes | None:
+        """What an object holds; None where there is none."""
+        try:
+            return bytes(self.files.cat_file(self._at(name)))
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write an object; a reader sees the old content or the new."""
+        self._above(name)
+        self.files.pipe_file(self._at(name), content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write an object unless the name is taken already: False then."""
+        self._above(name)
+        place = self._at(name)
+        self.files.invalidate_cache()
+        if self.files.exists(place):
+            return False
+        if self.conditional:
+            try:
+                self.files.pipe_file(place, content, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if "PreconditionFailed" in repr(error) or "412" in str(error):
+                    return False
+                raise
+            return True
+        self.files.pipe_file(place, content)
+        self.files.invalidate_cache()
+        return bytes(self.files.cat_file(place)) == content
+
+    def names(self, folder: str) -> list[str]:
+        """What lies under a beginning of names, in order."""
+        self.files.invalidate_cache()
+        try:
+            found = self.files.ls(self._at(folder), detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted({str(each).rstrip("/").rpartition("/")[2] for each in found} - {""})
+
+    def take_in(self, folder: Path, name: str, files: Sequence[str], last: str) -> None:
+        """Copy these files of a folder of this disk; where `last` is there, all are."""
+        self.files.invalidate_cache()
+        if self.files.exists(self._at(f"{name}/{last}")):
+            return
+        for file in (*files, last):
+            self._above(f"{name}/{file}")
+            self.files.put_file(str(folder / file), self._at(f"{name}/{file}"))
+
+    def hand_out(self, name: str, files: Sequence[str], folder: Path) -> None:
+        """Copy these files into a folder of this disk."""
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            self.files.get_file(self._at(f"{name}/{file}"), str(folder / file))
+
+    def on_disk(self, name: str) -> Path | None:
+        """Nothing of it is on this disk."""
+        return None
+
+    def _at(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def _above(self, name: str) -> None:
+        """The folder that a name stands in, for file systems that have such."""
+        self.files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
+
+
+def open_object_place(address: str) -> ObjectPlace:
+    """The place of a URL. MctError where fsspec knows no such kind, or lacks the library for it."""
+    try:
+        files, root = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        if error.name:
+            raise missing_library(error.name, "") from error
+        raise MctError(f"{address} cannot be opened: {error}", "install the library it names") from error
+    except ValueError as error:
+        raise MctError(
+            f"{address} cannot be opened: {error}", "a folder, or a URL like s3://bucket/releases"
+        ) from error
+    return ObjectPlace(files, root.rstrip("/"), address, address.partition("://")[0] in CONDITIONAL)

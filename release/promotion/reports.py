@@ -1,0 +1,87 @@
+"""What other commands found out, as a gate reads it: `mct explain` and its behaviour tests, and `mct data check`.
+
+A gate asks of a report of a model which artifact it is about, when it was made and what it came to. A data check is
+about bytes, which do not age: a gate asks whether the test set that the release was measured on is among them, and
+whether a row of one file stands in another. The rest is for people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from mct.bench.judge.line import Outcome
+from mct.models.data.declared import Digest, Index, Name, parse_json, read_bytes
+
+OF_MODEL = "make it with: mct explain ORIGINAL ARTIFACT -o FOLDER"
+OF_DATA = "make it with: mct data check FILES… -o FOLDER"
+
+
+class _Line(Struct, frozen=True):
+    limit: Name
+    outcome: Outcome
+    measured: str = ""
+    reason: str = ""
+
+
+class _OfModel(Struct, frozen=True):
+    kind: Literal["mct-explain", "mct-behave"]
+    outcome: Outcome
+    digest: Digest
+    created: str = ""
+    lines: tuple[_Line, ...] = ()
+
+
+class _File(Struct, frozen=True):
+    name: Name
+    sha256: Digest
+
+
+class _Twin(Struct, frozen=True):
+    file: Name
+    row: Index
+
+
+class _OfData(Struct, frozen=True):
+    files: tuple[_File, ...]
+    leaks: tuple[_Twin, ...]
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass."""
+
+    content: bytes
+    outcome: Outcome
+    digest: str
+    created: str
+    open_lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """Which files were checked, by SHA-256; and how many of their rows stand in another one too."""
+
+    content: bytes
+    files: frozenset[str]
+    leaks: int
+
+
+def read_model_report(path: Path) -> ModelReport:
+    """An explain.json or behave.json. MctError where it is missing, damaged or of another kind."""
+    content = read_bytes(path, OF_MODEL)
+    found = parse_json(content, _OfModel, str(path), OF_MODEL)
+    lines = [f"{each.limit}: {each.reason or each.measured}" for each in found.lines if each.outcome != "pass"]
+    return ModelReport(content, found.outcome, found.digest, found.created, tuple(lines))
+
+
+def read_data_report(path: Path) -> DataReport:
+    """A check.json. MctError where it is missing, damaged or of another kind."""
+    content = read_bytes(path, OF_DATA)
+    found = parse_json(content, _OfData, str(path), OF_DATA)
+    return DataReport(
+        content, frozenset(each.sha256 for each in found.files), len({(each.file, each.row) for each in found.leaks})
+    )

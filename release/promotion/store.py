@@ -1,0 +1,214 @@
+"""The store of releases: a journal a name, the artifacts by their digest, and the evidence by its own.
+
+    names/NAME/journal/00000007.json    entries in order; the state of the name is what they come to (releases.py)
+    names/NAME/production.json          what is in production, for programs that read no journal
+    artifacts/DIGEST/…                  an artifact, whole, by the digest that its measurements bear
+    evidence/SHA256                     what a gate saw and said: results, samples, reports, verdicts
+
+A change is one new entry, created under the next number only if nobody else has just done so: two promotions at once
+come to the same number, one of them gets it, and the other is told what was done meanwhile. production.json follows the
+journal and is put right by the next command where a kill came between; it is whole at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from mct import MctError
+from mct.compress.run.artifact import MANIFEST, read_artifact
+from mct.models.data.declared import Digest, Name, parse_json
+from mct.release.promotion.places import STORE, Place, open_place
+from mct.release.promotion.releases import NAMES, Entry, Event, Release, Track, require_name, split_ref, track_of
+
+RESTORE = "restore the store from a copy"
+DIGITS = 8
+
+
+class _Listed(Struct, frozen=True):
+    """Of an artifact's manifest: its files."""
+
+    files: dict[Name, Digest]
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store; nothing is read until it is asked for."""
+
+    place: Place
+
+    @property
+    def address(self) -> str:
+        """The folder or URL."""
+        return self.place.address
+
+    # Reading
+
+    def names(self) -> list[str]:
+        """The names that have releases, in order."""
+        return [name for name in self.place.names("names") if NAMES.fullmatch(name)]
+
+    def track(self, name: str) -> Track:
+        """A name's releases and their states. MctError where its journal is damaged; empty where there is none."""
+        require_name(name)
+        return track_of(name, *self._entries(name))
+
+    def find(self, ref: str) -> Release:
+        """The release of "NAME@VERSION"; of "NAME" the newest that is not retired, or the newest of all."""
+        name, version = split_ref(ref)
+        track = self.track(name)
+        if not track.releases:
+            known = ", ".join(self.names()) or "none yet: mct release add ARTIFACT"
+            raise MctError(f"there is no release called {name} in {self.address}", f"known: {known}")
+        if version is not None:
+            return track.release(version)
+        return next((each for each in reversed(track.releases) if each.state != "retired"), track.releases[-1])
+
+    def evidence(self, digest: str) -> bytes:
+        """What lies there by its SHA-256. MctError where it is not there, or is something else by now."""
+        content = self.place.read(f"evidence/{digest}")
+        if content is None:
+            raise MctError(f"{self.address} lacks the evidence {digest[:12]}…", RESTORE)
+        if _sha256(content) != digest:
+            raise MctError(f"the evidence {digest[:12]}… in {self.address} was changed since it was stored", RESTORE)
+        return content
+
+    @contextmanager
+    def artifact(self, release: Release) -> Iterator[Path]:
+        """The artifact's folder, verified: every file by its SHA-256. From object storage it is fetched for as long."""
+        where = self._artifact(release.digest)
+        if (folder := self.place.on_disk(where)) is not None:
+            self._verify(release, folder)
+            yield folder
+            return
+        with tempfile.TemporaryDirectory(prefix="mct-") as scratch:
+            folder = Path(scratch) / release.artifact
+            folder.mkdir()
+            self.fetch(release, folder)
+            yield folder
+
+    def artifact_on_disk(self, release: Release) -> Path | None:
+        """Where a release's artifact lies, verified; None where the store is not on this disk."""
+        folder = self.place.on_disk(self._artifact(release.digest))
+        if folder is not None:
+            self._verify(release, folder)
+        return folder and folder.resolve()
+
+    def fetch(self, release: Release, folder: Path) -> None:
+        """Copy a release's artifact into an empty folder, and verify it there."""
+        where = self._artifact(release.digest)
+        content = self.place.read(f"{where}/{MANIFEST}")
+        if content is None:
+            raise MctError(f"{self.address} lacks the artifact of {release.ref}", RESTORE)
+        listed = parse_json(content, _Listed, f"{self.address}: {where}/{MANIFEST}").files
+        for name in listed:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise MctError(f"{where}/{MANIFEST} names a file outside its folder: {name}", RESTORE)
+        self.place.hand_out(where, (*listed, MANIFEST), folder)
+        self._verify(release, folder)
+
+    # Writing
+
+    def keep(self, content: bytes) -> str:
+        """Store evidence; gives its SHA-256. What is there already is left."""
+        digest = _sha256(content)
+        self.place.create(f"evidence/{digest}", content)
+        return digest
+
+    def keep_json(self, value: Any) -> str:
+        """Store a plain value as evidence; gives the SHA-256 of its text."""
+        return self.keep(json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n")
+
+    def keep_artifact(self, folder: Path, digest: str, files: Sequence[str]) -> None:
+        """Copy an artifact that was verified just now; it appears whole."""
+        self.place.take_in(folder, self._artifact(digest), files, MANIFEST)
+
+    def append(self, track: Track, event: Event, by: str = "") -> Track | None:
+        """Write the next entry of a journal that is as `track` has it; None where another has just written one."""
+        entries = track.entries
+        entry = Entry(len(entries) + 1, track.link, now(), by, event)
+        text = msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
+        if not self.place.create(self._entry(track.name, entry.number), text):
+            return None
+        return self._followed(track_of(track.name, (*entries, entry), _sha256(text)))
+
+    def note(self, name: str, event: Event, by: str = "") -> Track:
+        """Write an event that holds whatever others did meanwhile."""
+        while True:
+            if (after := self.append(self.track(name), event, by)) is not None:
+                return after
+
+    def settle(self, name: str) -> Track:
+        """A name's releases, with production.json put right where a kill left it behind."""
+        return self._followed(self.track(name))
+
+    def _followed(self, track: Track) -> Track:
+        release, place = track.production, f"names/{track.name}/production.json"
+        now_there = None if release is None else {
+            "release": release.ref, "digest": release.digest, "manifest": release.manifest,
+            "artifact": self._artifact(release.digest), "since": release.since,
+        }  # fmt: skip
+        content = json.dumps(now_there, indent=2).encode() + b"\n"
+        there = self.place.read(place)
+        if there == content or (there is None and release is None):
+            return track
+        self.place.write(place, content)
+        again = self.track(track.name)  # another may have gone on, and written before this one did
+        return self._followed(again) if len(again.entries) > len(track.entries) else track
+
+    def _entries(self, name: str) -> tuple[list[Entry], str]:
+        """The journal, each entry checked against the one before; and the SHA-256 that the next one is to bear."""
+        found: list[Entry] = []
+        link = ""
+        for file in self.place.names(f"names/{name}/journal"):
+            where = f"{self.address}: names/{name}/journal/{file}"
+            content = self.place.read(f"names/{name}/journal/{file}")
+            entry = parse_json(content or b"", Entry, where, RESTORE)
+            if file != self._entry(name, len(found) + 1).rpartition("/")[2] or entry.number != len(found) + 1:
+                raise MctError(f"{where} is out of order: entry {len(found) + 1} is missing", RESTORE)
+            if entry.previous != link:
+                raise MctError(f"{where} does not follow from the entry before it", RESTORE)
+            found.append(entry)
+            link = _sha256(content or b"")
+        return found, link
+
+    def _verify(self, release: Release, folder: Path) -> None:
+        from mct.bench.samples.subject import identify
+
+        if not folder.is_dir():
+            raise MctError(f"{self.address} lacks the artifact of {release.ref}", RESTORE)
+        read_artifact(folder, verify=False)
+        if (found := identify(folder).digest) != release.digest:
+            raise MctError(f"the artifact of {release.ref} has the digest {found[:12]}…, not its own", RESTORE)
+
+    @staticmethod
+    def _artifact(digest: str) -> str:
+        return f"artifacts/{digest}"
+
+    @staticmethod
+    def _entry(name: str, number: int) -> str:
+        return f"names/{name}/journal/{number:0{DIGITS}d}.json"
+
+
+def open_store(address: str | Path = STORE) -> Store:
+    """The store at a folder or URL. Nothing is made until something is written."""
+    return Store(open_place(str(address)))
+
+
+def now() -> str:
+    """This moment as entries have it (ISO 8601, UTC)."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,122 @@
+"""How often an artifact was measured, and what a further try therefore costs.
+
+Who measures again until it passes will pass: each run is another draw of the machine's luck. So every run counts that
+could have served at this gate: those in the stores of results, those that were cut off, and those that an earlier look
+saw and that are gone. The journal remembers them by their numbers, so deleting a result gives no try back. Runs are
+counted by the artifact's digest and the target; not by the budget, since a result may be judged by any; and by the test
+set only where the gate names one.
+
+Only the newest run is judged, and with the error that is left to its try: the first has four fifths of it, every later
+one, j, has one fifth divided by j(j-1). These add up to the whole error however often one tries, so the chance that an
+artifact which misses its limit ever passes is at most `ERROR`, as it is for one run outside of a gate (union bound: it
+holds whatever runs have in common). alpha / k would not do: its sum over k has no bound. Pooling all runs would not,
+either: who may stop when the pool looks well has looked as often.
+
+Answers are the same in every run of one artifact on one test set, so for quality a try is another set of answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mct import MctError
+from mct.bench.store.samples_file import PARTIAL
+from mct.bench.store.store import list_results, read_result
+from mct.models.data.declared import read_object
+from mct.release.promotion.releases import Looked, Run
+
+if TYPE_CHECKING:
+    from mct.bench.store.samples_file import Samples
+
+ERROR = 0.05
+FIRST_SHARE = 0.8
+UNNAMED = "-"
+"""The target of a run that had none."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of the artifact as a gate sees it. `path` is its result; None for one cut off, or gone."""
+
+    run: Run
+    path: Path | None = None
+    name: str = ""
+    created: str = ""
+
+
+def error_of_try(number: int) -> float:
+    """What the try of this number (from 1) may err: over all tries it adds up to `ERROR`."""
+    return ERROR * (FIRST_SHARE if number == 1 else (1 - FIRST_SHARE) / (number * (number - 1)))
+
+
+def attempts_in(places: Sequence[Path], digest: str) -> list[Attempt]:
+    """Every run of an artifact in folders or files of results, oldest first; those cut off too.
+
+    MctError where a result is damaged: one that cannot be read cannot be counted.
+    """
+    found = {}
+    for path in _results(places):
+        result = _bench_result(path)
+        for entry in result["artifacts"] if result else ():
+            if entry["digest"] == digest:
+                target = (result["target"] or {}).get("name", UNNAMED)
+                run = Run(result["id"], target, result["data"]["sha256"])
+                found[run.id, run.target] = Attempt(run, path, entry["artifact"], result["created"])
+    for attempt in _cut_off(places, digest):
+        found.setdefault((attempt.run.id, attempt.run.target), attempt)
+    return [found[key] for key in sorted(found)]
+
+
+def gone_since(looks: Sequence[Looked], there: Sequence[Attempt]) -> list[Attempt]:
+    """The runs that earlier looks saw and that are not there any more."""
+    seen = {(run.id, run.target): run for look in looks for run in look.runs}
+    for attempt in there:
+        seen.pop((attempt.run.id, attempt.run.target), None)
+    return [Attempt(seen[key]) for key in sorted(seen)]
+
+
+def quality_tries(attempts: Sequence[Attempt]) -> int:
+    """How many different sets of answers these runs gave; one that is not known counts as another."""
+    known = {(attempt.run.data, attempt.run.answers) for attempt in attempts if attempt.run.answers}
+    return max(1, len(known) + sum(not attempt.run.answers for attempt in attempts))
+
+
+def answers_digest(samples: Samples, name: str) -> str:
+    """One SHA-256 over all answers that a subject gave in a run; "" where it gave none."""
+    answers = next((each.answers for each in samples.measurements if each.subject.name == name), None)
+    if answers is None:
+        return ""
+    return hashlib.sha256(json.dumps(answers.values, sort_keys=True).encode()).hexdigest()
+
+
+def _results(places: Sequence[Path]) -> Iterator[Path]:
+    for place in places:
+        if not place.exists():
+            raise MctError(f"there are no results at {place}", "make them with: mct bench, or correct release.toml")
+        yield from list_results(place) if place.is_dir() else [place]
+
+
+def _bench_result(path: Path) -> dict[str, Any]:
+    """A result; empty for what is another kind of file."""
+    value = read_object(path)
+    return read_result(path) if value.get("kind") == "mct-bench" else {}
+
+
+def _cut_off(places: Sequence[Path], digest: str) -> Iterator[Attempt]:
+    """Runs that were begun and never finished: somebody may have seen enough of them."""
+    from mct.bench.store.samples_file import read_samples
+
+    for folder in filter(Path.is_dir, places):
+        for part in sorted(folder.glob(f"*{PARTIAL}")):
+            try:
+                samples = read_samples(part)
+            except MctError:  # killed before its first record: it has measured nothing
+                continue
+            target = samples.question.target.name if samples.question.target else UNNAMED
+            if digest in {each.subject.digest for each in samples.measurements}:
+                yield Attempt(Run(samples.identity.id, target, samples.question.data.sha256))

@@ -1,0 +1,1 @@
+"""New rows out of those that are there, and whether they help."""

@@ -1,0 +1,42 @@
+"""A look at production as a person reads it, in Markdown."""
+
+from __future__ import annotations
+
+from mct.bench.report.markdown import escape
+from mct.bench.report.table import MARKS
+from mct.release.watching.drift import ALPHA
+from mct.release.watching.looks import Found, Watched
+
+ALARMS = {"pass": "no alarm", "fail": "ALARM", "inconclusive": "too little to tell"}
+
+
+def describe(watched: Watched, name: str) -> str:
+    """What a look found: every alarm first, then P95 and what was watched."""
+    mark = MARKS[watched.outcome].split()[0]
+    lines = [f"{mark} {ALARMS[watched.outcome]}: {escape(name)} held against {escape(watched.reference.of)}"]
+    look = watched.look
+    if look is None:
+        return "\n".join([*lines, f"- {watched.waiting} rows so far: a look needs 100"]) + "\n"
+    if not watched.new:
+        lines.append(
+            f"- {watched.waiting} new rows since look {look.number}, too few for another: this is that one again"
+        )
+    lines += [f"- **{escape(each.signal)}**, {_said(each)}" for each in look.changes]
+    if look.p95_ms is not None:
+        value, low, high = look.p95_ms
+        was = f"; it was {watched.reference.p95_ms:.2f} ms" if watched.reference.p95_ms else ""
+        lines.append(f"- P95 {value:.2f} ms [{low:.2f}, {high:.2f}] in {look.rows:,} rows{was}")
+    absent = [each for each in ("answers", "lengths", "confidence", "deferred", "latency") if each not in look.counts]
+    lines.append(f"- look {look.number}, {look.rows:,} new rows; watched: {', '.join(look.counts) or 'nothing'}")
+    if absent:
+        lines.append(f"- not watched, for want of rows that hold it here and there: {', '.join(absent)}")
+    lines.append(f"- false alarms: at most {ALPHA:.0%} over all looks together")
+    return "\n".join(lines) + "\n"
+
+
+def _said(found: Found) -> str:
+    over = "in the newest rows" if found.looks == 1 else f"over the newest {found.looks} looks"
+    what = "slower than it may be" if found.signal == "latency" else escape(found.share)
+    return (
+        f"{what}: {found.before:.1%} before, {found.now:.1%} {over} (p = {found.p_value:.1g}, needed {found.level:.1g})"
+    )

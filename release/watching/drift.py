@@ -1,0 +1,196 @@
+"""Whether shares of requests are other than they were: exact tests on what requests are worth, and how to look often.
+
+Every signal is a share: of requests with an answer, longer than a length, less sure than a confidence, slower than a
+latency, deferred. Requests that come together are alike, so n of them tell less than n: the design effect (Kish 1965)
+is the variance of the share between blocks of time, or groups, over what independent requests would have. It is
+estimated, and so is taken at the upper end of what it may be. The counts are divided by it, and what is left is held
+against the reference by Fisher's exact test, since a normal tail is wrong far out for rare answers.
+
+Looks: look number j may err by `ALPHA` / (j(j+1)), which adds up to `ALPHA` over any number of looks (union bound: the
+looks may depend on one another, as they do, all using one reference). A look tests the newest rows, and the newest two,
+four, eight … looks together, so that what is sudden is found soon and what is small in time; these share its error, and
+so do the signals, and within a signal its shares (Bonferroni).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+ALPHA = 0.05
+FEWEST = 100
+"""Rows below which a look says nothing."""
+BLOCKS_PER_ROOT = 1.5
+LEAST_BLOCK = 8
+UNSURE = 0.1
+"""The chance that a design effect is larger than it is taken for."""
+
+Flags = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Count:
+    """So many of the rows have it; in rows that are worth as much as independent ones."""
+
+    hits: float
+    rows: float
+
+    def plus(self, other: Count) -> Count:
+        """Both together."""
+        return Count(self.hits + other.hits, self.rows + other.rows)
+
+    @property
+    def share(self) -> float:
+        """Of all."""
+        return self.hits / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """A share that is not what it was: over how many of the newest looks, and how unlikely by chance."""
+
+    signal: str
+    share: str
+    looks: int
+    before: float
+    now: float
+    p_value: float
+    level: float
+
+
+def counts_of(flags: Mapping[str, Flags], groups: NDArray[np.intp] | None = None) -> dict[str, Count]:
+    """The shares of one signal, as rows of 0 and 1 in the order of time; all with one design effect.
+
+    `groups` numbers what belongs together; without it blocks of time stand for that.
+    """
+    n = len(next(iter(flags.values()))) if flags else 0
+    if not n:
+        return {}
+    effect = design_effect(np.stack(list(flags.values())), groups)
+    return {name: Count(float(each.sum()) / effect, n / effect) for name, each in flags.items()}
+
+
+def design_effect(flags: Flags, groups: NDArray[np.intp] | None = None) -> float:
+    """How many times more the shares (one per row of `flags`) vary than of independent requests; at least 1."""
+    n = flags.shape[1]
+    blocks = _blocks(n) if groups is None else groups
+    sizes = np.bincount(blocks).astype(np.float64)
+    shares = flags.mean(axis=1)
+    expected = float((shares * (1 - shares)).sum()) * n
+    if expected <= 0 or len(sizes) < 2:
+        return 1.0
+    sums = np.stack([np.bincount(blocks, weights=row) for row in flags])
+    seen = float(((sums - shares[:, None] * sizes) ** 2).sum())
+    independent = len(sizes) - 1
+    unsure = independent / float(stats.chi2.ppf(UNSURE, independent))
+    return max(1.0, seen / expected * unsure)
+
+
+def p_of_two(now: Sequence[Count], before: Sequence[Count]) -> Flags:
+    """Fisher's exact test of each pair, two-sided by doubling the smaller side."""
+    hits, rows, hits_before, rows_before = (
+        np.rint([getattr(each, name) for each in side]) for side in (now, before) for name in ("hits", "rows")
+    )
+    all_hits, all_rows = hits + hits_before, rows + rows_before
+    below = stats.hypergeom.cdf(hits, all_rows, all_hits, rows)
+    above = stats.hypergeom.sf(hits - 1, all_rows, all_hits, rows)
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(below, above)), dtype=np.float64)
+
+
+def p_above(now: Count, share: float) -> float:
+    """How likely so many would be if the share were at most this: one-sided, binomial."""
+    return float(stats.binom.sf(round(now.hits) - 1, round(now.rows), share))
+
+
+def level_of(look: int) -> float:
+    """What the look of this number (from 1) may err."""
+    return ALPHA / (look * (look + 1))
+
+
+def scales(looks: int) -> list[int]:
+    """How many of the newest looks are tested together: 1, 2, 4 … of so many."""
+    return [2**power for power in range(looks.bit_length()) if 2**power <= looks]
+
+
+Signals = Mapping[str, Mapping[str, Count]]
+
+
+def find_changes(looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float]) -> list[Change]:
+    """What changed, as the last of these looks sees it; each is the counts of its own rows, by signal and share.
+
+    A signal that `limits` names is held to that share, from above; every other one to the reference.
+    """
+    asked = list(_asked(looks, reference, limits))
+    held = [each for each in asked if each.signal not in limits]
+    p_values = dict(
+        zip(map(id, held), p_of_two([each.now for each in held], [each.before for each in held]), strict=True)
+    )
+    found = []
+    for each in asked:
+        p_value = float(p_values[id(each)]) if id(each) in p_values else p_above(each.now, each.before.share)
+        if p_value <= each.level:
+            found.append(
+                Change(each.signal, each.share, each.looks, each.before.share, each.now.share, p_value, each.level)
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One share over so many of the newest looks, what it was or may be, and the level at which it is tested."""
+
+    signal: str
+    share: str
+    looks: int
+    before: Count
+    now: Count
+    level: float
+
+
+def _asked(looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float]) -> Iterator[_Asked]:
+    watched = [name for name in looks[-1] if name in limits or name in reference]
+    sizes = scales(len(looks))
+    for signal in watched:
+        unseen = Count(0.0, _rows(reference.get(signal, {})))
+        for size in sizes:
+            together = _together(looks[-size:], signal)
+            level = level_of(len(looks)) / (len(watched) * len(sizes) * max(1, len(together)))
+            for share, now in together.items():
+                before = Count(limits[signal], 1.0) if signal in limits else reference[signal].get(share, unseen)
+                yield _Asked(signal, share, size, before, now, level)
+
+
+def percentile_with_interval(values: Flags, p: float, rows: float) -> tuple[float, float, float]:
+    """A percentile and its 95 % interval from order statistics of values worth so many independent ones."""
+    ordered = np.sort(values)
+    low, high = (float(stats.binom.ppf(q, max(1, round(rows)), p)) / max(1.0, rows) for q in (0.025, 0.975))
+    places = [min(len(ordered) - 1, max(0, round(share * len(ordered)))) for share in (p, low, high)]
+    value, least, most = (float(ordered[place]) for place in places)
+    return value, min(least, value), max(most, value)
+
+
+def _blocks(n: int) -> NDArray[np.intp]:
+    """Numbers of blocks of time, about 1.5 sqrt(n) of them: they grow as the log does, and so does their number."""
+    count = max(2, min(n // LEAST_BLOCK, round(BLOCKS_PER_ROOT * sqrt(n))))
+    return (np.arange(n) * count) // n
+
+
+def _together(looks: Sequence[Signals], signal: str) -> dict[str, Count]:
+    """The counts of several looks added up; a share that a look does not know had no hits in it."""
+    names = {name for look in looks for name in look.get(signal, {})}
+    found: dict[str, Count] = {}
+    for look in looks:
+        counts = look.get(signal, {})
+        if counts:
+            for name in names:
+                found[name] = found.get(name, Count(0.0, 0.0)).plus(counts.get(name, Count(0.0, _rows(counts))))
+    return dict(sorted(found.items()))
+
+
+def _rows(counts: Mapping[str, Count]) -> float:
+    return max((count.rows for count in counts.values()), default=0.0)

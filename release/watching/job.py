@@ -1,0 +1,56 @@
+"""One `mct watch`, as the command line runs it: find the release, its reference and its tokenizer, then look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mct import MctError
+from mct.bench.samples.subject import Subject, identify
+from mct.models.tables import load
+from mct.release.promotion.releases import split_ref
+from mct.release.promotion.store import Store, open_store
+from mct.release.watching.looks import Watched, take_look
+from mct.release.watching.reference import of_logs, of_release, of_results
+from mct.release.watching.signals import Lengths
+
+
+def watch_logs(
+    logs: Sequence[Path], ref: str, references: Sequence[Path], results: Path, margin: float, address: str
+) -> tuple[Watched, str]:
+    """Look at production's logs; what came of it, and what the release is called."""
+    store = open_store(address)
+    if Path(ref).is_dir():
+        subject = identify(Path(ref))
+        lengths = _lengths(subject)
+        reference = of_logs(references, lengths, margin) if references else of_results(results, subject.digest, margin)
+        return take_look(store.place, subject.digest, reference, logs, lengths), subject.name
+    return _watch_release(store, logs, ref, references, margin)
+
+
+def _watch_release(
+    store: Store, logs: Sequence[Path], ref: str, references: Sequence[Path], margin: float
+) -> tuple[Watched, str]:
+    name, version = split_ref(ref)
+    release = store.find(ref)
+    if version is None:
+        production = store.track(name).production
+        if production is None:
+            raise MctError(f"nothing of {name} is in production", "name a release: NAME@VERSION")
+        release = production
+    with store.artifact(release) as folder:
+        lengths = _lengths(identify(folder))
+        reference = of_logs(references, lengths, margin) if references else of_release(store, release, margin)
+        return take_look(store.place, release.digest, reference, logs, lengths), release.ref
+
+
+def _lengths(subject: Subject) -> Lengths:
+    """Counts the tokens of texts as the model itself would."""
+    tokenize = load("mct.models.tasks.tokens:open_tokenizer")(
+        subject.executable.vocabulary, subject.executable.max_tokens
+    )
+
+    def lengths(texts: Sequence[str]) -> list[int]:
+        return [len(tokenize(text).ids) for text in texts]
+
+    return lengths

@@ -1,0 +1,79 @@
+"""Production's log: a row a request, as JSON Lines, in the order of time.
+
+    {"time": "2026-11-28T20:00:00Z", "text": "where is my order", "answer": "order_tracking", "confidence": 0.97,
+     "latency_ms": 4.2, "deferred": false, "group": "conversation 17"}
+
+All fields may be missing, and others may be there; whoever may not keep texts logs `tokens`, their number. `deferred`
+says whether a cascade asked its second stage. `group` is what belongs together, a conversation. What a log does not
+hold is not watched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from mct import MctError
+from mct.models.data.declared import Amount, Index, Share, parse_json, read_bytes
+from mct.models.data.files import unpacked
+
+HINT = 'one object per line, like {"text": "…", "answer": "…", "confidence": 0.9, "latency_ms": 4.2}'
+Moment = str | Annotated[float, Meta(ge=0, le=1e11)]
+
+
+class Row(Struct, frozen=True):
+    """One request as it was answered."""
+
+    text: str | None = None
+    tokens: Index | None = None
+    answer: Any = None
+    confidence: Share | None = None
+    latency_ms: Amount | None = None
+    deferred: bool | None = None
+    time: Moment | None = None
+    group: str | int | None = None
+
+
+@dataclass(frozen=True)
+class Log:
+    """The rows of one file. `key` is the SHA-256 of its first line: a file that grew is still the same log."""
+
+    name: str
+    key: str
+    rows: tuple[Row, ...]
+
+
+def read_log(path: Path) -> Log:
+    """A log, .jsonl or .jsonl.gz. MctError, with its line, where a row is none; a last line cut short is left out."""
+    lines = unpacked(path, read_bytes(path, HINT)).split(b"\n")
+    whole = [(number, line) for number, line in enumerate(lines[:-1], start=1) if line.strip()]
+    rows = tuple(parse_json(line, Row, f"{path} line {number}", HINT) for number, line in whole)
+    return Log(path.name, hashlib.sha256(whole[0][1]).hexdigest() if whole else "", rows)
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """The rows by their time where all have one, as they came otherwise."""
+    times = [_moment(row.time) for row in rows]
+    if any(time is None for time in times):
+        return list(rows)
+    order = sorted(range(len(rows)), key=lambda place: times[place] or 0.0)
+    return [rows[place] for place in order]
+
+
+def _moment(time: Moment | None) -> float | None:
+    """Seconds since 1970."""
+    if time is None or isinstance(time, float):
+        return time
+    try:
+        found = datetime.fromisoformat(time)
+    except ValueError as error:
+        raise MctError(
+            f"{time!r:.60} is no time", "write times like 2026-11-28T20:00:00Z, or as seconds since 1970"
+        ) from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

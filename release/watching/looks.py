@@ -1,0 +1,129 @@
+"""One look at production: its new rows counted, held against the reference, and kept, so that every look is counted.
+
+Looks lie beside the releases, a file each, created under the next number only if it is free; a look that finds no new
+rows is none, and gives the last one again. A look keeps counts, not rows: no text of a customer is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from mct.bench.judge.line import Outcome
+from mct.models.data.declared import Amount, Count, Digest, Index, Name, Share, parse_json
+from mct.release.promotion.places import Place
+from mct.release.promotion.releases import Time
+from mct.release.promotion.store import now
+from mct.release.watching import drift
+from mct.release.watching.log import Log, Row, in_order, read_log
+from mct.release.watching.reference import Reference
+from mct.release.watching.signals import Lengths, count, facts_of, p95_of
+
+SLOW_SHARE = 0.05
+"""Of requests that may be slower than the reference's P95, by its meaning."""
+
+
+class Found(Struct, frozen=True, forbid_unknown_fields=True):
+    """A share that changed, as one look saw it over so many of the newest looks."""
+
+    signal: Name
+    share: Name
+    looks: Count
+    before: Share
+    now: Share
+    p_value: Share
+    level: Share
+
+
+class Look(Struct, frozen=True, forbid_unknown_fields=True):
+    """A look: how many rows were new, what they count, P95 with its interval, and what changed."""
+
+    schema: Literal[1]
+    number: Count
+    at: Time
+    reference: str
+    rows: Index
+    seen: dict[Digest, Index]
+    counts: dict[Name, dict[str, tuple[Amount, Amount]]]
+    p95_ms: tuple[Amount, Amount, Amount] | None
+    changes: tuple[Found, ...]
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a look came to. `new` is False where it found no new rows, or too few: nothing was spent then."""
+
+    look: Look | None
+    new: bool
+    waiting: int
+    outcome: Outcome
+    reference: Reference
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "outcome": self.outcome, "new": self.new, "rows_waiting": self.waiting, "reference": self.reference.of,
+            "reference_p95_ms": self.reference.p95_ms, "slow_ms": self.reference.slow_ms,
+            "watched": sorted(self.reference.counts),
+            "look": None if self.look is None else msgspec.to_builtins(self.look),
+        }  # fmt: skip
+
+
+def take_look(
+    place: Place, digest: str, reference: Reference, paths: Sequence[Path], lengths: Lengths | None
+) -> Watched:
+    """Look at the rows of these logs that no look has seen. MctError where a log is none."""
+    logs = [read_log(path) for path in paths]
+    while True:
+        before = looks_at(place, digest, reference)
+        seen = dict(before[-1].seen) if before else {}
+        rows = in_order([row for log in logs for row in log.rows[seen.get(log.key, 0) :]])
+        if len(rows) < drift.FEWEST:
+            last = before[-1] if before else None
+            outcome: Outcome = last.outcome if last and not rows else "inconclusive"
+            return Watched(last, False, len(rows), outcome, reference)
+        look = _look(before, reference, rows, seen | _positions(logs), lengths)
+        content = msgspec.json.format(msgspec.json.encode(look), indent=2) + b"\n"
+        if place.create(f"{_folder(digest, reference)}/{look.number:08d}.json", content):
+            return Watched(look, True, 0, look.outcome, reference)
+
+
+def looks_at(place: Place, digest: str, reference: Reference) -> list[Look]:
+    """The looks that were taken of a release with this reference, oldest first."""
+    folder = _folder(digest, reference)
+    paths = [f"{folder}/{name}" for name in place.names(folder)]
+    return [parse_json(place.read(path) or b"", Look, f"{place.address}: {path}") for path in paths]
+
+
+def _look(
+    before: Sequence[Look], reference: Reference, rows: Sequence[Row], seen: dict[str, int], lengths: Lengths | None
+) -> Look:
+    facts = facts_of(rows, lengths)
+    counts = count(facts, reference.cuts, reference.slow_ms)
+    earlier = [{name: _counts(shares) for name, shares in look.counts.items()} for look in before]
+    limits = {"latency": SLOW_SHARE} if reference.slow_ms is not None else {}
+    changes = drift.find_changes([*earlier, counts], reference.counts, limits)
+    worth = counts["latency"]["share"].rows / len(facts.latency_ms[0]) if "latency" in counts else 1.0
+    return Look(
+        1, len(before) + 1, now(), reference.of, len(rows), seen,
+        {name: {share: (each.hits, each.rows) for share, each in shares.items()} for name, shares in counts.items()},
+        p95_of(facts, worth), tuple(Found(**asdict(change)) for change in changes), "fail" if changes else "pass",
+    )  # fmt: skip
+
+
+def _counts(shares: dict[str, tuple[float, float]]) -> dict[str, drift.Count]:
+    return {name: drift.Count(*each) for name, each in shares.items()}
+
+
+def _positions(logs: Sequence[Log]) -> dict[str, int]:
+    return {log.key: len(log.rows) for log in logs if log.key}
+
+
+def _folder(digest: str, reference: Reference) -> str:
+    return f"watch/{digest[:16]}-{reference.key[:16]}"

@@ -1,0 +1,310 @@
+"""The decision by the five criteria: what promotes, what can only hold, what rolls back."""
+
+import json
+import shutil
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mct.release.decision.criterion import ASKS, STATES, Criterion, State
+from mct.release.decision.decision import Asked, Decision, conclude, decide
+from mct.release.decision.decision_text import as_markdown
+from mct.release.decision.evidence import read_evidence
+from mct.release.decision.standing import Standing
+from mct.release.promotion.releases import Release
+
+NAME = "intent-router"
+Change = Callable[[Any], None]
+
+
+def decided(case: Any, **asked: Any) -> Decision:
+    return decide(read_evidence(case.folder, NAME), Asked(**asked))
+
+
+def states(decision: Decision) -> dict[str, str]:
+    return {each.name: each.state for each in decision.criteria}
+
+
+def test_all_five_promote(case: Any) -> None:
+    decision = decided(case)
+    assert decision.outcome == "promote", decision.why
+    assert set(states(decision).values()) == {"met"}
+    page = as_markdown(decision)
+    assert "# Promote: 01 intent-router" in page
+    for said in (
+        "0.23 [0.2, 0.26] of n = 1,200",
+        "not fine-tuning at all",
+        "not compressing at all",
+        "signed by: nobody",
+    ):
+        assert said in page
+
+
+# Ways in which the evidence of one criterion can be gone, by criterion. Each must be named, and hold.
+GONE: dict[str, list[Change]] = {
+    "pain": [
+        lambda case: (case.folder / "pain.json").unlink(),
+        lambda case: without(case, "[pain]"),
+        lambda case: case.edit("pain.json", origin="assumed"),
+    ],
+    "data": [lambda case: (case.folder / "check.json").unlink(), lambda case: without(case, "[data]")],
+    "metric": [
+        lambda case: (case.folder / "untuned.json").unlink(),
+        lambda case: (case.folder / "tie.json").unlink(),
+        lambda case: case.edit("tie.json", origin="assumed"),
+        lambda case: case.edit("untuned.json", metric="f1"),
+    ],
+    "budget": [
+        lambda case: replaced(case, "cost_per_month = 150.0\n", ""),
+        lambda case: case.edit("bench.json", budget=None),
+        lambda case: case.edit("bench.json", target=None),
+    ],
+    "rollback": [lambda case: shutil.rmtree(case.folder / "store"), lambda case: without(case, "[rollback]")],
+}
+
+
+def replaced(case: Any, old: str, new: str) -> None:
+    file = case.folder / "evidence.toml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def without(case: Any, table: str) -> None:
+    """`evidence.toml` without one of its tables."""
+    file = case.folder / "evidence.toml"
+    before, _, after = file.read_text(encoding="utf-8").partition(table)
+    file.write_text(before + after.partition("\n\n")[2], encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "way"), [(name, way) for name, ways in GONE.items() for way in range(len(ways))])
+def test_without_the_evidence_of_one_criterion_it_can_only_hold(case: Any, name: str, way: int) -> None:
+    GONE[name][way](case)
+    decision = decided(case)
+    assert decision.outcome == "hold"
+    assert states(decision)[name] == "missing"
+    assert [each for each in decision.why if each.startswith(f"{name}: missing: ")]
+    assert "missing" in as_markdown(decision)
+
+
+@pytest.mark.parametrize("names", [two for count in (2, 3, 4, 5) for two in combinations(GONE, count)], ids="-".join)
+def test_without_several_it_holds_and_names_each(case: Any, names: tuple[str, ...]) -> None:
+    for name in names:
+        GONE[name][-1](case)
+    decision = decided(case)
+    assert decision.outcome == "hold"
+    assert {name for name, state in states(decision).items() if state == "missing"} >= set(names)
+
+
+# Evidence that is there and speaks against it.
+AGAINST: dict[str, tuple[str, Change]] = {
+    "the gentler end of the pain can be borne": ("pain", lambda case: case.edit("pain.json", low=0.09)),
+    "a leak": ("data", lambda case: case.edit("check.json", leaks=[{"file": "test.jsonl", "row": 7}])),
+    "other data was checked": (
+        "data",
+        lambda case: case.edit("check.json", files=[{"name": "test.jsonl", "sha256": "c" * 64, "rows": 1}]),
+    ),
+    "no better than not fine-tuning": ("metric", lambda case: case.edit("untuned.json", high=0.9105)),
+    "no gain in the log": ("metric", lambda case: case.edit("tie.json", low=0.0)),
+    "too dear": ("budget", lambda case: replaced(case, "cost_per_month = 150.0", "cost_per_month = 60.0")),
+    "the drill failed": ("rollback", lambda case: case.practise("fail")),
+}
+
+
+@pytest.mark.parametrize("what", AGAINST)
+def test_evidence_against_one_criterion_holds(case: Any, what: str) -> None:
+    name, change = AGAINST[what]
+    change(case)
+    decision = decided(case)
+    assert decision.outcome == "hold"
+    assert states(decision)[name] == "not met", decision.why
+
+
+def test_an_inconclusive_verdict_holds(case: Any) -> None:
+    result = case.read("bench.json")
+    verdict = result["artifacts"][1]["verdict"]
+    verdict["lines"][2]["outcome"] = verdict["outcome"] = "inconclusive"
+    case.write("bench.json", result)
+    decision = decided(case)
+    assert decision.outcome == "hold"
+    assert any("recall of returns" in each for each in decision.why)
+
+
+@given(
+    states=st.tuples(*[st.sampled_from(STATES)] * 5),
+    trouble=st.lists(st.just("P95 < 15 ms (22 ms)"), max_size=2).map(tuple),
+    back=st.sampled_from(("", "damaged", "whole")),
+)
+def test_only_all_five_promote_and_only_trouble_rolls_back(
+    states: tuple[State, ...], trouble: tuple[str, ...], back: str
+) -> None:
+    criteria = tuple(
+        Criterion(name, state, lacks=() if state == "met" else ("something",))
+        for name, state in zip(ASKS, states, strict=True)
+    )
+    earlier = Release("r", 1, "d" * 64, "m" * 64, "a", "onnx", "int8", "t", 1.0, "", "", "retired", "")
+    standing = Standing(earlier=earlier if back else None, earlier_fault="a byte is wrong" if back == "damaged" else "")
+    outcome, why = conclude(criteria, trouble, standing)
+    if trouble and back == "whole":
+        assert outcome == "roll back"
+    elif not trouble and set(states) == {"met"}:
+        assert outcome == "promote"
+    else:
+        assert outcome == "hold"
+        assert all(any(line.startswith(f"{each.name}: ") for line in why) for each in criteria if each.state != "met")
+    assert why
+
+
+def in_production_twice(case: Any) -> None:
+    """Release 2 in production, release 1 the way back, and that practised."""
+    case.put_in_production(2)
+    case.practise()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        lambda case: case.measure_production("fail"),
+        lambda case: case.watch(f"{NAME}@2", "confidence drifted"),
+        lambda case: case.practise("fail"),
+    ],
+)
+def test_a_production_that_misbehaves_is_rolled_back(case: Any, trouble: Change) -> None:
+    in_production_twice(case)
+    assert decided(case).outcome == "promote"
+    trouble(case)
+    decision = decided(case)
+    assert decision.outcome == "roll back"
+    assert f"{NAME}@1 lies in the store whole: return to it" in decision.why
+
+
+def test_without_a_way_back_trouble_holds_and_says_that_it_cannot_wait(case: Any) -> None:
+    case.measure_production("fail")
+    decision = decided(case)
+    assert decision.outcome == "hold"
+    assert any("cannot wait" in each for each in decision.why)
+
+
+def test_a_way_back_that_is_damaged_is_none(case: Any) -> None:
+    in_production_twice(case)
+    case.measure_production("fail")
+    earlier = case.store.track(NAME).before
+    model = next((case.folder / "store" / "artifacts" / earlier.digest).rglob("*.onnx"))
+    model.write_bytes(model.read_bytes()[:-1])
+    decision = decided(case)
+    assert decision.outcome == "hold"
+    assert states(decision)["rollback"] == "not met"
+
+
+def test_a_store_elsewhere_is_the_one_that_is_named(case: Any) -> None:
+    (case.folder / "store").rename(case.folder.parent / "releases")
+    without(case, "[rollback]")
+    assert decided(case).outcome == "hold"
+    assert decided(case, store=str(case.folder.parent / "releases")).outcome == "promote"
+    assert decided(case, store=str(case.folder.parent / "nothing")).outcome == "hold"
+
+
+def test_the_alarm_of_another_release_is_none(case: Any) -> None:
+    in_production_twice(case)
+    case.watch(f"{NAME}@1", "confidence drifted")
+    assert decided(case).outcome == "promote"
+
+
+def test_a_drill_before_production_changed_does_not_count(case: Any) -> None:
+    case.put_in_production(2)
+    decision = decided(case)
+    assert states(decision)["rollback"] == "missing"
+    assert any("no drill since production last changed" in each for each in decision.why)
+
+
+def test_a_release_that_was_not_measured_holds(case: Any) -> None:
+    decision = decided(case, version=1)
+    assert decision.outcome == "hold"
+    assert any("another artifact was measured" in each for each in decision.why)
+    assert decided(case, version=2).outcome == "promote"
+
+
+def test_the_same_evidence_gives_the_same_bytes_wherever_it_lies(case: Any, tmp_path: Any) -> None:
+    first = decided(case)
+    case.folder.rename(tmp_path / "elsewhere")
+    again = decide(read_evidence(tmp_path / "elsewhere", NAME), Asked())
+    assert as_markdown(first) == as_markdown(again)
+    assert json.dumps(first.as_json()) == json.dumps(again.as_json())
+
+
+def test_the_nearest_limit_turns_it_where_it_says(case: Any) -> None:
+    """What is said to turn the decision does: each margin is tried on both sides of its limit."""
+    decision = decided(case)
+    slacks = [each.slack for each in decision.margins]
+    assert slacks == sorted(slacks) and slacks[0] > 0
+    pain = next(each for each in decision.margins if each.what.startswith("pain"))
+    assert (pain.now, pain.limit) == (0.2, 0.1)
+    for low, outcome in ((pain.limit + 1e-6, "promote"), (pain.limit - 1e-6, "hold")):
+        case.edit("pain.json", low=low)
+        assert decided(case).outcome == outcome
+    case.edit("pain.json", low=0.2)
+    cost = next(each for each in decision.margins if each.what == "cost a month")
+    for limit, outcome in ((cost.now + 0.01, "promote"), (cost.now - 0.01, "hold")):
+        replaced(case, "cost_per_month = 150.0", f"cost_per_month = {limit}")
+        assert decided(case).outcome == outcome
+        replaced(case, f"cost_per_month = {limit}", "cost_per_month = 150.0")
+
+
+def test_machines_grow_with_the_load(case: Any) -> None:
+    """At 1.5 ms on average a machine that is busy half of the time serves 333 a second; it costs 0.09 USD an hour."""
+    one, four = decided(case, load_qps=20.0).costs, decided(case, load_qps=1001.0).costs
+    assert one.chosen is not None and four.chosen is not None
+    assert (one.chosen.machines, four.chosen.machines) == (1, 4)
+    assert four.chosen.per_month == pytest.approx(4 * one.chosen.per_month)
+    assert {each.target: each.machines for each in one.targets if each.target != "cpu"} == {
+        "cpu-1": None, "edge-512mb": None, "gpu": None,
+    }  # fmt: skip
+
+
+def test_a_measured_highest_load_is_taken_at_its_lower_end(case: Any) -> None:
+    row = {"artifact": "onnx-int8", "limit_ms": 15.0, "meets_qps": 8.0, "qps": 9.0, "misses_qps": 10.0}
+    case.write("load.json", {"kind": "mct-max-load", "results": [row]})
+    replaced(case, "[rollback]", '[budget.max_load]\ncpu = "load.json"\n\n[rollback]')
+    chosen = decided(case).costs.chosen
+    assert chosen is not None and chosen.machines == 3 and "8 requests a second" in chosen.rests_on
+
+
+def test_every_other_artifact_is_an_alternative_with_a_reason(case: Any) -> None:
+    found = decided(case).alternatives
+    assert [each.what for each in found] == ["not fine-tuning at all", "not compressing at all", "another artifact"]
+    assert all(each.why_not for each in found)
+    assert "slower" in found[1].why_not
+    front = {"kind": "mct-front", "winner": "tiny", "candidates": [
+        {"name": "tiny", "on_front": True, "p95_ms": 0.4, "low_ms": 0.3, "high_ms": 0.5, "quality": 0.9, "size_mb": 2},
+        {"name": "other", "on_front": False},
+    ]}  # fmt: skip
+    case.write("front.json", front)
+    replaced(case, 'tie = "tie.json"', 'tie = "tie.json"\nfront = "front.json"')
+    assert [each.name for each in decided(case).alternatives if each.what == "on the front"] == ["tiny"]
+
+
+def test_an_inspection_speaks_only_of_the_artifact_it_is_about(case: Any) -> None:
+    replaced(case, 'tie = "tie.json"', 'tie = "tie.json"\nexplain = "explain.json"')
+    line = {"limit": "orders keep their label", "measured": "3 of 20 changed", "outcome": "fail"}
+    told = {"kind": "mct-explain", "digest": "f" * 64, "outcome": "fail", "lines": [line]}
+    case.write("explain.json", told)
+    decision = decided(case)
+    assert decision.outcome == "promote" and any("another artifact" in each for each in decision.risks)
+    case.edit("explain.json", digest=decision.digest)
+    decision = decided(case)
+    assert decision.outcome == "hold" and any("3 of 20 changed" in each for each in decision.why)
+
+
+def test_high_risk_flows_are_told_and_those_not_measured_too(case: Any) -> None:
+    risks = {each.partition(":")[0]: each for each in decided(case).risks}
+    assert "recall 94.67 %" in risks["returns"] and "n = 300" in risks["returns"]
+    assert "not told" in risks["escalation"]
+
+
+def test_who_signs_is_said_and_never_made_up(case: Any) -> None:
+    assert decided(case).as_json()["signed_by"] is None
+    assert "- signed by: A. Reader" in as_markdown(decided(case, signed_by="A. Reader"))

@@ -1,0 +1,172 @@
+"""Evidence that somebody else wrote: one line and a hint, whatever it holds; and files that change afterwards."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAME = "intent-router"
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def refused(done: "subprocess.CompletedProcess[str]") -> str:
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == "", done.stderr
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["error", "hint"], done.stderr
+    return lines[-2]
+
+
+HOSTILE: dict[str, Callable[[Any], object]] = {
+    "toml that is none": lambda case: (case.folder / "evidence.toml").write_bytes(b"\x00\xff"),
+    "an unknown key": lambda case: change(case, "tolerated", "tolerable"),
+    "a number as a text": lambda case: change(case, "tolerated = 0.1", 'tolerated = "a lot"'),
+    "no number at all": lambda case: change(case, "tolerated = 0.1", "tolerated = nan"),
+    "a load of nothing": lambda case: change(case, "load_qps = 20.0", "load_qps = 0.0"),
+    "another scenario": lambda case: change(case, 'scenario = "intent-router"', 'scenario = "reranker"'),
+    "a path out of the folder": lambda case: change(case, '"pain.json"', '"../pain.json"'),
+    "an absolute path": lambda case: change(case, '"pain.json"', '"/etc/passwd"'),
+    "a link out of the folder": lambda case: link(case, "pain.json", Path("/etc/hostname")),
+    "a store by a link out of the folder": lambda case: link_store(case),
+    "a figure outside its interval": lambda case: case.edit("pain.json", low=0.3),
+    "a figure of infinity": lambda case: (case.folder / "pain.json").write_text('{"value": 1e999}'),
+    "a figure that is not a number": lambda case: (case.folder / "pain.json").write_text('{"value": NaN}'),
+    "an empty file": lambda case: (case.folder / "tie.json").write_bytes(b""),
+    "binary": lambda case: (case.folder / "tie.json").write_bytes(os.urandom(64)),
+    "a list": lambda case: (case.folder / "bench.json").write_text("[]"),
+    "a folder instead of a file": lambda case: folder_instead(case, "check.json"),
+    "a pipe": lambda case: pipe_instead(case, "check.json"),
+    "a day that is none": lambda case: case.edit("pain.json", date="yesterday"),
+    "a verdict better than its lines": lambda case: better_than_its_lines(case),
+    "leaks that are a number": lambda case: case.edit("check.json", leaks=-1),
+    "a watch that is none": lambda case: case.write(
+        "watch.json", {"release": "x", "outcome": "alarming", "look": None}
+    ),
+    "a journal that was changed": lambda case: change_journal(case),
+    "a very deep file": lambda case: (case.folder / "tie.json").write_text("[" * 100_000),
+}
+
+
+def change(case: Any, old: str, new: str) -> None:
+    file = case.folder / "evidence.toml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def link(case: Any, name: str, target: Path) -> None:
+    (case.folder / name).unlink()
+    (case.folder / name).symlink_to(target)
+
+
+def link_store(case: Any) -> None:
+    (case.folder / "store").rename(case.folder.parent / "elsewhere")
+    (case.folder / "store").symlink_to(case.folder.parent / "elsewhere")
+
+
+def folder_instead(case: Any, name: str) -> None:
+    (case.folder / name).unlink()
+    (case.folder / name).mkdir()
+
+
+def pipe_instead(case: Any, name: str) -> None:
+    (case.folder / name).unlink()
+    os.mkfifo(case.folder / name)
+
+
+def better_than_its_lines(case: Any) -> None:
+    result = case.read("bench.json")
+    result["artifacts"][1]["verdict"]["lines"][0]["outcome"] = "fail"
+    case.write("bench.json", result)
+
+
+def change_journal(case: Any) -> None:
+    entry = next((case.folder / "store").rglob("00000001.json"))
+    entry.write_text(entry.read_text().replace("onnx-fp32", "onnx-fp16"))
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_evidence_that_is_not_what_it_says_is_refused(case: Any, run_mct: Run, what: str) -> None:
+    HOSTILE[what](case)
+    refused(run_mct("decide", NAME, "--evidence", case.folder, "-o", case.folder.parent / "decision"))
+    assert not list(case.folder.parent.glob("decision*"))
+
+
+def test_names_that_are_none_are_refused(run_mct: Run, case: Any, tmp_path: Path) -> None:
+    assert "intent-ruoter" in refused(run_mct("decide", "intent-ruoter"))
+    assert "release" in refused(run_mct("decide", f"{NAME}@0", "--evidence", case.folder))
+    assert f"{NAME}@9" in refused(run_mct("decide", f"{NAME}@9", "--evidence", case.folder))
+    (tmp_path / "file").write_text("")
+    assert "no folder" in refused(run_mct("decide", NAME, "--evidence", tmp_path / "file"))
+    before = (case.folder / "tie.json").read_bytes()
+    refused(run_mct("decide", NAME, "--evidence", case.folder, "-o", case.folder / "tie"))  # its evidence
+    assert (case.folder / "tie.json").read_bytes() == before and not (case.folder / "tie.md").exists()
+
+
+def test_without_any_evidence_it_holds_and_names_all_five(run_mct: Run, tmp_path: Path) -> None:
+    done = run_mct("decide", "capstone", "--evidence", tmp_path / "none", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 3 and found["outcome"] == "hold"
+    assert [each["state"] for each in found["criteria"]] == ["missing"] * 5
+
+
+def test_text_in_evidence_makes_no_mark_up_of_its_own(run_mct: Run, case: Any) -> None:
+    case.edit("pain.json", what="<script>alert(1)</script> | a\n# Promote\x1b[2J", source="`rm`")
+    page = run_mct("decide", NAME, "--evidence", case.folder).stdout
+    assert "<script>" not in page and "\x1b" not in page and "\n# Promote\x1b" not in page
+    assert len([line for line in page.splitlines() if line.startswith("# ")]) == 1
+
+
+def test_a_file_that_changed_afterwards_is_noticed(run_mct: Run, case: Any) -> None:
+    stem = case.folder.parent / "decision"
+    words = ("decide", NAME, "--evidence", case.folder)
+    assert run_mct(*words, "-o", stem).returncode == 0
+    stored = stem.with_name("decision.json")
+    assert run_mct(*words, "--recheck", stored).returncode == 0
+    case.edit("tie.json", value=0.21)
+    case.watch(f"{NAME}@1", "drift")
+    (case.folder / "untuned.json").unlink()
+    case.practise()
+    done = run_mct(*words, "--recheck", stored, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["changed"] == [
+        {"file": "journal", "what": "changed"},
+        {"file": "tie.json", "what": "changed"},
+        {"file": "untuned.json", "what": "gone"},
+        {"file": "watch.json", "what": "new"},
+    ]
+    assert "no longer rests" in run_mct(*words, "--recheck", stored).stdout
+
+
+def test_a_stored_decision_that_is_none_is_refused(run_mct: Run, case: Any, tmp_path: Path) -> None:
+    words = ("decide", NAME, "--evidence", case.folder, "--recheck", tmp_path / "decision.json")
+    refused(run_mct(*words))
+    for content in ("{}", "[]", '{"kind": "mct-decision", "schema": 1}', '{"kind": "mct-decision", "schema": 2}'):
+        (tmp_path / "decision.json").write_text(content)
+        refused(run_mct(*words))
+
+
+def test_a_verdict_is_judged_again_where_its_samples_lie_beside_it(run_mct: Run, case: Any) -> None:
+    samples = case.folder / case.read("bench.json")["samples"]
+    samples.write_bytes(b"no samples")
+    assert "samples" in refused(run_mct("decide", NAME, "--evidence", case.folder))
+
+
+def test_evidence_begins_with_what_lies_there_and_says_what_to_add(run_mct: Run, case: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    (folder / "bench.json").write_text(json.dumps(case.read("bench.json")))
+    words = ("decide", NAME, "--evidence", folder, "--begin", "onnx-int8")
+    done = run_mct(*words, "--json")
+    assert done.returncode == 3 and "add what is still missing" in done.stderr
+    lacks = {each["name"]: each["state"] for each in json.loads(done.stdout)["criteria"]}
+    assert set(lacks.values()) == {"missing"}
+    written = (folder / "evidence.toml").read_bytes()
+    assert b'result = "bench.json"' in written and b"\n# [pain]" in written
+    assert "wrote" not in run_mct(*words).stderr and (folder / "evidence.toml").read_bytes() == written
+    for name in ('x"\ny = 1', "../x", ""):
+        refused(run_mct("decide", NAME, "--evidence", tmp_path / "other", "--begin", name))
+    assert not (tmp_path / "other").exists()

@@ -1,0 +1,173 @@
+"""A pipeline runs what is not done, keeps what is, and stops where something does not pass."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mct import MctError
+from mct.release.pipeline.pipeline_file import read_pipeline
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+LABELS = ("order_tracking", "returns", "other")
+
+
+@pytest.fixture
+def made(tmp_path: Path, tiny_bert: Path) -> Path:
+    """A folder with a whole pipeline: from a checkpoint to production."""
+    texts = ["where is my order", "i want to return volume 3", "hi", "let me talk to a human now"]
+    lines = [json.dumps({"text": text, "label": LABELS[place % 3]}) for place, text in enumerate(texts * 30)]
+    (tmp_path / "test.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "budgets.toml").write_text('[any]\ntask = "sequence-classification"\np95_ms = 5000.0\n')
+    (tmp_path / "release.toml").write_text(
+        '[production]\nbudgets = ["any"]\nresults = ["results"]\nbudgets_file = "budgets.toml"\ndata = ["test.jsonl"]\n'
+    )
+    (tmp_path / "pipeline.toml").write_text(f"""
+[[steps]]
+name = "compress"
+run = "compress '{tiny_bert}' -o out --format onnx --precision fp32 --eval test.jsonl"
+writes = ["out"]
+
+[[steps]]
+name = "bench"
+run = "bench out/onnx-fp32 --data test.jsonl --budget any --budgets budgets.toml --results results --max-seconds 1"
+writes = ["results"]
+
+[[steps]]
+name = "add"
+run = "release add out/onnx-fp32 --name router --store releases"
+
+[[steps]]
+name = "gate"
+run = "release gate router --to production --store releases"
+reads = ["release.toml"]
+
+[[steps]]
+name = "promote"
+run = "release promote router --to production --store releases"
+reads = ["release.toml"]
+""")
+    return tmp_path
+
+
+def states(run: Run, *words: object) -> tuple[int, dict[str, str], Any]:
+    done = run("pipeline", "run", *words, "--json")
+    assert done.stdout, done.stderr
+    found = json.loads(done.stdout)
+    return done.returncode, {each["step"]: each["state"] for each in found["steps"]}, found
+
+
+def test_from_a_checkpoint_to_production_and_nothing_again(made: Path, run_mct: Run) -> None:
+    file = made / "pipeline.toml"
+    code, before, _ = states(run_mct, file, "--dry-run")
+    assert (code, set(before.values())) == (0, {"to do"}) and not (made / "out").exists()
+    code, found, _ = states(run_mct, file)
+    assert (code, set(found.values())) == (0, {"done"})
+    shown = run_mct("release", "show", "router", "--store", made / "releases", "--path")
+    assert shown.returncode == 0 and (Path(shown.stdout.strip()) / "mct.json").is_file()
+    code, again, _ = states(run_mct, file)
+    assert (code, set(again.values())) == (0, {"kept"})
+    assert len(list((made / "results").glob("*.json"))) == 1, "nothing was measured a second time"
+
+    # another gate: what hangs on it is done again, and stops where it does not pass
+    (made / "release.toml").write_text((made / "release.toml").read_text() + "targets = 2\n")
+    code, found, _ = states(run_mct, file)
+    assert code == 3 and found == {
+        "compress": "kept", "bench": "kept", "add": "kept", "gate": "stopped", "promote": "not reached"
+    }  # fmt: skip
+    code, foreseen, _ = states(run_mct, file, "--dry-run")
+    assert foreseen["add"] == "kept" and foreseen["gate"] == foreseen["promote"] == "to do"
+
+    # what a step left was changed: it is done again
+    (made / "release.toml").write_text((made / "release.toml").read_text().replace("targets = 2\n", ""))
+    next((made / "results").glob("*.json")).unlink()
+    _, found, _ = states(run_mct, file, "--dry-run")
+    assert found["compress"] == "kept" and found["bench"] == "to do"
+
+
+def test_a_kill_loses_one_step_and_two_at_once_are_refused(tmp_path: Path, run_mct: Run, tiny_onnx: Path) -> None:
+    """The second step measures for a minute; the first is light."""
+    texts = "".join(json.dumps({"text": text, "label": "other"}) + "\n" for text in ["where is my order", "hi"] * 40)
+    (tmp_path / "test.jsonl").write_text(texts)
+    file = tmp_path / "pipeline.toml"
+    bench = f"bench '{tiny_onnx / 'onnx-fp32'}' --data test.jsonl --results results --max-seconds 60"
+    file.write_text(
+        '[[steps]]\nname = "list"\nrun = "targets list"\n'
+        f'[[steps]]\nname = "bench"\nrun = "{bench}"\nwrites = ["results"]\n'
+    )
+    words = [sys.executable, "-m", "mct.cli", "pipeline", "run", str(file)]
+    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    listed = tmp_path / ".mct" / "pipeline" / "pipeline.toml" / "list.json"
+    while not listed.exists() and child.poll() is None:
+        time.sleep(0.02)
+    assert child.poll() is None
+    again = run_mct("pipeline", "run", file)
+    assert again.returncode == 2 and "running already" in again.stderr
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    code, found, _ = states(run_mct, file, "--dry-run")
+    assert code == 0 and found == {"list": "kept", "bench": "to do"}
+    file.write_text(file.read_text().replace("--max-seconds 60", "--max-seconds 0.5"))
+    code, found, _ = states(run_mct, file)
+    assert code == 0 and found == {"list": "kept", "bench": "done"}
+
+
+def test_an_accepted_code_goes_on(tmp_path: Path, run_mct: Run) -> None:
+    file = tmp_path / "pipeline.toml"
+    step = '[[steps]]\nname = "check"\nrun = "targets check"\naccept = [3]\n'
+    file.write_text(step + '[[steps]]\nname = "list"\nrun = "targets list"\n')
+    code, found, _ = states(run_mct, file)
+    assert (code, found["list"]) == (0, "done")
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ("compres x -o y", "did you mean compress"),
+        ("compress x -o y --fromat onnx", "fromat"),
+        ("models buidl x", "build"),
+        ("pipeline run other.toml", "runs a pipeline"),
+        ("mct bench x", "after mct"),
+        ("bench 'x", "quotation"),
+        ("", "length >= 1"),
+        ("bench", "Missing argument|step one"),
+    ],
+)
+def test_what_no_step_can_run_is_refused_before_any_does(tmp_path: Path, run_mct: Run, run: str, said: str) -> None:
+    file = tmp_path / "pipeline.toml"
+    file.write_text(
+        f'[[steps]]\nname = "zero"\nrun = "targets list"\n[[steps]]\nname = "one"\nrun = {json.dumps(run)}\n'
+    )
+    done = run_mct("pipeline", "run", file)
+    assert done.returncode == 2 and re.search(said, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "steps = []", "[[steps]]\nname = 'a'", "[[steps]]\nname = 'a/b'\nrun = 'targets list'", "steps = 3",
+        "[[steps]]\nname = 'a'\nrun = 'targets list'\n[[steps]]\nname = 'a'\nrun = 'targets list'",
+        "[[steps]]\nname = 'a'\nrun = 'targets list'\naccept = [2]",
+        "[[steps]]\nname = 'a'\nrun = 'targets list'\nif = 3",
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "pipeline.toml"
+    path.write_text(text)
+    with pytest.raises(MctError):
+        read_pipeline(path)
+
+
+def test_a_step_that_leaves_nothing_of_what_it_said_stops(tmp_path: Path, run_mct: Run) -> None:
+    (tmp_path / "pipeline.toml").write_text('[[steps]]\nname = "list"\nrun = "targets list"\nwrites = ["nothing"]\n')
+    done = run_mct("pipeline", "run", tmp_path / "pipeline.toml")
+    assert done.returncode == 2 and "did not write nothing" in done.stderr

@@ -1,0 +1,204 @@
+"""The map of the work: its order, what it finds on the disk, what it expects, and what running it does."""
+
+import json
+import os
+import shlex
+import shutil
+import tomllib
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from mct import MctError
+from mct.models.scenarios.table import SCENARIOS
+from mct.release.planning.durations import GUESSES, JOURNAL, Done, expected, keep, read_journal
+from mct.release.planning.found import looked_at
+from mct.release.planning.order import ALSO, PLACES, find_symptom, symptoms
+from mct.release.planning.plan import Plan, make_plan
+from mct.release.planning.plan_text import as_mermaid, as_pipeline, as_text
+from mct.release.planning.steps import STAGES, Work
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+def plan_of(*names: str, folder: Path, **other: Any) -> Plan:
+    return make_plan(names, Work(folder / "work", "tiny", **other), looked_at((folder,)))
+
+
+def test_every_row_of_the_product_s_table_stands_once_in_the_map() -> None:
+    assert sorted(place.scenario for place in PLACES) == sorted(scenario.name for scenario in SCENARIOS)
+    assert len({scenario.number for scenario in SCENARIOS}) == 19
+    assert all(place.symptoms and place.why for place in PLACES)
+
+
+def test_nothing_stands_before_what_it_builds_on() -> None:
+    names = [place.scenario for place in PLACES]
+    for place in PLACES:
+        assert all(names.index(each) < names.index(place.scenario) for each in place.after)
+
+
+def test_a_row_without_a_model_is_a_stage_of_the_others() -> None:
+    stages = {stage.name for stage in STAGES} | {"plan"}
+    for place, row in product(PLACES, SCENARIOS):
+        if place.scenario == row.name:
+            assert bool(place.is_stage) is not bool(row.build)
+            assert set(place.is_stage) <= stages
+
+
+@pytest.mark.parametrize(
+    ("said", "among"),
+    [
+        ("search irrelevant", ("embedding-adapter", "reranker")),
+        ("Search  IRRELEVANT", ("embedding-adapter", "reranker")),
+        ("answers poor", ("response-lora", "prompt-style", "response-dpo", "raft", "distilled-response")),
+        ("updates too slow", ("continual-router", "fewshot-intents", "data-curation", "mlops")),
+        ("poor answers", ("response-lora", "raft")),
+        ("before promoting", ("interpretability", "capstone")),
+    ],
+)
+def test_a_symptom_leads_to_its_scenarios(said: str, among: tuple[str, ...]) -> None:
+    assert set(among) <= set(symptoms()[find_symptom(said)])
+
+
+def test_a_symptom_that_is_none_is_answered_with_those_that_are() -> None:
+    assert all(name in symptoms() for name in ALSO.values())
+    with pytest.raises(MctError) as refused:
+        find_symptom("the coffee is cold")
+    assert "search irrelevant" in refused.value.hint
+
+
+def test_steps_come_after_what_they_need(tmp_path: Path) -> None:
+    ids = [each.step.id for each in plan_of(folder=tmp_path).steps]
+    for each in plan_of(folder=tmp_path).steps:
+        assert all(ids.index(need) < ids.index(each.step.id) for need in each.step.needs)
+
+
+def test_an_unknown_name_size_or_format_is_refused(tmp_path: Path) -> None:
+    for names, other in ((["rerankr"], {}), ([], {"formats": ("onx",)}), ([], {"artifact": "onnx-int4"})):
+        with pytest.raises(MctError):
+            plan_of(*names, folder=tmp_path, **other)  # type: ignore[arg-type]
+    with pytest.raises(MctError, match="size"):
+        make_plan(["reranker"], Work(tmp_path, "huge"), looked_at((tmp_path,)))
+
+
+def test_the_same_disk_gives_the_same_map(tmp_path: Path) -> None:
+    for show in (as_text, as_mermaid, lambda plan: json.dumps(plan.as_json())):
+        assert show(plan_of(folder=tmp_path)) == show(plan_of(folder=tmp_path))
+
+
+def test_the_graph_names_only_nodes_that_it_has(tmp_path: Path) -> None:
+    lines = as_mermaid(plan_of("intent-router", "qat", "capstone", folder=tmp_path)).splitlines()
+    nodes = {line.split("[")[0].strip().removeprefix("subgraph ") for line in lines if "[" in line}
+    edges = [line.replace("-.->", "-->").split(" --> ") for line in lines if "->" in line]
+    assert ["intent_router", "qat"] in [[end.strip() for end in edge] for edge in edges]
+    assert {end.strip() for edge in edges for end in edge} <= nodes
+
+
+@pytest.fixture
+def shop(tiny_bert: Path, tmp_path: Path) -> Path:
+    """A folder with a checkpoint that says it is the tiny intent router, and its data."""
+    checkpoint = tmp_path / "somewhere" / "router"
+    shutil.copytree(tiny_bert, checkpoint)
+    (checkpoint / "recipe.json").write_text(json.dumps({"scenario": "intent-router", "size": "tiny"}))
+    (checkpoint / "data").mkdir()
+    labels = ("order_tracking", "returns", "other")
+    for part, count in (("train", 20), ("dev", 4), ("test", 20)):
+        rows = [
+            {"text": f"{part} {label} number {place}", "label": label} for place in range(count) for label in labels
+        ]
+        (checkpoint / "data" / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_a_pipeline_file_has_the_very_commands(shop: Path) -> None:
+    plan = plan_of("intent-router", folder=shop, formats=("onnx",))
+    steps = tomllib.loads(as_pipeline(plan))["steps"]
+    there = [each for each in plan.steps if each.state != "absent"]
+    assert [["mct", *shlex.split(step["run"])] for step in steps] == [list(each.step.line) for each in there]
+    assert all(any(word in step["run"] for word in step["writes"]) for step in steps if step["name"].endswith("build"))
+
+
+def found_in(plan: Plan) -> dict[str, str]:
+    return {each.step.stage.name: each.state for each in plan.steps}
+
+
+def test_a_checkpoint_is_found_by_what_it_says_of_itself(shop: Path) -> None:
+    plan = plan_of("intent-router", folder=shop)
+    assert found_in(plan)["build"] == "there" and found_in(plan)["compress"] == "ready"
+    compress = next(each.step for each in plan.steps if each.step.stage.name == "compress")
+    assert compress.arguments[0] == str(shop / "somewhere" / "router")
+    assert found_in(plan_of("qat", folder=shop))["build"] == "ready"
+    (shop / "somewhere" / "router" / "recipe.json").write_text("{")
+    assert found_in(plan_of("intent-router", folder=shop))["build"] == "ready"
+
+
+def test_what_cannot_be_read_is_passed_over(shop: Path) -> None:
+    router = shop / "somewhere" / "router"
+    shutil.copytree(router, os.fsdecode(os.fsencode(shop / "somewhere") + b"/\xff\n"))
+    os.mkfifo(shop / "pipe.json")
+    (shop / "deep.json").write_text("[" * 10_000)
+    (shop / "link.json").symlink_to("/etc/hostname")
+    (shop / "loop").symlink_to(shop)
+    (shop / "result.json").write_text('{"kind": "mct-bench"}')
+    plan = plan_of("intent-router", folder=shop)
+    assert found_in(plan)["build"] == "there" and "\\xff" not in as_text(plan)
+    json.dumps(plan.as_json()).encode()
+    (router / "model.safetensors").write_bytes(b"")
+    assert found_in(plan_of("intent-router", folder=shop))["build"] == "ready"
+
+
+def test_an_artifact_of_other_weights_is_not_this_checkpoint_s(shop: Path, tiny_onnx: Path) -> None:
+    shutil.copytree(tiny_onnx / "onnx-int8", shop / "out" / "onnx-int8")
+    assert found_in(plan_of("intent-router", folder=shop, formats=("onnx",)))["compress"] == "there"
+    config = shop / "out" / "onnx-int8" / "mct.json"
+    manifest = json.loads(config.read_text())
+    manifest["lineage"][0]["sha256"] = "0" * 64
+    config.write_text(json.dumps(manifest))
+    assert found_in(plan_of("intent-router", folder=shop, formats=("onnx",)))["compress"] == "ready"
+
+
+def test_what_is_expected_comes_from_what_was(tmp_path: Path) -> None:
+    guess = expected("build", "reranker", "tiny", ())
+    assert (guess.low, guess.high) == GUESSES["build"]["tiny"] and guess.source == "a guess"
+    keep(tmp_path, Done("reranker", "build", "tiny", 12.0))
+    one = expected("build", "reranker", "tiny", read_journal(tmp_path))
+    assert (one.low, one.likely, one.high, one.source) == (6.0, 12.0, 24.0, "1 run here")
+    for seconds in (10.0, 20.0):
+        keep(tmp_path, Done("reranker", "build", "tiny", seconds))
+    with (tmp_path / JOURNAL).open("a") as file:
+        file.write('{"scenario": "rerank')  # a kill in the middle of a line
+    several = expected("build", "reranker", "tiny", read_journal(tmp_path))
+    assert (several.low, several.likely, several.high, several.runs) == (10.0, 12.0, 20.0, 3)
+    others = expected("build", "moe", "tiny", read_journal(tmp_path))
+    assert (others.low, others.high, others.source) == (5.0, 40.0, "3 runs of others here")
+    assert expected("build", "moe", "full", read_journal(tmp_path)).source == "a guess"
+
+
+def test_running_stops_at_the_first_gate_that_does_not_pass(shop: Path, run_mct: Run) -> None:
+    """A model that knows nothing, and far too few rows for the budget's slices: the gate cannot pass."""
+    words = ("plan", "intent-router", "--size", "tiny", "--format", "onnx", "--max-seconds", "3", "--json")
+    before = json.loads(run_mct(*words, "--look", shop, "--work", shop / "work").stdout)
+    done = run_mct(*words, "--look", shop, "--work", shop / "work", "--run")
+    assert done.returncode in (1, 3), done.stderr
+    assert "stopped at intent-router/" in done.stderr
+    after = json.loads(done.stdout)
+    states = [
+        {step["stage"]: step["state"] for row in found["rows"] for step in row["steps"]} for found in (before, after)
+    ]
+    assert (states[0]["compress"], states[1]["compress"]) == ("ready", "there")
+    assert {each.stage for each in read_journal(shop / "work")} >= {"compress"}
+    assert states[1]["release"] in ("absent", "waits") and not (shop / "work" / "releases").exists()
+
+
+def test_two_ways_to_choose_are_refused(run_mct: Run) -> None:
+    for words in (
+        ["plan", "reranker", "--symptom", "latency"],
+        ["plan", "--json", "--mermaid"],
+        ["plan", "--look", __file__],
+    ):
+        done = run_mct(*words)
+        assert done.returncode == 2 and "hint:" in done.stderr

@@ -1,0 +1,243 @@
+"""What a gate asks, what it makes of what is missing, old or of something else, and that trying again costs."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mct import MctError
+from mct.bench.samples.subject import identify
+from mct.release.promotion.gate import ask_gate, days_between
+from mct.release.promotion.gate_file import read_gate
+from mct.release.promotion.gate_values import GateLine, StoredVerdict
+from mct.release.promotion.moves import add, promote
+from mct.release.promotion.store import Store, now
+from mct.release.promotion.tries import ERROR, error_of_try
+
+Stored = Callable[..., Path]
+MEASURED = 'budgets = ["quick"]\nresults = ["results"]\nbudgets_file = "budgets.toml"\n'
+
+
+def rewrite(gate: Path, more: str = "", measured: str = MEASURED) -> None:
+    gate.write_text(f"[production]\n{measured}{more}\n")
+
+
+def open_lines(said: StoredVerdict) -> list[GateLine]:
+    return [line for line in said.verdict.lines if line.outcome != "pass"]
+
+
+def report(path: Path, **said: Any) -> Path:
+    path.write_text(json.dumps({"created": now(), "outcome": "pass"} | said))
+    return path
+
+
+def test_what_all_tries_may_err_is_what_one_run_may() -> None:
+    assert sum(error_of_try(number) for number in range(1, 100_000)) == pytest.approx(ERROR, rel=1e-4)
+    assert all(error_of_try(number) > error_of_try(number + 1) for number in range(1, 100))
+
+
+def test_every_run_counts_also_the_deleted_the_cut_off_and_those_under_another_name(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    paths = [stored(artifacts[0], seed=seed) for seed in (1, 2)]
+    (tried,) = ask_gate(store, "router", "production", gate).verdict.tried
+    assert (tried.runs, tried.gone, tried.error) == (2, 0, error_of_try(2))
+    assert tried.quality_error == error_of_try(1), "the answers were the same both times"
+    for path in paths:
+        path.unlink()
+    stored(artifacts[0], seed=3)
+    (tried,) = ask_gate(store, "router", "production", gate).verdict.tried
+    assert (tried.runs, tried.gone) == (3, 2)
+    add(store, artifacts[:1], "under-another-name")
+    (tried,) = ask_gate(store, "under-another-name", "production", gate).verdict.tried
+    assert tried.runs == 3
+    whole = stored(artifacts[0], seed=4).with_suffix(".samples.jsonl.gz")
+    import gzip
+
+    lines = gzip.decompress(whole.read_bytes()).splitlines(keepends=True)
+    whole.with_name("20990101T000000Z-abcdef.samples.jsonl.part").write_bytes(
+        lines[0].replace(whole.name[:23].encode(), b"20990101T000000Z-abcdef") + b"".join(lines[1:3])
+    )
+    (tried,) = ask_gate(store, "router", "production", gate).verdict.tried
+    assert tried.runs == 5
+
+
+def test_looking_again_at_the_same_runs_is_no_try(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0])
+    verdicts = [ask_gate(store, "router", "production", gate).verdict for _ in range(3)]
+    assert len({verdict.tried for verdict in verdicts}) == 1 and verdicts[0].tried[0].runs == 1
+
+
+def test_other_answers_are_tries_for_quality_too(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    for wrong in (0, 3):
+        stored(artifacts[0], wrong=wrong)
+    (tried,) = ask_gate(store, "router", "production", gate).verdict.tried
+    assert tried.quality_error == error_of_try(2)
+
+
+def test_a_pinned_test_set_is_the_only_one_that_counts(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], data="b" * 64, median_ms=4.0)
+    stored(artifacts[0], data="a" * 64)
+    rewrite(gate, f'data = ["{"a" * 64}"]')
+    (tried,) = ask_gate(store, "router", "production", gate).verdict.tried
+    assert tried.runs == 1
+    rewrite(gate, 'data = ["nothing.jsonl"]')
+    with pytest.raises(MctError, match=r"nothing\.jsonl does not exist"):
+        ask_gate(store, "router", "production", gate)
+
+
+def test_what_was_measured_has_to_be_what_is_released(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    stored(artifacts[1])
+    said = ask_gate(store, "router", "production", gate)
+    (line,) = open_lines(said)
+    assert said.verdict.outcome == "inconclusive" and identify(artifacts[1]).digest[:12] in line.reason
+
+
+def test_each_target_has_to_meet_it_and_enough_of_them(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    rewrite(gate, "targets = 2")
+    stored(artifacts[0])
+    assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["1 of 1"]
+    stored(artifacts[0], target="edge", median_ms=4.0)
+    said = ask_gate(store, "router", "production", gate)
+    assert said.verdict.outcome == "fail", "a target that fails is not outvoted"
+    rewrite(gate, 'on = ["cpu"]')
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+
+
+def test_old_evidence_does_not_speak_of_today(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    path = stored(artifacts[0])
+    rewrite(gate, "evidence_days = 30")
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+    result = json.loads(path.read_text())
+    for days, said in ((31, "too old"), (-2, "future")):
+        result["created"] = f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
+        path.write_text(json.dumps(result))
+        (line,) = open_lines(ask_gate(store, "router", "production", gate))
+        assert line.outcome == "inconclusive" and said in line.reason
+
+
+def test_reports_of_behaviour_count_if_they_are_of_this_artifact(
+    store: Store, artifacts: tuple[Path, ...], gate: Path, tmp_path: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    digest = identify(artifacts[0]).digest
+    rewrite(gate, 'behaviour = ["explain.json"]\nevidence_days = 30.0', measured="")
+    assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["missing"]
+    explain = report(tmp_path / "explain.json", kind="mct-explain", digest=digest)
+    said = ask_gate(store, "router", "production", gate)
+    assert said.verdict.outcome == "pass"
+    assert store.evidence(said.verdict.lines[-1].evidence[0].sha256) == explain.read_bytes()
+    report(explain, kind="mct-behave", digest=digest, created="2020-01-01T00:00:00Z")
+    assert "too old" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
+    report(explain, kind="mct-explain", digest="f" * 64)
+    assert "another artifact" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
+    lines = [{"limit": "typos change nothing", "measured": "3 of 40 changed", "outcome": "fail", "reason": ""}]
+    report(explain, kind="mct-explain", digest=digest, outcome="fail", lines=lines)
+    said = ask_gate(store, "router", "production", gate)
+    assert said.verdict.outcome == "fail" and "typos change nothing: 3 of 40" in open_lines(said)[0].reason
+    for spoilt in ({"kind": "mct-explain"}, {"kind": "mct-explain", "digest": digest, "outcome": "fine"}, {"kind": 3}):
+        report(explain, **spoilt)
+        with pytest.raises(MctError):
+            ask_gate(store, "router", "production", gate)
+
+
+def test_a_data_check_has_to_be_of_the_test_set_and_without_a_leak(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], data="a" * 64)
+    rewrite(gate, 'checks = ["check.json"]')
+    assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["missing"]
+    files = [{"name": "train.jsonl", "sha256": "b" * 64}, {"name": "test.jsonl", "sha256": "a" * 64}]
+    check = report(tmp_path / "check.json", files=files, leaks=[])
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+    report(check, files=files[:1], leaks=[])
+    assert (
+        "does not know the test set aaaaaaaaaaaa" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
+    )
+    report(check, files=files, leaks=[{"file": "test.jsonl", "row": 3}, {"file": "test.jsonl", "row": 3}])
+    assert open_lines(ask_gate(store, "router", "production", gate))[0].measured == "1 rows"
+    report(check, files=[{"name": "x"}], leaks=[])
+    with pytest.raises(MctError):
+        ask_gate(store, "router", "production", gate)
+
+
+def test_a_stage_before_and_a_practised_way_back(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    from mct.release.promotion.drill import practise
+
+    for number in range(2):
+        stored(artifacts[number])
+    add(store, artifacts[:2], "router")
+    promote(store, "router@1", "production", gate)
+    gate.write_text(gate.read_text() + 'after = "shadow"\ndrill_days = 30\n')
+    said = ask_gate(store, "router@2", "production", gate)
+    assert [line.measured for line in open_lines(said)] == ["never", "never"]
+    assert promote(store, "router@2", "shadow", gate).moved
+    practise(store, "router")
+    assert promote(store, "router@2", "production", gate).moved
+    gate.write_text(gate.read_text() + "after_days = 1\n")
+    assert "0.00 days ago" in [line.measured for line in open_lines(ask_gate(store, "router@2", "production", gate))]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("", "has no gate for production"),
+        ("[production]\n", "asks nothing"),
+        ('[production]\nbudgets = ["quick"]\n', "only one of budgets and results"),
+        ("[production]\ntargets = 0\n", "targets"),
+        ("[production]\nbudget = ['quick']\n", "unknown field `budget`"),
+        ("[prod]\n", "prod"),
+        ('[production]\nafter = "production"\n', "after"),
+        ('[shadow]\nafter = "shadow"\n[production]\nafter_days = 3.0\n', "asks nothing|after_days"),
+        ("[production]\nevidence_days = nan\n", "finite"),
+        ('[production]\nafter = "canary"\nevidence_days = -1.0\n', "evidence_days"),
+        ("[production\n", "not valid TOML"),
+        ('[production]\nchecks = ["check.json"]\ntargets = 2\n', "counts targets"),
+    ],
+)
+def test_a_gate_file_says_what_it_means(tmp_path: Path, said: str, why: str) -> None:
+    path = tmp_path / "release.toml"
+    path.write_text(said)
+    with pytest.raises(MctError, match=why):
+        read_gate(path, "production")
+
+
+def test_a_damaged_result_stops_the_gate_since_it_cannot_be_counted(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    path = stored(artifacts[0])
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(MctError, match="not readable as JSON"):
+        ask_gate(store, "router", "production", gate)
+
+
+def test_days_are_counted_between_times_that_are_some() -> None:
+    assert days_between("2026-01-01T00:00:00Z", "2026-01-02T12:00:00Z") == 1.5
+    for wrong in ("", "yesterday", "2026-02-31T00:00:00Z"):
+        assert days_between(wrong, "2026-03-02T12:00:00Z") is None

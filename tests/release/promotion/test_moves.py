@@ -1,0 +1,206 @@
+"""Releases go where a gate lets them, one change at a time, and a rollback brings back what was there."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mct import MctError
+from mct.bench.samples.subject import identify
+from mct.models.writing.folders import sha256
+from mct.release.promotion.drill import practise
+from mct.release.promotion.gate_values import last_verdict, read_verdict
+from mct.release.promotion.moves import add, move, promote, retire, rollback
+from mct.release.promotion.releases import Moved
+from mct.release.promotion.store import Store, open_store
+
+Stored = Callable[..., Path]
+
+
+def in_production(store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, count: int) -> None:
+    for number in range(count):
+        stored(artifacts[number])
+        (release,) = add(store, [artifacts[number]], "router")
+        assert promote(store, release.ref, "production", gate).moved
+
+
+def test_an_artifact_is_added_once_and_is_a_candidate(store: Store, artifacts: tuple[Path, ...]) -> None:
+    first, second = add(store, artifacts[:2], "router", by="Ada")
+    assert [first.ref, second.ref] == ["router@1", "router@2"]
+    assert first.state == second.state == "candidate" and first.by == "Ada"
+    assert add(store, artifacts[:1], "router") == [first]
+    assert first.digest == identify(artifacts[0]).digest
+    with store.artifact(first) as folder:
+        assert sha256(folder / "mct.json") == sha256(artifacts[0] / "mct.json")
+
+
+def test_a_passing_gate_moves_and_keeps_its_verdict_and_all_evidence(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    result = stored(artifacts[0])
+    add(store, artifacts[:1], "router")
+    done = promote(store, "router", "production", gate, "Ada")
+    assert done.moved and done.release.state == "production"
+    ((_, moved),) = store.track("router").moves(1)
+    verdict = read_verdict(store, moved.verdict or "")
+    assert verdict == done.verdict.verdict and verdict.digest == done.release.digest
+    kept = {each.kind: each for line in verdict.lines for each in line.evidence}
+    assert store.evidence(kept["result"].sha256) == result.read_bytes()
+    assert kept["samples"].sha256 == sha256(result.with_suffix(".samples.jsonl.gz"))
+    pointer = json.loads((Path(store.address) / "names/router/production.json").read_text())
+    assert identify(Path(store.address) / pointer["artifact"]).digest == pointer["digest"] == done.release.digest
+
+
+def test_what_does_not_pass_stays_and_its_verdict_is_kept_all_the_same(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    stored(artifacts[0], median_ms=4.0)
+    add(store, artifacts[:1], "router")
+    done = promote(store, "router@1", "production", gate)
+    assert not done.moved and done.verdict.verdict.outcome == "fail"
+    assert store.track("router").production is None
+    said = last_verdict(store, "router@1")
+    assert said is not None and said.sha256 == done.verdict.sha256
+
+
+def test_one_is_in_production_and_a_rollback_brings_the_one_before_back(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    in_production(store, artifacts, stored, gate, 3)
+    assert [each.state for each in store.track("router").releases] == ["retired", "retired", "production"]
+    assert rollback(store, "router").production == store.find("router@2")
+    assert rollback(store, "router").production == store.find("router@1")
+    assert [each.state for each in store.track("router").releases] == ["production", "retired", "retired"]
+    with pytest.raises(MctError, match="no earlier production"):
+        rollback(store, "router")
+
+
+def test_no_rollback_leads_to_what_a_person_retired(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    in_production(store, artifacts, stored, gate, 3)
+    retire(store, "router@2", note="leaks")
+    assert rollback(store, "router").production == store.find("router@1")
+    with pytest.raises(MctError, match="nothing would take its place"):
+        retire(store, "router@1")
+    with pytest.raises(MctError, match="retired already"):
+        retire(store, "router@2")
+
+
+def test_a_change_that_came_first_is_told_to_the_other(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:2], "router")
+    decided_on = store.track("router")
+    move(store, decided_on, Moved(1, "production", "promote"), "Ada")
+    with pytest.raises(MctError, match=r"another change came first: router@1 went to production \(promote\) by Ada"):
+        move(store, decided_on, Moved(2, "production", "promote"), "Bob")
+    assert store.track("router").productions == (1,)
+
+
+def test_what_others_noted_meanwhile_is_no_change(store: Store, artifacts: tuple[Path, ...]) -> None:
+    add(store, artifacts[:1], "router")
+    decided_on = store.track("router")
+    add(store, artifacts[1:2], "router")
+    assert move(store, decided_on, Moved(1, "production", "promote"), "").production == store.find("router@1")
+
+
+def test_a_drill_changes_nothing_but_the_journal_and_finds_a_damaged_artifact(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    in_production(store, artifacts, stored, gate, 2)
+    before = store.track("router")
+    drill = practise(store, "router")
+    after = store.track("router")
+    assert drill.outcome == "pass" and drill.production == "router@2" and drill.promoted == "router@1"
+    assert after.releases == before.releases and after.last_drill() is not None
+    file = Path(store.address) / "artifacts" / before.releases[0].digest / "tokenizer.json"
+    file.write_text(file.read_text() + " ")
+    with pytest.raises(MctError, match="has changed since it was written"):
+        practise(store, "router")
+    with pytest.raises(MctError, match="has changed since it was written"):
+        rollback(store, "router")
+    assert store.track("router").production == after.production
+
+
+def test_a_pointer_that_a_kill_left_behind_is_put_right(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    in_production(store, artifacts, stored, gate, 2)
+    pointer = Path(store.address) / "names/router/production.json"
+    pointer.write_text("null\n")
+    store.settle("router")
+    assert json.loads(pointer.read_text())["release"] == "router@2"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda files: files[1].unlink(), "out of order: entry 2 is missing"),
+        (lambda files: files[1].write_text(files[1].read_text().replace("router", "other")), "does not follow|damaged"),
+        (lambda files: files[0].write_text("{"), "not readable as JSON"),
+        (lambda files: files[-1].write_text("{}"), "missing required field"),
+        (lambda files: files[0].write_bytes(b"\x00\xff"), "not readable as JSON"),
+        (lambda files: (files[-1].unlink(), files[-1].mkdir()), "is a folder"),
+    ],
+)
+def test_a_journal_that_was_tampered_with_is_refused(
+    store: Store, artifacts: tuple[Path, ...], spoil: Callable[[list[Path]], object], said: str
+) -> None:
+    add(store, artifacts, "router", by="router")
+    spoil(sorted((Path(store.address) / "names/router/journal").iterdir()))
+    with pytest.raises(MctError, match=said):
+        store.track("router")
+
+
+def test_evidence_that_was_changed_is_refused(store: Store) -> None:
+    digest = store.keep(b"what was measured")
+    (Path(store.address) / "evidence" / digest).write_bytes(b"what is liked better")
+    with pytest.raises(MctError, match="was changed since"):
+        store.evidence(digest)
+
+
+def test_only_artifacts_of_one_task_under_a_good_name(
+    store: Store, artifacts: tuple[Path, ...], tiny_bert: Path, tmp_path: Path
+) -> None:
+    for name in ("", "a/b", "..", "-x", "a" * 65, "ä"):
+        with pytest.raises(MctError, match="cannot be a release's name"):
+            add(store, artifacts[:1], name)
+    with pytest.raises(MctError, match="is no artifact"):
+        add(store, [artifacts[0], tiny_bert], "router")
+    assert store.names() == []
+    copied = tmp_path / "onnx-int8"
+    shutil.copytree(artifacts[0], copied)
+    (copied / "tokenizer.json").write_text("{}")
+    with pytest.raises(MctError, match="has changed since it was written"):
+        add(store, [copied], "router")
+    for ref in ("router@0", "router@x", "router@1", "router@99999999999999"):
+        with pytest.raises(MctError):
+            store.find(ref)
+
+
+def test_the_same_through_fsspec(artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path) -> None:
+    """In memory, where a write is refused by itself if the name is taken; a fetched artifact is the one added."""
+    store = open_store(f"memory://{tmp_path.name}/releases")
+    in_production(store, artifacts, stored, gate, 2)
+    decided_on = store.track("router")
+    assert rollback(store, "router").production == store.find("router@1")
+    with pytest.raises(MctError, match="another change came first"):
+        move(store, decided_on, Moved(2, "canary", "promote"), "")
+    assert practise(store, "router").outcome == "pass"
+    (tmp_path / "out").mkdir()
+    store.fetch(store.find("router@1"), tmp_path / "out")
+    assert identify(tmp_path / "out").digest == identify(artifacts[0]).digest
+    assert store.names() == ["router"] and open_store(f"memory://{tmp_path.name}/releases").track(
+        "router"
+    ).productions == (1,)
+    assert b"router@1" in (store.place.read("names/router/production.json") or b"")
+
+
+def test_a_file_address_is_the_folder(tmp_path: Path) -> None:
+    assert open_store(f"file://{tmp_path}/a%20b").place == open_store(tmp_path / "a b").place
+    for address in ("s3://", "://x", "nothing-such://bucket/x"):
+        with pytest.raises(MctError):
+            open_store(address)

@@ -1,0 +1,166 @@
+"""Production's log is held against the evidence: what changed is said, what did not is not, and every look counts."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mct import MctError
+from mct.release.promotion.places import DiskPlace
+from mct.release.watching.drift import ALPHA, Count, counts_of, design_effect, level_of, p_of_two, scales
+from mct.release.watching.log import in_order, read_log
+from mct.release.watching.looks import take_look
+from mct.release.watching.reference import of_logs
+
+LABELS = {"order": 0.5, "returns": 0.3, "human": 0.2}
+
+
+def rows(
+    count: int, seed: int, mix: dict[str, float] = LABELS, slower: float = 1.0, longer: int = 0
+) -> Iterator[dict[str, object]]:
+    rng = random.Random(seed)
+    for _ in range(count):
+        yield {
+            "tokens": rng.randint(3, 20) + longer,
+            "answer": rng.choices(list(mix), list(mix.values()))[0],
+            "confidence": round(rng.betavariate(8, 1), 4),
+            "latency_ms": slower * (1 + rng.expovariate(1.0)),
+            "deferred": rng.random() < 0.1,
+        }
+
+
+def write(path: Path, *parts: Iterator[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for part in parts for row in part))
+    return path
+
+
+def test_the_looks_may_err_together_what_one_may() -> None:
+    assert sum(map(level_of, range(1, 10_000))) == pytest.approx(ALPHA, rel=1e-3)
+    assert scales(50) == [1, 2, 4, 8, 16, 32] and scales(1) == [1]
+
+
+def test_fisher_s_test_is_that_of_the_tea(tmp_path: Path) -> None:
+    """Fisher 1935: three cups of four told right; one-sided 17/70."""
+    (found,) = p_of_two([Count(3, 4)], [Count(1, 4)])
+    assert found == pytest.approx(2 * 17 / 70)
+
+
+def test_requests_that_come_together_are_worth_less() -> None:
+    rng = np.random.default_rng(0)
+    independent = (rng.random((1, 4000)) < 0.3).astype(np.float64)
+    together = np.repeat(independent[:, :1000], 4, axis=1)
+    assert design_effect(independent) < 1.6
+    assert 3 < design_effect(together, np.repeat(np.arange(1000), 4)) < 4.8
+    counts = counts_of({"share": together[0]}, np.repeat(np.arange(1000), 4))
+    assert counts["share"].rows == pytest.approx(1000, rel=0.2) and counts["share"].share == pytest.approx(
+        0.3, abs=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "signal"),
+    [
+        ({"mix": {"order": 0.35, "returns": 0.3, "human": 0.35}}, "answers"),
+        ({"mix": {"order": 0.4, "returns": 0.3, "human": 0.2, "new": 0.1}}, "answers"),
+        ({"slower": 2.0}, "latency"),
+        ({"longer": 4}, "lengths"),
+        ({}, ""),
+    ],
+)
+def test_what_changed_is_said(tmp_path: Path, changed: dict[str, object], signal: str) -> None:
+    before = write(tmp_path / "before.jsonl", rows(3000, 1))
+    reference = of_logs([before], None, 0.2)
+    log = write(tmp_path / "log.jsonl", rows(2000, 3, **changed))  # type: ignore[arg-type]
+    watched = take_look(DiskPlace(tmp_path / "store"), "d" * 64, reference, [log], None)
+    assert watched.look is not None and {each.signal for each in watched.look.changes} == (
+        {signal} if signal else set()
+    )
+    assert watched.outcome == ("fail" if signal else "pass")
+
+
+def test_a_look_is_one_only_where_enough_rows_are_new(tmp_path: Path) -> None:
+    place = DiskPlace(tmp_path / "store")
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(1000, 1))], None, 0.2)
+    few = write(tmp_path / "log.jsonl", rows(99, 2))
+    watched = take_look(place, "d" * 64, reference, [few], None)
+    assert watched.look is None and watched.outcome == "inconclusive" and watched.waiting == 99
+    log = write(tmp_path / "log.jsonl", rows(99, 2), rows(200, 3))
+    assert [take_look(place, "d" * 64, reference, [log], None).new for _ in range(3)] == [True, False, False]
+    log = write(log, rows(99, 2), rows(200, 3), rows(150, 4))
+    again = take_look(place, "d" * 64, reference, [log], None)
+    assert again.look is not None and (again.look.number, again.look.rows) == (2, 150)
+    other = write(tmp_path / "rotated.jsonl", rows(120, 5))
+    assert take_look(place, "d" * 64, reference, [log, other], None).look is not None
+    assert take_look(place, "e" * 64, reference, [log], None).look.number == 1  # type: ignore[union-attr]
+
+
+def test_no_text_of_a_customer_is_kept(tmp_path: Path) -> None:
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(500, 1))], None, 0.2)
+    log = write(tmp_path / "log.jsonl", ({**row, "text": "my card is 4111"} for row in rows(200, 2)))
+    take_look(DiskPlace(tmp_path / "store"), "d" * 64, reference, [log], lambda texts: [len(text) for text in texts])
+    assert not [path for path in (tmp_path / "store").rglob("*.json") if "4111" in path.read_text()]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"latency_ms": -1}',
+        '{"latency_ms": NaN}',
+        '{"confidence": 1.2}',
+        '{"tokens": 1.5}',
+        '{"text": 3}',
+        '{"time": -1.0}',
+        "\x00",
+    ],
+)
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"tokens": 3}\n' + line + "\n")
+    with pytest.raises(MctError, match=r"log\.jsonl line 2"):
+        read_log(path)
+
+
+def test_rows_are_in_the_order_of_their_times_and_a_cut_line_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"tokens": 2, "time": "2026-01-02T00:00:00Z"}\n{"tokens": 1, "time": "2026-01-01"}\n{"tok')
+    assert [row.tokens for row in in_order(read_log(path).rows)] == [1, 2]
+    path.write_text('{"tokens": 2, "time": "tomorrow"}\n')
+    with pytest.raises(MctError, match="is no time"):
+        in_order(read_log(path).rows)
+
+
+def test_a_release_is_held_against_the_evidence_of_its_promotion(
+    tmp_path: Path, run_mct: Callable[..., object], tiny_onnx: Path
+) -> None:
+    """The command, from a bench to an alarm."""
+    folder = tmp_path / "onnx-int8"
+    shutil.copytree(tiny_onnx / "onnx-int8", folder)
+    data = tmp_path / "test.jsonl"
+    texts = ["where is my order", "i want to return volume 3", "hi", "let me talk to a human now", "is this suitable"]
+    data.write_text("".join(json.dumps({"text": text, "label": "other"}) + "\n" for text in texts * 60))
+    results = tmp_path / "results"
+    bench = ["bench", folder, "--data", data, "--results", results, "--max-seconds", "0.5"]
+    assert run_mct(*bench).returncode == 0  # type: ignore[attr-defined]
+    from mct.bench.jobs.run import ask, open_model, read_request
+
+    model = open_model(folder)
+    said = [ask(model, read_request(model, text)) for text in texts]
+    log = tmp_path / "log.jsonl"
+    lines = [{"text": each["request"], "answer": each["answer"], "latency_ms": 0.001} for each in said]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines * 60))
+    watch = ["watch", log, "--release", folder, "--results", results, "--store", tmp_path / "store"]
+    done = run_mct(*watch, "--json")
+    assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+    found = json.loads(done.stdout)  # type: ignore[attr-defined]
+    assert {"answers", "lengths"} <= set(found["look"]["counts"])
+    other = tmp_path / "later.jsonl"
+    slow = [line | {"latency_ms": 1e5, "text": f"{line['text']} please " * 3} for line in lines]
+    other.write_text("".join(json.dumps(line) + "\n" for line in slow * 60))
+    done = run_mct("watch", other, *watch[2:])
+    assert done.returncode == 1 and "lengths" in done.stdout  # type: ignore[attr-defined]
