@@ -70,6 +70,13 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--offline", is_flag=True, help="Throughput instead: all texts at once, in batches of 1 to 32.")
 @click.option("--scan", "scanned", help="Measure at several values of one: threads=1,2, batch=1,8 or length=16,64.")
 @click.option("--torch-compile", is_flag=True, help="Run each checkpoint by torch.compile too, in a row of its own.")
+@click.option(
+    "--run-as",
+    "ways",
+    multiple=True,
+    help="Run each that can in another way too, in a row of its own: bf16, int8, int4, graphs, compile, tensorrt, or "
+    "some joined: bf16+graphs. May be repeated.",
+)
 @click.option("--limit", is_flag=True, help="Measure the machine's limit first, once, and show the share reached.")
 @click.option("--new-tokens", default=32, show_default=True, help="What a language model is timed writing, at most.")
 @click.option("--seed", default=0, show_default=True, help="Decides the order of the texts.")
@@ -79,7 +86,7 @@ def bench(
     baseline: Path | None, revision: str | None, reference: Path | None, told: Told,
     budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
     group: str, results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool,
-    offline: bool, scanned: str | None, torch_compile: bool, limit: bool,
+    offline: bool, scanned: str | None, torch_compile: bool, ways: tuple[str, ...], limit: bool,
     new_tokens: int, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Measure P95 latency and quality of ARTIFACTS (or checkpoints), and judge them against a budget.
@@ -92,6 +99,7 @@ def bench(
     """
     from mct.bench.jobs.job import Job, run_job, worst_outcome
     from mct.bench.samples.subject import own_data
+    from mct.bench.samples.ways import device_of
     from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
     from mct.models.writing.ownership import require_output
@@ -106,6 +114,8 @@ def bench(
     original = find_folder(baseline, revision) if baseline else None
     require_output(json_file, given(*paths, data, original, budgets_file, targets_file))
     where = find_targets(target, targets_file, keep_remote)
+    for each in where:
+        device_of(each)
     for limited in (name for each in where for name in each.budgets):  # a misspelt name would limit nothing
         find_budget(limited, budgets_file)
     asked, on = find_budget(budget, budgets_file) if budget else None, where[0]
@@ -126,6 +136,7 @@ def bench(
         limit=limit,
         new_tokens=new_tokens,
         torch_compile=torch_compile,
+        run_as=ways,
         told=told,
         reference=find_folder(reference) if reference else None,
     )

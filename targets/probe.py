@@ -15,13 +15,13 @@ from typing import Any
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.conditions import Conditions, read_conditions
 from mct.targets.cpus import allowed_cpus, cpu_list
+from mct.targets.devices.gpus import Gpu, find_gpus
 from mct.targets.machine import Machine, probe_machine, read_lines
 from mct.targets.memory import How, memory_control
 from mct.targets.programs import Program, find_chromium, find_node
 
 PATIENCE_S = 10.0
 CPUS = "sys/devices/system/cpu"
-GPU_FIELDS = ("name", "compute_cap", "memory.total", "driver_version")
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,6 @@ class Cache:
     holds: str
     kilobytes: int
     cpus: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One NVIDIA GPU as its driver names it; `memory_mb` in units of 2^20 bytes."""
-
-    index: int
-    name: str
-    compute_capability: str
-    memory_mb: int
-    driver: str
 
 
 @dataclass(frozen=True)
@@ -137,16 +126,6 @@ def read_caches(cpus: Sequence[int], root: Path = Path("/")) -> tuple[Cache, ...
         cache for cpu in cpus for folder in (root / CPUS / f"cpu{cpu}/cache").glob("index*") if (cache := _read(folder))
     }
     return tuple(sorted(found, key=lambda cache: (cache.level, cache.holds)))
-
-
-def find_gpus() -> tuple[Gpu, ...]:
-    """The GPUs of NVIDIA's driver; none where its tool is not there or fails."""
-    said = _output(["nvidia-smi", f"--query-gpu={','.join(GPU_FIELDS)}", "--format=csv,noheader,nounits"])
-    rows = [[part.strip() for part in line.split(",")] for line in said.splitlines()]
-    return tuple(
-        Gpu(index, name, capability, int(memory) if memory.isdigit() else 0, driver)
-        for index, (name, capability, memory, driver) in enumerate(row for row in rows if len(row) == len(GPU_FIELDS))
-    )
 
 
 def _read(folder: Path) -> Cache | None:

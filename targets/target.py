@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -11,11 +11,16 @@ from mct import MctError
 from mct.models.data.declared import Amount, Name, Positive, declared, read_toml
 from mct.models.tables import unknown
 from mct.targets.arithmetic import ARM
+from mct.targets.devices.gpus import CPU as CPU
+from mct.targets.devices.gpus import CUDA, require_gpu
+from mct.targets.devices.gpus import OPENVINO_GPU as OPENVINO_GPU
+from mct.targets.devices.gpus import WEBGPU as WEBGPU
 from mct.targets.machine import INSTRUCTION_SETS, Machine, described_machine, probe_machine
 from mct.targets.ssh.address import PREFIX, check_program, parse_address
 
 ONE_TABLE = 'one table per target, like [cpu] device = "cpu"'
 MOST_THREADS = 4096
+MOST_GPUS = 255
 HERE = "here"
 SSH = "ssh"
 TRANSPORTS = (HERE, SSH, "node", "browser")
@@ -28,6 +33,8 @@ OF_ARM = "asimd"
 class Target:
     """One target. `threads` None means all that affinity and quota allow; `price_per_hour` is None where unknown (USD).
 
+    `device` "cuda" is an NVIDIA GPU, "openvino-gpu" one that OpenVINO knows; `index` is which of several, as CUDA or
+    OpenVINO count them, the first if None.
     `memory_mb` (10^6 bytes) binds the measured process, the interpreter included; None does not. `runtimes` are those
     it has, () all. `budgets` are limits of its own by the name of the budget whose fields they replace.
     `architecture` ("x86_64", "aarch64") and `instruction_sets` describe a machine that is not this one: artifacts can
@@ -38,8 +45,9 @@ class Target:
     """
 
     name: Name
-    device: Literal["cpu", "cuda", "webgpu"]
+    device: Literal["cpu", "cuda", "openvino-gpu", "webgpu"]
     about: str
+    index: Annotated[int, Meta(ge=0, le=MOST_GPUS)] | None = None
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] | None = None
     memory_mb: Annotated[int, Meta(ge=LEAST_MEMORY_MB)] | None = None
     runtimes: tuple[Name, ...] = ()
@@ -58,9 +66,6 @@ class Target:
         return asdict(self) | {"instruction_sets": list(self.instruction_sets), "runtimes": list(self.runtimes)}
 
 
-CPU: Final = "cpu"
-WEBGPU: Final = "webgpu"
-"""A GPU as a browser gives it to a page; what is made for a CPU runs on it, or beside it."""
 BUILT_IN = Path(__file__).with_name("targets.toml")
 
 
@@ -117,19 +122,21 @@ def _target(path: Path, name: str, table: dict[str, Any]) -> Target:
             raise MctError(f"target {name}: no {target.architecture} has {each}", "see: mct targets probe")
     if target.instruction_sets and not target.architecture:
         raise MctError(f"target {name} has instruction_sets of no architecture", 'add architecture = "x86_64"')
+    if target.device == CPU and target.index is not None:
+        raise MctError(f"target {target.name} is a CPU, which has no index", "leave index out")
+    if target.device != CPU and target.architecture:
+        raise MctError(f"target {target.name} describes a CPU and is a GPU", "leave out architecture")
     return target
 
 
 def machine_of(target: Target) -> Machine:
     """The machine that artifacts for this target are made for: the one it describes, else this one.
 
-    MctError for a device that no artifact is made for.
+    Of a GPU it is the one that it stands in: what an artifact computes in on a GPU does not hang on instruction sets.
+    MctError for an NVIDIA GPU that is not here.
     """
-    if target.device not in (CPU, WEBGPU):
-        raise MctError(
-            f"target {target.name} is a {target.device} device, and every artifact is made for a CPU so far",
-            "make it for the machine's CPU: --target cpu",
-        )
+    if target.device == CUDA:
+        require_gpu(target.index or 0, target.name)
     if not target.architecture:
         return probe_machine()
     return described_machine(target.architecture, target.instruction_sets, cpu=target.about)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mct import MctError
-from mct.bench.jobs.job import asked_by, read_rows, require_cpu, require_one_task
+from mct.bench.jobs.job import asked_by, read_rows, require_machine, require_one_task
 from mct.bench.judge.compare import Comparison, Limits, compare
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
 from mct.bench.samples.subject import identify, told_to
+from mct.bench.samples.ways import device_of, on_device
 from mct.bench.store.store import RESULTS, append, make_question
 from mct.bench.transport.table import open_site
 from mct.bench.worker.predict import Pause
@@ -84,9 +85,9 @@ def _arms(job: CompareJob, stack: ExitStack) -> tuple[Arm, Arm]:
         (job.a, job.targets[0], "A: {}", Pause(share, counts=False)),
         (job.b, job.targets[1], f"B: {{}}{slowed}", Pause(share, counts=True)),
     ):
-        subject = identify(path, told[path])
+        subject = on_device(identify(path, told[path]), device_of(target))
         site = stack.enter_context(open_site(target, (subject,)))
-        require_cpu(target, site.facts().machine)
+        require_machine(target, site.facts().machine)
         if (why := site.obstacle(subject)) is not None:
             raise MctError(f"{subject.name}: {why.message}", why.hint)
         subject = replace(subject, name=name.format(subject.name))

@@ -30,6 +30,7 @@ from mct.bench.transport.site import Setting
 from mct.bench.worker.facts import Facts
 from mct.models.progress import Report, silent
 from mct.models.tasks.examples import Example
+from mct.targets.target import CPU
 
 CHUNK_CHARACTERS = 16_000
 """Characters, of JSON, in a chunk: some hundred short texts, a second's work for most models."""
@@ -161,6 +162,8 @@ def _places(subjects: Sequence[Subject], chunks: int, cpus: Sequence[int], memor
     """
     largest_mb = RUNTIME_MB + 2 * max(subject.size_mb for subject in subjects)
     fit = int(MEMORY_SHARE * memory_mb / largest_mb)
+    if any(subject.executable.device != CPU for subject in subjects):  # one process feeds a GPU
+        fit = 1
     return cpus[: max(1, min(chunks, fit))]
 
 

@@ -84,6 +84,11 @@ class Worker:
         assert isinstance(answers, Answers)
         return answers
 
+    def outputs(self, first: int, last: int) -> list[Any]:
+        """What the model gives for each request of examples `first` up to `last`: see the worker's `outputs`."""
+        found: list[Any] = self._ask({"outputs": [first, last]})["outputs"]
+        return found
+
     def kill(self) -> None:
         """End it by force, from whatever thread; whoever waits for its reply learns that it died."""
         self.process.kill()

@@ -324,6 +324,8 @@ def _context(result: Mapping[str, Any]) -> str:
     if result["budget"] and result["budget"].get("assumed"):
         budget += " (assumed, not confirmed)"
     where = f"{environment['cpu']}, {plan['threads']} thread(s)"
+    if gpu := environment.get("gpu"):
+        where = f"{gpu['name']} (driver {gpu.get('driver', 'unknown')}), fed by {where}"
     if plan.get("memory_mb"):
         where += f", {plan['memory_mb']:,} MB at most ({plan['memory_by']})"
     return f"{data['rows']:,} rows of {data['name']}, {budget}{against}. {where}; result {result['id']}."

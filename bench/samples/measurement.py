@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
@@ -50,6 +50,21 @@ class Start:
 
 
 @dataclass(frozen=True)
+class GpuUse:
+    """What a GPU used while a block ran (`energy_mj`), and what it was at in the end: None of what it does not tell.
+
+    `memory_mb` (2^20 bytes) is what all processes hold on it; `slowed_by` is what kept its clock down, before or after.
+    """
+
+    energy_mj: Index | None
+    power_w: Amount | None
+    clock_mhz: Index | None
+    memory_mb: Amount | None
+    temperature_c: int | None
+    slowed_by: tuple[Name, ...] = ()
+
+
+@dataclass(frozen=True)
 class Block:
     """One uninterrupted run of requests in one process: nanoseconds per request, in order, and what disturbed it.
 
@@ -60,6 +75,7 @@ class Block:
 
     `tokens` is the length of each request. A language model wrote `new_tokens` in all of them, `written` in each, the
     first of these after `first_ns`. Of a cascade `deferred` is 1 for each request that went on to its second stage.
+    `gpu` is there where one computed it and tells something.
     """
 
     round: Index
@@ -81,6 +97,7 @@ class Block:
     tokens: Times | None = None
     first_ns: Times | None = None
     written: Times | None = None
+    gpu: GpuUse | None = None
     deferred: Times | None = None
 
 
@@ -191,7 +208,8 @@ def to_record(subject: str, value: Value) -> dict[str, Any]:
     kind = next(name for name, known in KINDS.items() if isinstance(value, known))
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
     return {"subject": subject, "kind": kind} | {
-        name: list(item) if isinstance(item, array | tuple) else item for name, item in fields.items()
+        name: list(item) if isinstance(item, array | tuple) else asdict(item) if isinstance(item, GpuUse) else item
+        for name, item in fields.items()
     }
 
 

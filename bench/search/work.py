@@ -115,7 +115,7 @@ def make(order: Order) -> Made:
     return Made(folder, time.monotonic() - began)
 
 
-def _few(requests: Sequence[Request]) -> Sequence[Request]:
+def _few(requests: tuple[Request, ...]) -> tuple[Request, ...]:
     """The first of them: fewer where each is a query with many documents, or a long text."""
     sizes = accumulate(len(json.dumps(request)) for request in requests[:PARITY_REQUESTS])
     return requests[: max(PARITY_LEAST, sum(size <= PARITY_CHARACTERS for size in sizes))]

@@ -21,7 +21,9 @@ from mct.bench.samples.subject import Subject
 from mct.bench.worker.facts import ABSENT, ALWAYS, Facts, facts_here
 from mct.models.tasks.datasets import Dataset
 from mct.targets.conditions import read_conditions
+from mct.targets.devices.gpus import device_name, find_gpus, is_cuda
 from mct.targets.runtimes.table import runtime_for
+from mct.targets.target import CPU
 
 COMMIT_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA")
 GIT = ("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
@@ -45,6 +47,7 @@ def fingerprint(
         "threads": plan.threads,
         "affinity": list(plan.affinity),
         **({"memory_limit_mb": plan.memory_mb} if plan.memory_mb else {}),
+        **_gpu_of(subject.executable.device),
         "libraries": facts.engine or {name: facts.libraries.get(name, ABSENT) for name in named},
         **(facts.conditions or read_conditions(plan.affinity)).as_json(),
     }
@@ -58,6 +61,14 @@ def fingerprint(
         "seed": plan.seed,
         **({"made_for": dict(subject.made_for)} if subject.made_for else {}),
     }  # fmt: skip
+
+
+def _gpu_of(device: str) -> dict[str, Any]:
+    """The GPU that computes, and its driver; nothing for a CPU."""
+    if not is_cuda(device):
+        return {} if device == CPU else {"gpu": {"name": device}}
+    found = next((gpu for gpu in find_gpus() if device_name(gpu) == device), None)
+    return {"gpu": {"name": device} if found is None else asdict(found)}
 
 
 @cache

@@ -146,6 +146,7 @@ def _entry(
         **_web(question, measured),
         "cost_per_1000": None if price is None or latency is None else price / 3600 * latency.mean_ms,
         **_energy(measured),
+        **_gpu(measured),
         "stability": None if stability is None else stability.as_json(),
         "verdict": None if question.budget is None else judge(measured, question.budget, baseline).as_json(),
         **({"lost": [asdict(each) for each in measured.lost]} if measured.lost else {}),
@@ -214,6 +215,26 @@ def _throttled_s(measured: Measurement) -> float | None:
     """How long the quota stopped it while it was timed; None where no quota is, or it is not counted."""
     stopped = [block.throttled_s for block in measured.blocks if block.throttled_s is not None]
     return round(sum(stopped), 6) if stopped else None
+
+
+def _gpu(measured: Measurement) -> dict[str, Any]:
+    """What the GPU used and was at, over all blocks; absent where none computed it, or it tells nothing."""
+    used = [block.gpu for block in measured.blocks if block.gpu is not None]
+    if not used:
+        return {}
+    clocks = [each.clock_mhz for each in used if each.clock_mhz is not None]
+    energy = [each.energy_mj for each in used if each.energy_mj is not None]
+    whole = len(energy) == len(measured.blocks)
+    return {
+        "gpu": {
+            "energy_per_request_mj": round(sum(energy) / measured.requests, 4) if whole else None,
+            "power_w": _middle([each.power_w for each in used if each.power_w is not None]),
+            "clock_mhz": [min(clocks), max(clocks)] if clocks else None,
+            "memory_mb": max((each.memory_mb for each in used if each.memory_mb is not None), default=None),
+            "temperature_c": max((each.temperature_c for each in used if each.temperature_c is not None), default=None),
+            "slowed_by": sorted({reason for each in used for reason in each.slowed_by}),
+        }
+    }
 
 
 def _energy(measured: Measurement) -> dict[str, float]:

@@ -329,6 +329,17 @@ class Environment(Struct, frozen=True):
     commit: str | None = None
 
 
+class Gpu(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a GPU used while it computed one artifact's answers; null where the card does not tell."""
+
+    energy_per_request_mj: Amount | None
+    power_w: Amount | None
+    clock_mhz: tuple[Index, Index] | None
+    memory_mb: Amount | None
+    temperature_c: int | None
+    slowed_by: list[Name]
+
+
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """One artifact."""
 
@@ -363,6 +374,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     by_length: list[LengthGroup] = []
     cascade: Cascade | None = None
     throttled_s: Amount | None = None
+    gpu: Gpu | None = None
     web: Web | None = None
     lost: list[Lost] = []
 

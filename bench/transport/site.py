@@ -19,6 +19,7 @@ from mct.bench.transport.here import command_here
 from mct.bench.worker.facts import Facts, facts_here
 from mct.bench.worker.predict import NEW_TOKENS, NO_PAUSE, Pause
 from mct.models.tasks.examples import Example
+from mct.targets.devices.gpus import device_environment
 
 
 def _no_obstacle(subject: Subject) -> Failure | None:
@@ -71,7 +72,8 @@ class Site:
 
 def _command_here(wanted: Wanted) -> Command:
     argv, environment = command_here(wanted.setting.threads)
-    return Command(argv, environment, {"parent": os.getpid()})
+    shown = device_environment(wanted.subject.executable.device)
+    return Command(argv, {**environment, **shown}, {"parent": os.getpid()})
 
 
 HERE = Site(facts_here, _command_here)

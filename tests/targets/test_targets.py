@@ -27,6 +27,14 @@ def test_every_other_built_in_budget_is_marked_as_assumed() -> None:
     assert {name for name, budget in load_budgets().items() if not budget.assumed} == {"intent-router"}
 
 
+def test_every_budget_has_a_limit_of_its_own_on_a_gpu_and_says_that_it_is_assumed() -> None:
+    gpu = find_target("gpu")
+    for name, budget in load_budgets().items():
+        found = budget_on(budget, gpu)
+        assert found.assumed and found.p95_ms and budget.p95_ms and found.p95_ms < budget.p95_ms, name
+        assert found.quality_max_drop == budget.quality_max_drop
+
+
 def test_a_file_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text("[sentiment]\np95_ms = 8\n", encoding="utf-8-sig")
     assert find_budget("sentiment", tmp_path / "b.toml").p95_ms == 8
