@@ -40,7 +40,7 @@ def confident_joint(judged: Judged, given: NDArray[np.intp]) -> NDArray[np.intp]
     own = judged.shares[np.arange(len(given)), given]
     thresholds = np.array([own[given == label].mean() for label in range(len(judged.names))])
     passing = np.where(judged.shares >= thresholds, judged.shares, -1.0)
-    counted = passing.argmax(axis=1)
+    counted: NDArray[np.intp] = passing.argmax(axis=1)
     counted[passing.max(axis=1) < 0] = -1
     return counted
 
@@ -96,6 +96,7 @@ def find_outsiders(
     for at, place, neighbours in zip(unsure, asked, alike, strict=True):
         near, cosine = neighbours[0] if neighbours else (int(place), 0.0)
         if cosine < FAR:
-            quoted = masked(texts[place]), labels[place], masked(texts[near]) if neighbours else ""
-            found.append(Outsider(*places[place], *quoted, round(cosine, 3), round(float(sureness[at]), 4)))
+            (file, row), nearest_text = places[place], masked(texts[near]) if neighbours else ""
+            sure = round(float(sureness[at]), 4)
+            found.append(Outsider(file, row, masked(texts[place]), labels[place], nearest_text, round(cosine, 3), sure))
     return tuple(sorted(found, key=lambda each: (each.likeness, each.sureness, each.file, each.row)))
