@@ -68,4 +68,6 @@ def ended(what: str, code: int) -> str:
 def _hint(reason: str) -> str:
     if any(said in reason for said in LACKING):
         return "its graph has an operator that this runtime lacks: compress it with --target node"
+    if "GPU adapter" in reason:
+        return "this browser has no GPU to give to a page: bench it on the target browser"
     return "compress the checkpoint again, or measure it on another target"

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 
 from mct import MctError
+from mct.bench.measure.launch import WorkerDied, launch_answerer
 from mct.bench.samples.subject import Subject, identify
+from mct.bench.transport.site import Setting
 from mct.bench.transport.table import open_site
 from mct.bench.transport.web import obstacle
+from mct.models.tasks.examples import Example
 from mct.targets.programs import Program, find_chromium, find_node
 from mct.targets.target import find_target
 
@@ -150,3 +154,18 @@ def test_probe_tells_of_both(node: Program, chromium: Program, run_mct: Run) -> 
         found = programs[program.name]
         assert (found["version"], found["simd"], found["threads"]) == (program.version, True, True)
     assert find_chromium().version == chromium.version
+
+
+def test_a_browser_without_a_gpu_says_so(chromium: Program, small_artifact: Callable[[str], Path]) -> None:
+    """Where this machine has one for it, there is nothing to see."""
+    subject = identify(small_artifact("sequence-classification"))
+    example = Example("where is it", None, "where is it", "text")
+    with open_site(find_target("browser-webgpu"), ()) as site:
+        try:
+            with closing(
+                launch_answerer(subject, Setting([example], threads=1, affinity=(), seed=0, site=site))
+            ) as worker:
+                worker.get_ready()
+        except WorkerDied as death:
+            assert "GPU adapter" in death.failure.message
+            assert death.failure.hint == "this browser has no GPU to give to a page: bench it on the target browser"
