@@ -33,7 +33,7 @@ DECISIONS = Path("results/decisions")
 CHECKPOINT = "checkpoint"
 MADE = ("gguf-f32", "onnx-fp32", "onnx-int8")
 """The least changed first."""
-BENCH_S, LOG_S = 12, 3
+BENCH_S, LOG_S = 120, 3
 LOAD_QPS, COST_PER_MONTH = 20.0, 100.0
 DAMAGE = 'seed = 0\n\n[[steps]]\npass = "drop-layers"\nkeep = [0]\n\n[[steps]]\npass = "export-onnx"\n'
 ONLY_TIME = '[only-time]\ntask = "sequence-classification"\np95_ms = 15.0\n'

@@ -51,9 +51,9 @@ def share(what: str, hits: int, n: int, scenario: str, **other: Any) -> Figure:
     return figure(what, hits / n, proportion_bounds(hits, n, EACH_END), n, scenario, **other)
 
 
-def metric_figure(what: str, metric: RatioMetric, scenario: str, **other: Any) -> Figure:
+def metric_figure(what: str, scored: RatioMetric, scenario: str, **other: Any) -> Figure:
     """A metric with its interval."""
-    return figure(what, metric.value or 0.0, value_bounds(metric, EACH_END), len(metric), scenario, **other)
+    return figure(what, scored.value or 0.0, value_bounds(scored, EACH_END), len(scored), scenario, **other)
 
 
 def gain_figure(what: str, before: RatioMetric, after: RatioMetric, scenario: str, **other: Any) -> Figure:

@@ -75,7 +75,6 @@ def test_it_loads_warms_up_runs_serves_and_answers(site: Site, small_artifact: M
         assert all(began >= due for began, due in zip(segment.started_ns, segment.scheduled_ns, strict=True))
         processes = descendants(worker.process.pid)
         assert os.sched_getaffinity(_largest(processes)) == set(setting.affinity)
-    assert worker.process.returncode == 0
     assert _gone(processes) and _profiles() == before
 
 
