@@ -18,7 +18,7 @@ ROOMS = (
     ("models.scenarios.classifiers", "models.scenarios.responses"), ("models.scenarios.search",),
     ("models.scenarios",),
     ("models.commands",),
-    ("targets.ssh", "targets.devices"), ("targets",), ("targets.runtimes",), ("targets.elsewhere",),
+    ("targets.devices", "targets.ssh"), ("targets",), ("targets.runtimes",), ("targets.elsewhere",),
     ("targets.commands",),
     ("compress.plan",), ("compress.run",),
     ("compress.merge", "compress.shrink", "compress.train", "compress.mixed"),
