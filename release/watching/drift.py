@@ -25,7 +25,7 @@ from scipy import stats
 ALPHA = 0.05
 FEWEST = 100
 """Rows below which a look says nothing."""
-BLOCKS_PER_ROOT = 1.5
+BLOCKS_PER_ROOT = 0.75
 LEAST_BLOCK = 8
 UNSURE = 0.1
 """The chance that a design effect is larger than it is taken for."""
@@ -175,7 +175,7 @@ def percentile_with_interval(values: Flags, p: float, rows: float) -> tuple[floa
 
 
 def _blocks(n: int) -> NDArray[np.intp]:
-    """Numbers of blocks of time, about 1.5 sqrt(n) of them: they grow as the log does, and so does their number."""
+    """Numbers of blocks of time, about 0.75 sqrt(n) of them: both they and their number grow with the log."""
     count = max(2, min(n // LEAST_BLOCK, round(BLOCKS_PER_ROOT * sqrt(n))))
     return (np.arange(n) * count) // n
 
