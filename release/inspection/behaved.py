@@ -11,9 +11,9 @@ from typing import Any
 from mct.bench.jobs.job import require_one_task
 from mct.bench.jobs.run import open_model
 from mct.bench.judge.line import Line, Outcome, worst
-from mct.bench.judge.rounding import rounded
 from mct.bench.samples.subject import told_to
 from mct.bench.statistics.levels import ERROR
+from mct.bench.statistics.rounding import rounded
 from mct.models.checkpoints.adapted import Told
 from mct.models.progress import Report, part
 from mct.release.inspection.asking.opened import ready

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from mct import MctError
 from mct.bench.judge.line import Line, Outcome, worst
-from mct.bench.judge.rounding import rounded
+from mct.bench.statistics.rounding import rounded
 from mct.models.data.declared import Digest, Name, read_json
 from mct.release.inspection.behaviour.behave import Outcome as CaseOutcome
 from mct.release.inspection.behaviour.tests_file import Test
