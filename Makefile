@@ -45,10 +45,13 @@ peers: .venv/.ready .cache/banking77/minilm/config.json
 .cache/banking77/minilm/config.json: | .venv/.ready
 	$(BIN)/python results/banking77_checkpoints.py --only minilm
 
-# Optional, for the tests that open artifacts in transformers.js: from the npm registry, half a gigabyte, kept for good.
-NODE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/node
+# Optional, for artifacts in Node and in a browser (--target node, browser): two packages from the npm registry, pinned
+# in bench/web/package.json. And transformers.js, for the tests that open artifacts in it: half a gigabyte, kept for good.
+NODE := $(or $(MCT_NODE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mct/node)
 node:
-	ONNXRUNTIME_NODE_INSTALL_CUDA=skip npm install --prefix $(NODE) --ignore-scripts --no-audit --no-fund @huggingface/transformers@4.3.1
+	ONNXRUNTIME_NODE_INSTALL_CUDA=skip npm install --prefix $(NODE) --ignore-scripts --no-audit --no-fund \
+		$$(node -p 'Object.entries(require("./bench/web/package.json").dependencies).map((each) => each.join("@")).join(" ")') \
+		@huggingface/transformers@4.3.1
 
 # Optional, for the test that writes releases to an MLflow server: it and its client, 850 MB in an environment of their
 # own, since trainers of other libraries begin to log wherever they find MLflow.

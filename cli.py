@@ -17,6 +17,7 @@ import click
 
 from mct import MctError, __version__
 from mct.bench.commands import bench, compare, demo, gate, history, report, run_artifact
+from mct.bench.emulation.commands import targets_emulate  # noqa: F401 - joins the group of targets
 from mct.compress.commands import compress
 from mct.models.command_line import Commands, one_line
 from mct.models.commands import models

@@ -16,10 +16,11 @@ from mct.models.commands import telling
 from mct.targets.commands import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mct.bench.jobs.job import Job
     from mct.models.checkpoints.adapted import Told
+    from mct.targets.target import Target
 
 
 @click.command()
@@ -44,7 +45,14 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.command()
 @click.argument("artifacts", type=FOLDER, nargs=-1, required=True)
 @click.option("--data", type=FILE, help=EVALUATION_SET)
-@click.option("--target", default="cpu", show_default=True, help="What it must run on (see mct targets list).")
+@click.option(
+    "--target",
+    "target",
+    default="cpu",
+    show_default=True,
+    help="What it must run on: a name of mct targets list, ssh:HOST, or several with commas for one table of all.",
+)
+@click.option("--keep-remote", is_flag=True, help="Leave what was copied to a machine over ssh there.")
 @click.option("--budget", help="Budget to judge against; without one there is no verdict.")
 @click.option("--baseline", type=FOLDER, help="Checkpoint or artifact that quality is compared with.")
 @click.option("--revision", help="Branch, tag or commit of a baseline that is named on the hub.  [default: main]")
@@ -62,16 +70,23 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--offline", is_flag=True, help="Throughput instead: all texts at once, in batches of 1 to 32.")
 @click.option("--scan", "scanned", help="Measure at several values of one: threads=1,2, batch=1,8 or length=16,64.")
 @click.option("--torch-compile", is_flag=True, help="Run each checkpoint by torch.compile too, in a row of its own.")
+@click.option(
+    "--run-as",
+    "ways",
+    multiple=True,
+    help="Run each that can in another way too, in a row of its own: bf16, int8, int4, graphs, compile, tensorrt, or "
+    "some joined: bf16+graphs. May be repeated.",
+)
 @click.option("--limit", is_flag=True, help="Measure the machine's limit first, once, and show the share reached.")
 @click.option("--new-tokens", default=32, show_default=True, help="What a language model is timed writing, at most.")
 @click.option("--seed", default=0, show_default=True, help="Decides the order of the texts.")
 @click.option("--json", "json_file", type=FILE, help="Also write the result to this file.")
 def bench(
-    artifacts: tuple[Path, ...], data: Path | None, target: str, budget: str | None, baseline: Path | None,
-    revision: str | None, reference: Path | None, told: Told, budgets_file: Path | None, targets_file: Path | None,
-    fields: tuple[str, ...],
+    artifacts: tuple[Path, ...], data: Path | None, target: str, keep_remote: bool, budget: str | None,
+    baseline: Path | None, revision: str | None, reference: Path | None, told: Told,
+    budgets_file: Path | None, targets_file: Path | None, fields: tuple[str, ...],
     group: str, results: Path, max_seconds: float | None, rigorous: bool, qps: float | None, find_max: bool,
-    offline: bool, scanned: str | None, torch_compile: bool, limit: bool,
+    offline: bool, scanned: str | None, torch_compile: bool, ways: tuple[str, ...], limit: bool,
     new_tokens: int, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Measure P95 latency and quality of ARTIFACTS (or checkpoints), and judge them against a budget.
@@ -84,11 +99,12 @@ def bench(
     """
     from mct.bench.jobs.job import Job, run_job, worst_outcome
     from mct.bench.samples.subject import own_data
+    from mct.bench.samples.ways import device_of
     from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
     from mct.models.writing.ownership import require_output
     from mct.targets.budget import budget_on, find_budget
-    from mct.targets.target import find_target
+    from mct.targets.target import find_targets
 
     if sum((qps is not None, find_max, offline, scanned is not None)) > 1:
         raise MctError("--load, --find-max-load, --offline and --scan are four jobs", "give one of them")
@@ -97,14 +113,19 @@ def bench(
     paths = tuple(find_folder(artifact) for artifact in artifacts)
     original = find_folder(baseline, revision) if baseline else None
     require_output(json_file, given(*paths, data, original, budgets_file, targets_file))
-    on = find_target(target, targets_file)
-    for limited in on.budgets:  # a misspelt name would limit nothing
+    where = find_targets(target, targets_file, keep_remote)
+    for each in where:
+        device_of(each)
+    for limited in (name for each in where for name in each.budgets):  # a misspelt name would limit nothing
         find_budget(limited, budgets_file)
+    asked, on = find_budget(budget, budgets_file) if budget else None, where[0]
+    if len(where) > 1 and (find_max or offline or qps is not None or scanned is not None):
+        raise MctError("a load or a scan is measured on one target", "give one: --target cpu")
     job = Job(
         paths=paths,
         data=data or own_data([original, *paths] if original else paths, told),
         target=on,
-        budget=budget_on(find_budget(budget, budgets_file), on) if budget else None,
+        budget=asked if asked is None or len(where) > 1 else budget_on(asked, on),
         baseline=original,
         renames=renames_of(fields),
         group=group,
@@ -115,9 +136,12 @@ def bench(
         limit=limit,
         new_tokens=new_tokens,
         torch_compile=torch_compile,
+        run_as=ways,
         told=told,
         reference=find_folder(reference) if reference else None,
     )
+    if len(where) > 1:
+        return _bench_matrix(job, where, json_file)
     if qps is not None or find_max:
         return _bench_load(job, qps, json_file)
     if offline or scanned is not None:
@@ -152,6 +176,22 @@ def _lines_of_stdin() -> Iterator[str]:
         yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
     except UnicodeDecodeError as error:
         raise MctError("stdin is not UTF-8 text", "convert it first: iconv -t UTF-8") from error
+
+
+def _bench_matrix(job: Job, targets: Sequence[Target], json_file: Path | None) -> int:
+    """Measure on each target; one table of all on stdout."""
+    from mct.bench.matrix.run import run_matrix
+    from mct.bench.matrix.table import matrix_table
+    from mct.models.progress import shown
+    from mct.models.writing.folders import write_json
+
+    with shown() as report:
+        run = run_matrix(job, targets, report)
+    click.echo(matrix_table(run.matrix), nl=False)
+    click.echo(f"The matrix: {run.path} (a picture: mct report {run.path} --format html -o matrix.html)", err=True)
+    if json_file is not None:
+        write_json(json_file, run.matrix.as_json())
+    return EXIT_CODES[run.matrix.outcome]
 
 
 def _bench_scan(job: Job, scanned: str | None, json_file: Path | None) -> int:
@@ -306,8 +346,10 @@ def report(
 ) -> None:
     """Show stored RESULTS: Markdown for a pull request, a self-contained HTML page, PNG, JSON or CSV.
 
-    Without RESULTS, the newest one of the store.
+    Without RESULTS, the newest one of the store. A matrix of several targets is shown by itself.
     """
+    from mct.bench.matrix.report import render_matrix
+    from mct.bench.matrix.stored import is_matrix
     from mct.bench.report.report import render
     from mct.bench.store.reading import read_run
     from mct.models.writing.folders import write_bytes_atomically
@@ -316,7 +358,10 @@ def report(
     results = results or tuple(_newest())
     require_output(out, given(*results, baseline))
     before = read_run(baseline) if baseline else None
-    made = render([read_run(path) for path in results], kind, before, allow_different)
+    if any(map(is_matrix, results)):
+        made = render_matrix(results, kind)
+    else:
+        made = render([read_run(path) for path in results], kind, before, allow_different)
     content = made if isinstance(made, bytes) else made.encode()
     if out is None:
         click.echo(content, nl=False)
@@ -386,10 +431,10 @@ def _newest() -> list[Path]:
 def targets_limit(target: str, targets_file: Path | None, again: bool, as_json: bool) -> None:
     """Say how fast this machine's runtimes multiply and read at best. Measured once, in about seven seconds."""
     from mct.bench.measure.sampling import plan_bench
+    from mct.bench.worker.facts import facts_here
     from mct.targets.limit import find_limit
-    from mct.targets.machine import probe_machine
     from mct.targets.target import find_target
 
-    plan = plan_bench(probe_machine(), find_target(target, targets_file).threads or 0)
+    plan = plan_bench(facts_here(), find_target(target, targets_file).threads or 0)
     found = find_limit(plan.threads, plan.affinity, again)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.describe())

@@ -80,7 +80,12 @@ def print_json(value: Any) -> None:
 
 def one_line(text: str) -> str:
     """A text that others may have written, as a terminal can be shown it: one line, what steers it in escapes."""
-    return STEERING.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))
+    return harmless(" ".join(text.split()))
+
+
+def harmless(text: str) -> str:
+    """The same text with what steers a terminal in escapes."""
+    return STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def renames_of(fields: tuple[str, ...]) -> Mapping[str, str]:

@@ -114,7 +114,9 @@ def _ways(files: tuple[Path, Path], embedder: Path) -> dict[str, dict[int, float
 
 def _listed(found: Findings) -> dict[int, float]:
     return {
-        each.row - 1: each.confidence - each.self_confidence for each in found.suspicions if each.file == "test.jsonl"
+        each.row - 1: float(np.log((each.confidence + 1e-6) / (each.self_confidence + 1e-6)))
+        for each in found.suspicions
+        if each.file == "test.jsonl"
     }
 
 

@@ -24,10 +24,10 @@ from mct.bench.jobs.job import asked_by
 from mct.bench.jobs.reference import with_reference
 from mct.bench.judge.line import worst
 from mct.bench.judge.verdict_quality import quality_lines
-from mct.bench.measure.launch import Setting
 from mct.bench.measure.rounds import collect_beside
 from mct.bench.samples.measurement import Answers, Failure, Measurement
 from mct.bench.samples.subject import Subject, identify
+from mct.bench.transport.site import Setting
 from mct.bench.worker.originals import Originals
 from mct.bench.worker.predict import answer_all, open_predictor, watching
 from mct.models.progress import Report, silent

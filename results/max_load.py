@@ -25,11 +25,11 @@ from mct.bench.jobs.job import Job
 from mct.bench.jobs.load import Loaded
 from mct.bench.jobs.max_load import MAX_SECONDS, find_max_load, search_subject
 from mct.bench.judge.max_load import MaxLoad
-from mct.bench.measure.launch import Setting
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.samples.subject import Subject
 from mct.bench.store.store import LoadRecording
+from mct.bench.transport.site import Setting
 from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import shown, silent
 from mct.models.writing.folders import write_atomically, write_json

@@ -16,7 +16,7 @@ from typing import Any
 
 from forms import ROOT
 
-from mct.bench.measure.launch import ALONE, THREAD_VARIABLES
+from mct.bench.worker.environment import ALONE, THREAD_VARIABLES
 from mct.models.writing.folders import write_json
 
 PEERS = ROOT / ".cache" / "peers"

@@ -14,12 +14,12 @@ import numpy as np
 from latencies import REQUESTS, Floats, Rng, World
 
 from mct.bench.jobs.compare import MEASURING
-from mct.bench.measure.launch import Setting
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Answers, Block, Measurement, Start
 from mct.bench.samples.subject import Subject
+from mct.bench.transport.site import Setting
 from mct.models.tasks.datasets import Dataset
 from mct.models.tasks.table import Head
 from mct.targets.runtimes.table import Executable

@@ -46,7 +46,7 @@ from mct.targets.target import Target
 HERE = Path(__file__).resolve().parent
 LABELS = ("order", "returns", "human")
 TRUTH = LABELS * 100
-KILLS, RACES, TRIES, ARTIFACTS = 200, 50, 20, 240
+KILLS, RACES, TRIES, ARTIFACTS = 200, 50, 20, 120
 PROCESSES, REQUESTS, ROWS = 6, 200, 600
 TRUE_ACCURACY = 0.90
 ON = Target("cpu", "cpu", "made up")
@@ -172,7 +172,8 @@ def kills() -> dict[str, Any]:
         remaining = [path.name for path in folder.rglob("*.mct-draft")]
         entries = len(store.track("router").entries)
     return {
-        "kills": KILLS, "ended_before_the_kill": late, "found": dict(sorted(seen.items())), "not_one_whole_production": lost,
+        "kills": KILLS, "ended_before_the_kill": late, "found": dict(sorted(seen.items())),
+        "not_one_whole_production": lost,
         "pointer_one_change_behind_and_put_right": behind, "drafts_before_the_next_command": len(left),
         "drafts_after_it": len(remaining), "journal_entries": entries,
         "milliseconds": {name: round(1e3 * value, 1) for name, value in times.items()},
@@ -385,9 +386,9 @@ def of_kills(part: Mapping[str, Any]) -> list[str]:
     times = part["milliseconds"]
     return [
         "## Kills", "",
-        f"{part['kills']} SIGKILLs at random moments of a promotion ({times['promote']:.0f} ms with its gate) or a rollback",
-        f"({times['rollback']:.0f} ms), {part['ended_before_the_kill']} of which had ended before. Found afterwards without",
-        f"one whole production version: **{part['not_one_whole_production']}**.", "",
+        f"{part['kills']} SIGKILLs at random moments of a promotion ({times['promote']:.0f} ms with its gate) or",
+        f"a rollback ({times['rollback']:.0f} ms), {part['ended_before_the_kill']} of which had ended before.",
+        f"Found afterwards without one whole production version: **{part['not_one_whole_production']}**.", "",
         *(f"- {what}: {count}" for what, count in part["found"].items()),
         "- production.json one change behind the journal, and put right by the next command: "
         f"{part['pointer_one_change_behind_and_put_right']}",
@@ -410,9 +411,9 @@ def of_luck(part: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     return [
         "## Trying until it passes", "",
-        f"Artifacts that lie on their limit, so that every pass is wrong, measured {part[0]['tries']} times. One run may err",
-        f"in {ERROR:.0%}; so may all tries of an artifact together. Beside it a gate that divides the error by the number",
-        "of tries, and one that forgets them.", "",
+        f"Artifacts that lie on their limit, so that every pass is wrong, measured {part[0]['tries']} times. One run",
+        f"may err in {ERROR:.0%}; so may all tries of an artifact together. Beside it a gate that divides the error by",
+        "the number of tries, and one that forgets them.", "",
         "| of | world | artifacts | pass at once | ever pass | alpha / k | a gate that forgets |",
         "|---|---|---:|---:|---:|---:|---:|", *rows,
     ]  # fmt: skip

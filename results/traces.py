@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mct.bench.measure.launch import Setting, start_worker
+from mct.bench.measure.launch import start_worker
 from mct.bench.measure.sampling import plan_bench
 from mct.bench.samples.subject import identify
+from mct.bench.transport.site import Setting
+from mct.bench.worker.facts import facts_here
 from mct.models.tasks.datasets import read_dataset, read_examples
 from mct.models.tasks.table import find_task
-from mct.targets.machine import probe_machine
 
 TRACES = Path(__file__).parent / "traces.npz"
 UNIT_NS = 100
@@ -34,7 +35,7 @@ def record(artifact: Path, data: Path, processes: int, requests: int) -> NDArray
     """Time them; every process sees the texts in an order of its own, as in `mct bench`."""
     subject = identify(artifact)
     examples = read_examples(read_dataset(data, find_task(subject.task), {}), subject.task, subject.heads)
-    plan = plan_bench(probe_machine())
+    plan = plan_bench(facts_here())
     rows = []
     for number in range(processes):
         setting = Setting(examples, plan.threads, plan.affinity, seed=number)

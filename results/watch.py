@@ -1,6 +1,6 @@
 """Does `mct watch` keep its promise? Fifty looks at simulated production, without drift and with, written down here.
 
-`python results/watch.py [--runs 120]` writes watch.json and watch.md; some minutes of one core. Production is put
+`python results/watch.py [--runs 60]` writes watch.json and watch.md; some minutes of one core. Production is put
 together from what no estimator here supposes: real texts of customers (Banking77, where it is; made-up lengths
 elsewhere) drawn whole with their labels, in conversations that stay with one label, confidences with a mean of their
 own for each conversation, latencies of a two-state chain of slow moments, and processes that differ from look to look.
@@ -25,7 +25,7 @@ from mct.release.watching.signals import Facts, count
 
 HERE = Path(__file__).resolve().parent
 TEXTS = HERE.parents[1] / "shared" / "data" / "banking77"
-LOOKS, RUNS, CHANGES_AT = 50, 120, 10
+LOOKS, RUNS, CHANGES_AT = 50, 60, 10
 MARGIN = 0.2
 
 
@@ -163,8 +163,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             "# Watching production", "",
-            f"Made by `python results/watch.py`: {found['runs']} runs of each row, {found['looks']} looks a run, all five",
-            f"signals. Promised are false alarms in at most {ALPHA:.0%} of runs, over all looks together.", "",
+            f"Made by `python results/watch.py`: {found['runs']} runs of each row, {found['looks']} looks a run, all",
+            f"five signals. Promised are false alarms in at most {ALPHA:.0%} of runs, over all looks together.", "",
             "| nothing changed: production is | rows a look | of the reference | runs with an alarm |",
             "|---|---:|---:|---:|", *calm, "",
             f"What changes does so after look {CHANGES_AT}, in conversations with slow moments:", "",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mct.models.command_line import EXIT_CODES, FILE, Commands, one_line, print_json
+from mct.models.command_line import EXIT_CODES, FILE, Commands, harmless, one_line, print_json
 
 
 @click.group(cls=Commands)
@@ -48,17 +48,26 @@ def targets_check(as_json: bool) -> int:
 
 
 @targets.command("probe")
+@click.option("--target", help="Another machine: ssh:HOST, or a target that is reached so.  [default: this machine]")
+@click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def targets_probe(as_json: bool) -> None:
+def targets_probe(target: str | None, targets_file: Path | None, as_json: bool) -> None:
     """Say what this machine is, what it lets this process use, and what can run on it.
 
     CPU, cores, caches, instruction sets, clock, memory, GPUs; the runtimes with what each computes in here; Node and a
     browser; and the line that brings what is missing.
     """
+    from mct.targets.elsewhere.asking import probe_elsewhere
     from mct.targets.machine import probe_machine
     from mct.targets.probe import probe
     from mct.targets.runtimes.table import runtime_states
 
+    if target is not None and (told := probe_elsewhere(target, targets_file)) is not None:
+        if as_json:
+            print_json(told.values)
+        else:
+            click.echo("\n".join(map(harmless, told.text.splitlines())))
+        return
     found = probe(runtime_states(probe_machine()))
     if as_json:
         print_json(found.as_json())

@@ -18,13 +18,18 @@ def allowed_cpus() -> list[int]:
 
 def choose_cpus(allowed: Sequence[int], threads: int, root: Path = Path("/")) -> tuple[int, ...]:
     """So many of the allowed CPUs, lowest first: one of each core, then their siblings. `root` holds `sys`."""
+    return tuple(sorted(ranked_cpus(allowed, root)[:threads]))
+
+
+def ranked_cpus(allowed: Sequence[int], root: Path = Path("/")) -> tuple[int, ...]:
+    """The allowed CPUs in the order in which threads get them: one of each core, then their siblings."""
     ranked: list[tuple[int, int]] = []
     used: dict[tuple[int, ...], int] = {}
     for cpu in sorted(allowed):
         core = siblings(cpu, root)
         ranked.append((used.get(core, 0), cpu))
         used[core] = used.get(core, 0) + 1
-    return tuple(sorted(cpu for _, cpu in sorted(ranked)[:threads]))
+    return tuple(cpu for _, cpu in sorted(ranked))
 
 
 def siblings(cpu: int, root: Path = Path("/")) -> tuple[int, ...]:

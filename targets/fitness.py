@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mct.targets.devices.gpus import read_clocks
 from mct.targets.machine import cgroup_folders, folder_quota
 
 State = Literal["ok", "doubtful", "unknown"]
@@ -26,6 +27,9 @@ MOST_STOLEN = 0.02
 MOST_THROTTLED = 0.01
 MOST_PRESSURE = 1.0
 """Per cent of the time in which some process waited for memory, over ten seconds."""
+
+FIXED_SHARE = 0.8
+"""Of a GPU's highest clock: one that it can hold whatever it computes, within its power."""
 
 CGROUP_MARKS = ("cgroup.controllers", "cpu.max", "cpu.cfs_quota_us")
 WHOLE_CPUS = "give the container whole CPUs instead of a share of time: docker run --cpuset-cpus 0,1 …"
@@ -97,6 +101,7 @@ def check_fitness(
             _quota(root, usable),
             _throttling(root),
             _memory(root),
+            *_gpu_clocks(),
         )
     )
 
@@ -203,6 +208,17 @@ def _memory(root: Path) -> Finding:
     if float(found) <= MOST_PRESSURE:
         return Finding(name, "ok", said)
     return Finding(name, "doubtful", said, "ps aux --sort=-rss | head shows who holds it: stop what is not needed")
+
+
+def _gpu_clocks() -> list[Finding]:
+    """A finding a GPU, none without one. That a clock was fixed nobody is told; that it moves, no more."""
+    return [
+        Finding(
+            f"GPU {index} clock", "unknown", f"{now:,} MHz now, {most:,} at most: whether it is fixed is not shown",
+            f"sudo nvidia-smi -i {index} -pm 1; sudo nvidia-smi -i {index} -lgc {round(FIXED_SHARE * most)}",
+        )
+        for index, (now, most) in enumerate(read_clocks())
+    ]  # fmt: skip
 
 
 def _known_cgroups(root: Path) -> list[Path]:

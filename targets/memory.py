@@ -50,6 +50,12 @@ class MemoryLimit:
         lines = read_lines(self.group / name)
         return int(lines[0]) / MB if lines else None
 
+    def describe_end(self) -> str:
+        """What became of a process that the kernel ended for it."""
+        peak = self.peak_mb()
+        reached = "" if peak is None else f" when it held {peak:.0f} MB"
+        return f"{too_little(self.megabytes)}: the kernel ended it{reached}"
+
     def command(self, command: Sequence[str]) -> list[str]:
         """A command line that puts itself under the limit and then becomes `command`."""
         if self.group is not None:
@@ -64,6 +70,11 @@ class MemoryLimit:
                 self.group.rmdir()
             except OSError:
                 time.sleep(0.01)
+
+
+def too_little(megabytes: int) -> str:
+    """How a message about it begins."""
+    return f"it needs more than the {megabytes} MB of its target"
 
 
 def limit_memory(megabytes: int) -> MemoryLimit:

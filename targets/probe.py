@@ -1,12 +1,11 @@
 """All that this machine can do for an artifact, and what is missing: `mct targets probe`.
 
-Read from /proc, /sys and the kernel's own tools; a program (nvidia-smi, node, a browser) is only asked for its version.
-What the machine does not show is None or "unknown", never a guess.
+Read from /proc, /sys and the kernel's own tools; nvidia-smi is only asked what there is; Node and a browser run a few
+lines of their own. What the machine does not show is None or "unknown", never a guess.
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,13 +15,13 @@ from typing import Any
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
 from mct.targets.conditions import Conditions, read_conditions
 from mct.targets.cpus import allowed_cpus, cpu_list
+from mct.targets.devices.gpus import Gpu, find_gpus
 from mct.targets.machine import Machine, probe_machine, read_lines
 from mct.targets.memory import How, memory_control
+from mct.targets.programs import Program, find_chromium, find_node
 
 PATIENCE_S = 10.0
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CPUS = "sys/devices/system/cpu"
-GPU_FIELDS = ("name", "compute_cap", "memory.total", "driver_version")
 
 
 @dataclass(frozen=True)
@@ -36,32 +35,12 @@ class Cache:
 
 
 @dataclass(frozen=True)
-class Gpu:
-    """One NVIDIA GPU as its driver names it; `memory_mb` in units of 2^20 bytes."""
-
-    index: int
-    name: str
-    compute_capability: str
-    memory_mb: int
-    driver: str
-
-
-@dataclass(frozen=True)
 class RuntimeState:
     """A runtime: its version where it is installed and what it computes in here, else the line that brings it."""
 
     name: str
     version: str | None
     computes: tuple[str, ...]
-    missing: str
-
-
-@dataclass(frozen=True)
-class Program:
-    """A program that runs artifacts outside Python: its version where it is there, and how to bring it."""
-
-    name: str
-    version: str | None
     missing: str
 
 
@@ -119,7 +98,7 @@ class Probe:
             + (f": {', '.join(state.computes)}" if state.computes else "")
             for state in self.runtimes
         ]
-        lines += [f"{program.name:<17}{program.version or 'not here'}" for program in self.programs]
+        lines += [f"{program.name:<17}{_program(program)}" for program in self.programs]
         parts: tuple[RuntimeState | Program, ...] = (*self.runtimes, *self.programs)
         lines += [f"{'hint:':>10} {each.name}: {each.missing}" for each in parts if each.missing]
         return "\n".join(lines)
@@ -131,10 +110,7 @@ def probe(runtimes: Sequence[RuntimeState], root: Path = Path("/")) -> Probe:
     return Probe(
         machine, cpus, count_cores(cpus, root) or machine.affinity_cpus, read_caches(cpus[:1], root),
         read_conditions(cpus, root), arithmetic_of(machine), memory_control(), find_gpus(), tuple(runtimes),
-        (
-            _program("node", ("node",), "install Node.js, for artifacts in onnxruntime-web"),
-            _program("chromium", BROWSERS, "install Chromium, for artifacts in a browser"),
-        ),
+        (find_node(), find_chromium()),
     )  # fmt: skip
 
 
@@ -152,16 +128,6 @@ def read_caches(cpus: Sequence[int], root: Path = Path("/")) -> tuple[Cache, ...
     return tuple(sorted(found, key=lambda cache: (cache.level, cache.holds)))
 
 
-def find_gpus() -> tuple[Gpu, ...]:
-    """The GPUs of NVIDIA's driver; none where its tool is not there or fails."""
-    said = _output(["nvidia-smi", f"--query-gpu={','.join(GPU_FIELDS)}", "--format=csv,noheader,nounits"])
-    rows = [[part.strip() for part in line.split(",")] for line in said.splitlines()]
-    return tuple(
-        Gpu(index, name, capability, int(memory) if memory.isdigit() else 0, driver)
-        for index, (name, capability, memory, driver) in enumerate(row for row in rows if len(row) == len(GPU_FIELDS))
-    )
-
-
 def _read(folder: Path) -> Cache | None:
     level, holds, size, cpus = (
         "".join(read_lines(folder / name)[:1]) for name in ("level", "type", "size", "shared_cpu_list")
@@ -171,12 +137,6 @@ def _read(folder: Path) -> Cache | None:
     return Cache(int(level), holds.lower(), int(size.removesuffix("K")), tuple(cpu_list(cpus)) if cpus else ())
 
 
-def _program(name: str, commands: Sequence[str], missing: str) -> Program:
-    path = next((found for command in commands if (found := shutil.which(command))), None)
-    version = _output([path, "--version"]).strip() if path else ""
-    return Program(name, version or None, "" if version else missing)
-
-
 def _output(command: Sequence[str]) -> str:
     """What a program prints; "" where it is not there, fails, or takes too long."""
     try:
@@ -184,6 +144,13 @@ def _output(command: Sequence[str]) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout
+
+
+def _program(program: Program) -> str:
+    if program.missing:
+        return f"{program.version}, too old" if program.version else "not here"
+    has = [name for name, there in (("SIMD", program.simd), ("threads", program.threads)) if there]
+    return f"{program.version}: WebAssembly with {' and '.join(has) or 'neither SIMD nor threads'}"
 
 
 def _cache(cache: Cache) -> str:

@@ -26,7 +26,7 @@ yaml = pytest.importorskip("yaml", reason="the action's files are YAML: pip inst
 ROOT = Path(__file__).resolve().parents[1]
 MEASURES = ROOT / "examples" / "github" / "bench-pull-request.yml"
 COMMENTS = ROOT / "examples" / "github" / "comment-pull-request.yml"
-ACTIONS = [ROOT / "action.yml", ROOT / ".github" / "comment" / "action.yml"]
+ACTIONS = [ROOT / "action.yml", *(ROOT / ".github" / name / "action.yml" for name in ("comment", "pipeline"))]
 SCRIPTS = ROOT / ".github" / "bench"
 MARKER = "<!-- mct-report -->"
 CPU_CLOCK = ROOT / "tests" / "cpu_clock"
@@ -426,3 +426,29 @@ def test_the_report_is_in_the_summary_and_in_a_form_that_the_comment_takes(model
     assert json.loads((report / "compare.json").read_text(encoding="utf-8"))
     assert run_comment(github, report).returncode == 0
     assert "| head |" in github.comments[0]["body"]
+
+
+# -- a pipeline ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("second", "code", "outcome"), [("targets list", 0, "pass"), ("gate bad.json", 2, "")])
+def test_a_pipeline_says_in_the_summary_what_became_of_each_step(
+    tmp_path: Path, second: str, code: int, outcome: str
+) -> None:
+    steps = "".join(
+        f'[[steps]]\nname = "s{number}"\nrun = "{run}"\n' for number, run in enumerate(("models list", second))
+    )
+    (tmp_path / "pipeline.toml").write_text(steps, encoding="utf-8")
+    runner = tmp_path / "runner"
+    runner.mkdir()
+    environment = os.environ | {
+        "RUNNER_TEMP": str(runner), "GITHUB_OUTPUT": str(runner / "output"), "FILE": "pipeline.toml",
+        "GITHUB_STEP_SUMMARY": str(runner / "summary"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    command = ["bash", str(ROOT / ".github" / "pipeline" / "run.sh")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    if outcome:
+        assert (runner / "output").read_text(encoding="utf-8") == f"outcome={outcome}\n"
+        assert "| s1 | done | 0 |" in (runner / "summary").read_text(encoding="utf-8")

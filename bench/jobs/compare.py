@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mct.bench.jobs.job import asked_by, read_rows, require_cpu, require_one_task
+from mct import MctError
+from mct.bench.jobs.job import asked_by, read_rows, require_machine, require_one_task
 from mct.bench.judge.compare import Comparison, Limits, compare
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
 from mct.bench.samples.subject import identify, told_to
+from mct.bench.samples.ways import device_of, on_device
 from mct.bench.store.store import RESULTS, append, make_question
+from mct.bench.transport.table import open_site
 from mct.bench.worker.predict import Pause
 from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import read_examples
 from mct.models.writing.ownership import require_container
-from mct.targets.machine import probe_machine
 from mct.targets.target import Target
 
 MEASURING = 0.94
@@ -50,24 +53,31 @@ class CompareJob:
 
 def run_compare(job: CompareJob, report: Report = silent) -> tuple[Comparison, list[str]]:
     """Compare, and store the raw values as a run of two; gives the comparison and the texts it was made on."""
-    a, b = _arms(job)
+    with ExitStack() as stack:
+        return _compare(job, _arms(job, stack), report)
+
+
+def _compare(job: CompareJob, arms: tuple[Arm, Arm], report: Report) -> tuple[Comparison, list[str]]:
+    a, b = arms
     require_one_task((a.subject, b.subject))
     subjects = asked_by(job.data, job.renames, (a.subject, b.subject))
     a, b = (replace(arm, subject=subject) for arm, subject in zip((a, b), subjects, strict=True))
     require_container(job.results, (job.a, job.b))
     dataset = read_rows(job.data, job.renames, subjects, job.group)
-    plan = plan_bench(probe_machine(), max(a.threads, b.threads), seed=job.seed)
-    memory_mb = probe_machine().memory_mb
+    facts = a.site.facts()
+    plan = plan_bench(facts, max(arm.threads for arm in (a, b) if arm.site.here == a.site.here), seed=job.seed)
+    memory_mb = facts.machine.memory_mb
     pair_plan = PairPlan(plan.affinity, job.seed, 1 + job.limits.latency, MEASURING * job.max_seconds, memory_mb)
     pair = measure_pair(a, b, dataset, pair_plan, report)
-    question = make_question(subjects, dataset, replace(plan, max_seconds=job.max_seconds), baseline=a.subject.name)
+    plan = replace(plan, max_seconds=job.max_seconds)
+    question = make_question(subjects, dataset, plan, baseline=a.subject.name, facts=facts)
     append(job.results, question, pair, dataset)
     texts = [example.text for example in read_examples(dataset, a.subject.task, a.subject.heads)]
     return compare(*pair, job.limits, job.slices), texts
 
 
-def _arms(job: CompareJob) -> tuple[Arm, Arm]:
-    """Both, under names that tell them apart even where they are the same folder."""
+def _arms(job: CompareJob, stack: ExitStack) -> tuple[Arm, Arm]:
+    """Both, under names that tell them apart even where they are the same folder; their sites are the stack's."""
     slowed = f" slowed {job.slow_down_b:g}x" if job.slow_down_b != 1 else ""
     arms, share = [], job.slow_down_b - 1
     told = told_to((job.a, job.b), job.told)
@@ -75,9 +85,12 @@ def _arms(job: CompareJob) -> tuple[Arm, Arm]:
         (job.a, job.targets[0], "A: {}", Pause(share, counts=False)),
         (job.b, job.targets[1], f"B: {{}}{slowed}", Pause(share, counts=True)),
     ):
-        require_cpu(target)
-        subject = identify(path, told[path])
+        subject = on_device(identify(path, told[path]), device_of(target))
+        site = stack.enter_context(open_site(target, (subject,)))
+        require_machine(target, site.facts().machine)
+        if (why := site.obstacle(subject)) is not None:
+            raise MctError(f"{subject.name}: {why.message}", why.hint)
         subject = replace(subject, name=name.format(subject.name))
-        threads = plan_bench(probe_machine(), target.threads or 0).threads
-        arms.append(Arm(subject, threads, pause, target.memory_mb or 0))
+        threads = plan_bench(site.facts(), target.threads or 0).threads
+        arms.append(Arm(subject, threads, pause, target.memory_mb or 0, site))
     return arms[0], arms[1]

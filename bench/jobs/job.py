@@ -18,7 +18,11 @@ from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BenchPlan, plan_bench
 from mct.bench.samples.measurement import Failure
 from mct.bench.samples.subject import Subject, asked_for, compiled, identify_all
+from mct.bench.samples.ways import device_of, on_device, run_as
 from mct.bench.store.store import RESULTS, begin, make_question, read_result
+from mct.bench.transport.site import Site
+from mct.bench.transport.table import open_site
+from mct.bench.worker.facts import Facts
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.progress import Report, part, silent
@@ -27,11 +31,10 @@ from mct.models.tasks.datasets import Dataset, asked_task, check_labels, read_da
 from mct.models.tasks.table import find_task, network_of
 from mct.models.writing.ownership import require_container
 from mct.targets.budget import Budget
-from mct.targets.limit import find_limit, known_limit
-from mct.targets.machine import probe_machine
-from mct.targets.memory import memory_control
+from mct.targets.limit import MachineLimit, find_limit, known_limit
+from mct.targets.machine import Machine
 from mct.targets.runtimes.table import is_on, runtime_for
-from mct.targets.target import Target
+from mct.targets.target import CPU, WEBGPU, Target
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Job:
     the plan's own. `limit`: measure the machine's limit if it is not known yet; one that is known is used anyway.
     `new_tokens`: the most that a language model is timed writing.
     `reference`: the model that a preference-tuned one was tuned from.
-    `torch_compile`: give every checkpoint a second row, run by torch.compile.
+    `torch_compile`: give every checkpoint a second row, run by torch.compile; `run_as`: further rows, one a way of
+    mct.bench.samples.ways.
     `told` is said of those that are adapters.
     """
 
@@ -62,6 +66,7 @@ class Job:
     limit: bool = False
     new_tokens: int = NEW_TOKENS
     torch_compile: bool = False
+    run_as: tuple[str, ...] = ()
     reference: Path | None = None
     told: Told = NOTHING
 
@@ -74,18 +79,40 @@ def run_job(job: Job, report: Report = silent) -> dict[str, Any]:
         dataset = with_reference(dataset, subjects[0].task, job.reference, part(report, 0.0, 0.0))
     place = job.baseline and job.baseline.resolve()
     baseline = next((subject.name for subject in subjects if subject.path.resolve() == place), None)
-    plan = plan_for(job)
-    machine = (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
+    with open_site(job.target, subjects, part(report, 0.0, 0.0)) as site:
+        return read_result(_measure_at(site, job, subjects, dataset, baseline, report))
+
+
+def _measure_at(
+    site: Site, job: Job, subjects: Sequence[Subject], dataset: Dataset, baseline: str | None, report: Report
+) -> Path:
+    """Measure there, and store it here; gives the path of the result."""
+    if job.limit and not site.here:
+        raise MctError("--limit measures this machine, and the target is another", "leave it out")
+    facts = site.facts()
+    plan = plan_for(job, facts)
+    machine = _limit_of(job, plan) if site.here else None
     question = make_question(
         subjects, dataset, plan, target=job.target, budget=job.budget, baseline=baseline,
-        limit=None if machine is None else limit_inputs(subjects, machine),
+        limit=None if machine is None else limit_inputs(subjects, machine), facts=facts,
     )  # fmt: skip
     recording = begin(job.results, question, subjects, dataset)
     watched = () if job.budget is None else tuple(job.budget.false_alarms)
-    barred = barred_from(job.target, subjects, baseline)
-    instruments = Instruments(keep=recording.keep)
-    measurements = measure(subjects, dataset, question.plan, report, instruments, watched, barred, baseline)
-    return read_result(recording.finish(measurements))
+    barred = barred_from(job.target, subjects, baseline) | _obstacles(site, subjects)
+    instruments = Instruments(keep=recording.keep, site=site)
+    return recording.finish(measure(subjects, dataset, plan, report, instruments, watched, barred, baseline))
+
+
+def _obstacles(site: Site, subjects: Sequence[Subject]) -> dict[str, Failure]:
+    """Those that cannot be run there, by name."""
+    return {subject.name: why for subject in subjects if (why := site.obstacle(subject)) is not None}
+
+
+def _limit_of(job: Job, plan: BenchPlan) -> MachineLimit | None:
+    """How fast this machine's CPU can be, where that is known or asked for; no limit of a GPU's is known."""
+    if job.target.device != CPU:
+        return None
+    return (find_limit if job.limit else known_limit)(plan.threads, plan.affinity)
 
 
 def worst_outcome(result: Mapping[str, Any]) -> Outcome:
@@ -104,11 +131,13 @@ def find_subjects(job: Job) -> tuple[Subject, ...]:
     if job.baseline is not None and job.baseline.resolve() not in {path.resolve() for path in paths}:
         paths.insert(0, job.baseline)
     require_container(job.results, paths)
-    subjects = identify_all(paths, job.told)
+    device = device_of(job.target)
+    subjects = tuple(on_device(subject, device) for subject in identify_all(paths, job.told))
     require_one_task(subjects)
     subjects = asked_by(job.data, job.renames, subjects, job.budget)
     if job.torch_compile:
         subjects += tuple(compiled(subject) for subject in subjects if subject.format == "checkpoint")
+    subjects = run_as(subjects, job.run_as)
     if job.budget is not None and job.budget.task != subjects[0].task:
         raise MctError(
             f"budget {job.budget.name} is for {job.budget.task}, {subjects[0].name} does {subjects[0].task}",
@@ -161,15 +190,15 @@ def read_rows(path: Path, renames: Mapping[str, str], subjects: Sequence[Subject
     return with_groups(dataset, group, read_examples(dataset, subjects[0].task, subjects[0].heads))
 
 
-def plan_for(job: Job) -> BenchPlan:
-    """How to measure the job on this machine. MctError where its target cannot be served here."""
-    require_cpu(job.target)
+def plan_for(job: Job, facts: Facts) -> BenchPlan:
+    """How to measure the job on that machine. MctError where it cannot be the job's target."""
+    require_machine(job.target, facts.machine)
     limit_ms = None if job.budget is None else job.budget.p95_ms
-    plan = plan_bench(probe_machine(), job.target.threads or 0, limit_ms, job.seed, job.rigorous)
+    plan = plan_bench(facts, job.target.threads or 0, limit_ms, job.seed, job.rigorous)
     return replace(
         plan,
         memory_mb=job.target.memory_mb or 0,
-        memory_by=memory_control() if job.target.memory_mb else "",
+        memory_by=facts.memory_by if job.target.memory_mb else "",
         max_seconds=job.max_seconds or plan.max_seconds,
         rounds=job.rounds or plan.rounds,
         block_s=job.block_s or plan.block_s,
@@ -180,24 +209,34 @@ def plan_for(job: Job) -> BenchPlan:
 def barred_from(target: Target, subjects: Sequence[Subject], baseline: str | None) -> dict[str, Failure]:
     """Those whose runtime the target has not, and the baseline alone may run by any: it is what others are held to."""
     return {
-        subject.name: Failure(f"target {target.name} has no {subject.runtime}", "make it for a runtime that it has")
+        subject.name: Failure(
+            f"{subject.runtime} runs on no {target.device} device"
+            if target.device not in (WEBGPU, *runtime_for(subject.format).devices)
+            else f"target {target.name} has no {subject.runtime}",
+            "make it for a runtime that it has",
+        )
         for subject in subjects
         if subject.name != baseline and not is_on(runtime_for(subject.format), target)
     }
 
 
-def require_cpu(target: Target) -> None:
-    """MctError for a target that no runtime here can serve."""
-    if target.device != "cpu":
+def require_cpu(target: Target, machine: Machine) -> None:
+    """MctError for a target that is not that machine's CPU."""
+    device_of(target)
+    require_machine(target, machine)
+    if target.device not in (CPU, WEBGPU):
         raise MctError(
-            f"target {target.name} is a {target.device} device, and no runtime here runs on one",
-            "use --target cpu, or run it on a machine with that device",
+            f"target {target.name} is a {target.device} device, and a search times its candidates on a CPU",
+            "search on the CPU, and bench what it finds with --target " + target.name,
         )
-    here = probe_machine()
+
+
+def require_machine(target: Target, machine: Machine) -> None:
+    """MctError for a target that describes another machine than that one."""
     if target.architecture and (
-        target.architecture != here.architecture or not set(here.instruction_sets) >= set(target.instruction_sets)
+        target.architecture != machine.architecture or not set(machine.instruction_sets) >= set(target.instruction_sets)
     ):
         raise MctError(
             f"target {target.name} is another machine ({target.about}); measured here, it would be this one's figures",
-            "make artifacts for it here (mct compress --target), and bench them there",
+            "bench there; here their answers can be checked, without times: mct targets emulate",
         )

@@ -7,21 +7,23 @@ minute, on the same process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from mct import MctError
 from mct.bench.jobs.job import Job, find_subjects, plan_for, read_rows
-from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.measure.rounds import Runner
 from mct.bench.measure.sampling import BenchPlan, block_size
 from mct.bench.measure.turns import turns
 from mct.bench.samples.measurement import Block
 from mct.bench.samples.subject import Subject
 from mct.bench.store.store import LoadRecording, begin_load
+from mct.bench.transport.site import Setting
+from mct.bench.transport.table import open_site
 from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import Report, silent
 from mct.models.tables import load
@@ -76,6 +78,10 @@ class Loaded:
     seconds: float
     recording: LoadRecording
 
+    def kept_off(self) -> AbstractContextManager[None]:
+        """This thread off the measured CPUs meanwhile, where they are this machine's."""
+        return kept_off(self.plan.affinity if self.setting.site.here else ())
+
 
 @dataclass(frozen=True)
 class LoadRun(Generic[Result]):
@@ -85,16 +91,24 @@ class LoadRun(Generic[Result]):
     path: Path
 
 
-def make_ready(job: Job, kind: str, seconds: float) -> Loaded:
-    """Identify and read all that the job names, and begin to record. MctError for whatever the user can mend."""
-    subjects, plan = find_subjects(job), plan_for(job)
+@contextmanager
+def make_ready(job: Job, kind: str, seconds: float) -> Iterator[Loaded]:
+    """Identify and read all that the job names, open its site, begin to record. MctError for what a user can mend."""
+    subjects = find_subjects(job)
     dataset = read_rows(job.data, job.renames, subjects)
     examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
-    setting = Setting(
-        examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, memory_mb=plan.memory_mb
-    )
-    recording = begin_load(job.results, kind, subjects, dataset, plan)
-    return Loaded(subjects, setting, plan, job.max_seconds or seconds, recording)
+    with open_site(job.target, subjects) as site:
+        facts = site.facts()
+        plan = plan_for(job, facts)
+        for subject in subjects:
+            if (why := site.obstacle(subject)) is not None:
+                raise failed(subject, WorkerDied(why))
+        setting = Setting(
+            examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, memory_mb=plan.memory_mb,
+            site=site,
+        )  # fmt: skip
+        recording = begin_load(job.results, kind, subjects, dataset, plan, facts)
+        yield Loaded(subjects, setting, plan, job.max_seconds or seconds, recording)
 
 
 def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = start_worker) -> LoadRun[LoadResult]:
@@ -104,9 +118,13 @@ def run_load(job: Job, qps: float, report: Report = silent, launch: Launch = sta
     """
     if qps <= 0:
         raise MctError(f"a load of {qps:g} requests per second is none", "give a rate above 0")
-    ready = make_ready(job, "mct-load", MAX_SECONDS)
+    with make_ready(job, "mct-load", MAX_SECONDS) as ready:
+        return _serve_all(ready, qps, report, launch)
+
+
+def _serve_all(ready: Loaded, qps: float, report: Report, launch: Launch) -> LoadRun[LoadResult]:
     tracks = [Track(subject) for subject in ready.subjects]
-    with kept_off(ready.plan.affinity):
+    with ready.kept_off():
         for number, order in enumerate(turns(tracks, ready.plan.rounds, ready.plan.seed)):
             for place, track in enumerate(order):
                 share = (number + place / len(tracks)) / ready.plan.rounds

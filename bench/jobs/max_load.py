@@ -23,7 +23,6 @@ from mct.bench.samples.subject import Subject
 from mct.bench.worker.open_loop import Segment, Traffic
 from mct.models.progress import Report, part, silent
 from mct.models.tables import load
-from mct.targets.cpus import kept_off
 
 MAX_SECONDS = 180.0
 """For each subject, unless the job says otherwise."""
@@ -50,14 +49,13 @@ def find_max_load(
     limit_ms = limit_ms or (job.budget.p95_ms if job.budget else None)
     if limit_ms is None:
         raise MctError("there is no P95 limit to search the highest load for", "name a budget with one: --budget")
-    ready = make_ready(job, "mct-max-load", MAX_SECONDS)
-    count = len(ready.subjects)
-    with kept_off(ready.plan.affinity):
+    with make_ready(job, "mct-max-load", MAX_SECONDS) as ready, ready.kept_off():
+        count = len(ready.subjects)
         results = tuple(
             search_subject(ready, subject, limit_ms, part(report, place / count, (place + 1) / count), launch, clock)
             for place, subject in enumerate(ready.subjects)
         )
-    return LoadRun(results, ready.recording.finish([result.as_json() for result in results]))
+        return LoadRun(results, ready.recording.finish([result.as_json() for result in results]))
 
 
 def process_count(seconds: float) -> int:

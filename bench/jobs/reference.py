@@ -12,10 +12,10 @@ from pathlib import Path
 
 from mct import MctError
 from mct.bench.measure.answers import collect_answers
-from mct.bench.measure.launch import Setting
 from mct.bench.measure.rounds import Collect
 from mct.bench.samples.measurement import Failure
 from mct.bench.samples.subject import asked_for, identify
+from mct.bench.transport.site import Setting
 from mct.models.progress import Report
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.models.tasks.table import find_task

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 from mct import MctError
 from mct.bench.jobs.job import Job
 from mct.bench.jobs.load import CAP_BLOCKS, Loaded, LoadRun, failed, make_ready
-from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.measure.rounds import Runner
 from mct.bench.measure.sampling import block_size
 from mct.bench.measure.turns import turns
 from mct.bench.samples.measurement import Block
 from mct.bench.samples.subject import Subject
+from mct.bench.transport.site import Setting
 from mct.models.progress import Report, silent
 from mct.models.tables import load, unknown
-from mct.targets.cpus import allowed_cpus, choose_cpus, kept_off
-from mct.targets.machine import probe_machine
+from mct.targets.cpus import kept_off
 
 if TYPE_CHECKING:
     from mct.bench.judge.scan_result import ScanRow
@@ -78,8 +78,12 @@ def parse_scan(text: str) -> Scan:
 
 def run_scan(job: Job, scan: Scan, report: Report = silent, launch: Launch = start_worker) -> LoadRun[ScanRow]:
     """Measure each subject of the job at each value, and store it. MctError for whatever the user can mend."""
-    _require_possible(scan)
-    ready = make_ready(job, "mct-scan", MAX_SECONDS)
+    with make_ready(job, "mct-scan", MAX_SECONDS) as ready:
+        _require_possible(scan, ready.setting.site.facts().machine.usable_threads)
+        return _scan_all(ready, scan, report, launch)
+
+
+def _scan_all(ready: Loaded, scan: Scan, report: Report, launch: Launch) -> LoadRun[ScanRow]:
     scan = _fitting(ready.subjects, scan)
     variants = [
         Variant(subject, value, _setting(ready.setting, scan.parameter, value))
@@ -87,7 +91,8 @@ def run_scan(job: Job, scan: Scan, report: Report = silent, launch: Launch = sta
         for value in scan.values
     ]
     turn_s = ready.seconds / (ready.plan.rounds * len(variants))
-    with kept_off(max((variant.setting.affinity for variant in variants), key=len)):
+    measured = max((variant.setting.affinity for variant in variants), key=len)
+    with kept_off(measured if ready.setting.site.here else ()):
         for number, order in enumerate(turns(variants, ready.plan.rounds, ready.plan.seed)):
             for place, variant in enumerate(order):
                 share = (number + place / len(variants)) / ready.plan.rounds
@@ -119,15 +124,14 @@ def _run_process(ready: Loaded, scan: Scan, variant: Variant, number: int, turn_
 
 def _setting(setting: Setting, parameter: str, value: int) -> Setting:
     if parameter == "threads":
-        return replace(setting, threads=value, affinity=choose_cpus(allowed_cpus(), value))
+        return replace(setting, threads=value, affinity=setting.site.facts().choose_cpus(value))
     return replace(setting, batch=value) if parameter == "batch" else replace(setting, length=value)
 
 
-def _require_possible(scan: Scan) -> None:
-    usable = probe_machine().usable_threads
+def _require_possible(scan: Scan, usable: int) -> None:
     if scan.parameter == "threads" and max(scan.values) > usable:
         raise MctError(
-            f"{max(scan.values)} threads were asked for, but only {usable} can run at once here",
+            f"{max(scan.values)} threads were asked for, but only {usable} can run at once there",
             "scan over fewer, or raise the container's CPU quota",
         )
 

@@ -23,13 +23,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
-from mct.bench.measure.launch import Setting, WorkerDied, launch_answerer
+from mct.bench.measure.launch import ConnectionLost, WorkerDied, launch_answerer
 from mct.bench.samples.measurement import Answers, Failure
 from mct.bench.samples.subject import Subject
+from mct.bench.transport.site import Setting
+from mct.bench.worker.facts import Facts
 from mct.models.progress import Report, silent
 from mct.models.tasks.examples import Example
-from mct.targets.cpus import allowed_cpus, choose_cpus
-from mct.targets.machine import probe_machine
+from mct.targets.target import CPU
 
 CHUNK_CHARACTERS = 16_000
 """Characters, of JSON, in a chunk: some hundred short texts, a second's work for most models."""
@@ -37,6 +38,8 @@ MEMORY_SHARE = 0.5
 RUNTIME_MB = 600
 """What a process takes beside its model, the hungriest runtime (torch) taken for all."""
 REPORT_S = 0.2
+MOST_LOST = 3
+"""Connections that may break while a subject answers."""
 
 Chunk = tuple[int, int]
 """The first example and the one after the last, in order of length."""
@@ -65,6 +68,7 @@ class Queue:
     open: deque[Chunk]
     found: dict[Chunk, Answers] = field(default_factory=dict)
     failure: Failure | None = None
+    lost: int = 0
 
     def fail(self, failure: Failure) -> None:
         """Give out no more; the first failure is the one that counts."""
@@ -107,7 +111,8 @@ def collect_answers(
     chunks = _cut(setting.examples)
     queues = {_key(subject): Queue(subject, deque(chunks)) for subject in subjects}
     pool = Pool(tuple(queues.values()), setting, launch)
-    places = _places(subjects, len(chunks), usable_cpus() if cpus is None else cpus)
+    facts = setting.site.facts()
+    places = _places(subjects, len(chunks), usable_cpus(facts) if cpus is None else cpus, facts.machine.memory_mb)
     with ThreadPoolExecutor(len(places)) as threads:
         working = [threads.submit(_work, pool, place) for place in places]
         try:
@@ -127,10 +132,10 @@ def _key(subject: Subject) -> tuple[Path, str]:
     return subject.path, json.dumps(dict(subject.executable.settings), sort_keys=True)
 
 
-def usable_cpus() -> list[int]:
-    """The CPUs that this process may use at once; a number each where they cannot be told apart."""
-    usable = probe_machine().usable_threads
-    return list(choose_cpus(allowed_cpus() or range(usable), usable))
+def usable_cpus(facts: Facts) -> Sequence[int]:
+    """The CPUs that may be used at once there; a number each where they cannot be told apart."""
+    usable = facts.machine.usable_threads
+    return facts.choose_cpus(usable) or range(usable)
 
 
 def _length(example: Example) -> int:
@@ -150,13 +155,15 @@ def _cut(examples: Sequence[Example]) -> list[Chunk]:
     return list(zip([0, *ends], ends, strict=False))
 
 
-def _places(subjects: Sequence[Subject], chunks: int, cpus: Sequence[int]) -> Sequence[int]:
+def _places(subjects: Sequence[Subject], chunks: int, cpus: Sequence[int], memory_mb: int) -> Sequence[int]:
     """The CPUs that get a process: no more than there is work for, nor than half of the memory holds.
 
     A model is counted at twice the size of its files: stored in halves, it may be opened in full precision.
     """
     largest_mb = RUNTIME_MB + 2 * max(subject.size_mb for subject in subjects)
-    fit = int(MEMORY_SHARE * probe_machine().memory_mb / largest_mb)
+    fit = int(MEMORY_SHARE * memory_mb / largest_mb)
+    if any(subject.executable.device != CPU for subject in subjects):  # one process feeds a GPU
+        fit = 1
     return cpus[: max(1, min(chunks, fit))]
 
 
@@ -164,15 +171,27 @@ def _work(pool: Pool, cpu: int) -> None:
     """Go through the queues and answer what is open, in one process a subject."""
     setting = replace(pool.setting, affinity=(cpu,) if pool.setting.affinity else ())
     for queue in pool.queues:
-        if not queue.open:
-            continue
+        while queue.open:
+            try:
+                with closing(pool.launch(queue.subject, setting)) as answerer, _at_work(pool, answerer):
+                    answerer.get_ready()
+                    _answer(queue, answerer)
+            except ConnectionLost as death:
+                queue.lost += 1
+                if queue.lost > MOST_LOST:
+                    queue.fail(death.failure)
+            except WorkerDied as death:
+                queue.fail(death.failure)
+
+
+def _answer(queue: Queue, answerer: Answerer) -> None:
+    """One open chunk after the other; one that the connection broke in is open again."""
+    while chunk := _next(queue):
         try:
-            with closing(pool.launch(queue.subject, setting)) as answerer, _at_work(pool, answerer):
-                answerer.get_ready()
-                while chunk := _next(queue):
-                    queue.found[chunk] = answerer.answers(*chunk)
-        except WorkerDied as death:
-            queue.fail(death.failure)
+            queue.found[chunk] = answerer.answers(*chunk)
+        except ConnectionLost:
+            queue.open.appendleft(chunk)
+            raise
 
 
 @contextmanager
@@ -209,8 +228,13 @@ def _in_order(queue: Queue, order: Sequence[int]) -> Answers | Failure:
 
     def joined(pieces: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
         given = [each for piece in pieces for each in piece]
-        return tuple(given[place] for place in places)
+        return tuple(given[place] for place in places) if given else ()
 
-    scores = {label: joined(part.scores[label] for part in parts) for label in parts[0].scores}
-    deferred = joined(part.deferred for part in parts) if parts[0].deferred else ()
-    return Answers(joined(part.values for part in parts), joined(part.tokens for part in parts), scores, deferred)
+    return Answers(
+        values=joined(part.values for part in parts),
+        tokens=joined(part.tokens for part in parts),
+        scores={label: joined(part.scores[label] for part in parts) for label in parts[0].scores},
+        deferred=joined(part.deferred for part in parts),
+        native=joined(part.native for part in parts),
+        unlike=joined(part.unlike for part in parts),
+    )

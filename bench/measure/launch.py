@@ -11,24 +11,20 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from time import monotonic
 from typing import IO, Any
 
+from mct import MctError
 from mct.bench.samples.measurement import Answers, Block, Failure, Start, from_record
 from mct.bench.samples.subject import Subject
+from mct.bench.transport.site import Setting, Site, Wanted
+from mct.bench.worker.environment import forget_cached
 from mct.bench.worker.open_loop import Segment, Traffic, segment_from
-from mct.bench.worker.predict import NEW_TOKENS, NO_PAUSE, Pause
-from mct.models.tasks.examples import Example
-from mct.targets.memory import MemoryLimit, limit_memory
+from mct.targets.memory import MemoryLimit, limit_memory, too_little
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-ALONE = "OPENBLAS_NUM_THREADS"
-"""numpy's products, which follow a runtime's: with a pool of threads of its own it takes the runtime's CPUs away."""
 PATIENCE_S = 300.0
 STDERR_LINES = 8
 WORKER = "a worker's reply"
@@ -42,29 +38,8 @@ class WorkerDied(Exception):  # noqa: N818 - what happened, not an error of ours
         self.failure = failure
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How a worker runs, and on what. `affinity` are the CPUs to be pinned to, empty where that cannot be.
-
-    `pause` comes after each request: to see whether a check would find it. A language model is timed writing
-    `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come). With an answer
-    comes the score of each label that is `watched`. `memory_mb` (10^6 bytes) is the most that a timed process may take;
-    0 is no limit. What the original gave is found in the folder `original`, or put into the folder `original_kept` by
-    itself ("" for neither).
-    """
-
-    examples: Sequence[Example]
-    threads: int
-    affinity: Sequence[int]
-    seed: int
-    pause: Pause = NO_PAUSE
-    new_tokens: int = NEW_TOKENS
-    batch: int = 1
-    length: int = 0
-    watched: Sequence[str] = ()
-    memory_mb: int = 0
-    original: str = ""
-    original_kept: str = ""
+class ConnectionLost(WorkerDied):
+    """Not the worker failed but the way to it: another one may be started."""
 
 
 @dataclass(eq=False)
@@ -75,7 +50,9 @@ class Worker:
     errors: IO[bytes]
     job: Mapping[str, Any]
     round: int
+    site: Site
     memory: MemoryLimit | None = None
+    most_mb: int = 0
     unread: bytes = b""
     start: Start = field(init=False)
 
@@ -106,6 +83,11 @@ class Worker:
         answers = from_record({"kind": "answers"} | self._ask({"answers": [first, last]}), WORKER)
         assert isinstance(answers, Answers)
         return answers
+
+    def outputs(self, first: int, last: int) -> list[Any]:
+        """What the model gives for each request of examples `first` up to `last`: see the worker's `outputs`."""
+        found: list[Any] = self._ask({"outputs": [first, last]})["outputs"]
+        return found
 
     def kill(self) -> None:
         """End it by force, from whatever thread; whoever waits for its reply learns that it died."""
@@ -143,35 +125,40 @@ class Worker:
         try:
             reply: dict[str, Any] = json.loads(line)
         except ValueError:
-            raise WorkerDied(self._failure(self._how_it_ended(), self._about_memory())) from None
+            raise self._death() from None
         if "error" in reply:
-            raise WorkerDied(self._failure(reply["error"], reply["hint"] or self._about_memory()))
+            said = reply["error"]
+            if self.memory is not None and self.memory.exceeded():  # it was what the worker had started that was ended
+                said = self.memory.describe_end()
+            raise WorkerDied(self._failure(said, reply["hint"] or self._about_memory()))
         return reply
 
     def _check_memory(self, peak_rss_mb: float | None) -> None:
         """A group does not count the pages of files that another process had read before; on the target nobody has."""
-        if self.memory is not None and peak_rss_mb is not None and peak_rss_mb > self.memory.megabytes:
-            raise WorkerDied(self._failure(f"{self._too_little()}: it held {peak_rss_mb:.0f} MB"))
+        if self.most_mb and peak_rss_mb is not None and peak_rss_mb > self.most_mb:
+            raise WorkerDied(self._failure(f"{too_little(self.most_mb)}: it held {peak_rss_mb:.0f} MB"))
 
-    def _too_little(self) -> str:
-        assert self.memory is not None
-        return f"it needs more than the {self.memory.megabytes} MB of its target"
+    def _death(self) -> WorkerDied:
+        """Why no reply came: the worker ended, or the way to it did."""
+        ended = self._how_it_ended()
+        failure = self._failure(ended, self._about_memory())
+        lost = self.site.lost(self.process.returncode, failure.stderr)
+        return WorkerDied(failure) if lost is None else ConnectionLost(lost)
 
     def _how_it_ended(self) -> str:
         code = self.process.wait()
         if self.memory is not None and self.memory.exceeded():
-            peak = self.memory.peak_mb()
-            reached = "" if peak is None else f" when it held {peak:.0f} MB"
-            return f"{self._too_little()}: the kernel ended it{reached}"
+            return self.memory.describe_end()
         if code < 0:
             return f"the worker was ended by {signal.Signals(-code).name}"
         return f"the worker ended with exit code {code} before it answered"
 
     def _about_memory(self) -> str:
         """A hint where the failure may come from the limit of its memory, which only a control group tells for sure."""
-        if self.memory is None:
+        if not self.most_mb:
             return ""
-        return f"it may take {self.memory.megabytes} MB on this target ({self.memory.how})"
+        how = self.memory.how if self.memory is not None else self.site.facts().memory_by
+        return f"it may take {self.most_mb} MB on this target ({how})"
 
     def _read_line(self, deadline: float) -> bytes:
         """The next line of the protocol; what there is of it if the worker died."""
@@ -201,9 +188,9 @@ def start_worker(subject: Subject, setting: Setting, round_number: int) -> Worke
 
     In the first round the model's files are dropped from the page cache before, where the system allows it.
     """
-    if round_number == 0:
+    if round_number == 0 and setting.site.here:
         for name in subject.files:
-            _forget_cached(subject.path / name)
+            forget_cached(subject.path / name)
     worker = _launch(subject, setting, round_number, timed=True)
     try:
         worker.get_ready()
@@ -220,14 +207,20 @@ def launch_answerer(subject: Subject, setting: Setting) -> Worker:
 
 
 def _launch(subject: Subject, setting: Setting, round_number: int, timed: bool) -> Worker:
+    most_mb = setting.memory_mb if timed else 0
+    try:
+        command = setting.site.command(Wanted(subject, setting, round_number, timed))
+    except MctError as error:
+        raise ConnectionLost(Failure(error.message, error.hint)) from error
+    memory = limit_memory(most_mb) if most_mb and command.limited_here else None
+    argv = list(command.argv)
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-    command = [sys.executable, "-P", "-m", "mct.bench.worker.worker"]
-    memory = limit_memory(setting.memory_mb) if timed and setting.memory_mb else None
     process = subprocess.Popen(
-        command if memory is None else memory.command(command),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=worker_environment(setting.threads),
+        argv if memory is None else memory.command(argv),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=dict(command.environment),
     )  # fmt: skip
-    return Worker(process, errors, _job(subject, setting, round_number) | {"timed": timed}, round_number, memory)
+    job = _job(subject, setting, round_number) | {"timed": timed} | dict(command.told)
+    return Worker(process, errors, job, round_number, setting.site, memory, most_mb)
 
 
 def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any]:
@@ -235,7 +228,7 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
     requests = [example.request for example in setting.examples]
     scored = [example.scored for example in setting.examples]
     return {
-        "parent": os.getpid(),
+        "parent": 0,
         "format": subject.format,
         "executable": executable,
         "heads": [asdict(head) for head in subject.heads],
@@ -252,25 +245,3 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
         "requests": requests,
         "scored": None if scored == requests else scored,
     }
-
-
-def worker_environment(threads: int) -> dict[str, str]:
-    """The parent's environment and import path, with every runtime told the same number of threads."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {
-        **os.environ,
-        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
-        ALONE: "1",
-        "PYTHONPATH": path,
-        "PYTHONHASHSEED": "0",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-
-
-def _forget_cached(path: Path) -> None:
-    """Ask the kernel to drop a file's pages, so that the next load reads it from disk."""
-    if not hasattr(os, "posix_fadvise"):
-        return
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

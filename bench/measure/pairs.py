@@ -20,11 +20,12 @@ from time import monotonic
 
 from mct import MctError
 from mct.bench.measure.answers import collect_answers
-from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.measure.rounds import Collect, Runner, Track
-from mct.bench.samples.measurement import Block, Failure, Measurement, per_process_ms
+from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, per_process_ms
 from mct.bench.samples.subject import Subject
 from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, is_decided
+from mct.bench.transport.site import HERE, Setting, Site
 from mct.bench.worker.predict import NO_PAUSE, Pause
 from mct.models.progress import Report, part, silent
 from mct.models.tasks.datasets import Dataset, read_examples
@@ -56,13 +57,18 @@ Clock = Callable[[], float]
 class Arm:
     """One arm: what runs, and how. A `pause` after each request is there to try the check.
 
-    `memory_mb` is the most that each of its processes may take, 0 no limit.
+    `memory_mb` is the most that each of its processes may take, 0 no limit; they run at `site`.
     """
 
     subject: Subject
     threads: int
     pause: Pause = NO_PAUSE
     memory_mb: int = 0
+    site: Site = HERE
+
+    def affinity(self, plan: PairPlan) -> tuple[int, ...]:
+        """The CPUs that it may be pinned to: the plan's here, elsewhere those of its own."""
+        return plan.affinity if self.site.here else self.site.facts().choose_cpus(self.threads)
 
 
 @dataclass(frozen=True)
@@ -131,19 +137,28 @@ def measure_pair(
     """
     examples = read_examples(dataset, a.subject.task, a.subject.heads)
     tracks = (Track(a.subject), Track(b.subject))
-    setting = Setting(examples, a.threads, plan.affinity, plan.seed)
-    for track, answers in zip(tracks, collect([a.subject, b.subject], setting, part(report, 0.0, 0.0)), strict=True):
+    for track, answers in zip(tracks, _answers(a, b, examples, plan, collect, part(report, 0.0, 0.0)), strict=True):
         if isinstance(answers, Failure):
             raise _half(answers)
         track.answers = answers
     experiment = Experiment((a, b), tracks, examples, plan, report, launch, clock, clock() + plan.max_seconds)
     try:
-        with kept_off(plan.affinity):
+        with kept_off(plan.affinity if a.site.here or b.site.here else ()):
             _run_pairs(experiment)
     except WorkerDied as death:
         raise _half(death.failure) from death
     report("compared", 1.0)
     return tracks[0].finish(dataset, examples), tracks[1].finish(dataset, examples)
+
+
+def _answers(
+    a: Arm, b: Arm, examples: Sequence[Example], plan: PairPlan, collect: Collect, report: Report
+) -> list[Answers | Failure]:
+    """Those of both: together where they run at one site."""
+    settings = [Setting(examples, arm.threads, arm.affinity(plan), plan.seed, site=arm.site) for arm in (a, b)]
+    if a.site is b.site:
+        return collect([a.subject, b.subject], settings[0], report)
+    return [*collect([a.subject], settings[0], report), *collect([b.subject], settings[1], report)]
 
 
 def _half(failure: Failure) -> MctError:
@@ -182,8 +197,10 @@ def _start(experiment: Experiment, stack: ExitStack, number: int) -> Pair:
     experiment.report(f"starting pair {number + 1}", 1 - experiment.left)
     runners = []
     for arm, track in both if number % 2 == 0 else reversed(both):
-        affinity = plan.affinity[: arm.threads]
-        setting = Setting(experiment.examples, arm.threads, affinity, plan.seed, arm.pause, memory_mb=arm.memory_mb)
+        affinity = arm.affinity(plan)[: arm.threads]
+        setting = Setting(
+            experiment.examples, arm.threads, affinity, plan.seed, arm.pause, memory_mb=arm.memory_mb, site=arm.site
+        )
         runner = stack.enter_context(closing(experiment.launch(arm.subject, setting, number)))
         track.starts.append(runner.start)
         runners.append((track, runner))

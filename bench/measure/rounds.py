@@ -20,16 +20,19 @@ from time import monotonic
 from typing import Any, Protocol
 
 from mct.bench.measure.answers import collect_answers
-from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.launch import ConnectionLost, WorkerDied, start_worker
 from mct.bench.measure.sampling import GROWTH, INTERIM_LOOKS, BenchPlan, block_size, is_enough
 from mct.bench.measure.turns import turns
-from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, to_record
+from mct.bench.samples.measurement import Answers, Block, Failure, Lost, Measurement, Start, Value, to_record
 from mct.bench.samples.subject import Subject
+from mct.bench.transport.site import HERE, Setting, Site
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import Dataset, check_labels, fields_beside, read_examples
 from mct.models.tasks.examples import Example, find_kind
 from mct.targets.cpus import kept_off
 
+MOST_LOST = 3
+"""Rounds that a subject may lose to connections that break, before it is given up."""
 CAP_BLOCKS = 5
 """A block is cut off at this many times the length to expect: the machine got far slower than it was at warm-up."""
 
@@ -51,12 +54,13 @@ Collect = Callable[[Sequence[Subject], Setting, Report], list[Answers | Failure]
 @dataclass(frozen=True)
 class Instruments:
     """What the loop acts through: how a runner is started and answers are collected, the clock (seconds), where each
-    record goes as it comes."""
+    record goes as it comes, the `site` where everything runs."""
 
     start: Callable[[Subject, Setting, int], Runner] = start_worker
     collect: Collect = collect_answers
     clock: Callable[[], float] = monotonic
     keep: Callable[[dict[str, Any]], None] = lambda record: None
+    site: Site = HERE
 
 
 @dataclass
@@ -68,6 +72,7 @@ class Track:
     blocks: list[Block] = field(default_factory=list)
     answers: Answers | None = None
     failure: Failure | None = None
+    lost: list[Lost] = field(default_factory=list)
     interim_looks: int = 0
     processes_looked_at: int = 0
     settled: bool = False
@@ -79,7 +84,7 @@ class Track:
             fields_beside(dataset, self.subject.task, examples),
         )
         gathered = (tuple(self.starts), tuple(self.blocks), self.answers, self.failure)
-        return Measurement(self.subject, truth, *gathered, dataset.groups, fields)
+        return Measurement(self.subject, truth, *gathered, dataset.groups, fields, tuple(self.lost))
 
 
 @dataclass
@@ -100,7 +105,7 @@ class Run:
         """Seconds of timing so far."""
         return self.instruments.clock() - self.began
 
-    def gather(self, track: Track, value: Start | Block | Answers | Failure) -> None:
+    def gather(self, track: Track, value: Value) -> None:
         """Hand a value to `keep` before anything else can go wrong."""
         self.instruments.keep(to_record(track.subject.name, value))
 
@@ -145,7 +150,7 @@ def measure(
     instruments = instruments or Instruments()
     setting = Setting(
         examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, watched=watched,
-        memory_mb=plan.memory_mb,
+        memory_mb=plan.memory_mb, site=instruments.site,
     )  # fmt: skip
     run = Run(plan, setting, [Track(subject) for subject in subjects], instruments, report, instruments.clock())
     for track in run.tracks:
@@ -154,7 +159,7 @@ def measure(
             run.gather(track, reason)
     _collect(run, baseline)
     number = 0
-    with kept_off(plan.affinity):
+    with kept_off(plan.affinity if instruments.site.here else ()):
         while tracks := _next_tracks(run, number):
             _run_round(run, number, tracks)
             number += 1
@@ -167,7 +172,7 @@ def _collect(run: Run, baseline: str | None) -> None:
     tracks = [track for track in run.tracks if track.failure is None]
     subjects = [track.subject for track in tracks]
     found = collect_beside(subjects, baseline, run.setting, run.report_answers, run.instruments.collect)
-    for track, answers in zip(tracks, found, strict=True):
+    for track, answers in (*zip(tracks, found, strict=True), *_baseline_here(run, baseline)):
         run.gather(track, answers)
         if isinstance(answers, Failure):
             track.failure = answers
@@ -175,6 +180,16 @@ def _collect(run: Run, baseline: str | None) -> None:
             track.answers = answers
     run.answers_s = run.spent_s()
     run.began += run.answers_s
+
+
+def _baseline_here(run: Run, baseline: str | None) -> list[tuple[Track, Answers | Failure]]:
+    """The answers of a baseline that another site cannot run: they are the same wherever they are given."""
+    tracks = [each for each in run.tracks if each.subject.name == baseline and each.failure is not None]
+    if run.instruments.site is HERE or not tracks:
+        return []
+    setting = replace(run.setting, site=HERE, affinity=HERE.facts().choose_cpus(1))
+    found = run.instruments.collect([tracks[0].subject], setting, run.report_answers)
+    return [(tracks[0], each) for each in found if isinstance(each, Answers)]
 
 
 def collect_beside(
@@ -208,23 +223,23 @@ def _run_round(run: Run, number: int, tracks: Sequence[Track]) -> None:
     with ExitStack() as stack:
         crew: Crew = []
         for track in tracks:
-            with _its_own_failure(run, track):
+            with _its_own_failure(run, track, number):
                 run.report_timing(f"loading {track.subject.name} (round {number + 1})")
                 runner = stack.enter_context(closing(run.instruments.start(track.subject, run.setting, number)))
                 run.gather(track, runner.start)
                 track.starts.append(runner.start)
                 crew.append((track, runner))
-        _take_turns(run, crew)
+        _take_turns(run, crew, number)
     if number + 1 >= run.plan.rounds:
         for track in tracks:
             _interim_look(track, run.plan, len(run.tracks))
 
 
-def _take_turns(run: Run, crew: Crew) -> None:
+def _take_turns(run: Run, crew: Crew, number: int) -> None:
     """One block each, then one block each in the Latin square's next order."""
     run.sweeps += 2
     for track, runner in chain(*turns(crew, run.sweeps, run.plan.seed)[-2:]):
-        with _its_own_failure(run, track):
+        with _its_own_failure(run, track, number):
             run.report_timing(f"timing {track.subject.name}")
             position = sum(len(other.blocks) for other in run.tracks)
             count = block_size(runner.start, run.plan)
@@ -235,14 +250,31 @@ def _take_turns(run: Run, crew: Crew) -> None:
 
 
 @contextmanager
-def _its_own_failure(run: Run, track: Track) -> Iterator[None]:
-    """A worker that dies in here fails its subject; asking the dead again changes nothing of what is known."""
+def _its_own_failure(run: Run, track: Track, number: int) -> Iterator[None]:
+    """A worker that dies in here fails its subject; asking the dead again changes nothing of what is known.
+
+    Where only the connection to it broke, the next round starts another.
+    """
     try:
         yield
+    except ConnectionLost as death:
+        _note_lost(run, track, number, death.failure)
     except WorkerDied as death:
         if track.failure is None:
             track.failure = death.failure
             run.gather(track, death.failure)
+
+
+def _note_lost(run: Run, track: Track, number: int, why: Failure) -> None:
+    """One loss a round, however often it is met."""
+    if track.failure is not None or number in {each.round for each in track.lost}:
+        return
+    lost = Lost(number, why.message)
+    track.lost.append(lost)
+    run.gather(track, lost)
+    if len(track.lost) > MOST_LOST:
+        track.failure = why
+        run.gather(track, why)
 
 
 def _interim_look(track: Track, plan: BenchPlan, subjects: int) -> None:
@@ -252,6 +284,7 @@ def _interim_look(track: Track, plan: BenchPlan, subjects: int) -> None:
     """
     processes = len({block.round for block in track.blocks})
     is_due = track.interim_looks < INTERIM_LOOKS and processes >= GROWTH * track.processes_looked_at
+    is_due = is_due and (not track.lost or processes >= plan.rounds)
     if track.settled or not (is_due or plan.rigorous):
         return
     track.interim_looks += 1

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from mct import MctError
 from mct.bench.samples.measurement import Block, Start, per_process_ms
 from mct.bench.statistics.levels import CONFIDENCE, ERROR
+from mct.bench.worker.facts import Facts
 from mct.bench.worker.predict import NEW_TOKENS
 from mct.models.data.declared import Count, Index, Positive
 from mct.models.tables import load
-from mct.targets.cpus import allowed_cpus, choose_cpus
-from mct.targets.machine import Machine
 
 TAIL = 0.95
 STOP_ERROR = ERROR / 2
@@ -55,18 +54,18 @@ class BenchPlan:
 
 
 def plan_bench(
-    machine: Machine, threads: int = 0, limit_ms: float | None = None, seed: int = 0, rigorous: bool = False
+    facts: Facts, threads: int = 0, limit_ms: float | None = None, seed: int = 0, rigorous: bool = False
 ) -> BenchPlan:
-    """A plan for this machine. `threads` 0 means all that affinity and quota allow; more than that is refused."""
-    usable = machine.usable_threads
+    """A plan for that machine. `threads` 0 means all that affinity and quota allow; more than that is refused."""
+    usable = facts.machine.usable_threads
     if threads > usable:
         raise MctError(
-            f"{threads} threads were asked for, but only {usable} can run at once here",
+            f"{threads} threads were asked for, but only {usable} can run at once there",
             "lower the target's threads, or raise the container's CPU quota",
         )
     return BenchPlan(
         threads=threads or usable,
-        affinity=choose_cpus(allowed_cpus(), threads or usable),
+        affinity=facts.choose_cpus(threads or usable),
         seed=seed,
         limit_ms=limit_ms,
         max_seconds=3600.0 if rigorous else BenchPlan.max_seconds,

@@ -16,6 +16,7 @@ from mct.bench.report.plot_style import THEME, milliseconds
 from mct.bench.report.plots import panels, svg
 from mct.bench.report.report import Report, headline
 from mct.bench.report.table import MARKS
+from mct.bench.report.web import web_columns, web_rows, web_sentences, web_title
 from mct.bench.store.reading import StoredRun
 
 TEMPLATE = "report.html.j2"
@@ -53,6 +54,19 @@ def _section(run: StoredRun, changes: Any) -> dict[str, Any]:
         "libraries": sorted({pair for entry in run.entries for pair in entry["environment"]["libraries"].items()}),
         "agreement": run.agreement,
         "has_samples": bool(run.latencies_ms),
+        "web": _web(run),
+    }
+
+
+def _web(run: StoredRun) -> dict[str, Any] | None:
+    """Of what ran in JavaScript; None where nothing did."""
+    if not (rows := web_rows(run.entries)):
+        return None
+    return {
+        "title": web_title(run.entries).removesuffix(":"),
+        "columns": web_columns(run.entries),
+        "rows": rows,
+        "said": web_sentences(run.entries),
     }
 
 

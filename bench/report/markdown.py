@@ -95,7 +95,8 @@ def _details(run: StoredRun) -> str:
     same = [f"- **{name}**: same answer on {share:.2%} of the examples" for name, share in run.agreement.items()]
     agreement = section(f"**Agreement with {run.baseline}, right or wrong**", same)
     parts = [
-        _passed_lines(run), agreement, _lengths(run), _starts(run), _steadiness(run), _failures(run), _environment(run),
+        _passed_lines(run), agreement, _lengths(run), _starts(run), _steadiness(run), _gpu_use(run), _failures(run),
+        _environment(run),
     ]  # fmt: skip
     inside = "\n\n".join(part for part in parts if part)
     return f"<details>\n<summary>Limits met, agreement, noise, environment</summary>\n\n{inside}\n\n</details>"
@@ -157,6 +158,24 @@ def _steadiness(run: StoredRun) -> str:
                 f"- **{entry['artifact']}**: {said}; {found['stolen_share']:.2%} of the time stolen{quota}{floor}"
             )
     return section("**Noise**", lines)
+
+
+def _gpu_use(run: StoredRun) -> str:
+    """What a GPU used and was at; nothing of what its card does not tell."""
+    lines = []
+    for entry in run.entries:
+        if not (used := entry.get("gpu")):
+            continue
+        said = [
+            f"{used['energy_per_request_mj']:,.1f} mJ a request" if used["energy_per_request_mj"] is not None else "",
+            f"{used['power_w']:.0f} W" if used["power_w"] is not None else "",
+            f"{used['clock_mhz'][0]:,} to {used['clock_mhz'][1]:,} MHz" if used["clock_mhz"] else "",
+            f"{used['memory_mb']:,.0f} MB held on the card" if used["memory_mb"] is not None else "",
+            f"{used['temperature_c']} °C" if used["temperature_c"] is not None else "",
+            f"slowed by {', '.join(used['slowed_by'])}" if used["slowed_by"] else "",
+        ]
+        lines.append(f"- **{entry['artifact']}**: {', '.join(filter(None, said)) or 'the card tells nothing'}")
+    return section("**GPU** (the whole card, by NVML)", lines)
 
 
 def _failures(run: StoredRun) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mct.bench.report.web import web_columns, web_rows, web_sentences, web_title
 from mct.compress.plan.plan import numbers_of
 from mct.targets.arithmetic import made_elsewhere
 
@@ -48,8 +49,8 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     entries = result["artifacts"]
     parts = (
         figures_table(COLUMNS, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
-        _elsewhere(entries), _kept(entries), _written(entries), _cascades(entries), _reasons(entries),
-        _limits(entries), _context(result),
+        _elsewhere(entries), _kept(entries), _written(entries), _cascades(entries), _in_a_page(entries),
+        _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -130,7 +131,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _writing(found: Mapping[str, Any]) -> list[str]:
+def in_words(found: Mapping[str, Any]) -> list[str]:
     """How fast a language model writes; prompt and further tokens apart where that was kept."""
     said = [f"{found['tokens_per_s']:.1f} new tokens a second"]
     for key, name in (("first_token", "first token after"), ("per_token", "each further one")):
@@ -255,9 +256,18 @@ def _amount(score: Mapping[str, Any]) -> str:
 
 def _written(entries: Sequence[Entry]) -> str:
     lines = [
-        f"- **{entry['artifact']}**: {'; '.join(_writing(entry['writing']))}" for entry in entries if entry["writing"]
+        f"- **{entry['artifact']}**: {'; '.join(in_words(entry['writing']))}" for entry in entries if entry["writing"]
     ]
     return section("Writing:", lines)
+
+
+def _in_a_page(entries: Sequence[Entry]) -> str:
+    """Of what ran in JavaScript: its download, its first answer, and whether it answers as it does natively."""
+    rows = web_rows(entries)
+    if not rows:
+        return ""
+    said = [f"- **{name}**: {sentence}." for name, sentence in web_sentences(entries)]
+    return "\n\n".join([web_title(entries), figures_table(web_columns(entries), rows, words=(0, 1)), "\n".join(said)])
 
 
 def _cascades(entries: Sequence[Entry]) -> str:
@@ -286,6 +296,8 @@ def _reasons(entries: Sequence[Entry]) -> str:
             mark = MARKS[line["outcome"]]
             seen = "" if line["measured"] == "-" else f" ({line['measured']})"
             lines.append(f"- **{entry['artifact']}**, {line['limit']}: {mark}{seen}. {line['reason']}")
+        for each in entry.get("lost", ()):
+            lines.append(f"- **{entry['artifact']}**, round {each['round'] + 1} ended early: {each['message']}.")
         if entry["stability"] and not entry["stability"]["ok"]:
             lines.append(f"- **{entry['artifact']}**, unsteady run: {'; '.join(entry['stability']['reasons'])}.")
     return section("What did not pass:", lines)
@@ -312,6 +324,8 @@ def _context(result: Mapping[str, Any]) -> str:
     if result["budget"] and result["budget"].get("assumed"):
         budget += " (assumed, not confirmed)"
     where = f"{environment['cpu']}, {plan['threads']} thread(s)"
+    if gpu := environment.get("gpu"):
+        where = f"{gpu['name']} (driver {gpu.get('driver', 'unknown')}), fed by {where}"
     if plan.get("memory_mb"):
         where += f", {plan['memory_mb']:,} MB at most ({plan['memory_by']})"
     return f"{data['rows']:,} rows of {data['name']}, {budget}{against}. {where}; result {result['id']}."

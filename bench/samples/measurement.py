@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mct import MctError
@@ -29,6 +29,8 @@ class Start:
     """What one fresh process cost before it was timed. `read_mb` was really read from disk while the model was opened.
 
     `typical_ms` is the median request at the end of warm-up. `libraries` are the heavy ones that were imported.
+    Where it runs in JavaScript, `stages_ms` says what loading was made of, and `downloads` how many bytes each of the
+    files has that a page fetches, "raw" and as "gzip" and "brotli" send it.
     """
 
     round: Index
@@ -43,6 +45,23 @@ class Start:
     warm_up_ended: bool
     typical_ms: Amount
     libraries: tuple[str, ...]
+    stages_ms: Mapping[Name, Amount] = field(default_factory=dict)
+    downloads: Mapping[Name, Mapping[Name, Nanoseconds]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    """What a GPU used while a block ran (`energy_mj`), and what it was at in the end: None of what it does not tell.
+
+    `memory_mb` (2^20 bytes) is what all processes hold on it; `slowed_by` is what kept its clock down, before or after.
+    """
+
+    energy_mj: Index | None
+    power_w: Amount | None
+    clock_mhz: Index | None
+    memory_mb: Amount | None
+    temperature_c: int | None
+    slowed_by: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,7 @@ class Block:
 
     `tokens` is the length of each request. A language model wrote `new_tokens` in all of them, `written` in each, the
     first of these after `first_ns`. Of a cascade `deferred` is 1 for each request that went on to its second stage.
+    `gpu` is there where one computed it and tells something.
     """
 
     round: Index
@@ -77,6 +97,7 @@ class Block:
     tokens: Times | None = None
     first_ns: Times | None = None
     written: Times | None = None
+    gpu: GpuUse | None = None
     deferred: Times | None = None
 
 
@@ -85,13 +106,17 @@ class Answers:
     """The answer to every example of the evaluation set, a JSON value, in file order; and the tokens of its request.
 
     `scores` says of some labels how much the model holds them for right, example by example. `deferred` says of a
-    cascade which examples went to its second stage, () of all else.
+    cascade which examples went to its second stage, () of all else. Where JavaScript answers, `native` is what the same
+    artifact answers by this machine's own runtime (empty where that is not here), and `unlike` how many inputs of each
+    example JavaScript's tokenizer cuts otherwise than Python's.
     """
 
     values: tuple[Any, ...]
     tokens: tuple[Index, ...]
     scores: Mapping[Name, tuple[float, ...]] = field(default_factory=dict)
     deferred: tuple[bool, ...] = ()
+    native: tuple[Any, ...] = ()
+    unlike: tuple[Index, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +126,14 @@ class Failure:
     message: str
     hint: str = ""
     stderr: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A connection that broke in a round: what had been measured counts, and another process was started later."""
+
+    round: Index
+    message: str
 
 
 @dataclass(frozen=True)
@@ -119,6 +152,7 @@ class Measurement:
     failure: Failure | None = None
     groups: tuple[Index, ...] = ()
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: tuple[Lost, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -159,24 +193,27 @@ def per_process_ms(blocks: Sequence[Block], model_only: bool = False) -> list[ND
 
 
 Record = Mapping[str, Any]
-KINDS: dict[str, type[Start] | type[Block] | type[Answers] | type[Failure]] = {
+Value = Start | Block | Answers | Failure | Lost
+KINDS: dict[str, type[Start] | type[Block] | type[Answers] | type[Failure] | type[Lost]] = {
     "start": Start,
     "block": Block,
     "answers": Answers,
     "failure": Failure,
+    "lost": Lost,
 }
 
 
-def to_record(subject: str, value: Start | Block | Answers | Failure) -> dict[str, Any]:
+def to_record(subject: str, value: Value) -> dict[str, Any]:
     """One JSON-able line: the subject's name, the kind of value, its fields."""
     kind = next(name for name, known in KINDS.items() if isinstance(value, known))
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
     return {"subject": subject, "kind": kind} | {
-        name: list(item) if isinstance(item, array | tuple) else item for name, item in fields.items()
+        name: list(item) if isinstance(item, array | tuple) else asdict(item) if isinstance(item, GpuUse) else item
+        for name, item in fields.items()
     }
 
 
-def from_record(record: Record, place: str) -> Start | Block | Answers | Failure:
+def from_record(record: Record, place: str) -> Value:
     """The value that `to_record` was given. MctError, naming the `place` of the record, where it is none such."""
     fields = {key: item for key, item in record.items() if key not in {"subject", "kind"}}
     kind = KINDS.get(record["kind"]) if isinstance(record.get("kind"), str) else None

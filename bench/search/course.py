@@ -7,6 +7,7 @@ the budget (`finals`).
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,8 @@ from mct.bench.search.timing import TEXTS, Race, Timed, time_all
 from mct.bench.search.work import Answered, Made, Order, Sheet, answer, make
 from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.checkpoints.checkpoint import Checkpoint
-from mct.models.data.files import read_data_file
 from mct.models.progress import Report
+from mct.models.tasks.table import find_task
 from mct.models.writing.folders import write_atomically
 from mct.targets.budget import Budget
 from mct.targets.machine import Machine
@@ -34,6 +35,8 @@ RESERVE_S, RESERVE_SHARE = 400.0, 0.35
 TIMING_SHARE = 0.08
 """Of the whole time, for one timing of candidates."""
 DEFAULT_MARGIN = 0.01
+LEAST_ASKED = 8
+"""Queries to time on, however many documents each has."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,9 @@ class Course:
         """Rows to time on, of those to choose by: enough for every length, few enough to be asked often."""
         path = self.folder / "texts.jsonl"
         if not path.is_file():
+            asked = find_task(self.question.checkpoint.task).inputs[0]
             rows = self.splits.dev.read_text(encoding="utf-8").splitlines()
-            write_atomically(path, "\n".join(_every(rows, _enough(self.question.checkpoint, self.splits.dev))) + "\n")
+            write_atomically(path, "\n".join(some_rows(rows, asked)) + "\n")
         return path
 
     def stand(self, candidates: Sequence[Candidate]) -> list[Standing]:
@@ -186,13 +190,14 @@ def digest(keys: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(sorted(keys)).encode()).hexdigest()[:16]
 
 
-def _every(lines: Sequence[str], most: int) -> list[str]:
-    """Lines from first to last at even distances; all where they are few."""
-    step = max(1, len(lines) // most)
-    return list(lines[::step])
+def some_rows(lines: Sequence[str], asked: str) -> list[str]:
+    """About `TEXTS` of the rows, from first to last at even distances; those that ask the same stay together.
 
-
-def _enough(checkpoint: Checkpoint, path: Path) -> int:
-    """How many rows to time on: all of a query's go together, so all rows where a request takes several."""
-    several = checkpoint.task not in {"sequence-classification", "multi-label-classification", "token-classification"}
-    return len(read_data_file(path, {}).rows) if several else TEXTS
+    `asked` is the field that says what a row asks: of a scorer's rows, one a document, a query has several.
+    """
+    rows_of: dict[str, list[str]] = {}
+    for line in lines:
+        rows_of.setdefault(str(json.loads(line)[asked]), []).append(line)
+    most = max(LEAST_ASKED, TEXTS * len(rows_of) // len(lines))
+    step = -(-len(rows_of) // most)
+    return [line for rows in list(rows_of.values())[::step] for line in rows]

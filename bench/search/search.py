@@ -70,7 +70,7 @@ def search(asked: Asked, report: Report = silent) -> dict[str, Any]:
     """
     if asked.engine:
         asked = _everywhere(asked)
-    require_cpu(asked.target)
+    require_cpu(asked.target, probe_machine())
     machine = machine_of(asked.target)
     checkpoint = inspect(asked.checkpoint, asked.told)
     if asked.budget.task != checkpoint.task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mct import MctError
-from mct.bench.search.course import Course
+from mct.bench.search.course import Course, digest
 from mct.bench.search.space import Candidate, Shape, candidate, forms_of, shapes_of
 from mct.bench.search.timing import Timed, too_costly
 
@@ -13,6 +13,10 @@ RIVAL = 1.3
 """How many times the fastest form's P95 another may take on the whole checkpoint, to be tried on what is taught."""
 EVERY_FORM = 0.2
 """Share of the time after which no more forms are tried than the first."""
+BATCH = 2
+"""Candidates for each worker, between two looks at the clock."""
+MAKING = 0.35
+"""Share of the time after which no more candidates are made to be timed."""
 
 
 def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
@@ -26,10 +30,11 @@ def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
     if not _fit(course, [(shapes[-1], forms[0])]):  # the cheapest of all: what it misses nothing will meet
         return {}
     untaught, pupils = ([each for each in shapes if each.taught is taught] for taught in (False, True))
-    found = _fit(
-        course, [*((each, form) for each in untaught for form in forms), *((each, forms[0]) for each in pupils)]
-    )
-    if course.journal.elapsed < EVERY_FORM * question.seconds:
+    first = ((each, forms[0]) for each in shapes)
+    found = _fit(course, [*first, *((each, form) for each in untaught for form in forms[1:])])
+    if (early := course.journal.find("early")) is None:  # once it is decided, the same command decides no other way
+        course.journal.note("early", early := course.journal.elapsed < EVERY_FORM * question.seconds)
+    if early:
         left = {each.shape.name for each, _ in found.values()}
         rivals = _rivals(course, untaught[0], forms)
         found |= _fit(course, [(each, form) for each in pupils if each.name in left for form in rivals])
@@ -52,7 +57,7 @@ def _fit(course: Course, wanted: Sequence[tuple[Shape, str]]) -> dict[str, tuple
             untaught.append(candidate(shape, form, question.checkpoint, question.machine, question.seed))
         except MctError as error:
             course.fates[f"{shape.name}, {form}"] = f"cannot be made: {error.message}"
-    made = course.make_all(untaught, "making")
+    made = _made_in_time(course, untaught)
     times = course.time(made)
     course.timed |= times
     found = {}
@@ -64,3 +69,24 @@ def _fit(course: Course, wanted: Sequence[tuple[Shape, str]]) -> dict[str, tuple
         else:
             found[each.name] = (each, times[each.name])
     return found
+
+
+def _made_in_time(course: Course, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that could be made before the time for that was over: the same ones when the command is given again."""
+    noted = f"begun-{digest(each.key for each in candidates)}"
+    begun: Sequence[str] | None = course.journal.find(noted)
+    made, together = [], BATCH * course.engine.workers
+    if begun is not None:
+        made = course.make_all([each for each in candidates if each.key in begun], "making")
+    else:
+        begun = []
+        for first in range(0, len(candidates), together):
+            if first and course.journal.elapsed > MAKING * course.question.seconds:
+                break
+            begun += [each.key for each in candidates[first : first + together]]
+            made += course.make_all(candidates[first : first + together], "making")
+        course.journal.note(noted, begun)
+    for each in candidates:
+        if each.key not in begun:
+            course.fates[each.name] = "not tried: too little time"
+    return made

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from mct.compress.run.steps import Steps
 from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.datasets import read_dataset, read_examples
-from mct.models.tasks.examples import Outputs, find_kind
+from mct.models.tasks.examples import Outputs, Request, find_kind
 from mct.models.tasks.table import find_task
 from mct.models.tasks.tokens import Tokens
 from mct.models.writing.drafts import draft_file
@@ -35,8 +36,8 @@ from mct.models.writing.folders import write_json
 from mct.targets.machine import Machine
 from mct.targets.runtimes.table import runtime_for
 
-PARITY_REQUESTS = 64
-"""Texts that a candidate is held against its checkpoint on; the winner is made anew with as many as any artifact."""
+PARITY_REQUESTS, PARITY_LEAST, PARITY_CHARACTERS = 64, 8, 16_000
+"""What a candidate is held against its checkpoint on; the winner is made anew with as many texts as any artifact."""
 WITH_LABEL = "sequence-classification"
 
 
@@ -104,7 +105,7 @@ def make(order: Order) -> Made:
     try:
         plan = make_plan(inspect(order.checkpoint, order.told), [], [], order.machine, order.recipe)
         resources, texts = gather(plan, order.train, order.dev, {}, order.recipe.seed, order.machine)
-        texts = replace(texts, requests=texts.requests[:PARITY_REQUESTS])
+        texts = replace(texts, requests=_few(texts.requests))
         order.steps.mkdir(parents=True, exist_ok=True)
         execute(plan, resources, texts, order.out, shared=Steps(order.steps))
     except MctError as error:
@@ -112,6 +113,12 @@ def make(order: Order) -> Made:
         write_json(reason, {"refused": error.message})
         return Made(folder, time.monotonic() - began, error.message)
     return Made(folder, time.monotonic() - began)
+
+
+def _few(requests: tuple[Request, ...]) -> tuple[Request, ...]:
+    """The first of them: fewer where each is a query with many documents, or a long text."""
+    sizes = accumulate(len(json.dumps(request)) for request in requests[:PARITY_REQUESTS])
+    return requests[: max(PARITY_LEAST, sum(size <= PARITY_CHARACTERS for size in sizes))]
 
 
 def answer(sheet: Sheet) -> Answered:

@@ -10,22 +10,21 @@ Read from /proc, /sys, git and package metadata; no library is imported for it.
 import hashlib
 import json
 import os
-import platform
 import subprocess
 from dataclasses import asdict
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mct import __version__
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.subject import Subject
+from mct.bench.worker.facts import ABSENT, ALWAYS, Facts, facts_here
 from mct.models.tasks.datasets import Dataset
-from mct.targets.conditions import Conditions, read_conditions
-from mct.targets.machine import Machine, probe_machine
-from mct.targets.runtimes.table import installed_version, runtime_for
+from mct.targets.conditions import read_conditions
+from mct.targets.devices.gpus import device_name, find_gpus, is_cuda
+from mct.targets.runtimes.table import runtime_for
+from mct.targets.target import CPU
 
-ALWAYS = ("numpy", "tokenizers")
 COMMIT_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA")
 GIT = ("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 PATIENCE_S = 5.0
@@ -35,23 +34,22 @@ def fingerprint(
     subject: Subject,
     dataset: Dataset,
     plan: BenchPlan,
-    machine: Machine | None = None,
-    conditions: Conditions | None = None,
+    facts: Facts | None = None,
 ) -> dict[str, Any]:
     """The environment of one subject's numbers, as result.schema.json has it.
 
     `fingerprint` in it is equal where latencies may be compared. `made_for` is there where the subject says which
     machine it was made for.
     """
-    runtime = runtime_for(subject.format)
-    libraries = {name: _version(name) for name in ALWAYS}
-    same = asdict(machine or probe_machine()) | {
-        "python": platform.python_version(),
+    facts, named = facts or facts_here(), (*ALWAYS, runtime_for(subject.format).distribution)
+    same = asdict(facts.machine) | {
+        "python": facts.python,
         "threads": plan.threads,
         "affinity": list(plan.affinity),
         **({"memory_limit_mb": plan.memory_mb} if plan.memory_mb else {}),
-        "libraries": libraries | {runtime.distribution: installed_version(runtime) or "absent"},
-        **(conditions or read_conditions(plan.affinity)).as_json(),
+        **_gpu_of(subject.executable.device),
+        "libraries": facts.engine or {name: facts.libraries.get(name, ABSENT) for name in named},
+        **(facts.conditions or read_conditions(plan.affinity)).as_json(),
     }
     same["instruction_sets"] = list(same["instruction_sets"])
     digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
@@ -65,11 +63,12 @@ def fingerprint(
     }  # fmt: skip
 
 
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "absent"
+def _gpu_of(device: str) -> dict[str, Any]:
+    """The GPU that computes, and its driver; nothing for a CPU."""
+    if not is_cuda(device):
+        return {} if device == CPU else {"gpu": {"name": device}}
+    found = next((gpu for gpu in find_gpus() if device_name(gpu) == device), None)
+    return {"gpu": {"name": device} if found is None else asdict(found)}
 
 
 @cache

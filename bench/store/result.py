@@ -26,6 +26,7 @@ from mct.bench.judge.writing import summarise_writing
 from mct.bench.measure.pairs import ratios, shared_rounds
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Measurement
+from mct.bench.store.web import summarise_web
 from mct.models.data.declared import Count, Digest, Name
 from mct.targets.budget import Budget
 from mct.targets.target import Target
@@ -128,7 +129,7 @@ def _entry(
         "digest": subject.digest,
         "format": subject.format,
         "precision": subject.precision,
-        "runtime": subject.runtime,
+        "runtime": "onnxruntime-web" if any(start.stages_ms for start in measured.starts) else subject.runtime,
         "task": subject.task,
         "latency": None if latency is None else latency.as_json(),
         "speedup": _speedup(measured, baseline),
@@ -142,14 +143,23 @@ def _entry(
         "size_mb": subject.size_mb,
         **_start_costs(measured),
         "throttled_s": _throttled_s(measured),
+        **_web(question, measured),
         "cost_per_1000": None if price is None or latency is None else price / 3600 * latency.mean_ms,
         **_energy(measured),
+        **_gpu(measured),
         "stability": None if stability is None else stability.as_json(),
         "verdict": None if question.budget is None else judge(measured, question.budget, baseline).as_json(),
+        **({"lost": [asdict(each) for each in measured.lost]} if measured.lost else {}),
         "failure": None if failure is None else asdict(failure) | {"stderr": list(failure.stderr)},
         "environment": dict(question.environments[subject.name]),
         "samples": identity.samples,
     }
+
+
+def _web(question: Question, measured: Measurement) -> dict[str, Any]:
+    """Of what ran in JavaScript; absent otherwise."""
+    found = summarise_web(measured, None if question.target is None else question.target.download_mbps)
+    return {} if found is None else {"web": found}
 
 
 def _speedup(measured: Measurement, baseline: Measurement | None) -> dict[str, Any] | None:
@@ -205,6 +215,26 @@ def _throttled_s(measured: Measurement) -> float | None:
     """How long the quota stopped it while it was timed; None where no quota is, or it is not counted."""
     stopped = [block.throttled_s for block in measured.blocks if block.throttled_s is not None]
     return round(sum(stopped), 6) if stopped else None
+
+
+def _gpu(measured: Measurement) -> dict[str, Any]:
+    """What the GPU used and was at, over all blocks; absent where none computed it, or it tells nothing."""
+    used = [block.gpu for block in measured.blocks if block.gpu is not None]
+    if not used:
+        return {}
+    clocks = [each.clock_mhz for each in used if each.clock_mhz is not None]
+    energy = [each.energy_mj for each in used if each.energy_mj is not None]
+    whole = len(energy) == len(measured.blocks)
+    return {
+        "gpu": {
+            "energy_per_request_mj": round(sum(energy) / measured.requests, 4) if whole else None,
+            "power_w": _middle([each.power_w for each in used if each.power_w is not None]),
+            "clock_mhz": [min(clocks), max(clocks)] if clocks else None,
+            "memory_mb": max((each.memory_mb for each in used if each.memory_mb is not None), default=None),
+            "temperature_c": max((each.temperature_c for each in used if each.temperature_c is not None), default=None),
+            "slowed_by": sorted({reason for each in used for reason in each.slowed_by}),
+        }
+    }
 
 
 def _energy(measured: Measurement) -> dict[str, float]:

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from mct import MctError
 from mct.bench.judge.roofline import Encoder
 from mct.bench.measure.sampling import BenchPlan
-from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start, from_record
+from mct.bench.samples.measurement import Answers, Block, Failure, Lost, Measurement, Start, from_record
 from mct.bench.samples.subject import Subject
 from mct.bench.store.result import SCHEMA, Data, Identity, Question, RunId
 from mct.compress.run.artifact import check_answering
@@ -146,6 +146,7 @@ def _measurement(subject: Subject, run: _Run, values: Sequence[Any], place: str)
         failure=next(iter(failures), None),
         groups=tuple(run.groups or ()),
         fields={name: tuple(values) for name, values in run.fields.items()},
+        lost=tuple(value for value in values if isinstance(value, Lost)),
     )
 
 
@@ -156,7 +157,12 @@ def _check_answers(subject: Subject, truth: Sequence[Truth], answers: Answers, p
     for label, scores in answers.scores.items():
         if len(scores) != len(truth):
             raise MctError(f"{place}: {len(scores)} scores of {label!r} to {len(truth)} questions", COPY)
+    for beside in (answers.native, answers.unlike):
+        if len(beside) not in (0, len(truth)):
+            raise MctError(f"{place}: {len(beside)} of the native runtime to {len(truth)} questions", COPY)
     kind = find_kind(subject.task)
+    for answer in answers.native:
+        declared(answer, kind.answer, place, COPY)
     for right, answer in zip(truth, answers.values, strict=True):
         declared(answer, kind.answer, place, COPY)
         if not _fits(kind, subject.heads, right, answer):

@@ -40,6 +40,7 @@ from mct.bench.store.environment import fingerprint
 from mct.bench.store.result import KIND, SCHEMA, Data, Identity, Question, question_json, result_json
 from mct.bench.store.samples_file import PARTIAL, read_samples
 from mct.bench.store.stored_result import Result
+from mct.bench.worker.facts import Facts
 from mct.bench.worker.open_loop import Segment, segment_record
 from mct.models.data.declared import declared, read_object
 from mct.models.tasks.datasets import Dataset, fields_beside, read_examples
@@ -121,15 +122,19 @@ def make_question(
     budget: Budget | None = None,
     baseline: str | None = None,
     limit: Mapping[str, Any] | None = None,
+    facts: Facts | None = None,
 ) -> Question:
-    """The question of a run on this machine. `baseline` is the name of one of the subjects, `limit` the machine's."""
-    environments = {subject.name: fingerprint(subject, dataset, plan) for subject in subjects}
+    """The question of a run on that machine, this one if None.
+
+    `baseline` is the name of one of the subjects, `limit` the machine's.
+    """
+    environments = {subject.name: fingerprint(subject, dataset, plan, facts) for subject in subjects}
     return Question(_data_of(dataset), plan, target, budget, baseline, environments, limit)
 
 
 def begin(folder: Path, question: Question, subjects: Sequence[Subject], dataset: Dataset) -> Recording:
     """Begin to record a run: its first record says what it is to find out, of whom, and what is right."""
-    identity = _new_run(folder)
+    identity = new_run(folder)
     _finish_interrupted(folder)
     recording = Recording(folder, identity, question)
     examples = read_examples(dataset, subjects[0].task, subjects[0].heads)
@@ -144,10 +149,10 @@ def begin(folder: Path, question: Question, subjects: Sequence[Subject], dataset
 
 
 def begin_load(
-    folder: Path, kind: str, subjects: Sequence[Subject], dataset: Dataset, plan: BenchPlan
+    folder: Path, kind: str, subjects: Sequence[Subject], dataset: Dataset, plan: BenchPlan, facts: Facts
 ) -> LoadRecording:
     """Begin to record a run of a `kind` ("mct-load", "mct-max-load", "mct-scan") in the store `folder`."""
-    identity = _new_run(folder / LOAD)
+    identity = new_run(folder / LOAD)
     header = {
         "schema": LOAD_SCHEMA,
         "kind": kind,
@@ -155,12 +160,12 @@ def begin_load(
         "data": asdict(_data_of(dataset)),
         "plan": asdict(plan),
         "samples": identity.samples,
-        "environments": {subject.name: fingerprint(subject, dataset, plan) for subject in subjects},
+        "environments": {subject.name: fingerprint(subject, dataset, plan, facts) for subject in subjects},
     }
     return LoadRecording(folder / LOAD, header)
 
 
-def _new_run(folder: Path) -> Identity:
+def new_run(folder: Path) -> Identity:
     """The folder made and cleared of what dead runs left unwritten, and a name for a run that begins now."""
     make_folder(folder)
     clear_dead_drafts(folder)
@@ -188,7 +193,7 @@ def append(folder: Path, question: Question, measurements: Sequence[Measurement]
     """Store a finished run in one go; gives the path of the result."""
     recording = begin(folder, question, [each.subject for each in measurements], dataset)
     for each in measurements:
-        for value in (*each.starts, *each.blocks, each.answers, each.failure):
+        for value in (*each.starts, *each.blocks, each.answers, each.failure, *each.lost):
             if value is not None:
                 recording.keep(to_record(each.subject.name, value))
     return recording.finish(measurements)

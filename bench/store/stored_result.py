@@ -196,6 +196,41 @@ class Writing(Struct, frozen=True, forbid_unknown_fields=True):
     decode_tokens_per_s: Amount | None = None
 
 
+class Download(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of what a page fetches, 10^6 bytes: as it is, and compressed."""
+
+    name: Name
+    raw_mb: Amount
+    gzip_mb: Amount | None
+    brotli_mb: Amount | None
+
+
+class Native(Struct, frozen=True, forbid_unknown_fields=True):
+    """Answers in JavaScript beside the native runtime's."""
+
+    n: Index
+    flips: Index
+    unlike: Index
+    unlike_flips: Index
+
+    def __post_init__(self) -> None:
+        """A part is no more than its whole."""
+        if self.flips > self.n or self.unlike > self.n or self.unlike_flips > min(self.flips, self.unlike):
+            raise ValueError("there are more flips than answers")
+
+
+class Web(Struct, frozen=True, forbid_unknown_fields=True):
+    """What ran in JavaScript: what a page fetches, how long its first answer takes, whether it answers the same."""
+
+    downloads: list[Download]
+    sent_mb: Amount | None
+    mbps: Positive | None
+    stages_ms: dict[Name, Amount]
+    first_answer_ms: Amount
+    downloaded_first_answer_ms: Amount | None
+    native: Native | None
+
+
 class WarmUp(Struct, frozen=True, forbid_unknown_fields=True):
     """How long warming up took at most."""
 
@@ -249,6 +284,13 @@ class Failure(Struct, frozen=True, forbid_unknown_fields=True):
     stderr: list[str]
 
 
+class Lost(Struct, frozen=True, forbid_unknown_fields=True):
+    """A connection that broke."""
+
+    round: Index
+    message: str
+
+
 class Described(Struct, frozen=True):
     """The machine that an artifact was made for."""
 
@@ -287,6 +329,17 @@ class Environment(Struct, frozen=True):
     commit: str | None = None
 
 
+class Gpu(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a GPU used while it computed one artifact's answers; null where the card does not tell."""
+
+    energy_per_request_mj: Amount | None
+    power_w: Amount | None
+    clock_mhz: tuple[Index, Index] | None
+    memory_mb: Amount | None
+    temperature_c: int | None
+    slowed_by: list[Name]
+
+
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """One artifact."""
 
@@ -321,6 +374,9 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     by_length: list[LengthGroup] = []
     cascade: Cascade | None = None
     throttled_s: Amount | None = None
+    gpu: Gpu | None = None
+    web: Web | None = None
+    lost: list[Lost] = []
 
 
 class TargetRow(Struct, frozen=True):

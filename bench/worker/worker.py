@@ -3,15 +3,16 @@
 First line in: the job. First line out: what loading and warming up cost, nothing for one that is not timed. Then one
 line in, one line out:
 {"run": 200, "cap_s": 2} times 200 requests or as many as 2 s allow, {"load": 50, "count": 200, "cap_s": 9, "seed": 1}
-serves 200 requests that arrive at 50 a second, {"answers": [0, 256]} gives the answers to those examples; the end of
-stdin ends it. What a library prints goes to stderr, so that it cannot break the protocol. Between commands the worker
-sleeps in a read, and it dies with its parent.
+serves 200 requests that arrive at 50 a second, {"answers": [0, 256]} gives the answers to those examples,
+{"outputs": [0, 256]} what they are made of; the end of stdin ends it. What a library prints goes to stderr, so that it
+cannot break the protocol. Between commands the worker sleeps in a read, and it dies with its parent.
 
 Only the standard library and light rooms are imported here: what the runtime's import costs is part of the measure.
 """
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import gc
 import json
@@ -58,6 +59,8 @@ from mct.bench.worker.warm_up import CAP_S, WarmUp, requests_a_lap, warm_up
 from mct.models.tables import load
 from mct.models.tasks.examples import Request
 from mct.models.tasks.table import Head
+from mct.targets.devices.gpus import is_cuda
+from mct.targets.devices.nvml import Meter, Reading, open_meter
 from mct.targets.machine import cgroup_folders
 from mct.targets.runtimes.table import Executable, runtime_for
 
@@ -78,6 +81,8 @@ Reply = dict[str, Any]
 class Bench:
     """A loaded, warm model and the endless seeded order in which the requests are made.
 
+    `meter` reads the counters of the GPU it runs on, None where there is none or it tells none.
+
     `scorer` answers `scored`, for the score, with the scores of labels that are `watched`; `writes` says that the model
     is timed writing a text. `originals` is what the original gave. `groups` are the control groups that limit this
     process.
@@ -94,6 +99,7 @@ class Bench:
     answers_at_once: int
     writes: bool
     groups: Sequence[Path]
+    meter: Meter | None = None
 
     def next_requests(self, count: int) -> list[Request]:
         """The next `count` requests of the order."""
@@ -103,10 +109,10 @@ class Bench:
 def main() -> None:
     """Read a job, get ready, obey commands until stdin ends. Exit code 1 after any error, which is replied first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which ends its workers itself
-    say = _open_channel()
+    say = open_channel()
     try:
         job = json.loads(sys.stdin.readline())
-        _die_with(job["parent"])
+        die_with(job["parent"])
         if job["affinity"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, job["affinity"])
         bench, ready = get_ready(job) if job["timed"] else (_open(job), {})
@@ -159,14 +165,15 @@ def get_ready(job: Mapping[str, Any]) -> tuple[Bench, Reply]:
 def _warm_up(bench: Bench) -> WarmUp:
     """Warm up on the same few requests over and over, which take nothing from the order."""
     cap_ns = int(CAP_S * 1e9)
-    typical_ns = median(time_requests(bench.predictor, _spread(bench, 3), cap_ns).end_to_end)
-    lap = _spread(bench, requests_a_lap(typical_ns))
+    few = [bench.requests[place] for place in spread(bench.requests, 3)]
+    typical_ns = median(time_requests(bench.predictor, few, cap_ns).end_to_end)
+    lap = [bench.requests[place] for place in spread(bench.requests, requests_a_lap(typical_ns))]
     return warm_up(lambda: time_requests(bench.predictor, lap, cap_ns).end_to_end)
 
 
-def _spread(bench: Bench, count: int) -> list[Request]:
-    """So many requests, from short ones to long ones."""
-    ranked = sorted(bench.requests, key=lambda request: len(json.dumps(request)))
+def spread(requests: Sequence[Request], count: int) -> list[int]:
+    """The places of so many requests, from short ones to long ones."""
+    ranked = sorted(range(len(requests)), key=lambda place: len(json.dumps(requests[place])))
     return [ranked[(2 * place + 1) * len(ranked) // (2 * count)] for place in range(count)]
 
 
@@ -178,6 +185,8 @@ def _open(job: Mapping[str, Any]) -> Bench:
     if job["length"]:
         executable, requests = of_length(executable, requests, job["length"], job["new_tokens"])
     folder = job["original_kept"] or job["original"]
+    if job["original_kept"]:
+        Path(folder).mkdir(exist_ok=True)  # there already, but on another machine than the coordinator's
     originals = Originals(Path(folder) if folder else None, writes=bool(job["original_kept"]))
     opened = open_predictor(runtime, executable, heads, job["threads"], job["new_tokens"], originals)
     timed = opened.timed
@@ -197,6 +206,7 @@ def _open(job: Mapping[str, Any]) -> Bench:
         answers_at_once=opened.at_once,
         writes=executable.network == "causal-lm",
         groups=cgroup_folders(),
+        meter=open_meter(executable.device.partition(":")[2]) if is_cuda(executable.device) else None,
     )
 
 
@@ -243,12 +253,12 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
     with _no_collections():
         _resume(bench.predictor, requests)
         before, energy = resource.getrusage(resource.RUSAGE_SELF), package_energy_uj()
-        stolen, waited, stopped = stolen_s(), waited_s(), throttling(bench.groups)
+        stolen, waited, stopped, card = stolen_s(), waited_s(), throttling(bench.groups), _read(bench.meter)
         began_cpu, began = process_time(), perf_counter_ns()
         timings = time_requests(bench.predictor, requests, int(cap_s * 1e9), bench.pause)
         ended, ended_cpu = perf_counter_ns(), process_time()
         after = resource.getrusage(resource.RUSAGE_SELF)
-    return _throttled_since(stopped, bench.groups) | {
+    return throttled_since(stopped, bench.groups) | {
         "end_to_end_ns": timings.end_to_end.tolist(),
         "model_ns": timings.model.tolist(),
         "wall_s": (ended - began) / 1e9,
@@ -259,12 +269,32 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         "stolen_s": stolen_s() - stolen,
         "waited_s": _waited_since(waited),
         "energy_uj": spent_uj(energy, package_energy_uj()),
+        "gpu": _gpu_since(card, _read(bench.meter)),
         "peak_rss_mb": peak_rss_mb(),
         "tokens": timings.tokens.tolist(),
         "new_tokens": sum(timings.written) if bench.writes else None,
         "first_ns": timings.first.tolist() if bench.writes else None,
         "written": timings.written.tolist() if bench.writes else None,
         "deferred": timings.deferred.tolist() or None,
+    }
+
+
+def _read(meter: Meter | None) -> Reading | None:
+    return None if meter is None else meter.read()
+
+
+def _gpu_since(before: Reading | None, after: Reading | None) -> Reply | None:
+    """What the card used between two readings, and its state at the end; None where it tells nothing."""
+    if before is None or after is None:
+        return None
+    energy = (before.energy_mj, after.energy_mj)
+    return {
+        "energy_mj": None if energy[0] is None or energy[1] is None else max(0, energy[1] - energy[0]),
+        "power_w": after.power_w,
+        "clock_mhz": after.clock_mhz,
+        "memory_mb": after.memory_mb,
+        "temperature_c": after.temperature_c,
+        "slowed_by": sorted({*before.slowed_by, *after.slowed_by}),
     }
 
 
@@ -301,12 +331,32 @@ def answer(bench: Bench, first: int, last: int) -> Reply:
     return {"values": [value for value, _ in values], "scores": scores} | told
 
 
+def outputs(bench: Bench, first: int, last: int) -> Reply:
+    """What the model itself gives for each request of examples `first` up to `last` (not included).
+
+    An array for each output of each of its inputs, as its shape and the base64 of its float32; of a language model the
+    text that it writes.
+    """
+    if bench.writes:
+        return {"outputs": [bench.predictor(request) for request in bench.requests[first:last]]}
+    found = []
+    for request in bench.requests[first:last]:
+        given = [bench.scorer.infer([tokens]) for tokens in bench.scorer.encode(request)]
+        found.append([{name: [list(value.shape), _portable(value)] for name, value in one.items()} for one in given])
+    return {"outputs": found}
+
+
+def _portable(array: Any) -> str:
+    return base64.b64encode(array.astype("<f4").tobytes()).decode("ascii")
+
+
 def _waited_since(before: float | None) -> float | None:
     """Threads that have ended take their count along: what is left may be less than before."""
     return None if before is None else max(0.0, (waited_s() or 0.0) - before)
 
 
-def _throttled_since(before: Throttling | None, groups: Sequence[Path]) -> Reply:
+def throttled_since(before: Throttling | None, groups: Sequence[Path]) -> Reply:
+    """How often and how long these groups were stopped since `before`; None of both where none has a quota."""
     after = throttling(groups)
     if before is None or after is None:
         return {"throttled": None, "throttled_s": None}
@@ -321,6 +371,8 @@ def _obey(bench: Bench, command: Mapping[str, Any]) -> Reply:
         return run_block(bench, command["run"], command["cap_s"])
     if "load" in command:
         return run_traffic(bench, command)
+    if "outputs" in command:
+        return outputs(bench, *command["outputs"])
     return answer(bench, *command["answers"])
 
 
@@ -362,7 +414,7 @@ def _call_every_length(bench: Bench) -> None:
             met |= lengths
 
 
-def _open_channel() -> Callable[[Reply], None]:
+def open_channel() -> Callable[[Reply], None]:
     """Keep the real stdout to ourselves and let everyone else's stdout, in Python or in C, go to stderr."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -378,11 +430,14 @@ def _open_channel() -> Callable[[Reply], None]:
     return say
 
 
-def _die_with(parent: int) -> None:
-    """Be killed when the coordinator is, even by SIGKILL. Elsewhere than on Linux the end of stdin has to do."""
+def die_with(parent: int) -> None:
+    """Be killed when the coordinator is, even by SIGKILL. Elsewhere than on Linux the end of stdin has to do.
+
+    `parent` is the process that starts it, 0 where whoever writes the job cannot know it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
+    if parent and os.getppid() != parent:  # it died before we asked
         sys.exit(1)
 
 

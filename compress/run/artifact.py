@@ -27,13 +27,34 @@ DISTRUST = "do not trust this artifact"
 
 
 @dataclass(frozen=True)
+class Checked:
+    """Answers held against those of another processor: how many requests were answered alike, of how many.
+
+    `target` is whose processor it was, and `how` it came to be here ("qemu-aarch64 7.2.22, as cortex-a76"). `beside`
+    is the processor that the others were given on. `max_difference` is the largest of any output, None of texts that
+    were written. `data` and `sha256` name what was asked.
+    """
+
+    target: Name
+    how: Name
+    agreed: Index
+    of: Count
+    max_difference: Amount | None
+    beside: str
+    data: Name
+    sha256: str
+    runtime: str
+
+
+@dataclass(frozen=True)
 class Artifact:
     """What `mct.json` says. `files` maps relative path to SHA-256; `lineage` is one entry per pass, in order.
 
     `made_for` is the machine whose instruction sets decided how it was quantised, `checked_on` the one it was run on.
     `labels` are those of the one head, for programs that want no more; `heads` say it whole.
     `prompt_format` is how a model that answers from documents is asked, where it was taught a way.
-    `parity` holds the evidence of the check against the checkpoint (see mct.compress.run.parity).
+    `parity` holds the evidence of the check against the checkpoint (see mct.compress.run.parity), `checked` that of
+    checks on processors that were emulated.
     """
 
     format: Name
@@ -52,6 +73,7 @@ class Artifact:
     prompt_format: PromptFormat | None = None
     made_for: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[Name, Digest] = field(default_factory=dict)
+    checked: tuple[Checked, ...] = ()
     schema: int = SCHEMA
 
     @property
@@ -112,8 +134,24 @@ def seal(artifact: Artifact, folder: Path) -> Artifact:
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     files = {path.relative_to(folder).as_posix(): sha256(path) for path in found}
     sealed = replace(artifact, files=files)
-    write_json(folder / MANIFEST, {"schema": sealed.schema} | asdict(sealed))
+    _write_manifest(sealed, folder)
     return sealed
+
+
+def record_check(folder: Path, check: Checked) -> Artifact:
+    """Write a check into the artifact's `mct.json`, in place of an earlier one of the same target."""
+    artifact = read_artifact(folder, verify=False)
+    kept = tuple(each for each in artifact.checked if each.target != check.target)
+    told = replace(artifact, checked=(*kept, check))
+    _write_manifest(told, folder)
+    return told
+
+
+def _write_manifest(artifact: Artifact, folder: Path) -> None:
+    content = {"schema": artifact.schema} | asdict(artifact)
+    if not artifact.checked:
+        del content["checked"]
+    write_json(folder / MANIFEST, content)
 
 
 def is_artifact(folder: Path) -> bool:
@@ -190,6 +228,9 @@ def _check_history(artifact: Artifact, place: str) -> None:
         declared(artifact.parity, _Parity, f"{place} parity", AGAIN)
     if artifact.made_for:
         declared(artifact.made_for, _Machine, f"{place} made_for", AGAIN)
+    for check in artifact.checked:
+        if check.agreed > check.of:
+            raise MctError(f"{place}: {check.agreed} of {check.of} answers agreed for {check.target}", DISTRUST)
 
 
 def _with_heads(value: dict[str, Any]) -> dict[str, Any]:

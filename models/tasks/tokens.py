@@ -94,14 +94,20 @@ def table_place(folder: Path) -> Path | None:
     return folder / place
 
 
-def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
-    """The folder's tokenizer, truncating to `max_tokens`. MctError where there is none that can be read."""
+def tokenizer_file(folder: Path) -> Path:
+    """The file that the folder's tokenizer is in. MctError where there is none."""
     table = table_place(folder)
     path = folder / FILE if table is None or (folder / FILE).is_file() else table / FILE
     if not path.is_file():
         raise MctError(
             f"{folder} has no {FILE}", "save the fast tokenizer beside the model (tokenizer.save_pretrained)"
         )
+    return path
+
+
+def open_tokenizer(folder: Path, max_tokens: int) -> Tokenize:
+    """The folder's tokenizer, truncating to `max_tokens`. MctError where there is none that can be read."""
+    table, path = table_place(folder), tokenizer_file(folder)
     try:
         tokenizer = Tokenizer.from_buffer(path.read_bytes())  # from_file takes no path that is not UTF-8
         tokenizer.no_padding()

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def find_drifts(
     places = _by_month(months, seed)
     named = sorted(places)
     pairs = list(pairwise(named))
-    what = ("words", "labels") if any(labels) else ("words",)
+    what: tuple[Literal["words", "labels"], ...] = ("words", "labels") if any(labels) else ("words",)
     times = max(PERMUTATIONS, ceil(2 * len(pairs) * len(what) / ERROR))
     found = []
     for number, (before, after) in enumerate(pairs):

@@ -1,10 +1,11 @@
 """Labels that the rest of the data contradicts, and rows that no label is for. A leaf.
 
-Confident learning (Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR
-2021): a label's threshold is the mean probability that its own rows give to it, by models that did not see them; a row
-is counted for the likeliest label whose threshold it passes, and suspected where that is not the one it was given. The
-share of rows so counted is the estimate of noise. Suspicions stand in the order of the margin: by how much the
-suggested label is likelier than the given one.
+How many labels are wrong is estimated by confident learning (Northcutt, Jiang and Chuang, "Confident learning:
+estimating uncertainty in dataset labels", JAIR 2021): a label's threshold is the mean probability that its own rows
+give to it, by models that did not see them; a row is counted for the likeliest label whose threshold it passes, and the
+share of rows counted for another label than their own is the estimate. So many rows are suspected: those whose
+likeliest label is another one, in the order of how many times likelier it is than the one given. (The counted rows
+themselves are the worse list of the two where labels are easily confused.)
 
 A suspicion is no proof: each comes with the rows that are most alike and their labels, for a person to judge by.
 """
@@ -22,6 +23,9 @@ NEIGHBOURS = 3
 MOST_SUSPECTED = 2_000
 """Suspicions that are listed, each with its evidence."""
 
+LEAST_SHARE = 1e-6
+"""What a probability counts for at least."""
+
 FAR = 0.2
 """The cosine below which a row's nearest neighbour has hardly a word of weight with it in common."""
 
@@ -31,13 +35,12 @@ LEAST_SURE_SHARE, MOST_UNSURE = 0.1, 2_000
 Place = tuple[str, int]
 
 
-def confident_joint(judged: Judged, given: Sequence[int]) -> NDArray[np.intp]:
+def confident_joint(judged: Judged, given: NDArray[np.intp]) -> NDArray[np.intp]:
     """The label that each judged row is counted for, -1 where it passes no label's threshold."""
-    wanted = np.asarray(given)
-    own = judged.shares[np.arange(len(wanted)), wanted]
-    thresholds = np.array([own[wanted == label].mean() for label in range(len(judged.names))])
+    own = judged.shares[np.arange(len(given)), given]
+    thresholds = np.array([own[given == label].mean() for label in range(len(judged.names))])
     passing = np.where(judged.shares >= thresholds, judged.shares, -1.0)
-    counted = passing.argmax(axis=1)
+    counted: NDArray[np.intp] = passing.argmax(axis=1)
     counted[passing.max(axis=1) < 0] = -1
     return counted
 
@@ -45,17 +48,21 @@ def confident_joint(judged: Judged, given: Sequence[int]) -> NDArray[np.intp]:
 def suspected(judged: Judged, labels: Sequence[str]) -> tuple[list[tuple[int, str, float, float]], float]:
     """Suspicions as (place, suggested label, probability of the given one, of the suggested one), and the noise.
 
-    The noise is the share of those off the diagonal, among the rows that are counted for some label.
+    The noise is the share of rows that are counted for another label, among those that are counted for any.
     """
     numbers = {name: number for number, name in enumerate(judged.names)}
-    given = [numbers[labels[place]] for place in judged.rows]
+    given = np.array([numbers[labels[place]] for place in judged.rows])
     counted = confident_joint(judged, given)
-    own = judged.shares[np.arange(len(given)), given]
-    best = judged.shares[np.arange(len(given)), np.maximum(counted, 0)]
-    off = np.flatnonzero((counted >= 0) & (counted != np.asarray(given)))
-    order = off[np.argsort(own[off] - best[off], kind="stable")]
-    found = [(int(judged.rows[at]), judged.names[counted[at]], float(own[at]), float(best[at])) for at in order]
-    return found, len(off) / max(1, int((counted >= 0).sum()))
+    noise = float((counted[counted >= 0] != given[counted >= 0]).mean()) if (counted >= 0).any() else 0.0
+    likeliest = judged.shares.argmax(axis=1)
+    own, best = (judged.shares[np.arange(len(given)), label] for label in (given, likeliest))
+    ratio = np.log(np.maximum(best, LEAST_SHARE)) - np.log(np.maximum(own, LEAST_SHARE))
+    order = [at for at in np.argsort(-ratio, kind="stable").tolist() if likeliest[at] != given[at]]
+    found = [
+        (int(judged.rows[at]), judged.names[likeliest[at]], float(own[at]), float(best[at]))
+        for at in order[: round(noise * len(given))]
+    ]
+    return found, noise
 
 
 def find_noise(
@@ -89,6 +96,7 @@ def find_outsiders(
     for at, place, neighbours in zip(unsure, asked, alike, strict=True):
         near, cosine = neighbours[0] if neighbours else (int(place), 0.0)
         if cosine < FAR:
-            quoted = masked(texts[place]), labels[place], masked(texts[near]) if neighbours else ""
-            found.append(Outsider(*places[place], *quoted, round(cosine, 3), round(float(sureness[at]), 4)))
+            (file, row), nearest_text = places[place], masked(texts[near]) if neighbours else ""
+            sure = round(float(sureness[at]), 4)
+            found.append(Outsider(file, row, masked(texts[place]), labels[place], nearest_text, round(cosine, 3), sure))
     return tuple(sorted(found, key=lambda each: (each.likeness, each.sureness, each.file, each.row)))

@@ -33,7 +33,7 @@ def judge_pain(evidence: Evidence) -> Criterion:
     pain = evidence.named.pain
     figure = evidence.figures.get(pain.figure) if pain else None
     if pain is None or figure is None:
-        return missing("pain", absent(pain and pain.figure, "a figure of what hurts, where it hurts"))
+        return missing("pain", absent(pain.figure if pain else None, "a figure of what hurts, where it hurts"))
     fact = f"{figure_text(figure)}; {pain.better} is better, {pain.tolerated:g} can be borne"
     if figure.origin == "assumed":
         return missing("pain", f"a measurement: {pain.figure} is assumed", [pain.figure], [fact])
@@ -52,7 +52,7 @@ def judge_data(evidence: Evidence) -> Criterion:
     data, metric = evidence.named.data, evidence.named.metric
     found = evidence.objects.get(data.check) if data else None
     if data is None or found is None:
-        return missing("data", absent(data and data.check, "a check of the data that teaches and judges"))
+        return missing("data", absent(data.check if data else None, "a check of the data that teaches and judges"))
     checked = read_check(found, str(evidence.path(data.check)))
     result = evidence.results.get(metric.result) if metric else None
     if result is None:

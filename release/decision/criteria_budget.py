@@ -26,7 +26,7 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
     result = evidence.results.get(metric.result) if metric else None
     entry = find_entry(result, named.artifact)
     if metric is None or result is None or entry is None or not entry["verdict"] or not result["budget"]:
-        return missing(NAME, absent(metric and metric.result, "a bench of it against a budget"))
+        return missing(NAME, absent(metric.result if metric else None, "a bench of it against a budget"))
     budget = declared(result["budget"], Budget, str(evidence.path(metric.result)))
     files = [metric.result, *costs.files]
     if budget.p95_ms is None:

@@ -23,7 +23,7 @@ def judge_metric(evidence: Evidence) -> Criterion:
     metric = evidence.named.metric
     result = evidence.results.get(metric.result) if metric else None
     if metric is None or result is None:
-        return missing(NAME, absent(metric and metric.result, "a bench's result"))
+        return missing(NAME, absent(metric.result if metric else None, "a bench's result"))
     entry = find_entry(result, evidence.named.artifact)
     if entry is None or not entry["quality"] or entry["quality"]["value"] is None:
         lack = f"{metric.result} has no quality of {evidence.named.artifact or 'what is to be promoted'}"

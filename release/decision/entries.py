@@ -36,7 +36,7 @@ def p95_text(entry: Entry) -> str:
     if not latency or latency["p95_ms"] is None:
         return "-"
     ends = latency["p95_ci_ms"]
-    return f"{latency['p95_ms']:.3g} ms" + (f" {between(*ends, '.3g')}" if ends else "")
+    return f"{latency['p95_ms']:.3g} ms" + (f" {between(ends[0], ends[1], '.3g')}" if ends else "")
 
 
 def quality_text(entry: Entry) -> str:

@@ -133,7 +133,7 @@ def judge_rollback(evidence: Evidence, standing: Standing) -> Criterion:
     """The fifth criterion: a whole version to return to, and a practised way there."""
     named = evidence.named.rollback
     if standing is NO_STORE:
-        return missing(NAME, absent(named and named.store, "a release store with a version to return to"))
+        return missing(NAME, absent(named.store if named else None, "a release store with a version to return to"))
     where = f"{standing.release}, journal {standing.journal[:12]}…"
     if standing.back is None:
         return missing(NAME, "a version to return to: the store has none", [JOURNAL], [where])

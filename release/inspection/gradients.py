@@ -124,7 +124,7 @@ def _evidence(
         )
     finally:
         handle.remove()
-    rows = found[target.output]
+    rows: Tensor = found[target.output]
     if target.measure == "cosine":
         return torch.nn.functional.cosine_similarity(rows, torch.as_tensor(np.array(beside))[None], dim=-1)
     rows = rows if target.place is None else rows[:, target.place]

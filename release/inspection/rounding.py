@@ -55,13 +55,13 @@ def open_module(checkpoint: Checkpoint) -> torch.nn.Module:
     return load_model(checkpoint) if checkpoint.network == "causal-lm" else load_module(checkpoint)
 
 
-def linear_layers(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
+def linear_layers(module: torch.nn.Module) -> dict[str, Any]:
     """Every layer with a matrix of weights, by name, in the order of the network."""
     return {name: each for name, each in module.named_modules() if isinstance(each, torch.nn.Linear | Conv1D)}
 
 
 @contextmanager
-def rounded(layers: Sequence[torch.nn.Module], bits: int) -> Iterator[None]:
+def rounded(layers: Sequence[Any], bits: int) -> Iterator[None]:
     """These layers rounded to so many bits while it lasts."""
     kept = [layer.weight.data for layer in layers]
     hooks = [hook for layer in layers if (hook := _round(layer, bits)) is not None]
@@ -71,7 +71,7 @@ def rounded(layers: Sequence[torch.nn.Module], bits: int) -> Iterator[None]:
         for hook in hooks:
             hook.remove()
         for layer, weights in zip(layers, kept, strict=True):
-            layer.weight.data = weights  # type: ignore[assignment]
+            layer.weight.data = weights
 
 
 def session_of(module: torch.nn.Module, checkpoint: Checkpoint) -> Session:
@@ -79,7 +79,7 @@ def session_of(module: torch.nn.Module, checkpoint: Checkpoint) -> Session:
     return _writing(module) if checkpoint.network == "causal-lm" else _encoding(module, checkpoint)
 
 
-def _round(layer: torch.nn.Module, bits: int) -> Any:
+def _round(layer: Any, bits: int) -> Any:
     """Its weights, and at eight bits its input; gives the hook that does this."""
     _round_weights(layer, bits)
     if bits != BYTES:
@@ -87,8 +87,8 @@ def _round(layer: torch.nn.Module, bits: int) -> Any:
     return layer.register_forward_pre_hook(lambda layer, given: (_rounded_input(given[0]), *given[1:]))
 
 
-def _round_weights(layer: torch.nn.Module, bits: int) -> None:
-    weights = layer.weight.data if isinstance(layer, torch.nn.Linear) else layer.weight.data.T  # type: ignore[union-attr,operator]
+def _round_weights(layer: Any, bits: int) -> None:
+    weights = layer.weight.data if isinstance(layer, torch.nn.Linear) else layer.weight.data.T
     rows, columns = weights.shape
     width = BLOCK if bits < BYTES and columns % BLOCK == 0 else columns
     blocks = weights.reshape(rows, columns // width, width)

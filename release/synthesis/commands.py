@@ -9,7 +9,8 @@ import click
 from mct import MctError
 from mct.models.command_line import FILE, FOLDER, SEED, given, print_json, renames_of
 from mct.models.tables import load
-from mct.release.curation.commands import AGAINST, FIELD, SHARE, data
+from mct.release.curation.commands import AGAINST, FIELD, SHARE
+from mct.release.curation.commands import data as data
 
 
 @data.command("synthesise")

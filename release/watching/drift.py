@@ -77,7 +77,7 @@ def counts_of(flags: Mapping[str, Flags], groups: NDArray[np.intp] | None = None
 
 def design_effect(flags: Flags, groups: NDArray[np.intp] | None = None) -> float:
     """How many times more the shares (one per row of `flags`) vary than of independent requests; at least 1."""
-    n = flags.shape[1]
+    n = int(flags.shape[1])
     blocks = _blocks(n) if groups is None else groups
     sizes = np.bincount(blocks).astype(np.float64)
     shares = flags.mean(axis=1)

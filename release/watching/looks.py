@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from mct import MctError
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Amount, Count, Digest, Index, Name, Share, parse_json
 from mct.release.promotion.places import Place
@@ -80,6 +81,8 @@ def take_look(
 ) -> Watched:
     """Look at the rows of these logs that no look has seen. MctError where a log is none."""
     logs = [read_log(path) for path in paths]
+    if len({log.key for log in logs}) < len(logs):
+        raise MctError("two logs begin with the same line, so that one would be taken for the other", "log the time")
     while True:
         before = looks_at(place, digest, reference)
         seen = dict(before[-1].seen) if before else {}

@@ -1,9 +1,10 @@
-"""ONNX decoders by ONNX Runtime on the CPU, continuing a text with a cache. Needs onnxruntime and numpy alone.
+"""ONNX decoders by ONNX Runtime, continuing a text with a cache. Needs onnxruntime and numpy alone.
 
 Keys and values live in one buffer for each layer, as long as the text may become: attention writes a new token's behind
 the earlier ones where it stands, instead of copying all of them into a longer array at every token. That asks for
 outputs bound to the memory of the inputs (IOBinding), and for an operator that knows a buffer longer than the text.
-The buffers are kept from text to text, and made anew, twice as long, for one that does not fit.
+The buffers are kept from text to text, and made anew, twice as long, for one that does not fit. On a GPU they lie in
+its memory; token ids go there and logits come back at every token, since the next one is chosen here.
 """
 
 import json
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from mct.models.families.experts import ROUTER_SCORES, chosen_experts, experts_used
 from mct.models.tasks.tokens import Tokens
+from mct.targets.devices.gpus import is_cuda
 from mct.targets.runtimes.run_onnxruntime import ERRORS, cannot, open_file
 from mct.targets.runtimes.table import Executable
 
@@ -48,6 +50,7 @@ class _Generator:
     vocabulary: int
     max_tokens: int
     adapter: Mapping[str, ort.OrtValue]
+    place: str = "cpu"
     bound: dict[int, Step] = field(default_factory=dict)
 
     def __call__(self, batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
@@ -112,7 +115,8 @@ class _Generator:
         """
         binding = self.session.io_binding()
         for cache in self.caches:
-            buffer = _shared(np.zeros((1, cache.heads, room, cache.width), np.float32))
+            empty = np.zeros((1, cache.heads, room, cache.width), np.float32)
+            buffer = ort.OrtValue.ortvalue_from_numpy(empty, self.place, 0)
             binding.bind_ortvalue_input(cache.past, buffer)
             binding.bind_ortvalue_output(cache.present, buffer)
         logits = np.zeros((1, 1, self.vocabulary), np.float32)
@@ -150,7 +154,10 @@ def open_session(executable: Executable, threads: int) -> _Generator:
     )
     vocabulary = session.get_outputs()[0].shape[-1]
     adapter = _read_adapter(executable.adapter) if executable.adapter else {}
-    return _Generator(executable.folder / executable.model, session, caches, vocabulary, executable.max_tokens, adapter)
+    return _Generator(
+        executable.folder / executable.model, session, caches, vocabulary, executable.max_tokens, adapter,
+        place="cuda" if is_cuda(executable.device) else "cpu",
+    )  # fmt: skip
 
 
 def _read_adapter(path: Path) -> Mapping[str, ort.OrtValue]:

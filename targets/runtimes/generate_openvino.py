@@ -1,4 +1,4 @@
-"""Causal language models by OpenVINO on the CPU, with the cache of keys and values inside the model.
+"""Causal language models by OpenVINO, with the cache of keys and values inside the model.
 
 The graph is stateful: what it has read stays in its variables until they are reset, so that each new token costs one
 step. This is the graph that openvino-genai and optimum-intel run. The cache takes the precision that the artifact's
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mct.models.tasks.tokens import Tokens
 from mct.targets.runtimes.private_openvino import ov
-from mct.targets.runtimes.run_openvino import open_core, read_model, rounding_properties
+from mct.targets.runtimes.run_openvino import open_core, openvino_device, read_model, rounding_properties
 from mct.targets.runtimes.table import Executable
 
 KEEP = "logits_to_keep"
@@ -103,8 +103,9 @@ def open_session(executable: Executable, threads: int) -> _Generator:
         "KV_CACHE_PRECISION": str(settings.get("kv_cache_precision", "f32")),
         **rounding_properties(),
     }
-    core = open_core(threads, properties)
+    device = openvino_device(executable)
+    core = open_core(threads, properties, device)
     model = read_model(core, executable)
     keep_last(model)
-    compiled = core.compile_model(model, "CPU")
+    compiled = core.compile_model(model, device)
     return _Generator(compiled.create_infer_request(), frozenset(port.any_name for port in compiled.inputs))

@@ -1,4 +1,4 @@
-"""GGUF encoders by llama.cpp on the CPU, through the low-level calls of llama-cpp-python.
+"""GGUF encoders by llama.cpp, on the CPU or a GPU, through the low-level calls of llama-cpp-python.
 
 The high-level class of that package returns one score per text; a classifier has one per label. Each input is one call
 of the encoder: without a KV cache or padding, it costs what its own tokens cost.
@@ -27,8 +27,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llama_cpp as llama
 import numpy as np
@@ -37,6 +36,7 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.models.tasks.tokens import Tokens
+from mct.targets.devices.gpus import is_cuda
 from mct.targets.runtimes.run_llama_heads import open_outputs
 from mct.targets.runtimes.run_llama_segments import open_segments
 from mct.targets.runtimes.table import Executable, Session
@@ -46,6 +46,7 @@ Encode = Callable[[Tokens], Array]
 Put = Callable[[Tokens], Any]
 
 FLASH_TILE = 64
+ALL_LAYERS = 999
 WITH_AMX = b"AMX_INT8 = 1"
 POOLINGS = {
     llama.LLAMA_POOLING_TYPE_NONE: "none",
@@ -56,6 +57,13 @@ POOLINGS = {
 }
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR of ggml.h
 _errors: deque[str] = deque(maxlen=8)
+
+
+class _Compute(NamedTuple):
+    """What a context computes with."""
+
+    threads: int
+    on_gpu: bool
 
 
 def open_session(executable: Executable, threads: int) -> Session:
@@ -97,15 +105,28 @@ def reason() -> str:
     return text
 
 
-def load_model(path: Path) -> int:
-    """A file's weights on the CPU, to be freed by the caller. MctError where llama.cpp cannot read it.
+def layers_on_gpu(executable: Executable) -> int:
+    """How many layers go to the device: all or none. MctError where this llama.cpp is built for no GPU."""
+    if not is_cuda(executable.device):
+        return 0
+    if not llama.llama_supports_gpu_offload():
+        raise MctError(
+            "this llama.cpp is built for no GPU",
+            "CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-binary llama-cpp-python llama-cpp-python",
+        )
+    return ALL_LAYERS
+
+
+def load_model(executable: Executable) -> int:
+    """The weights of `executable.model` on its device, to be freed by the caller. MctError where they cannot be read.
 
     A library that was compiled with AMX keeps weights as they are, not rearranged for it: compiled by GCC 12 it loads
     a tile configuration of which most is missing, and the process ends at the first product (see .dev/llama_cpp.cmake,
     by which ours is compiled without).
     """
+    path = executable.folder / executable.model
     parameters = llama.llama_model_default_params()
-    parameters.n_gpu_layers = 0
+    parameters.n_gpu_layers = layers_on_gpu(executable)
     parameters.use_extra_bufts = WITH_AMX not in llama.llama_print_system_info()
     model = llama.llama_model_load_from_file(str(path).encode(), parameters) if path.is_file() else None
     if model is None:
@@ -115,7 +136,7 @@ def load_model(path: Path) -> int:
 
 def _load(executable: Executable, opened: ExitStack) -> int:
     path = executable.folder / executable.model
-    model = load_model(path)
+    model = load_model(executable)
     opened.callback(llama.llama_model_free, model)
     if (positions := llama.llama_model_n_ctx_train(model)) < executable.max_tokens:
         raise MctError(
@@ -129,8 +150,9 @@ def _encoder(model: int, executable: Executable, threads: int, opened: ExitStack
     """A function from one input to what llama.cpp gives for it, (1 or tokens, values), and the number of values."""
     most = executable.max_tokens
     short = min(most, FLASH_TILE - 1)
-    plain = _context(model, short, threads, llama.LLAMA_FLASH_ATTN_TYPE_DISABLED, opened)
-    tiled = _context(model, most, threads, llama.LLAMA_FLASH_ATTN_TYPE_AUTO, opened)
+    compute = _Compute(threads, is_cuda(executable.device))
+    plain = _context(model, short, compute, llama.LLAMA_FLASH_ATTN_TYPE_DISABLED, opened)
+    tiled = _context(model, most, compute, llama.LLAMA_FLASH_ATTN_TYPE_AUTO, opened)
     pooling = _pooling(plain, executable)
     width = int(llama.llama_model_n_cls_out(model) if pooling == "rank" else llama.llama_model_n_embd(model))
     put = _put(executable)
@@ -207,14 +229,14 @@ _PAIRS: Mapping[str, Callable[[Executable], Put | None]] = {
 }
 
 
-def _context(model: int, tokens: int, threads: int, flash: int, opened: ExitStack) -> int:
+def _context(model: int, tokens: int, compute: _Compute, flash: int, opened: ExitStack) -> int:
     """A context for one input of up to `tokens`; an encoder sees all of it at once, so the batch must hold it whole."""
     parameters = llama.llama_context_default_params()
     parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = tokens
-    parameters.n_threads = parameters.n_threads_batch = threads
+    parameters.n_threads = parameters.n_threads_batch = compute.threads
     parameters.flash_attn_type = flash
     parameters.embeddings = True
-    parameters.offload_kqv = parameters.op_offload = False
+    parameters.offload_kqv = parameters.op_offload = compute.on_gpu
     context = llama.llama_init_from_model(model, parameters)
     if context is None:
         raise MctError(f"llama.cpp cannot run this model{reason()}", "compress the checkpoint again")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct import MctError
+from mct.targets.devices.gpus import is_cuda
 from mct.targets.runtimes.run_llama import load_model, reason, start_backend
 from mct.targets.runtimes.table import Executable
 
@@ -43,6 +44,7 @@ class Contexts:
     settings: Mapping[str, Any]
     threads: int
     embeddings: bool
+    on_gpu: bool = False
     adapter: Any = None
     prefix: Path | None = None
     before: int = 0
@@ -88,8 +90,7 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
     stand before every input. The model is freed when the value is dropped.
     """
     start_backend()
-    path = executable.folder / executable.model
-    model = load_model(path)
+    model = load_model(executable)
     before = int(executable.settings.get("prefix_tokens", 0))
     found = Contexts(
         model=model,
@@ -98,6 +99,7 @@ def open_contexts(executable: Executable, threads: int, embeddings: bool) -> Con
         settings=executable.settings,
         threads=threads,
         embeddings=embeddings,
+        on_gpu=is_cuda(executable.device),
         adapter=_load_adapter(model, executable.adapter) if executable.adapter else None,
         prefix=executable.folder / executable.settings["prefix"] if before else None,
         before=before,
@@ -155,7 +157,7 @@ def _make(contexts: Contexts, size: int) -> int:
     parameters.type_k = parameters.type_v = CACHES[contexts.settings.get("cache", "f16")]
     full = contexts.settings.get("cache") == "f32"
     parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED if full else llama.LLAMA_FLASH_ATTN_TYPE_AUTO
-    parameters.offload_kqv = parameters.op_offload = False
+    parameters.offload_kqv = parameters.op_offload = contexts.on_gpu
     parameters.no_perf = True
     context = llama.llama_init_from_model(contexts.model, parameters)
     if context is None:

@@ -1,7 +1,12 @@
-"""ONNX files by ONNX Runtime on the CPU. Needs onnxruntime and numpy alone: no torch, no transformers."""
+"""ONNX files by ONNX Runtime, on the CPU or by CUDA. Needs onnxruntime and numpy alone: no torch, no transformers.
+
+On a GPU the inputs are copied there and the outputs back within the call, which gives arrays: that is in what is timed.
+The setting "tensorrt" lets TensorRT compile the model, for minutes; engines are kept in the user's cache folder.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -10,6 +15,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as pybind
 
 from mct import MctError
 from mct.models.tasks.tokens import Tokens
+from mct.models.writing.folders import cache_folder
+from mct.targets.devices.gpus import is_cuda
 from mct.targets.runtimes.batches import padded
 from mct.targets.runtimes.table import Executable, Session
 
@@ -20,6 +27,7 @@ ERRORS: tuple[type[Exception], ...] = (
     *(each for each in vars(pybind).values() if isinstance(each, type) and issubclass(each, Exception)),
 )
 MOST_REASON = 200
+CPU_PROVIDER = "CPUExecutionProvider"
 
 SPINNING = "session.intra_op.allow_spinning"
 
@@ -45,11 +53,34 @@ def open_session(executable: Executable, threads: int) -> Session:
 
 def open_file(executable: Executable, threads: int) -> ort.InferenceSession:
     """ONNX Runtime's own session of `executable.model`. MctError where it cannot read the file."""
-    path = executable.folder / executable.model
+    path, providers = executable.folder / executable.model, providers_for(executable)
     try:
-        return ort.InferenceSession(str(path), _options(executable, threads), providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(path), _options(executable, threads), providers=providers)
     except ERRORS as error:
         raise cannot("open", path, error) from error
+    wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if session.get_providers()[0] != wanted:  # it says so in its log alone, and computes on the CPU
+        raise MctError(f"onnxruntime cannot load its {wanted}", "are the CUDA and cuDNN here that it is built for?")
+    return session
+
+
+def providers_for(executable: Executable) -> list[Any]:
+    """What is to compute the model, best first. MctError where this ONNX Runtime has none for its device."""
+    if not is_cuda(executable.device):
+        return [CPU_PROVIDER]
+    compiled = ("TensorrtExecutionProvider", _tensorrt_options()) if executable.settings.get("tensorrt") else None
+    wanted: list[Any] = [*filter(None, [compiled]), ("CUDAExecutionProvider", {"device_id": 0}), CPU_PROVIDER]
+    if missing := [name for name, _ in wanted[:-1] if name not in ort.get_available_providers()]:
+        raise MctError(
+            f"this onnxruntime is built without {missing[0]}",
+            "pip uninstall -y onnxruntime; pip install onnxruntime-gpu",
+        )
+    return wanted
+
+
+def _tensorrt_options() -> dict[str, Any]:
+    folder = cache_folder() / "tensorrt"
+    return {"device_id": 0, "trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
 
 
 def cannot(what: str, path: Path, error: Exception) -> MctError:

@@ -1,4 +1,4 @@
-"""OpenVINO encoders on the CPU, one compiled shape for each of a few input lengths.
+"""OpenVINO encoders on the CPU, or a GPU that it knows (Intel's), one compiled shape for each of a few input lengths.
 
 OpenVINO's fast path is a fixed shape; with free axes it prepares anew for every length that comes. So the model is
 compiled for the lengths its pass recorded, and an input is padded to the next of them. An input beyond the longest is
@@ -27,6 +27,7 @@ STEP = 64
 TOKEN_AXES = 3
 
 LOGITS = "logits"
+CPU = "CPU"
 MOST_REASON = 200
 
 
@@ -45,19 +46,20 @@ def open_session(executable: Executable, threads: int) -> Session:
     CPU lacks the precision that the artifact was made for.
     """
     precision = str(executable.settings.get("inference_precision", "f32"))
-    core = open_core(threads, {"INFERENCE_PRECISION_HINT": precision, **rounding_properties()})
+    device = openvino_device(executable)
+    core = open_core(threads, {"INFERENCE_PRECISION_HINT": precision, **rounding_properties()}, device)
     model = read_model(core, executable)
     outputs = wanted_outputs(model, executable.network)
     _drop_others(model, outputs)
     pad_id = int(executable.settings.get("pad_id", 0))
     ladder = sorted(int(length) for length in executable.settings.get("buckets", ()))
-    buckets = {length: _compile(core, model, length) for length in ladder}
+    buckets = {length: _compile(core, model, length, device) for length in ladder}
 
     def bucket_for(size: int) -> _Bucket:
         place = bisect.bisect_left(ladder, size)
         if place == len(ladder):
             ladder.append(min(-(-size // STEP) * STEP, max(executable.max_tokens, size)))
-            buckets[ladder[-1]] = _compile(core, model, ladder[-1])
+            buckets[ladder[-1]] = _compile(core, model, ladder[-1], device)
         return buckets[ladder[place]]
 
     def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
@@ -66,14 +68,25 @@ def open_session(executable: Executable, threads: int) -> Session:
     return infer
 
 
-def open_core(threads: int, properties: Mapping[str, str]) -> ov.Core:
-    """OpenVINO for one request at a time, with `properties` of the CPU beside.
+def openvino_device(executable: Executable) -> str:
+    """OpenVINO's own name of an executable's device: "CPU", "GPU", "GPU.1"."""
+    return executable.device.partition(":")[2] or CPU
+
+
+def open_core(threads: int, properties: Mapping[str, str], device: str = CPU) -> ov.Core:
+    """OpenVINO for one request at a time, with `properties` of the CPU beside, of which a GPU gets the precision.
 
     The inference precision has to be among them: CPUs with bfloat16 would use that, and answers differ in the third
     digit. MctError where this CPU cannot compute in bfloat16 and is asked to.
     """
     core = ov.Core()
     hint = properties["INFERENCE_PRECISION_HINT"]
+    if device != CPU:
+        known = core.available_devices
+        if device not in known and f"{device}.0" not in known:
+            raise MctError(f"OpenVINO knows no {device} here, but {', '.join(known)}", "is the GPU's driver installed?")
+        core.set_property(device, {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint})
+        return core
     if hint == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise MctError(
             "this artifact computes in bfloat16, which this CPU does not have", "use the fp16 or the int8 artifact here"
@@ -133,11 +146,11 @@ def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.concatenate(rows)
 
 
-def _compile(core: ov.Core, model: ov.Model, length: int) -> _Bucket:
+def _compile(core: ov.Core, model: ov.Model, length: int, device: str) -> _Bucket:
     names = [port.any_name for port in model.inputs]
     try:
         model.reshape({name: [1, length] for name in names})
-        request = core.compile_model(model, "CPU").create_infer_request()
+        request = core.compile_model(model, device).create_infer_request()
     except RuntimeError as error:
         raise _cannot(f"prepare inputs of {length} tokens for", model.get_friendly_name(), error) from error
     arrays = {name: np.zeros((1, length), dtype=np.int64) for name in names}

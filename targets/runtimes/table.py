@@ -7,6 +7,7 @@ text and labels are not its business, so that parity, bench and `mct run` all me
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from mct.models.tables import load, unknown
 from mct.models.tasks.table import network_of
 from mct.targets.arithmetic import Arithmetic, arithmetic_of
+from mct.targets.devices.gpus import CPU, CUDA, OPENVINO_GPU, WEBGPU
 from mct.targets.machine import Machine
 from mct.targets.probe import RuntimeState
-from mct.targets.target import Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from mct.models.checkpoints.checkpoint import Checkpoint
     from mct.models.tasks.tokens import Tokens
+    from mct.targets.target import Target
 
 
 DEFERRED = "deferred"
@@ -75,7 +77,7 @@ class Executable:
 
     `model` is the model file relative to `folder` ("" for a Hugging Face folder run by torch). `settings` are the
     runtime's own, as recorded by the pass that wrote the model (length buckets, pooling, ...). `outputs` is the number
-    of labels of a model with one head, 0 otherwise.
+    of labels of a model with one head, 0 otherwise. `device` is "cpu", "cuda:GPU-…" by its UUID, or "openvino:GPU".
     """
 
     folder: Path
@@ -84,6 +86,7 @@ class Executable:
     outputs: int
     max_tokens: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    device: str = CPU
 
     @property
     def network(self) -> str:
@@ -125,6 +128,9 @@ class Runtime:
     the whole batch, static shapes and llama.cpp gain nothing from one: 1 for these.
 
     `settings` names the type of what an artifact of this format tells its runtime, "" where there are no artifacts.
+
+    `devices` are those it runs on where its library is built for them. `stand_ins` are further distributions that bring
+    the same library, built for a GPU.
     """
 
     name: str
@@ -136,6 +142,8 @@ class Runtime:
     answers_at_once: int = 1
     open_reward: str = ""
     settings: str = ""
+    devices: tuple[str, ...] = (CPU,)
+    stand_ins: tuple[str, ...] = ()
 
     def opener(self, task: str) -> str:
         """The function that opens a model of that task."""
@@ -149,22 +157,25 @@ RUNTIMES = (
         "onnxruntime", "onnx", "onnxruntime", "onnx",
         "mct.targets.runtimes.run_onnxruntime:open_session", "mct.targets.runtimes.generate_onnxruntime:open_session",
         settings="mct.targets.runtimes.settings:OnnxSettings",
+        devices=(CPU, CUDA), stand_ins=("onnxruntime-gpu",),
     ),
     Runtime(
         "openvino", "openvino", "openvino", "openvino",
         "mct.targets.runtimes.run_openvino:open_session", "mct.targets.runtimes.generate_openvino:open_session",
         settings="mct.targets.runtimes.settings:OpenvinoSettings",
+        devices=(CPU, OPENVINO_GPU),
     ),
     Runtime(
         "llama.cpp", "gguf", "llama-cpp-python", "gguf",
         "mct.targets.runtimes.run_llama:open_session", "mct.targets.runtimes.generate_llama:open_session",
         open_reward="mct.targets.runtimes.run_llama_reward:open_session",
         settings="mct.targets.runtimes.settings:LlamaSettings",
+        devices=(CPU, CUDA),
     ),
     Runtime(
         "torch", "checkpoint", "torch", "compress",
         "mct.targets.runtimes.run_torch:open_session", "mct.targets.runtimes.generate_torch:open_session",
-        answers_at_once=32,
+        answers_at_once=32, devices=(CPU, CUDA),
     ),
 )  # fmt: skip
 
@@ -184,6 +195,8 @@ def runtime_states(machine: Machine) -> tuple[RuntimeState, ...]:
         version = installed_version(runtime)
         missing = "" if version else f"pip install 'mangaassist-mct[{runtime.extra}]'"
         computes = _computes(arithmetic_of(machine))[runtime.name] if version else ()
+        if version and (version.partition("+")[2].startswith("cu") or _stand_in(runtime)):
+            computes += (CUDA,)
         found.append(RuntimeState(runtime.name, version, computes, missing))
     return tuple(found)
 
@@ -199,12 +212,22 @@ def _computes(arithmetic: Arithmetic) -> dict[str, tuple[str, ...]]:
     }
 
 
+IN_JAVASCRIPT = {"onnxruntime-web": "onnxruntime"}
+"""Runtimes of a page and of Node, by the one here whose artifacts they run."""
+
+
 def is_on(runtime: Runtime, target: Target) -> bool:
-    """Whether a target has the runtime. MctError for a target that names one that mct does not know."""
+    """Whether a target runs the runtime's artifacts, on such a device.
+
+    MctError for a target that names one that mct does not know.
+    """
+    known = {each.name: each.name for each in RUNTIMES} | IN_JAVASCRIPT
     for name in target.runtimes:
-        if name not in (each.name for each in RUNTIMES):
-            raise unknown(f"runtime in target {target.name}", name, (each.name for each in RUNTIMES))
-    return not target.runtimes or runtime.name in target.runtimes
+        if name not in known:
+            raise unknown(f"runtime in target {target.name}", name, known)
+    device = CPU if target.device == WEBGPU else target.device  # its page computes beside it what it cannot
+    named = not target.runtimes or runtime.name in {known[name] for name in target.runtimes}
+    return device in runtime.devices and named
 
 
 def original(checkpoint: Checkpoint) -> Executable:
@@ -219,9 +242,17 @@ def open_session(runtime: Runtime, executable: Executable, threads: int) -> Sess
     return session
 
 
+def _stand_in(runtime: Runtime) -> bool:
+    """Whether a distribution for GPUs brings its library here."""
+    for distribution in runtime.stand_ins:
+        with suppress(PackageNotFoundError):
+            return bool(version(distribution))
+    return False
+
+
 def installed_version(runtime: Runtime) -> str | None:
     """Version of the runtime's library, None where it is not installed. Imports nothing."""
-    try:
-        return version(runtime.distribution)
-    except PackageNotFoundError:
-        return None
+    for distribution in (runtime.distribution, *runtime.stand_ins):
+        with suppress(PackageNotFoundError):
+            return version(distribution)
+    return None

@@ -426,8 +426,9 @@ BUDGET = record(
     closed=True,
 )  # fmt: skip
 TARGET = record(
-    {"device": {"enum": ["cpu", "cuda"]}, "about": TEXT},
+    {"device": {"enum": ["cpu", "cuda", "openvino-gpu"]}, "about": TEXT},
     {
+        "index": {"oneOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 255}]},
         "threads": {"oneOf": [{"type": "null"}, {"type": "integer", "minimum": 1, "maximum": 4096}]},
         "memory_mb": {"oneOf": [{"type": "null"}, {"type": "integer", "minimum": 32}]},
         "runtimes": listed(NAME),
@@ -468,7 +469,11 @@ def budget_limits_something(budget: Any) -> str | None:
 
 
 def target_is_described(target: Any) -> str | None:
-    """Instruction sets are those of an architecture."""
+    """Instruction sets are those of an architecture, which a GPU has not; a CPU has no index."""
+    if target.get("device") == "cpu" and target.get("index") is not None:
+        return "has no index"
+    if target.get("device") != "cpu" and target.get("architecture"):
+        return "describes a CPU"
     return "of no architecture" if target.get("instruction_sets") and not target.get("architecture") else None
 
 
@@ -483,6 +488,12 @@ PROMPT_FORMAT = record(
     {"stop": TEXT},
     closed=True,
 )
+CHECKED = record(
+    {
+        "target": NAME, "how": NAME, "agreed": INDEX, "of": COUNT, "max_difference": optional(AMOUNT), "beside": TEXT,
+        "data": NAME, "sha256": TEXT, "runtime": TEXT,
+    }
+)  # fmt: skip
 MANIFEST = record(
     {
         "schema": {"const": 1}, "format": {"const": "onnx"}, "precision": NAME, "runtime": {"const": "onnxruntime"},
@@ -492,7 +503,7 @@ MANIFEST = record(
     },
     {
         "heads": listed(HEAD, minItems=1, maxItems=1), "made_for": {"type": "object"}, "files": table(DIGEST),
-        "prompt_format": {"oneOf": [{"type": "null"}, PROMPT_FORMAT]},
+        "prompt_format": {"oneOf": [{"type": "null"}, PROMPT_FORMAT]}, "checked": listed(CHECKED),
     },
     closed=True,
 )  # fmt: skip
@@ -561,6 +572,13 @@ START = record(
         "warm_up_ended": SWITCH, "typical_ms": AMOUNT, "libraries": listed(TEXT),
     },
 )  # fmt: skip
+GPU_USE = record(
+    {
+        "energy_mj": optional(INDEX), "power_w": optional(AMOUNT), "clock_mhz": optional(INDEX),
+        "memory_mb": optional(AMOUNT), "temperature_c": optional({"type": "integer"}),
+    },
+    {"slowed_by": listed(NAME)},
+)  # fmt: skip
 BLOCK = record(
     {
         "round": INDEX, "position": INDEX, "end_to_end_ns": TIMES, "model_ns": TIMES, "wall_s": POSITIVE,
@@ -571,6 +589,7 @@ BLOCK = record(
         "energy_uj": optional({"type": "integer", "minimum": 0}), "new_tokens": optional(INDEX),
         "throttled": optional(INDEX), "throttled_s": optional(AMOUNT), "peak_rss_mb": optional(AMOUNT),
         "tokens": optional(PER_REQUEST), "first_ns": optional(PER_REQUEST), "written": optional(PER_REQUEST),
+        "gpu": optional(GPU_USE),
     },
 )  # fmt: skip
 ANSWERS = record({"values": listed({"enum": ["order", "returns", "human"]}), "tokens": listed(INDEX)})

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from mct.targets.devices.gpus import find_gpus
 from mct.targets.machine import probe_machine
-from mct.targets.probe import Cache, count_cores, find_gpus, probe, read_caches
+from mct.targets.probe import Cache, count_cores, probe, read_caches
 from mct.targets.runtimes.table import runtime_states
 
 RunMct = Callable[..., subprocess.CompletedProcess[str]]
@@ -118,8 +119,9 @@ def test_caches_and_cores_are_read_from_sys_and_missing_ones_are_left_out(tmp_pa
 def test_gpus_are_those_of_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program of that name, which prints as NVIDIA's does; one that fails; and none."""
     tool = tmp_path / "nvidia-smi"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    tool.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 9.0, 81559, 570.86.15'\n")
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 9.0, 81559, 570.86.15, GPU-1'\n")
     tool.chmod(0o755)
     (gpu,) = find_gpus()
     assert (gpu.name, gpu.compute_capability, gpu.memory_mb, gpu.index) == ("NVIDIA H100 80GB HBM3", "9.0", 81559, 0)

@@ -27,6 +27,14 @@ def test_every_other_built_in_budget_is_marked_as_assumed() -> None:
     assert {name for name, budget in load_budgets().items() if not budget.assumed} == {"intent-router"}
 
 
+def test_every_budget_has_a_limit_of_its_own_on_a_gpu_and_says_that_it_is_assumed() -> None:
+    gpu = find_target("gpu")
+    for name, budget in load_budgets().items():
+        found = budget_on(budget, gpu)
+        assert found.assumed and found.p95_ms and budget.p95_ms and found.p95_ms < budget.p95_ms, name
+        assert found.quality_max_drop == budget.quality_max_drop
+
+
 def test_a_file_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text("[sentiment]\np95_ms = 8\n", encoding="utf-8-sig")
     assert find_budget("sentiment", tmp_path / "b.toml").p95_ms == 8
@@ -77,6 +85,14 @@ def test_a_wrong_budget_file_is_refused(tmp_path: Path, content: str, says: str)
     ("content", "says"),
     [
         ("[box]\n", "Object missing required field"),
+        (
+            '[box]\ndevice = "cpu"\nabout = ""\ntransport = "shh"\n',
+            "unknown transport in target box 'shh'",
+        ),
+        ('[box]\ndevice = "cpu"\nabout = ""\ntransport = "ssh"\n', "a host and transport = .* go together"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nhost = "till"\n', "a host and transport = .* go together"),
+        ('[box]\ndevice = "cpu"\nabout = ""\ntransport = "ssh"\nhost = "-F x"\n', "no host to reach by ssh"),
+        ('[box]\ndevice = "cpu"\nabout = ""\ntransport = "ssh"\nhost = "till"\npython = "a b"\n', "names no program"),
         ('[box]\ndevice = "tpu"\nabout = ""\n', r"`\$\.device`: Invalid enum value 'tpu'"),
         ('[cpu]\ndevice = "cpu"\nabout = 5\n', r"target cpu: `\$\.about` is a whole number, expected a text"),
         ('[box]\ndevice = "cpu"\nabout = ""\nthreads = -1\n', r"`\$\.threads`: Expected `int` >= 1"),

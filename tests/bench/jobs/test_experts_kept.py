@@ -11,10 +11,10 @@ import transformers
 from mct.bench.judge.quality import score
 from mct.bench.judge.verdict import judge
 from mct.bench.measure import launch
-from mct.bench.measure.launch import Setting
 from mct.bench.measure.rounds import collect_beside
 from mct.bench.samples.measurement import Answers, Failure, Measurement, from_record
 from mct.bench.samples.subject import Subject, identify
+from mct.bench.transport.site import Setting
 from mct.bench.worker import worker
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.execute import execute

@@ -17,10 +17,12 @@ import pytest
 from mct import MctError
 from mct.bench.jobs.job import Job
 from mct.bench.jobs.load import plan_traffic, run_load
-from mct.bench.measure.launch import Setting, Worker, start_worker
+from mct.bench.measure.launch import Worker, start_worker
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.subject import identify
 from mct.bench.store.store import begin_load
+from mct.bench.transport.site import Setting
+from mct.bench.worker.facts import facts_here
 from mct.bench.worker.open_loop import Traffic, poisson_arrivals, serve_traffic
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.models.tasks.examples import Example
@@ -98,7 +100,7 @@ def test_a_load_run_shows_both_loops_and_keeps_every_request(job: Job, read_reco
 def test_what_a_killed_run_leaves_can_be_read(
     dataset: Dataset, made_up: SimpleNamespace, tmp_path: Path, read_records: ReadRecords
 ) -> None:
-    recording = begin_load(tmp_path, "mct-load", [made_up.subject()], dataset, BenchPlan(1))
+    recording = begin_load(tmp_path, "mct-load", [made_up.subject()], dataset, BenchPlan(1), facts_here())
     for position in range(3):
         recording.keep("onnx-int8", made_up.block([1.0, 2.0, 3.0], position=position))
     whole = recording.samples.read_bytes()

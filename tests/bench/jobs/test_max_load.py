@@ -18,10 +18,10 @@ from mct.bench.jobs.job import Job
 from mct.bench.jobs.load import LoadRun
 from mct.bench.jobs.max_load import find_max_load, process_count
 from mct.bench.judge.max_load import MaxLoad
-from mct.bench.measure.launch import Setting
 from mct.bench.report.table import max_load_table
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.samples.subject import Subject
+from mct.bench.transport.site import Setting
 from mct.bench.worker.open_loop import Segment, Traffic
 from mct.targets.target import Target
 

@@ -16,10 +16,10 @@ from mct.bench.jobs.job import Job
 from mct.bench.jobs.load import LoadRun
 from mct.bench.jobs.scan import OFFLINE, Scan, _fitting, parse_scan, run_scan
 from mct.bench.judge.scan_result import ScanRow, summarise_row
-from mct.bench.measure.launch import Setting
 from mct.bench.report.scan_table import scan_table
 from mct.bench.samples.measurement import Block, Start
 from mct.bench.samples.subject import Subject, identify
+from mct.bench.transport.site import Setting
 from mct.bench.worker.predict import open_predictor
 from mct.bench.worker.worker import in_batches, of_length
 from mct.models.tasks.datasets import Dataset

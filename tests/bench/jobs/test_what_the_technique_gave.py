@@ -20,12 +20,12 @@ from mct.bench.jobs.reference import with_reference
 from mct.bench.judge.quality import score
 from mct.bench.judge.verdict import judge
 from mct.bench.measure import launch
-from mct.bench.measure.launch import Setting
 from mct.bench.measure.rounds import collect_beside
 from mct.bench.report.table import markdown_table
 from mct.bench.samples.measurement import Answers, Failure, Measurement, from_record
 from mct.bench.samples.subject import Subject, asked_for, identify
 from mct.bench.store.store import recompute
+from mct.bench.transport.site import Setting
 from mct.bench.worker import worker
 from mct.models.progress import Report, silent
 from mct.models.tasks.datasets import Dataset, read_examples

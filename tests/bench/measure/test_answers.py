@@ -16,9 +16,11 @@ import pytest
 
 from mct.bench.measure import answers
 from mct.bench.measure.answers import collect_answers, usable_cpus
-from mct.bench.measure.launch import Setting, WorkerDied
+from mct.bench.measure.launch import WorkerDied
 from mct.bench.samples.measurement import Answers, Failure
 from mct.bench.samples.subject import Subject, identify
+from mct.bench.transport.site import Setting
+from mct.bench.worker.facts import facts_here
 from mct.bench.worker.predict import open_predictor
 from mct.compress.plan.passes import Resources
 from mct.compress.plan.plan import make_plan
@@ -197,7 +199,7 @@ def test_real_processes_are_pinned_and_one_of_them_broken(
     first, second = collect_answers((bad, good), _setting(examples))
     assert isinstance(first, Failure) and "onnxruntime cannot open" in first.message
     assert isinstance(second, Answers) and second.values == tuple(example.truth for example in examples)
-    assert usable_cpus() == sorted(os.sched_getaffinity(0))[: probe_machine().usable_threads]
+    assert list(usable_cpus(facts_here())) == sorted(os.sched_getaffinity(0))[: probe_machine().usable_threads]
 
 
 TEXTS = [f"{text}{' please' * (number % 5)}" for number in range(4) for text in (
@@ -231,7 +233,7 @@ def test_several_processes_answer_as_one_does_one_by_one(form: str, forms: Calla
     examples = tuple(Example(text, "", text, text) for text in TEXTS)
     runtime = runtime_for(subject.format)
     alone = open_predictor(runtime, subject.executable, subject.heads, threads=1).scored
-    cpus = usable_cpus()[:1] * 2
+    cpus = tuple(usable_cpus(facts_here())[:1]) * 2
     (found,) = collect_answers([subject], _setting(examples), cpus=cpus)
     assert isinstance(found, Answers)
     assert found.values == tuple(alone(text) for text in TEXTS)

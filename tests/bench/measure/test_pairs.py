@@ -11,11 +11,12 @@ import pytest
 
 from mct import MctError
 from mct.bench.judge.compare import Limits, compare, markdown
-from mct.bench.measure.launch import Setting, WorkerDied
+from mct.bench.measure.launch import WorkerDied
 from mct.bench.measure.pairs import FEWEST_CYCLES, PAIRS, TURN_LEAST, Arm, PairPlan, measure_pair
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, Start
 from mct.bench.samples.subject import Subject
 from mct.bench.statistics.ratio import FEWEST_ROUNDS
+from mct.bench.transport.site import Setting
 from mct.models.progress import Report
 from mct.models.tasks.datasets import Dataset
 from mct.targets.runtimes.table import Executable

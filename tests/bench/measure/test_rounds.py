@@ -12,11 +12,12 @@ import pytest
 
 from mct import MctError
 from mct.bench.judge.latency import summarise
-from mct.bench.measure.launch import Setting, WorkerDied
+from mct.bench.measure.launch import WorkerDied
 from mct.bench.measure.rounds import Instruments, measure
 from mct.bench.measure.sampling import BLOCK_LEAST, BenchPlan
 from mct.bench.samples.measurement import Answers, Block, Failure, Start
 from mct.bench.samples.subject import Subject, identify, identify_all
+from mct.bench.transport.site import Setting
 from mct.models.progress import Report
 from mct.models.tasks.datasets import Dataset
 

@@ -5,21 +5,27 @@ import pytest
 
 from mct import MctError
 from mct.bench.measure.sampling import BenchPlan, block_size, is_enough, plan_bench
+from mct.bench.worker.facts import Facts, facts_here
 from mct.targets.machine import Machine
 
-MACHINE = Machine("cpu", "x86_64", ("avx2",), 8, 4, 2.5, 16000, "Linux")
+FACTS = Facts(Machine("cpu", "x86_64", ("avx2",), 8, 4, 2.5, 16000, "Linux"), (0, 2, 1, 3), "3.12.1", {}, "rlimit")
 
 
 def test_threads_come_from_quota_and_more_are_refused() -> None:
-    assert plan_bench(MACHINE).threads == 2
-    assert plan_bench(MACHINE, threads=1).threads == 1
+    assert plan_bench(FACTS).threads == 2
+    assert plan_bench(FACTS, threads=1).threads == 1
     with pytest.raises(MctError, match="only 2 can run at once"):
-        plan_bench(MACHINE, threads=3)
+        plan_bench(FACTS, threads=3)
+
+
+def test_pinned_to_as_many_cpus_as_threads_those_of_their_own_first() -> None:
+    assert plan_bench(FACTS, threads=1).affinity == (0,)
+    assert plan_bench(FACTS).affinity == (0, 2)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system pins nothing")
-def test_pinned_to_as_many_cpus_as_threads() -> None:
-    (cpu,) = plan_bench(MACHINE, threads=1).affinity
+def test_pinned_here_to_what_this_process_may_use() -> None:
+    (cpu,) = plan_bench(facts_here(), threads=1).affinity
     assert cpu in os.sched_getaffinity(0)
 
 

@@ -68,6 +68,37 @@ def test_an_artifact_made_for_other_instruction_sets_says_so(example: dict[str, 
     assert gguf.startswith("- **gguf-q8_0** was made for") and "the same for this machine" in gguf
 
 
+WEB = {
+    "downloads": [
+        {"name": "model", "raw_mb": 4.0, "gzip_mb": 3.0, "brotli_mb": 2.9},
+        {"name": "wasm", "raw_mb": 10.0, "gzip_mb": 4.0, "brotli_mb": 2.0},
+    ],
+    "sent_mb": 4.9, "mbps": 25.0, "stages_ms": {"scripts": 20.0, "first call": 3.0}, "first_answer_ms": 23.0,
+    "downloaded_first_answer_ms": 1591.0, "native": {"n": 400, "flips": 3, "unlike": 2, "unlike_flips": 1},
+}  # fmt: skip
+
+
+def test_what_a_page_fetches_and_how_its_answers_compare_stand_below(example: dict[str, Any]) -> None:
+    assert "fetches" not in markdown_table(example)
+    example["artifacts"][1]["web"] = WEB
+    text = markdown_table(example)
+    assert "| onnx-int8 | together | 14.00 | 7.00 | 4.90 | 23 | 1,591 |" in text
+    assert "with the download at 25 Mbit/s, ms" in text
+    assert (
+        "another answer than by the native runtime on 3 of 400: 1 of texts that JavaScript tokenises otherwise" in text
+    )
+    assert "2 of products of few bits" in text and "; 2 tokenised otherwise." in text
+
+
+def test_in_node_nothing_is_fetched_and_brotli_may_be_unknown(example: dict[str, Any]) -> None:
+    example["artifacts"][1]["web"] = WEB | {"downloads": [], "mbps": None, "native": None}
+    text = markdown_table(example)
+    assert "How long the first answer takes in JavaScript:" in text and "is not here to compare with" in text
+    unknown = [each | {"brotli_mb": None} for each in WEB["downloads"]]  # type: ignore[attr-defined]
+    example["artifacts"][1]["web"] = WEB | {"downloads": unknown}
+    assert "| onnx-int8 | together | 14.00 | 7.00 | - |" in markdown_table(example)
+
+
 CHOICE = {"fastest": "b", "ties": [], "uncorrected": [], "considered": 3}
 
 

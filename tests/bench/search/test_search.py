@@ -168,13 +168,14 @@ def test_a_killed_search_repeats_nothing_that_was_there(shop: Path, search: Sear
         (("--format", "onnx"), "--auto finds out by itself what --format says"),
         (("--always", "nobody"), "unknown label 'nobody'"),
         (("--engine", "ray://there"), "should be a cluster's address"),
-        (("--target", "gpu"), "gpu is a cuda device"),
+        (("--target", "gpu"), "gpu needs an NVIDIA GPU"),
     ],
 )
 def test_what_makes_no_search_is_refused(
     shop: Path, more: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(shop)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     asked = ["compress", "router", "-o", "refused", *AUTO, "--budget", "enough", *more]
     done = CliRunner().invoke(commands, asked, standalone_mode=False)
     assert done.exception is not None and said in getattr(done.exception, "message", str(done.exception))

@@ -16,8 +16,10 @@ import pytest
 import mct.bench.store
 from mct import MctError
 from mct.bench.measure.sampling import BenchPlan
-from mct.bench.samples.measurement import Failure, Measurement, to_record
+from mct.bench.report.report import render
+from mct.bench.samples.measurement import Failure, GpuUse, Measurement, to_record
 from mct.bench.store import store
+from mct.bench.store.reading import read_run
 from mct.bench.store.result import Question
 from mct.bench.store.samples_file import read_samples
 from mct.models.tasks.datasets import Dataset
@@ -52,6 +54,25 @@ def _validate(result: Any) -> None:
 
 def test_the_example_is_valid() -> None:
     _validate(json.loads((Path(__file__).parents[1] / "result_example.json").read_text(encoding="utf-8")))
+
+
+def test_what_ran_in_a_page_is_stored_and_read_again_from_its_samples(
+    run: tuple[Question, list[Measurement]], dataset: Dataset, tmp_path: Path
+) -> None:
+    question, (baseline, good, broken) = run
+    downloads = {"model": {"raw": 3_000_000_000, "gzip": 2, "brotli": 1}, "wasm": {"raw": 9, "gzip": 4}}
+    starts = tuple(replace(start, stages_ms={"wasm": 9.5}, downloads=downloads) for start in good.starts)
+    assert good.answers is not None
+    answers = replace(good.answers, native=good.answers.values, unlike=(0,) * len(good.answers.values))
+    good = replace(good, starts=starts, answers=answers)
+    path = store.append(tmp_path, question, [baseline, good, broken], dataset)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    _validate(result)
+    entry = result["artifacts"][1]
+    assert entry["runtime"] == "onnxruntime-web"
+    assert entry["web"]["downloads"][1] == {"name": "wasm", "raw_mb": 0.0, "gzip_mb": 0.0, "brotli_mb": None}
+    assert entry["web"]["native"]["flips"] == 0 and "web" not in result["artifacts"][0]
+    assert store.read_result(path) == result == store.recompute(tmp_path / result["samples"])
 
 
 def test_a_stored_result_is_valid_and_says_what_was_measured(
@@ -105,6 +126,33 @@ def test_a_cold_start_and_energy_are_told_where_they_were_had(
     entry = result["artifacts"][0]
     assert (entry["load_cold_ms"], entry["load_ms"]) == (500.0, 82.0)
     assert entry["energy_per_request_mj"] == 2.0  # 0.6 J per 300 requests
+
+
+def test_what_a_gpu_used_is_told_and_what_its_card_does_not_tell_is_absent(
+    measured: MakeMeasurement, dataset: Dataset, tmp_path: Path
+) -> None:
+    truth = dataset.column("label")
+    used = GpuUse(energy_mj=600, power_w=250.5, clock_mhz=1980, memory_mb=3000.0, temperature_c=51)
+    slower = replace(used, clock_mhz=1410, slowed_by=("power cap",))
+    silent = GpuUse(None, None, None, None, None)
+    entries = []
+    for first, rest in ((slower, used), (silent, silent)):
+        found = measured("a", truth, truth)
+        blocks = tuple(replace(block, gpu=rest if place else first) for place, block in enumerate(found.blocks))
+        found = replace(found, blocks=blocks)
+        question = store.make_question([found.subject], dataset, PLAN)
+        path = store.append(tmp_path, question, [found], dataset)
+        _validate(store.read_result(path))
+        run = read_run(path)
+        entries.append(run.entries[0]["gpu"])
+        shown = render([run], "markdown", None, False)
+        assert ("1,410 to 1,980 MHz" in str(shown)) is (first is slower) and "**GPU**" in str(shown)
+    assert entries[0] == {
+        "energy_per_request_mj": 2.0, "power_w": 250.5, "clock_mhz": [1410, 1980], "memory_mb": 3000.0,
+        "temperature_c": 51, "slowed_by": ["power cap"],
+    }  # fmt: skip
+    assert {name: value for name, value in entries[1].items() if value} == {}
+    assert entries[1]["energy_per_request_mj"] is None
 
 
 def test_what_was_seen_after_the_timing_counts_too(
@@ -220,7 +268,9 @@ def test_damaged_or_missing_samples_are_refused(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from mct.bench.report.report import render
 from mct.bench.store import store
+from mct.bench.store.reading import read_run
 from mct.bench.store.samples_file import read_samples
 samples = read_samples(Path(sys.argv[1]))
 from mct.models.tasks.datasets import Dataset

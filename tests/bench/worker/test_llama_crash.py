@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mct.bench.measure.launch import Setting, WorkerDied, start_worker
+from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.samples.subject import identify
+from mct.bench.transport.site import Setting
 from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.artifact import Artifact, seal

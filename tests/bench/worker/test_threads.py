@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mct.bench.measure.launch import Setting, start_worker
+from mct.bench.measure.launch import start_worker
 from mct.bench.samples.subject import identify
+from mct.bench.transport.site import Setting
 from mct.compress.plan.plan import make_plan
 from mct.compress.run.execute import execute
 from mct.compress.run.resources import gather

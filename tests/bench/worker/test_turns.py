@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mct.bench.measure.launch import Setting, _job
+from mct.bench.measure.launch import _job
 from mct.bench.samples.subject import identify
+from mct.bench.transport.site import Setting
 from mct.bench.worker.predict import Pause
 from mct.bench.worker.worker import REST_CAP_S, REST_STEP_S, REST_STEPS, _come_to_rest, shuffled_forever
 from mct.models.tasks.datasets import Dataset, read_examples

@@ -14,8 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mct.bench.measure.launch import Setting, Worker, WorkerDied, start_worker, worker_environment
+from mct.bench.measure.launch import Worker, WorkerDied, start_worker
 from mct.bench.samples.subject import identify
+from mct.bench.transport.here import worker_environment
+from mct.bench.transport.site import Setting
 from mct.bench.worker.worker import shuffled_forever
 from mct.models.tasks.datasets import Dataset, read_examples
 
@@ -125,7 +127,7 @@ def test_a_bug_keeps_its_traceback(made_up: SimpleNamespace, tmp_path: Path, set
 
 def test_what_a_library_prints_does_not_break_the_protocol() -> None:
     program = (
-        "import os; from mct.bench.worker.worker import _open_channel; say = _open_channel();"
+        "import os; from mct.bench.worker.worker import open_channel; say = open_channel();"
         "print('from python', flush=True); os.write(1, b'from c\\n'); say({'ready': True})"
     )
     done = subprocess.run(
@@ -139,6 +141,7 @@ def test_a_worker_dies_with_its_coordinator(tiny_artifact: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path;"
         "from mct.bench.measure.launch import *; from mct.bench.samples.subject import identify;"
+        "from mct.models.tasks.examples import Example;"
         "examples = [Example('order', 'order', 'order', 'order')];"
         "worker = start_worker(identify(Path(sys.argv[1])), Setting(examples, 1, (), 0), 1);"
         "print(worker.process.pid, flush=True); worker.run(10**9, 300.0, 0)"

@@ -91,13 +91,16 @@ def test_the_command_warns_on_stderr_and_in_json(run_mct: RunMct, tiny_bert: Pat
     assert quick["warnings"] == [] and slow["warnings"][0] in done.stderr
 
 
-def test_a_target_that_is_no_cpu_is_refused_before_anything_is_read(run_mct: RunMct, tmp_path: Path) -> None:
+def test_a_gpu_that_is_not_here_is_refused_before_anything_is_read(
+    run_mct: RunMct, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The checkpoint does not even have to be there."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     done = run_mct("compress", tmp_path / "nowhere", "-o", tmp_path / "out", "--target", "gpu")
     assert done.returncode == 2 and not done.stdout and not (tmp_path / "out").exists()
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
-    assert "target gpu is a cuda device" in done.stderr and "--target cpu" in done.stderr
-    with pytest.raises(MctError, match="every artifact is made for a CPU"):
+    assert "target gpu needs an NVIDIA GPU" in done.stderr and "--target cpu" in done.stderr
+    with pytest.raises(MctError, match="there is none that nvidia-smi shows"):
         machine_of(find_target("gpu"))
 
 

@@ -98,6 +98,13 @@ def test_a_look_is_one_only_where_enough_rows_are_new(tmp_path: Path) -> None:
     assert take_look(place, "e" * 64, reference, [log], None).look.number == 1  # type: ignore[union-attr]
 
 
+def test_two_logs_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(500, 1))], None, 0.2)
+    logs = [write(tmp_path / f"{number}.jsonl", rows(200, 2)) for number in range(2)]
+    with pytest.raises(MctError, match="begin with the same line"):
+        take_look(DiskPlace(tmp_path / "store"), "d" * 64, reference, logs, None)
+
+
 def test_no_text_of_a_customer_is_kept(tmp_path: Path) -> None:
     reference = of_logs([write(tmp_path / "before.jsonl", rows(500, 1))], None, 0.2)
     log = write(tmp_path / "log.jsonl", ({**row, "text": "my card is 4111"} for row in rows(200, 2)))

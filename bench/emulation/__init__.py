@@ -1,0 +1,1 @@
+"""An instruction set that is not here: an artifact's answers checked by emulation, never its speed."""

@@ -1,0 +1,1 @@
+"""Several targets side by side: what each artifact does on each, and which to ship where."""

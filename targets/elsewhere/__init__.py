@@ -1,0 +1,1 @@
+"""What another machine is asked, and what it runs to answer."""
