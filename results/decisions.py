@@ -177,7 +177,8 @@ def release(row: Row, at: Place, artifact: str, said: Commands) -> None:
     """A release store of the row's own: what passed its gate in production, the candidate added, the way back tried."""
     if (ROOT / at.store).exists():
         return
-    first = at.out / (first_in_production(read_object(ROOT / at.bench), artifact) or MADE[0])
+    other = next(name for name in reversed(MADE) if name != artifact)
+    first = at.out / (first_in_production(read_object(ROOT / at.bench), artifact) or other)
     asked = f'[production]\nbudgets = ["{"only-time" if row.damaged else row.scenario}"]\nresults = ["results"]\n'
     if row.damaged:
         asked += 'budgets_file = "only_time.toml"\n'
