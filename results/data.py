@@ -1,8 +1,8 @@
 """What `mct data` finds in data that nobody here wrote, and what made-up rows are worth: data.json and data.md.
 
 Run from the repository root: `python results/data.py`, some minutes on two cores (or one part of it: hint3, planted,
-synthesis). Real sets lie in ../shared/data; where they are not there nothing is measured, with a message. Where cleanlab is installed it judges the same
-probabilities.
+synthesis). Real sets lie in ../shared/data; where they are not there nothing is measured, with a message. Where
+cleanlab is installed it judges the same probabilities.
 
 Label errors are HINT3's own: its authors corrected 196 labels of the test sets by hand. Leaks, repetitions, personal
 data and wrong labels are planted in Banking77 (`data_planted.py`), so that it is known what is to be found.
@@ -163,8 +163,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     """The tables."""
     parts = [
         "# Data: what is found, and what made-up rows are worth",
-        f"`python results/data.py`, {sum(found['seconds'].values())} s of one core of {found['machine']}. Intervals are "
-        "95 %.",
+        f"`python results/data.py`, {sum(found['seconds'].values())} s of one core of {found['machine']}. Intervals "
+        "are 95 %.",
     ]
     if "hint3" in found:
         parts += _hint3_lines(found["hint3"])
