@@ -194,9 +194,9 @@ def _hint3_lines(found: Mapping[str, Any]) -> list[str]:
         "are judged together, suspicions in the test rows counted. All but the second way have the same "
         "cross-validated probabilities. A list may end before the next depth.",
         "\n".join(table),
-        "The corrections are mostly whole intents that were cut anew, applied to training rows as well: a model that "
-        "learns from the rest of the data learns the old cut. So this is a hard case for every such method, and "
-        "precision here is a lower bound: what the authors did not correct need not be right.",
+        "Many corrections cut an intent anew (one bot's CHAT_WITH_AN_AGENT to WINNINGS sixteen times): a model that "
+        "learns from the rest of the data learns the old cut as well. So this is a hard case for every such method. "
+        "Precision here is a lower bound: what the authors did not correct need not be right.",
     ]
 
 
