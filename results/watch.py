@@ -66,7 +66,7 @@ SHIFTED = (
     replace(BUSY, name="texts are a quarter longer", longer=1.25),
     replace(BUSY, name="odds of confidence are halved", surer=0.5),
     replace(BUSY, name="deferral goes from 10 to 16 %", deferred=0.16),
-    replace(BUSY, name="requests take 1.75 times as long", slower=1.75),
+    replace(BUSY, name="requests take twice as long", slower=2.0),
 )
 
 

@@ -2,7 +2,7 @@
 
 Every signal is a share: of requests with an answer, longer than a length, less sure than a confidence, slower than a
 latency, deferred. Requests that come together are alike, so n of them tell less than n: the design effect (Kish 1965)
-is the variance of the share between blocks of time, or groups, over what independent requests would have. It is
+is the variance of the share between blocks of time, or conversations, over what independent requests would have. It is
 estimated, and so is taken at the upper end of what it may be. The counts are divided by it, and what is left is held
 against the reference by Fisher's exact test, since a normal tail is wrong far out for rare answers.
 
@@ -25,12 +25,13 @@ from scipy import stats
 ALPHA = 0.05
 FEWEST = 100
 """Rows below which a look says nothing."""
-BLOCKS_PER_ROOT = 1.5
+BLOCKS_PER_ROOT = 0.75
 LEAST_BLOCK = 8
 UNSURE = 0.1
 """The chance that a design effect is larger than it is taken for."""
 
 Flags = NDArray[np.float64]
+Partition = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -63,22 +64,21 @@ class Change:
     level: float
 
 
-def counts_of(flags: Mapping[str, Flags], groups: NDArray[np.intp] | None = None) -> dict[str, Count]:
-    """The shares of one signal, as rows of 0 and 1 in the order of time; all with one design effect.
+def counts_of(flags: Mapping[str, Flags], partitions: Sequence[Partition]) -> dict[str, Count]:
+    """The shares of one signal, as rows of 0 and 1; all with one design effect: the largest by any of the partitions.
 
-    `groups` numbers what belongs together; without it blocks of time stand for that.
+    A partition numbers the part that each row lies in: a conversation, a block of time, or one for each row alone.
     """
     n = len(next(iter(flags.values()))) if flags else 0
     if not n:
         return {}
-    effect = design_effect(np.stack(list(flags.values())), groups)
+    effect = max(design_effect(np.stack(list(flags.values())), each) for each in partitions)
     return {name: Count(float(each.sum()) / effect, n / effect) for name, each in flags.items()}
 
 
-def design_effect(flags: Flags, groups: NDArray[np.intp] | None = None) -> float:
+def design_effect(flags: Flags, blocks: Partition) -> float:
     """How many times more the shares (one per row of `flags`) vary than of independent requests; at least 1."""
     n = int(flags.shape[1])
-    blocks = _blocks(n) if groups is None else groups
     sizes = np.bincount(blocks).astype(np.float64)
     shares = flags.mean(axis=1)
     expected = float((shares * (1 - shares)).sum()) * n
@@ -174,8 +174,8 @@ def percentile_with_interval(values: Flags, p: float, rows: float) -> tuple[floa
     return value, min(least, value), max(most, value)
 
 
-def _blocks(n: int) -> NDArray[np.intp]:
-    """Numbers of blocks of time, about 1.5 sqrt(n) of them: they grow as the log does, and so does their number."""
+def blocks_of_time(n: int) -> Partition:
+    """Numbers of blocks of time, about 0.75 sqrt(n) of them: both they and their number grow with the log."""
     count = max(2, min(n // LEAST_BLOCK, round(BLOCKS_PER_ROOT * sqrt(n))))
     return (np.arange(n) * count) // n
 

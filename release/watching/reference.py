@@ -102,7 +102,9 @@ def _of_samples(name: str, content: bytes, digest: str, margin: float) -> Refere
     if measured is None:
         raise MctError(f"{name} holds no samples of this artifact", "measure it again, or give --reference LOG")
     rows = _rows_of(measured)
-    reference = of_facts(f"{samples.question.data.name} in {name.partition('.')[0]}", facts_of(rows, None), margin)
+    reference = of_facts(
+        f"{samples.question.data.name} in {name.partition('.')[0]}", facts_of(rows, None, in_time=False), margin
+    )
     estimate = load("mct.bench.statistics.percentiles:estimate_percentile")(per_process_ms(measured.blocks), TAIL)
     if estimate is None:
         return reference

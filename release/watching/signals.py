@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from mct.release.watching.drift import FEWEST, Count, Flags, counts_of, percentile_with_interval
+from mct.release.watching.drift import (
+    FEWEST,
+    Count,
+    Flags,
+    Partition,
+    blocks_of_time,
+    counts_of,
+    percentile_with_interval,
+)
 from mct.release.watching.log import Row
 
 CUTS: Mapping[str, tuple[float, ...]] = {"lengths": (0.25, 0.5, 0.75, 0.95), "confidence": (0.05, 0.25, 0.5)}
@@ -27,7 +35,11 @@ Cuts = Mapping[str, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Facts:
-    """What some rows hold, each with the numbers of the rows that hold it, in the order of time."""
+    """What some rows hold, each with the numbers of the rows that hold it.
+
+    `groups` numbers what belongs together. Rows that come `in_time` are alike where they are near; those of a test set
+    are in no order that means anything.
+    """
 
     lengths: tuple[Flags, Flags]
     confidence: tuple[Flags, Flags]
@@ -36,9 +48,10 @@ class Facts:
     answers: tuple[str, ...]
     answered: Flags
     groups: Flags | None
+    in_time: bool = True
 
 
-def facts_of(rows: Sequence[Row], lengths: Lengths | None) -> Facts:
+def facts_of(rows: Sequence[Row], lengths: Lengths | None, in_time: bool = True) -> Facts:
     """The rows by what they hold. `lengths` counts the tokens of texts; without it only rows that tell have some."""
     known = [row.tokens for row in rows]
     if lengths is not None:
@@ -56,6 +69,7 @@ def facts_of(rows: Sequence[Row], lengths: Lengths | None) -> Facts:
         tuple(each for each in said if each is not None),
         np.array([place for place, each in enumerate(said) if each is not None], dtype=np.float64),
         numbers,
+        in_time,
     )
 
 
@@ -85,17 +99,17 @@ def count(facts: Facts, cuts: Cuts, slow_ms: float | None) -> dict[str, dict[str
     if len(facts.answers) >= FEWEST and len(set(facts.answers)) <= MOST_ANSWERS:
         answers = np.array(facts.answers)
         flags = {name: (answers == name).astype(np.float64) for name in sorted(set(facts.answers))}
-        found["answers"] = counts_of(flags, _groups(facts, facts.answered))
+        found["answers"] = counts_of(flags, _partitions(facts, facts.answered))
     for name, (values, places) in (("lengths", facts.lengths), ("confidence", facts.confidence)):
         if name in cuts and len(values) >= FEWEST:
             below = {f"at most {cut:.6g}": (values <= cut).astype(np.float64) for cut in cuts[name]}
-            found[name] = counts_of(below, _groups(facts, places))
+            found[name] = counts_of(below, _partitions(facts, places))
     for name, (values, places), flag in (
         ("deferred", facts.deferred, facts.deferred[0]),
         ("latency", facts.latency_ms, facts.latency_ms[0] > (slow_ms or 0.0)),
     ):
         if len(values) >= FEWEST and (name != "latency" or slow_ms is not None):
-            found[name] = counts_of({"share": flag.astype(np.float64)}, _groups(facts, places))
+            found[name] = counts_of({"share": flag.astype(np.float64)}, _partitions(facts, places))
     return found
 
 
@@ -113,7 +127,9 @@ def _held(values: Sequence[float | None]) -> tuple[Flags, Flags]:
     )
 
 
-def _groups(facts: Facts, places: Flags) -> Any:
-    if facts.groups is None:
-        return None
-    return np.unique(facts.groups[places.astype(np.intp)], return_inverse=True)[1]
+def _partitions(facts: Facts, places: Flags) -> list[Partition]:
+    """By what these rows may be alike: the time, and the groups; each stands for itself where neither is known."""
+    found = [blocks_of_time(len(places))] if facts.in_time else []
+    if facts.groups is not None:
+        found.append(np.unique(facts.groups[places.astype(np.intp)], return_inverse=True)[1])
+    return found or [np.arange(len(places))]

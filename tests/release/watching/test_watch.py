@@ -13,7 +13,16 @@ from mct import MctError
 from mct.bench.samples.subject import identify
 from mct.release.promotion.places import DiskPlace
 from mct.release.watching.describe import describe
-from mct.release.watching.drift import ALPHA, Count, counts_of, design_effect, level_of, p_of_two, scales
+from mct.release.watching.drift import (
+    ALPHA,
+    Count,
+    blocks_of_time,
+    counts_of,
+    design_effect,
+    level_of,
+    p_of_two,
+    scales,
+)
 from mct.release.watching.log import in_order, read_log
 from mct.release.watching.looks import take_look
 from mct.release.watching.reference import of_logs, of_results
@@ -54,13 +63,12 @@ def test_fisher_s_test_is_that_of_the_tea(tmp_path: Path) -> None:
 def test_requests_that_come_together_are_worth_less() -> None:
     rng = np.random.default_rng(0)
     independent = (rng.random((1, 4000)) < 0.3).astype(np.float64)
-    together = np.repeat(independent[:, :1000], 4, axis=1)
-    assert design_effect(independent) < 1.6
-    assert 3 < design_effect(together, np.repeat(np.arange(1000), 4)) < 4.8
-    counts = counts_of({"share": together[0]}, np.repeat(np.arange(1000), 4))
-    assert counts["share"].rows == pytest.approx(1000, rel=0.2) and counts["share"].share == pytest.approx(
-        0.3, abs=0.05
-    )
+    together, fours = np.repeat(independent[:, :1000], 4, axis=1), np.repeat(np.arange(1000), 4)
+    blocks, each = blocks_of_time(4000), np.arange(4000)
+    assert design_effect(independent, blocks) < 2 and design_effect(independent, each) < 1.1
+    assert 3 < design_effect(together, fours) < 4.8
+    counts = counts_of({"share": together[0]}, [each, fours])
+    assert counts["share"].rows < 1300 and counts["share"].share == pytest.approx(0.3, abs=0.05)
 
 
 @pytest.mark.parametrize(
