@@ -3,9 +3,9 @@
 Run from the repository root: `python results/explain.py`. It trains a router (the first two layers of the packaged
 MiniLM, on the built-in messages), makes five sound 8-bit artifacts of it, and fifteen faulty ones: five of each of
 three kinds. Every fault is as strong as it can be while it costs no more than half a point of accuracy on the dev set
-(the strongest on a ladder): what a check of the average would let through. All are then inspected by `mct explain` with the
-built-in behaviour tests and limits. Those limits were chosen on another router and other faults (`--router 7 --seeds
-100,101,102`), never on these.
+(the strongest on a ladder): what a check of the average would let through. All are then inspected by `mct explain` with
+the built-in behaviour tests and limits. Those limits were chosen on another router and other faults (`--router 7
+--seeds 100,101,102`), never on these.
 
 - damaged layer: noise on a tenth of the rows of one feed-forward matrix, before quantising;
 - disturbed class: noise on the weights that one high-risk class is recognised by, before quantising;
