@@ -50,8 +50,12 @@ def test_a_card_of_other_rows_is_refused(run_mct: Run, data: Path, tiny_bert: Pa
 def test_a_damaged_card_is_refused_in_one_line(run_mct: Run, data: Path, tiny_bert: Path, content: bytes) -> None:
     card_path(data).write_bytes(content)
     done = run_mct("compress", tiny_bert, "-o", data.parent / "out", "--format", "onnx", "--data", data)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "hint: known: check" in done.stderr if b"evil" in content else "hint: write it anew" in done.stderr
+    assert (
+        done.returncode == 2
+        and "Traceback" not in done.stderr
+        and card_path(data).name in done.stderr
+        and "hint: " in done.stderr
+    )
 
 
 def test_a_card_that_leads_away_is_refused(

@@ -65,7 +65,9 @@ def test_labels_are_put_right_and_leaks_left_out(
     rows = [wrong.get(place, row) for place, row in enumerate(clean_rows)]
     file, test = put("rows.jsonl", rows), put("test.jsonl", [clean_rows[7]])
     out = tmp_path / "out.jsonl"
-    done = run_mct("data", "clean", file, "-o", out, "--against", test, "--drop", "leaks", "--fix", "labels")
+    done = run_mct(
+        "data", "clean", file, "-o", out, "--against", test, "--drop", "leaks", "--fix", "labels", "--sure", 0.2
+    )
     assert done.returncode == 0, done.stderr
     texts = {row["text"]: row["label"] for row in rows_of(out)}
     assert clean_rows[7]["text"] not in texts

@@ -78,23 +78,18 @@ def test_nothing_near_a_test_row_is_kept(run_mct: Run, put: Put, clean_rows: Row
 
 
 def test_the_teacher_must_agree(run_mct: Run, put: Put, tiny_bert: Path, tmp_path: Path) -> None:
-    texts = [
-        f"{start} {end}"
-        for start in ("where is", "send back", "tell me about")
-        for end in ("my order", "it now", "the volume")
-    ]
-    rows = [
-        {"text": text, "label": label}
-        for text, label in zip(texts, ("order_tracking", "returns", "other") * 3, strict=True)
-    ]
-    file, out = put("rows.jsonl", rows), tmp_path / "new.jsonl"
-    words = ("data", "synthesise", file, "-o", out, "--count", 5, "--teacher", tiny_bert, "--json")
-    done = run_mct(*words, "--confidence", 0.34)
-    found = json.loads(done.stdout)
-    assert found["dropped"]["another label by the teacher"] > 0
+    """It was never taught, so the rows have the labels that it gives them; but for two."""
     from mct.release.curation.asking import labeller
 
     label = labeller(tiny_bert)
+    starts, ends = ("where is", "send back", "tell me about", "how much is"), ("my order", "it now", "the volume")
+    rows = [{"text": text, "label": label(text)[0]} for text in (f"{start} {end}" for start in starts for end in ends)]
+    others = {"order_tracking": "returns", "returns": "other", "other": "order_tracking"}
+    rows += [{"text": f"{row['text']} please", "label": others[row["label"]]} for row in rows[:2]]
+    file, out = put("rows.jsonl", rows), tmp_path / "new.jsonl"
+    words = ("data", "synthesise", file, "-o", out, "--count", 30, "--teacher", tiny_bert, "--json")
+    done = run_mct(*words, "--confidence", 0.34)
+    assert json.loads(done.stdout)["dropped"]["another label by the teacher"] > 0
     for row in made(out):
         said, sure = label(row["text"])
         assert said == row["label"] and sure >= 0.34 and row["provenance"]["teacher"] == round(sure, 4)
