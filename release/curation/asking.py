@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from mct import MctError
 from mct.bench.jobs.run import ask, open_model
 from mct.models.progress import Report, silent
-
-SHOWN_EVERY = 200
+from mct.targets.runtimes.table import runtime_for
 
 
 def embed(folder: Path, texts: Sequence[str], report: Report = silent) -> NDArray[np.float32] | None:
@@ -18,12 +17,17 @@ def embed(folder: Path, texts: Sequence[str], report: Report = silent) -> NDArra
     model = open_model(folder)
     if model.subject.task != "sentence-embedding":
         return None
-    found = []
-    for place, text in enumerate(texts):
-        if place % SHOWN_EVERY == 0:
-            report("embedding texts", 0.6 * place / len(texts))
-        found.append(np.asarray(model.session(model.kind.encode(model.tokenize, text))["sentence_embedding"][0]))
-    return np.stack(found).astype(np.float32)
+    inputs = [model.kind.encode(model.tokenize, text)[0] for text in texts]
+    # Texts of one length together need no padding; as many at once as change no answer.
+    order = sorted(range(len(texts)), key=lambda place: (len(inputs[place].ids), place))
+    at_once, found = runtime_for(model.subject.format).answers_at_once, [np.zeros(0, np.float32)] * len(texts)
+    for start in range(0, len(order), at_once):
+        report("embedding texts", 0.6 * start / len(order))
+        some = order[start : start + at_once]
+        vectors = model.session([inputs[place] for place in some])["sentence_embedding"]
+        for place, vector in zip(some, vectors, strict=True):
+            found[place] = np.asarray(vector, np.float32)
+    return np.stack(found)
 
 
 def labeller(folder: Path) -> Callable[[str], tuple[str, float]]:
