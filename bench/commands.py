@@ -114,8 +114,8 @@ def bench(
     original = find_folder(baseline, revision) if baseline else None
     require_output(json_file, given(*paths, data, original, budgets_file, targets_file))
     where = find_targets(target, targets_file, keep_remote)
-    for each in where:
-        device_of(each)
+    if len(where) == 1:  # of several, one whose GPU is not here is a row with its reason
+        device_of(where[0])
     for limited in (name for each in where for name in each.budgets):  # a misspelt name would limit nothing
         find_budget(limited, budgets_file)
     asked, on = find_budget(budget, budgets_file) if budget else None, where[0]

@@ -58,7 +58,6 @@ CALM = (
     Shop("long conversations", turns=6.0),
     Shop("77 labels", labels=77),
     Shop("150 rows a look", rows=150),
-    Shop("stalls", world=World("Pareto", 0.1, stalls=True)),
 )
 BUSY = CALM[1]
 SHIFTED = (

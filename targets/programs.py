@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mct import MctError
 
@@ -56,6 +57,11 @@ class Program:
         if self.missing:
             was = f"{self.name} {self.version} is too old" if self.version else f"{self.name} is not here"
             raise MctError(was, self.missing)
+        if self.simd is None:
+            raise MctError(
+                f"{self.name} {self.version} does not say what its WebAssembly has",
+                f"it took more than {PATIENCE_S:g} s, or does not start: see that {self.path} runs, and try again",
+            )
         if not (self.simd and self.threads):
             lacks = "SIMD" if not self.simd else "shared memory for threads"
             raise MctError(
@@ -82,22 +88,25 @@ def find_node() -> Program:
     return Program("node", said, "", path, *_told(_output([path, "-p", _PROBE])))
 
 
-def find_chromium() -> Program:
-    """The first of the PATH that is a Chromium, by the names that it has."""
+def find_chromium(below: Path | None = None) -> Program:
+    """The first of the PATH that is a Chromium, by the names that it has.
+
+    Its profile is made in the folder `below`, for who may be killed meanwhile and has that folder cleared up.
+    """
     path = next((found for command in BROWSERS if (found := shutil.which(command))), None)
     said = _output([path, "--version"]).strip() if path else ""
     if path is None or not said:
         return Program("chromium", None, CHROMIUM_LINE)
     page = f"data:text/html,<script>document.title={_PROBE}</script>".replace("\n", "")
-    with tempfile.TemporaryDirectory(prefix="mct-browser-", ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(prefix="mct-browser-", dir=below, ignore_cleanup_errors=True) as profile:
         shown = _output([path, *browser_flags(), f"--user-data-dir={profile}", "--dump-dom", page])
     return Program("chromium", said, "", path, *_told(shown))
 
 
-def _told(said: str) -> tuple[bool, bool]:
-    """SIMD and threads, as the lines told within what was printed; neither where they did not run."""
+def _told(said: str) -> tuple[bool, bool] | tuple[None, None]:
+    """SIMD and threads, as the lines told within what was printed; None of both where they did not run."""
     told = _TOLD.search(said)
-    return (told[1] == "true", told[2] == "true") if told else (False, False)
+    return (told[1] == "true", told[2] == "true") if told else (None, None)
 
 
 def _output(command: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from mct import MctError
-from mct.models.data.declared import Amount, Name, Positive, declared, read_toml
+from mct.models.data.declared import Name, declared, read_toml
 from mct.models.tables import unknown
 from mct.targets.arithmetic import ARM
 from mct.targets.devices.gpus import CPU as CPU
@@ -23,9 +23,15 @@ MOST_THREADS = 4096
 MOST_GPUS = 255
 HERE = "here"
 SSH = "ssh"
-TRANSPORTS = (HERE, SSH, "node", "browser")
+NODE = "node"
+BROWSER = "browser"
+TRANSPORTS = (HERE, SSH, NODE, BROWSER)
 LEAST_MEMORY_MB = 32
 """An interpreter with nothing but the measuring loop in it takes two thirds of that."""
+MOST_MEMORY_MB = 2**31 - 1
+MOST_PRICE = 1e6
+SLOWEST_MBPS, FASTEST_MBPS = 1e-3, 1e6
+"""What is beyond these is a slip, and makes figures that no table can hold."""
 OF_ARM = "asimd"
 
 
@@ -49,14 +55,14 @@ class Target:
     about: str
     index: Annotated[int, Meta(ge=0, le=MOST_GPUS)] | None = None
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] | None = None
-    memory_mb: Annotated[int, Meta(ge=LEAST_MEMORY_MB)] | None = None
+    memory_mb: Annotated[int, Meta(ge=LEAST_MEMORY_MB, le=MOST_MEMORY_MB)] | None = None
     runtimes: tuple[Name, ...] = ()
     budgets: Mapping[Name, Mapping[Name, Any]] = field(default_factory=dict)
-    price_per_hour: Amount | None = None
+    price_per_hour: Annotated[float, Meta(ge=0, le=MOST_PRICE)] | None = None
     architecture: Literal["", "x86_64", "AMD64", "aarch64", "arm64"] = ""
     instruction_sets: tuple[Name, ...] = ()
     transport: Name = HERE
-    download_mbps: Positive | None = None
+    download_mbps: Annotated[float, Meta(ge=SLOWEST_MBPS, le=FASTEST_MBPS)] | None = None
     host: str = ""
     python: Name = "python3"
     keep_remote: bool = False
@@ -94,6 +100,8 @@ def find_target(name: str, extra: Path | None = None) -> Target:
 def find_targets(names: str, extra: Path | None = None, keep_remote: bool = False) -> tuple[Target, ...]:
     """Targets by their names with commas between. MctError where one is given twice, or none."""
     given = [name.strip() for name in names.split(",")]
+    if not all(given):
+        raise MctError(f"{names!r} leaves a target without its name", "name each once, with commas between")
     if twice := [name for name in given if given.count(name) > 1]:
         raise MctError(f"the target {twice[0]!r} is given twice", "name each once, with commas between")
     found = tuple(find_target(name, extra) for name in given)
@@ -107,6 +115,8 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 def _target(path: Path, name: str, table: dict[str, Any]) -> Target:
     if "name" in table:
         raise MctError(f"target {name} has a name of its own", "a target's name is that of its table")
+    if "," in name:
+        raise MctError(f"{path}: target {name!r} has a comma in its name", "--target has commas between names")
     target = declared({**table, "name": name}, Target, f"{path}: target {name}", "see the built-in ones: targets.toml")
     if target.transport not in TRANSPORTS:
         raise unknown(f"transport in target {name}", target.transport, TRANSPORTS)
@@ -124,6 +134,14 @@ def _target(path: Path, name: str, table: dict[str, Any]) -> Target:
         raise MctError(f"target {name} has instruction_sets of no architecture", 'add architecture = "x86_64"')
     if target.device == CPU and target.index is not None:
         raise MctError(f"target {target.name} is a CPU, which has no index", "leave index out")
+    if target.device == WEBGPU and target.transport != BROWSER:
+        where = "Node" if target.transport == NODE else f'transport "{target.transport}"'
+        raise MctError(f"target {target.name} is a {WEBGPU} device, and {where} has none", 'say transport = "browser"')
+    if target.device not in (CPU, WEBGPU) and target.transport in (NODE, BROWSER):
+        raise MctError(
+            f"target {target.name} is a {target.device} device, and a {target.transport} has none",
+            f'a {target.transport} computes on device = "cpu", a browser on "{WEBGPU}" too',
+        )
     if target.device != CPU and target.architecture:
         raise MctError(f"target {target.name} describes a CPU and is a GPU", "leave out architecture")
     return target

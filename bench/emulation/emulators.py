@@ -68,7 +68,9 @@ def find_emulator(target: Target, distribution: str, install: bool = False) -> E
     processor nothing here emulates.
     """
     if not target.architecture:
-        raise MctError(f"target {target.name} is this machine: there is nothing to emulate", "name one like edge-arm")
+        raise MctError(
+            f"target {target.name} describes no other processor: there is nothing to emulate", "name one like edge-arm"
+        )
     arm = target.architecture in ARM
     processor = _processor(target, ARM_PROCESSORS if arm else X86_PROCESSORS)
     here = (platform.machine() in ARM) == arm and platform.machine() in (ARM if arm else X86)

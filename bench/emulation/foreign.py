@@ -11,11 +11,9 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -70,11 +68,13 @@ def find_foreign(architecture: Architecture, distribution: str, install: bool = 
     return Foreign(python, folder / "root", folder / "packages")
 
 
-@cache
 def mct_alone() -> Path:
     """A folder with this mct in it and nothing else: beside it may lie packages of this architecture."""
-    folder = Path(tempfile.mkdtemp(prefix="mct-alone-"))
-    (folder / "mct").symlink_to(Path(mct.__file__).resolve().parent)
+    package = Path(mct.__file__).resolve().parent
+    folder = cache_folder() / "emulated" / f"mct-{hashlib.sha256(bytes(package)).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        (folder / "mct").symlink_to(package)
     return folder
 
 

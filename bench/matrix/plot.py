@@ -47,7 +47,8 @@ def _draw(figure: FigureBase, matrix: Matrix, narrow: bool) -> None:
         for row, name in enumerate(artifacts):
             cell = cells.get(name)
             chosen = column.choice is not None and column.choice.fastest == name
-            share = log(cell.p95_ms / low) / log(high / low) if cell and cell.p95_ms and high > low else 0.0
+            span = log(high) - log(low)
+            share = (log(cell.p95_ms) - log(low)) / span if cell and cell.p95_ms and span else 0.0
             axes.add_patch(
                 Rectangle(
                     (place - 0.47, row - 0.44), 0.94, 0.88, facecolor=SHADE if cell and cell.p95_ms else "none",

@@ -22,6 +22,7 @@ from mct.bench.store.stored_result import Choice
 from mct.models.data.declared import declared
 from mct.models.progress import Report, part, silent
 from mct.models.writing.folders import write_json
+from mct.models.writing.ownership import require_container
 from mct.targets.budget import Budget, budget_on
 from mct.targets.target import Target
 
@@ -54,6 +55,7 @@ def run_matrix(
     bench: Callable[[Job, Report], dict[str, Any]] = run_job,
 ) -> MatrixRun:
     """Bench the job on each target. MctError where the job itself cannot be done, or no target can be had."""
+    require_container(job.results / FOLDER)  # now, not when everything has been measured
     gathered, refused = Gathered(), []
     for number, target in enumerate(targets):
         share = part(report, number / len(targets), (number + 1) / len(targets))

@@ -14,10 +14,10 @@ from msgspec import Meta, Struct, to_builtins
 
 from mct import MctError
 from mct.bench.judge.line import Outcome
-from mct.bench.report.table import in_words
+from mct.bench.report.table import failure_in_words, in_words
 from mct.bench.store.result import Data, RunId
 from mct.bench.store.stored_result import Choice
-from mct.models.data.declared import Amount, Count, Index, Name, Positive, Share, declared, read_object
+from mct.models.data.declared import HINT, Amount, Count, Index, Name, Positive, Share, declared, read_object
 
 KIND: Final = "mct-matrix"
 SCHEMA: Final = 1
@@ -113,7 +113,19 @@ def read_matrix(path: Path) -> Matrix:
     found = read_object(path)
     if found.get("kind") != KIND or found.get("schema") != SCHEMA:
         raise MctError(f"{path} is no matrix of schema {SCHEMA}", "make one with: mct bench --target cpu,cpu-1")
-    return declared(found, Matrix, str(path))
+    matrix = declared(found, Matrix, str(path))
+    for column in matrix.targets:
+        _check(column, path)
+    return matrix
+
+
+def _check(column: Column, path: Path) -> None:
+    """MctError where a column ships what it has no cell of, or counts flips of an unknown number of answers."""
+    if column.choice and column.choice.fastest not in {None, *(cell.artifact for cell in column.cells)}:
+        raise MctError(f"{path}: {column.target} ships {column.choice.fastest}, which it has no cell of", HINT)
+    for cell in column.cells:
+        if (cell.flips is None) is not (cell.compared is None):
+            raise MctError(f"{path}: {cell.artifact} on {column.target} has only one of flips and compared", HINT)
 
 
 def cell_of(entry: Mapping[str, Any], flips: tuple[int, int] | None) -> Cell:
@@ -126,7 +138,8 @@ def cell_of(entry: Mapping[str, Any], flips: tuple[int, int] | None) -> Cell:
         latency.get("p95_ci_ms"), quality.get("value"), quality.get("delta"), quality.get("delta_ci"),
         entry["peak_rss_mb"], entry["cost_per_1000"], _outcome(verdict, failure),
         [] if failure else [f"{line['limit']}: {line['measured']}" for line in lines],
-        _said(failure), "; ".join(in_words(entry["writing"])) if entry["writing"] else "", *(flips or (None, None)),
+        failure_in_words(failure) if failure else "", "; ".join(in_words(entry["writing"])) if entry["writing"] else "",
+        *(flips or (None, None)),
     )  # fmt: skip
 
 
@@ -135,12 +148,6 @@ def _outcome(verdict: Mapping[str, Any] | None, failure: Mapping[str, Any] | Non
         return "fail"
     outcome: Outcome | None = verdict["outcome"] if verdict else None
     return outcome
-
-
-def _said(failure: Mapping[str, Any] | None) -> str:
-    if not failure:
-        return ""
-    return f"{failure['message']} ({failure['hint']})" if failure["hint"] else str(failure["message"])
 
 
 def flips_between(answers: Sequence[Any], first: Sequence[Any]) -> tuple[int, int]:

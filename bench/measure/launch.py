@@ -130,7 +130,10 @@ class Worker:
             said = reply["error"]
             if self.memory is not None and self.memory.exceeded():  # it was what the worker had started that was ended
                 said = self.memory.describe_end()
-            raise WorkerDied(self._failure(said, reply["hint"] or self._about_memory()))
+            failure = self._failure(said, reply["hint"] or self._about_memory())
+            if (lost := self.site.lost(0, failure.stderr)) is not None:  # its files went with the connection
+                raise ConnectionLost(lost)
+            raise WorkerDied(failure)
         return reply
 
     def _check_memory(self, peak_rss_mb: float | None) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mct.bench.report.web import web_columns, web_rows, web_sentences, web_title
 from mct.compress.plan.plan import numbers_of
+from mct.models.command_line import one_line
 from mct.targets.arithmetic import made_elsewhere
 
 if TYPE_CHECKING:
@@ -110,7 +111,14 @@ def _elsewhere(entries: Sequence[Entry]) -> str:
 def figures_table(columns: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int]) -> str:
     """The columns `words` are of words and stand left, the others are of figures and stand right."""
     rule = ["---" if column in words else "---:" for column in range(len(columns))]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in (columns, rule, *rows))
+    return "\n".join(
+        f"| {' | '.join(one_line(cell.replace('|', '/')) for cell in row)} |" for row in (columns, rule, *rows)
+    )
+
+
+def failure_in_words(failure: Mapping[str, Any]) -> str:
+    """Why something could not be measured, and what mends it."""
+    return f"{failure['message']} ({failure['hint']})" if failure["hint"] else str(failure["message"])
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
@@ -291,6 +299,8 @@ def _cascade(found: Mapping[str, Any]) -> str:
 def _reasons(entries: Sequence[Entry]) -> str:
     lines = []
     for entry in entries:
+        if entry["failure"] and not entry["verdict"]:  # a verdict would say so
+            lines.append(f"- **{entry['artifact']}** could not be measured: {failure_in_words(entry['failure'])}")
         open_lines = [line for line in (entry["verdict"] or {}).get("lines", ()) if line["outcome"] != "pass"]
         for line in open_lines:
             mark = MARKS[line["outcome"]]

@@ -67,14 +67,20 @@ def read_run(path: Path) -> StoredRun:
 
 
 def read_own_samples(path: Path, result: Mapping[str, Any]) -> Samples:
-    """The samples of the result at `path`. MctError where they are missing, damaged or those of another run."""
+    """The samples of the result at `path`. MctError where they are missing, damaged or those of another run.
+
+    Nor may the result say otherwise of what was asked of whom, where and when: a gate finds runs by what results say.
+    """
     from mct.bench.store.samples_file import read_samples
 
     where = _samples_path(path, result)
     samples = read_samples(where)
-    timed = {each.subject.name: each.requests for each in samples.measurements}
-    told = {entry["artifact"]: (entry["latency"] or {"n": 0})["n"] for entry in result["artifacts"]}
-    if samples.identity.id != result["id"] or timed != told:
+    timed = {each.subject.name: (each.subject.digest, each.requests) for each in samples.measurements}
+    told = {entry["artifact"]: (entry["digest"], (entry["latency"] or {"n": 0})["n"]) for entry in result["artifacts"]}
+    target = samples.question.target.name if samples.question.target else None
+    asked = (samples.identity.id, samples.identity.created, samples.question.data.sha256, target)
+    said = (result["id"], result["created"], result["data"]["sha256"], (result["target"] or {}).get("name"))
+    if asked != said or timed != told:
         raise MctError(f"{where} does not hold the samples of {path.name}", "copy both files of one run together")
     return samples
 

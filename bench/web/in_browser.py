@@ -36,9 +36,9 @@ WEBGPU_ADAPTER = "MCT_WEBGPU_ADAPTER"
 def open_browser(files: Files, keeper: Keeper) -> Iterator[Engine]:
     """A page with the engine in it. MctError where Chromium or a package is not here, or does not start."""
     require_packages()
-    program = find_chromium().require()
     profile = Path(tempfile.mkdtemp(prefix="mct-browser-"))
     keeper.remove(profile)
+    program = find_chromium(profile).require()
     served = {name: ROOM / name for name in OURS} | files.fetched()
     flags = browser_flags() + (webgpu_flags() if files.build is BUILDS["webgpu"] else [])
     command = [program.path, *flags, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"]

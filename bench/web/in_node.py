@@ -37,16 +37,31 @@ def open_node(files: Files, keeper: Keeper) -> Iterator[Engine]:
         try:
             stdin.write(json.dumps({**command, "files": named}).encode() + b"\n")
             stdin.flush()
-            reply: dict[str, Any] = json.loads(stdout.readline())
-        except (OSError, ValueError):
+            said = stdout.readline()
+        except OSError:
+            said = b""
+        if not said:
             process.kill()
-            raise MctError(ended("Node", process.wait()), "") from None
+            raise MctError(ended("Node", process.wait()), "")
+        reply = _object(said)
+        if reply is None:
+            process.kill()
+            raise MctError(f"{program.path} answers by what is none of ours", "is it Node itself?")
         return reply
 
     try:
         yield Engine(send, lambda: [process.pid], lambda: [process.pid])
     finally:
         _close(process)
+
+
+def _object(said: bytes) -> dict[str, Any] | None:
+    """A line as a JSON object; None where it is none."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

@@ -55,6 +55,9 @@ def require_packages() -> dict[str, str]:
             raise MctError(f"this needs the npm package {name}, which is not in {packages_folder()}", npm_line())
         if found[name] != version:
             raise MctError(f"npm package {name} is {found[name]} here, and mct works with {version}", npm_line())
+    files = [path for build in BUILDS.values() for path in build.files().values()]
+    if lost := [path for path in files if not path.is_file()]:
+        raise MctError(f"an npm package has lost a file: {lost[0]} is not there", f"{npm_line()} --force")
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mct import MctError
 from mct.models.data.card import data_digest
+from mct.models.data.declared import require_file
 from mct.models.data.files import DataFile, Row, read_data_file
 from mct.models.tasks.datasets import read_dataset
 from mct.models.tasks.table import Task, find_task, tasks
@@ -38,6 +39,8 @@ class Split:
 
 def read_splits(paths: Sequence[Path], task: str, renames: Mapping[str, str]) -> tuple[Split, ...]:
     """The files under names that differ; `task` "" is what the first file's rows have the fields of."""
+    for path in paths:
+        require_file(path)  # links in a circle have no end to resolve
     if len({path.resolve() for path in paths}) < len(paths):
         raise MctError("the same file is given twice", "name each file once")
     row = find_task(task) if task else task_of_rows(read_data_file(paths[0], renames), paths[0])

@@ -103,6 +103,8 @@ def decide(
     if recheck is not None:
         return _recheck(recheck, row.name, found, store, as_json)
     if stem is not None:
+        if not stem.name:
+            raise MctError(f"-o {stem} is a folder", f"name what is to be written there: {stem / row.name}-decision")
         for suffix in (".md", ".json"):
             require_output(stem.with_name(stem.name + suffix), given(*map(found.path, found.digests), targets_file))
     decision = decide_by(found, Asked(load_qps, version, targets_file, signed_by, store))

@@ -12,7 +12,7 @@ from typing import Any
 from mct.models.data.declared import declared
 from mct.release.decision.costs import Costs
 from mct.release.decision.criterion import Criterion, Margin, absent, missing
-from mct.release.decision.entries import Entry, find_entry, p95_text, verdict_of
+from mct.release.decision.entries import AS_STORED, Entry, find_entry, p95_text, verdict_of
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.inspected import read_inspected
 from mct.targets.budget import Budget
@@ -33,12 +33,15 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
         return missing(NAME, f"a limit of P95 in the budget {budget.name}", files)
     outcome, lines, how = verdict_of(evidence, metric.result, entry)
     facts = [f"budget {budget.name} on {costs.measured_on or 'no target'}, {how}: {outcome}; P95 {p95_text(entry)}"]
+    assumed = assumed_of(budget, costs)
+    if how == AS_STORED:
+        assumed += (f"the verdict that {metric.result} holds: no raw samples lie beside it to judge it again from",)
     lacks = [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
     lacks += read_inspected(evidence, str(entry["digest"]))[1]
     money = costs.chosen
     if costs.limit is None or money is None:
         lack = "a limit of what it may cost a month" if costs.limit is None else "a price of the target it was timed on"
-        return Criterion(NAME, "missing", tuple(facts), (*lacks, lack), tuple(files), assumed_of(budget, costs))
+        return Criterion(NAME, "missing", tuple(facts), (*lacks, lack), tuple(files), assumed)
     facts.append(
         f"cost: {money.per_month:,.2f} USD a month on {money.target} at {costs.load_qps:g} requests a second, "
         f"of {costs.limit:,.2f}; {money.rests_on}"
@@ -46,7 +49,7 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
     if money.per_month > costs.limit:
         lacks.append(f"a cost within {costs.limit:,.2f} USD a month")
     return Criterion(
-        NAME, "not met" if lacks else "met", tuple(facts), tuple(lacks), tuple(files), assumed_of(budget, costs),
+        NAME, "not met" if lacks else "met", tuple(facts), tuple(lacks), tuple(files), assumed,
         (*margins_of(budget, entry), Margin("cost a month", money.per_month, costs.limit, "lower", "USD")),
     )  # fmt: skip
 

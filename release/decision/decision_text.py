@@ -24,7 +24,7 @@ def as_markdown(decision: Decision) -> str:
         f"- what is decided about: {subject}",
         f"- what it must not lose: {row.must_keep}",
         f"- newest evidence: {decision.date or 'none'}",
-        f"- signed by: {decision.signed_by or 'nobody yet'}",
+        f"- signed by: {_plain(decision.signed_by or 'nobody yet')}",
         *_section("Why", decision.why),
         *_criteria(decision),
         *_section("Production", _production(decision)),

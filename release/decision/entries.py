@@ -11,6 +11,7 @@ from mct.release.decision.evidence import Evidence, Figure
 
 Entry = Mapping[str, Any]
 Lines = list[Mapping[str, Any]]
+AS_STORED = "as stored"
 
 
 def find_entry(result: Mapping[str, Any] | None, artifact: str) -> Entry | None:
@@ -74,6 +75,6 @@ def verdict_of(evidence: Evidence, name: str, entry: Entry) -> tuple[Outcome, Li
     result = evidence.results[name]
     path = evidence.path(name)
     if not (path.parent / result["samples"]).is_file():
-        return entry["verdict"]["outcome"], entry["verdict"]["lines"], "as stored"
+        return entry["verdict"]["outcome"], entry["verdict"]["lines"], AS_STORED
     judged = gate([path], None, [entry["artifact"]]).judged[0].verdict.as_json()
     return judged["outcome"], judged["lines"], "from the raw samples"

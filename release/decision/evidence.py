@@ -11,13 +11,15 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from mct import MctError
-from mct.bench.store.store import read_result
+from mct.bench.store.reading import read_own_samples
+from mct.bench.store.store import read_result, recompute
 from mct.models.data.declared import Count, Name, Positive, Share, read_json, read_object, read_toml, require_file
 from mct.models.data.inside import check_beside
 from mct.models.writing.folders import sha256
@@ -46,9 +48,11 @@ class Figure(Struct, frozen=True, forbid_unknown_fields=True):
     command: str = ""
 
     def __post_init__(self) -> None:
-        """The interval lies around the value."""
+        """The interval lies around the value, and the day was."""
         if not all(map(math.isfinite, (self.low, self.value, self.high))):
             raise ValueError("a figure and its interval are finite numbers")
+        if (day := date.fromisoformat(self.date)) > datetime.now(UTC).date() + timedelta(days=1):
+            raise ValueError(f"{day} is in the future: nothing was measured then")
         if not self.low <= self.value <= self.high:
             raise ValueError(f"the interval [{self.low:g}, {self.high:g}] is not that of {self.value:g}")
 
@@ -173,9 +177,18 @@ def _read_files(folder: Path, named: Named) -> Evidence:
         digests={FILE: sha256(folder / FILE)} | {name: sha256(there[name]) for name in sorted(there)},
         absent=tuple(name for name in paths if name not in there),
         figures={name: read_json(there[name], Figure, HINT) for name in figures if name in there},
-        results={name: read_result(there[name]) for name in results if name in there},
+        results={name: _result(there[name]) for name in results if name in there},
         objects={name: read_object(there[name], HINT) for name in objects if name in there},
     )
+
+
+def _result(path: Path) -> dict[str, Any]:
+    """A result, computed again from its samples where these lie beside it: what it says of itself may be written in."""
+    result = read_result(path)
+    if not (path.parent / result["samples"]).is_file():
+        return result
+    read_own_samples(path, result)
+    return recompute(path.parent / result["samples"])
 
 
 def _names(named: Named) -> tuple[list[str], list[str], list[str]]:

@@ -287,6 +287,9 @@ def _data_line(question: Question, path: Path, measured_on: frozenset[str]) -> G
         return _line(
             subject, limit, "not checked", "inconclusive", f"It does not know the test set {unknown}.", evidence
         )
+    if len(report.files) < 2:
+        reason = "It read one file alone, which nothing can stand in twice: check it with what was trained on."
+        return _line(subject, limit, "not compared", "inconclusive", reason, evidence)
     return _line(subject, limit, "none", "pass", f"{len(report.files)} files were compared.", evidence)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST, is_artifact
-from mct.models.writing.folders import sha256
 from mct.release.promotion.gate import ask_gate
 from mct.release.promotion.gate_values import StoredVerdict
 from mct.release.promotion.releases import Added, Event, Moved, Release, Source, Stage, Track, require_name
@@ -45,8 +44,8 @@ def add(
             )
     found = []
     for artifact in artifacts:
-        subject, manifest = identify(artifact), sha256(artifact / MANIFEST)
-        store.keep_artifact(artifact, subject.digest, subject.files)
+        subject = identify(artifact)
+        manifest = store.keep_artifact(artifact, subject.digest, subject.files)
         while True:
             track = store.settle(name)
             same = next((each for each in track.releases if each.digest == subject.digest), None)

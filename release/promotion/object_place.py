@@ -10,7 +10,8 @@ A folder is its files under a common beginning; its mct.json is written last, so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,23 @@ class ObjectPlace:
     def read(self, name: str) -> bytes | None:
         """What an object holds; None where there is none."""
         try:
-            return bytes(self.files.cat_file(self._at(name)))
+            with _reaching(self.address):
+                return bytes(self.files.cat_file(self._at(name)))
         except FileNotFoundError:
             return None
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object; a reader sees the old content or the new."""
-        self._above(name)
-        self.files.pipe_file(self._at(name), content)
+        with _reaching(self.address):
+            self._above(name)
+            self.files.pipe_file(self._at(name), content)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object unless the name is taken already: False then."""
+        with _reaching(self.address):
+            return self._created(name, content)
+
+    def _created(self, name: str, content: bytes) -> bool:
         self._above(name)
         place = self._at(name)
         self.files.invalidate_cache()
@@ -68,27 +75,30 @@ class ObjectPlace:
 
     def names(self, folder: str) -> list[str]:
         """What lies under a beginning of names, in order."""
-        self.files.invalidate_cache()
         try:
-            found = self.files.ls(self._at(folder), detail=False)
+            with _reaching(self.address):
+                self.files.invalidate_cache()
+                found = self.files.ls(self._at(folder), detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted({str(each).rstrip("/").rpartition("/")[2] for each in found} - {""})
 
     def take_in(self, folder: Path, name: str, files: Sequence[str], last: str) -> None:
         """Copy these files of a folder of this disk; where `last` is there, all are."""
-        self.files.invalidate_cache()
-        if self.files.exists(self._at(f"{name}/{last}")):
-            return
-        for file in (*files, last):
-            self._above(f"{name}/{file}")
-            self.files.put_file(str(folder / file), self._at(f"{name}/{file}"))
+        with _reaching(self.address):
+            self.files.invalidate_cache()
+            if self.files.exists(self._at(f"{name}/{last}")):
+                return
+            for file in (*files, last):
+                self._above(f"{name}/{file}")
+                self.files.put_file(str(folder / file), self._at(f"{name}/{file}"))
 
     def hand_out(self, name: str, files: Sequence[str], folder: Path) -> None:
         """Copy these files into a folder of this disk."""
         for file in files:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            self.files.get_file(self._at(f"{name}/{file}"), str(folder / file))
+            with _reaching(self.address):
+                self.files.get_file(self._at(f"{name}/{file}"), str(folder / file))
 
     def on_disk(self, name: str) -> Path | None:
         """Nothing of it is on this disk."""
@@ -100,6 +110,20 @@ class ObjectPlace:
     def _above(self, name: str) -> None:
         """The folder that a name stands in, for file systems that have such."""
         self.files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
+
+
+@contextmanager
+def _reaching(address: str) -> Iterator[None]:
+    """MctError where a storage cannot be asked; each library has errors of its own for that, of no common kind."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, NotADirectoryError):
+        raise
+    except Exception as error:
+        raise MctError(
+            f"{address} cannot be reached: {error or type(error).__name__}",
+            "see that it is there, that you may write to it, and that its library finds your credentials",
+        ) from error
 
 
 def open_object_place(address: str) -> ObjectPlace:

@@ -117,6 +117,8 @@ class DiskPlace:
 
 def open_place(address: str) -> Place:
     """The place of an address: a folder, or a URL of fsspec (`s3://bucket/releases`, which needs the extra)."""
+    if not address:
+        raise MctError("no place for releases is named", "leave --store out, or give a folder or a URL")
     scheme, separator, _ = address.partition("://")
     if not separator:
         return DiskPlace(Path(address))

@@ -2,7 +2,8 @@
 
 The store keeps no state. It keeps a journal a name: numbered entries, each whole, never touched again, each naming the
 SHA-256 of the one before. What is a candidate, what is in production and where a rollback leads is read off them by
-`track_of`, so there is never a half-made change, and what is taken out of the journal is missed.
+`track_of`, so there is never a half-made change, and what is taken out from between entries is missed. (Its end can be
+cut off: who may write to a store can put it back to what it was.)
 
 States: a release is added as a *candidate*; a gate lets it into *shadow*, *canary* or *production*, of which a name has
 one; what production was before is *retired*, and comes back by a rollback, unless a person retired it.

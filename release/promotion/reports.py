@@ -13,7 +13,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from mct.bench.judge.line import Outcome
+from mct import MctError
+from mct.bench.judge.line import Outcome, worst
 from mct.models.data.declared import Digest, Index, Name, parse_json, read_bytes
 
 OF_MODEL = "make it with: mct explain ORIGINAL ARTIFACT -o FOLDER"
@@ -52,7 +53,10 @@ class _OfData(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass."""
+    """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass.
+
+    `outcome` is what its lines come to, whatever else it says: without one nothing was judged.
+    """
 
     content: bytes
     outcome: Outcome
@@ -71,9 +75,11 @@ class DataReport:
 
 
 def read_model_report(path: Path) -> ModelReport:
-    """An explain.json or behave.json. MctError where it is missing, damaged or of another kind."""
+    """An explain.json or behave.json. MctError where it is missing, damaged, of another kind, or belies its lines."""
     content = read_bytes(path, OF_MODEL)
     found = parse_json(content, _OfModel, str(path), OF_MODEL)
+    if found.outcome != (outcome := worst(each.outcome for each in found.lines)):
+        raise MctError(f"{path} says {found.outcome}, and its lines come to {outcome}", OF_MODEL)
     lines = [f"{each.limit}: {each.reason or each.measured}" for each in found.lines if each.outcome != "pass"]
     return ModelReport(content, found.outcome, found.digest, found.created, tuple(lines))
 

@@ -28,6 +28,7 @@ from msgspec import Struct
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST, read_artifact
 from mct.models.data.declared import Digest, Name, parse_json
+from mct.models.writing.folders import sha256
 from mct.release.promotion.places import STORE, Place, open_place
 from mct.release.promotion.releases import NAMES, Entry, Event, Release, Track, require_name, split_ref, track_of
 
@@ -129,15 +130,23 @@ class Store:
         """Store a plain value as evidence; gives the SHA-256 of its text."""
         return self.keep(json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n")
 
-    def keep_artifact(self, folder: Path, digest: str, files: Sequence[str]) -> None:
-        """Copy an artifact that was verified just now; it appears whole."""
+    def keep_artifact(self, folder: Path, digest: str, files: Sequence[str]) -> str:
+        """Copy an artifact that was verified just now, and appears whole; gives the SHA-256 of its manifest there.
+
+        That is another one's where an artifact of the same bytes and another history came first.
+        """
         self.place.take_in(folder, self._artifact(digest), files, MANIFEST)
+        return _sha256(self.place.read(f"{self._artifact(digest)}/{MANIFEST}") or b"")
 
     def append(self, track: Track, event: Event, by: str = "") -> Track | None:
         """Write the next entry of a journal that is as `track` has it; None where another has just written one."""
         entries = track.entries
         entry = Entry(len(entries) + 1, track.link, now(), by, event)
-        text = msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
+        try:
+            text = msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
+        except UnicodeEncodeError as error:  # of bytes on the command line that are no UTF-8
+            said = f"what is to be noted is no text: {error.object!a:.80}"
+            raise MctError(said, "write names and notes as UTF-8") from error
         if not self.place.create(self._entry(track.name, entry.number), text):
             return None
         return self._followed(track_of(track.name, (*entries, entry), _sha256(text)))
@@ -188,6 +197,8 @@ class Store:
         if not folder.is_dir():
             raise MctError(f"{self.address} lacks the artifact of {release.ref}", RESTORE)
         read_artifact(folder, verify=False)
+        if sha256(folder / MANIFEST) != release.manifest:  # its history is none of its digest, and a person reads it
+            raise MctError(f"the {MANIFEST} of {release.ref} was changed since it was stored", RESTORE)
         if (found := identify(folder).digest) != release.digest:
             raise MctError(f"the artifact of {release.ref} has the digest {found[:12]}…, not its own", RESTORE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mct.bench.report.markdown import escape
 from mct.bench.report.table import MARKS
 from mct.release.watching.drift import ALPHA
-from mct.release.watching.looks import Found, Watched
+from mct.release.watching.looks import Found, Watched, watched_of
 
 ALARMS = {"pass": "no alarm", "fail": "ALARM", "inconclusive": "too little to tell"}
 
@@ -26,8 +26,9 @@ def describe(watched: Watched, name: str) -> str:
         value, low, high = look.p95_ms
         was = f"; it was {watched.reference.p95_ms:.2f} ms" if watched.reference.p95_ms else ""
         lines.append(f"- P95 {value:.2f} ms [{low:.2f}, {high:.2f}] in {look.rows:,} rows{was}")
-    absent = [each for each in ("answers", "lengths", "confidence", "deferred", "latency") if each not in look.counts]
-    lines.append(f"- look {look.number}, {look.rows:,} new rows; watched: {', '.join(look.counts) or 'nothing'}")
+    watching = watched_of(look.counts, watched.reference)
+    absent = [each for each in ("answers", "lengths", "confidence", "deferred", "latency") if each not in watching]
+    lines.append(f"- look {look.number}, {look.rows:,} new rows; watched: {', '.join(watching) or 'nothing'}")
     if absent:
         lines.append(f"- not watched, for want of rows that hold it here and there: {', '.join(absent)}")
     lines.append(f"- false alarms: at most {ALPHA:.0%} over all looks together")

@@ -6,7 +6,7 @@ rows is none, and gives the last one again. A look keeps counts, not rows: no te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -71,7 +71,7 @@ class Watched:
         return {
             "outcome": self.outcome, "new": self.new, "rows_waiting": self.waiting, "reference": self.reference.of,
             "reference_p95_ms": self.reference.p95_ms, "slow_ms": self.reference.slow_ms,
-            "watched": sorted(self.reference.counts),
+            "watched": sorted(watched_of(self.look.counts if self.look else self.reference.counts, self.reference)),
             "look": None if self.look is None else msgspec.to_builtins(self.look),
         }  # fmt: skip
 
@@ -97,6 +97,11 @@ def take_look(
             return Watched(look, True, 0, look.outcome, reference)
 
 
+def watched_of(counted: Iterable[str], reference: Reference) -> list[str]:
+    """The signals that can be held against the reference: those that it holds too, and latency where it has a limit."""
+    return [name for name in counted if name in reference.counts or name == "latency"]
+
+
 def looks_at(place: Place, digest: str, reference: Reference) -> list[Look]:
     """The looks that were taken of a release with this reference, oldest first."""
     folder = _folder(digest, reference)
@@ -112,11 +117,12 @@ def _look(
     earlier = [{name: _counts(shares) for name, shares in look.counts.items()} for look in before]
     limits = {"latency": SLOW_SHARE} if reference.slow_ms is not None else {}
     changes = drift.find_changes([*earlier, counts], reference.counts, limits)
+    unchanged: Outcome = "pass" if watched_of(counts, reference) else "inconclusive"
     worth = counts["latency"]["share"].rows / len(facts.latency_ms[0]) if "latency" in counts else 1.0
     return Look(
         1, len(before) + 1, now(), reference.of, len(rows), seen,
         {name: {share: (each.hits, each.rows) for share, each in shares.items()} for name, shares in counts.items()},
-        p95_of(facts, worth), tuple(Found(**asdict(change)) for change in changes), "fail" if changes else "pass",
+        p95_of(facts, worth), tuple(Found(**asdict(change)) for change in changes), "fail" if changes else unchanged,
     )  # fmt: skip
 
 

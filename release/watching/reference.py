@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from mct import MctError
 from mct.bench.samples.measurement import Measurement, per_process_ms
+from mct.models.data.declared import read_bytes
 from mct.models.tables import load
 from mct.release.promotion.gate_values import read_verdict
 from mct.release.promotion.releases import Release
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mct.bench.store.samples_file import Samples
 
 TAIL = 0.95
+BOTH = "keep a result and its samples together, or give --reference LOG"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def of_results(folder: Path, digest: str, margin: float) -> Reference:
     path = whole[-1].path
     assert path is not None
     samples = path.with_name(f"{whole[-1].run.id}.samples.jsonl.gz")
-    return _of_samples(samples.name, samples.read_bytes(), digest, margin)
+    return _of_samples(samples.name, read_bytes(samples, BOTH), digest, margin)
 
 
 def _of_samples(name: str, content: bytes, digest: str, margin: float) -> Reference:
@@ -96,7 +98,9 @@ def _of_samples(name: str, content: bytes, digest: str, margin: float) -> Refere
         path = Path(scratch) / name
         path.write_bytes(content)
         samples: Samples = read_samples(path)
-    measured = next(each for each in samples.measurements if each.subject.digest == digest)
+    measured = next((each for each in samples.measurements if each.subject.digest == digest), None)
+    if measured is None:
+        raise MctError(f"{name} holds no samples of this artifact", "measure it again, or give --reference LOG")
     rows = _rows_of(measured)
     reference = of_facts(
         f"{samples.question.data.name} in {name.partition('.')[0]}", facts_of(rows, None, in_time=False), margin

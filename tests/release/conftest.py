@@ -1,16 +1,29 @@
-"""What the tests of data share: small files, and rows of the shop whose labels are known to be right."""
+"""What these tests share: small files, rows whose labels are known to be right, tiny artifacts and benches of them."""
 
+import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.measurement import Answers, Measurement
+from mct.bench.samples.subject import identify
+from mct.bench.store.store import append, make_question
 from mct.models.scenarios.shop.intents import generate
+from mct.models.tasks.datasets import Dataset
+from mct.targets.budget import Budget
+from mct.targets.target import Target
 
 Row = dict[str, Any]
 Put = Callable[[str, Sequence[Mapping[str, Any]]], Path]
+Stored = Callable[..., Path]
+
+TRUTH = ("order", "returns", "human") * 100
+BUDGET = Budget("quick", "sequence-classification", p95_ms=3.0, quality_at_least=0.9)
 
 
 @pytest.fixture
@@ -31,3 +44,46 @@ def clean_rows() -> list[Row]:
     """Six hundred synthetic messages of ten intents, each labelled right."""
     made = [row for row in generate(0, 10, 600).train if row["source"] == "synthetic"]
     return [{"text": row["text"], "label": row["label"]} for row in made][:600]
+
+
+def _of_bench() -> ModuleType:
+    """What the tests of the bench make by hand."""
+    place = Path(__file__).resolve().parents[1] / "bench" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("made_by_hand", place)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+BY_HAND = _of_bench()
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Three tiny artifacts of one task whose bytes differ: to read, not to change."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    votes = ({}, {"now": (0.1, 0.0, 0.0)}, {"now": (0.0, 0.1, 0.0)})
+    return tuple(BY_HAND.write_tiny_artifact(folder / f"v{n}" / "onnx-int8", votes=votes[n]) for n in range(3))
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Stored:
+    """Store a bench of an artifact, with a median latency and so many wrong answers."""
+
+    def run(
+        artifact: Path, median_ms: float = 1.0, wrong: int = 0, target: str = "cpu", seed: int = 1,
+        data: str = "a" * 64, truth: Sequence[str] = TRUTH,
+    ) -> Path:  # fmt: skip
+        subject = identify(artifact)
+        answers = ["human" if number < wrong else right for number, right in enumerate(truth)]
+        measurement = Measurement(
+            subject, tuple(truth), tuple(BY_HAND.make_start(number) for number in range(4)),
+            BY_HAND.lognormal_blocks(median_ms, rounds=6, seed=seed), Answers(tuple(answers), (5,) * len(truth)),
+        )  # fmt: skip
+        dataset = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in truth), data)
+        on = Target(target, "cpu", "made up")
+        question = make_question([subject], dataset, BenchPlan(threads=1), target=on, budget=BUDGET)
+        return append(tmp_path / "results", question, [measurement], dataset)
+
+    return run

@@ -11,7 +11,7 @@ from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.targets.budget import budget_on, find_budget, load_budgets
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import RUNTIMES, runtime_for
-from mct.targets.target import find_target, load_targets, machine_of
+from mct.targets.target import find_target, find_targets, load_targets, machine_of
 
 RunMct = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -113,6 +113,14 @@ def test_a_wrong_budget_file_is_refused(tmp_path: Path, content: str, says: str)
         ),
         ('[box]\ndevice = "cpu"\nabout = ""\nthread = 1\n', "unknown name at .*target box: 'thread'"),
         ("box = [1]\n", "is a list, expected an object"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nmemory_mb = 1000000000000000000000\n', "Expected `int` <= 2147483647"),
+        ('[box]\ndevice = "cpu"\nabout = ""\nprice_per_hour = 1e308\n', "Expected `float` <= "),
+        ('[box]\ndevice = "cpu"\nabout = ""\ndownload_mbps = 1e-300\n', "Expected `float` >= 0.001"),
+        ('[box]\ndevice = "webgpu"\nabout = ""\n', 'transport "here" has none'),
+        ('[box]\ndevice = "webgpu"\nabout = ""\ntransport = "node"\n', "Node has none"),
+        ('[box]\ndevice = "cuda"\nabout = ""\ntransport = "node"\n', "is a cuda device, and a node has none"),
+        ('[box]\ndevice = "openvino-gpu"\nabout = ""\ntransport = "browser"\n', "and a browser has none"),
+        ('["till,box"]\ndevice = "cpu"\nabout = ""\n', "has a comma in its name"),
     ],
 )
 def test_a_wrong_target_file_is_refused(tmp_path: Path, content: str, says: str) -> None:
@@ -151,6 +159,12 @@ def test_a_target_s_wrong_limits_are_refused(line: str, says: str, tmp_path: Pat
     own.write_text(f'[box]\ndevice = "cpu"\nabout = ""\n[box.budgets.intent-router]\n{line}\n')
     with pytest.raises(MctError, match=says):
         budget_on(find_budget("intent-router"), find_target("box", own))
+
+
+@pytest.mark.parametrize("names", ["", " ", ",", "cpu,", "cpu,,cpu-1"])
+def test_a_target_without_a_name_is_said_to_be_one(names: str) -> None:
+    with pytest.raises(MctError, match="leaves a target without its name"):
+        find_targets(names)
 
 
 def test_unknown_names_get_a_suggestion() -> None:

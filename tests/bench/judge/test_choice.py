@@ -48,7 +48,7 @@ def test_one_without_a_p95_is_ordered_by_its_slowest_request(
     made_up: SimpleNamespace, measured: MakeMeasurement
 ) -> None:
     """All of which took less than the others' P95."""
-    shortly = measured("shortly", blocks=[made_up.block([0.5] * 80)])
+    shortly = measured("shortly", blocks=[made_up.block([0.5] * 120)])
     found = choose([timed(made_up, measured, "slow", 1.2, 1), shortly], BUDGET, None)
     assert (found.fastest, found.ties) == ("shortly", ("slow",))
 

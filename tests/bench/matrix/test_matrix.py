@@ -110,6 +110,42 @@ def test_a_damaged_matrix_is_refused(job: Job, bench: Any, change: dict[str, Any
         read_matrix(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        ("choice", {"fastest": "onnx-int4"}, "cpu ships onnx-int4, which it has no cell of"),
+        ("cell", {"compared": None}, "has only one of flips and compared"),
+    ],
+)
+def test_a_matrix_that_does_not_hold_together_is_refused(
+    job: Job, bench: Any, place: str, change: dict[str, Any], message: str
+) -> None:
+    path = run_matrix(job, find_targets("cpu,cpu-1"), bench=bench).path
+    found = json.loads(path.read_text())
+    column = found["targets"][0]
+    (column["choice"] if place == "choice" else column["cells"][0]).update(change)
+    path.write_text(json.dumps(found))
+    with pytest.raises(MctError, match=message):
+        read_matrix(path)
+
+
+def test_times_of_any_size_can_be_drawn(job: Job, bench: Any) -> None:
+    path = run_matrix(job, find_targets("cpu,cpu-1"), bench=bench).path
+    found = json.loads(path.read_text())
+    found["targets"][0]["cells"][0]["p95_ms"] = 1e300
+    found["targets"][0]["cells"][1]["p95_ms"] = 1e-300
+    path.write_text(json.dumps(found))
+    assert render_matrix([path], "png")[:4] == b"\x89PNG"
+
+
+def test_a_folder_that_takes_no_matrix_is_refused_before_anything_is_measured(job: Job, bench: Any) -> None:
+    job.results.mkdir()
+    (job.results / "matrix").write_text("in the way")
+    with pytest.raises(MctError, match="no folder"):
+        run_matrix(job, find_targets("cpu,cpu-1"), bench=bench)
+    assert [path.name for path in job.results.iterdir()] == ["matrix"]
+
+
 def test_a_strangers_names_do_nothing_in_a_page_or_a_comment(job: Job, bench: Any) -> None:
     path = run_matrix(job, find_targets("cpu,cpu-1"), bench=bench).path
     found = json.loads(path.read_text())

@@ -69,7 +69,7 @@ def test_one_file_serves_compress_and_a_bench_of_several(
     ("words", "message"),
     [
         (("--target", "cpu,cpu"), "given twice"),
-        (("--target", "cpu,"), "unknown target ''"),
+        (("--target", "cpu,"), "leaves a target without its name"),
         (("--target", "cpu,cqu-1"), "did you mean cpu-1"),
         (("--target", "cpu,cpu-1", "--offline"), "measured on one target"),
         (("--target", "ssh:a b"), "no host to reach by ssh"),

@@ -160,6 +160,18 @@ def test_an_unsteady_run_and_an_assumed_budget_are_said(example: dict[str, Any])
     assert "(assumed, not confirmed)" in text
 
 
+def test_why_an_artifact_could_not_be_measured_is_said_without_a_budget_too(example: dict[str, Any]) -> None:
+    failure = {"message": "it died", "hint": "free some memory", "stderr": []}
+    example["artifacts"][1] |= {"failure": failure, "verdict": None}
+    said = f"- **{example['artifacts'][1]['artifact']}** could not be measured: it died (free some memory)"
+    assert said in markdown_table(example)
+
+
+def test_a_name_of_several_lines_does_not_break_the_table(example: dict[str, Any]) -> None:
+    example["artifacts"][0]["artifact"] = "a\nb\x1b[31m"
+    assert "| a b\\x1b[31m |" in markdown_table(example)
+
+
 def test_a_name_with_a_bar_does_not_break_the_table(example: dict[str, Any]) -> None:
     example["artifacts"][0]["artifact"] = "a|b"
     assert "| a/b |" in markdown_table(example)

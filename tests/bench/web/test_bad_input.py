@@ -16,6 +16,10 @@ from mct.bench.samples.subject import Subject, identify
 from mct.bench.transport.site import Setting
 from mct.bench.transport.table import open_site
 from mct.bench.transport.web import obstacle
+from mct.bench.web.engine import files_of
+from mct.bench.web.in_node import open_node
+from mct.bench.web.keeper import Keeper
+from mct.bench.web.packages import pinned
 from mct.models.tasks.examples import Example
 from mct.targets.programs import Program, find_chromium, find_node
 from mct.targets.target import find_target
@@ -88,6 +92,12 @@ def test_node_has_no_simd(node: Program, programs: Any, bench: Any) -> None:
     assert "SSE4.1" in hint
 
 
+def test_a_node_that_does_not_answer_is_not_said_to_have_no_simd(programs: Any) -> None:
+    programs("node", 'test "$1" = --version && echo v20.1.0')
+    with pytest.raises(MctError, match=r"node v20\.1\.0 does not say what its WebAssembly has"):
+        find_node().require()
+
+
 def test_chromium_is_not_here(programs: Any, bench: Any) -> None:
     assert bench("browser") == (
         2, ["error: chromium is not here", "hint: install Chromium, for artifacts in a browser"],
@@ -123,6 +133,31 @@ def test_a_package_of_another_version(
     assert hint.startswith("hint: npm install ")
     (tmp_path / "node_modules" / "onnxruntime-web" / "package.json").write_text("[]")
     assert bench("node")[0] == 2
+
+
+def test_a_package_that_has_lost_a_file(
+    node: Program, bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, version in pinned().items():
+        (tmp_path / "node_modules" / name).mkdir(parents=True)
+        (tmp_path / "node_modules" / name / "package.json").write_text(json.dumps({"version": version}))
+    monkeypatch.setenv("MCT_NODE", str(tmp_path))
+    code, (error, hint) = bench("node")
+    assert code == 2 and error.startswith("error: an npm package has lost a file: ")
+    assert hint.startswith("hint: npm install ")
+
+
+@pytest.mark.parametrize("says", ["garbage", "5", "[]"])
+def test_what_answers_in_node_s_place_is_told_from_a_node_that_ended(
+    says: str, node: Program, programs: Any, small_artifact: Callable[[str], Path]
+) -> None:
+    programs(
+        "node", f'case "$1" in --version|-p) exec {node.path} "$@";; esac; while read -r line; do echo "{says}"; done'
+    )
+    executable = identify(small_artifact("sequence-classification")).executable
+    none_of_ours = pytest.raises(MctError, match="answers by what is none of ours")
+    with Keeper() as keeper, open_node(files_of(executable, "wasm"), keeper) as engine, none_of_ours:
+        engine.ask("ready")
 
 
 def test_webgpu_in_node_is_refused(node: Program) -> None:

@@ -118,7 +118,7 @@ def test_an_adapter_of_every_family_and_task(name: str, tiny_llama: Path, tmp_pa
             .from_pretrained(draft, attn_implementation="eager")(input_ids=torch.tensor([asked]))
             .logits[..., -len(ids) :, :]
         )
-    assert (unmerged - wanted).abs().max() <= 1e-5
+    assert (unmerged - wanted).abs().max() <= 1e-5 * max(1.0, wanted.abs().max())
     assert (found[..., : wanted.shape[-1]] - wanted).abs().max() <= 1e-4
     assert inspect(draft).task == checkpoint.task
     assert json.loads((draft / "config.json").read_text())["dtype"] == "float32"

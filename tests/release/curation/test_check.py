@@ -188,12 +188,17 @@ def test_bad_files_are_refused_in_one_line(run_mct: Run, tmp_path: Path, name: s
 
 def test_asking_for_what_is_not_there(run_mct: Run, put: Callable[..., Path], tmp_path: Path) -> None:
     file = put("rows.jsonl", [{"text": "a", "label": "b"}])
+    circle = tmp_path / "links" / "circle.jsonl"
+    circle.parent.mkdir()
+    circle.symlink_to("circle.jsonl")
+    (tmp_path / "empty").mkdir()
     for words, reason in (
+        ((file, circle), "cannot be a file"),
         ((file, file), "twice"),
         ((file, "--months", "mnoth"), "unknown field"),
         ((file, "--task", "nothing"), "unknown task"),
         ((file, "--near", "nan"), "finite"),
-        ((file, "--checkpoint", tmp_path), "no checkpoint"),
+        ((file, "--checkpoint", tmp_path / "empty"), "no checkpoint"),
         ((tmp_path / "none.jsonl",), "does not exist"),
         ((file, "-o", tmp_path), "cannot be replaced"),
     ):

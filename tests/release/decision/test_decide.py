@@ -261,7 +261,7 @@ def test_machines_grow_with_the_load(case: Any) -> None:
     assert (one.chosen.machines, four.chosen.machines) == (1, 4)
     assert four.chosen.per_month == pytest.approx(4 * one.chosen.per_month)
     assert {each.target: each.machines for each in one.targets if each.target != "cpu"} == {
-        "cpu-1": None, "edge-512mb": None, "gpu": None,
+        "cpu-1": None, "edge-512mb": None, "gpu": None, "node": None,
     }  # fmt: skip
 
 

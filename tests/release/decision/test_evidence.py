@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mct.release.decision.evidence import read_evidence
 
 NAME = "intent-router"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -31,6 +34,8 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
     "an absolute path": lambda case: change(case, '"pain.json"', '"/etc/passwd"'),
     "a link out of the folder": lambda case: link(case, "pain.json", Path("/etc/hostname")),
     "a store by a link out of the folder": lambda case: link_store(case),
+    "a figure of a day to come": lambda case: case.edit("pain.json", date="2999-01-01"),
+    "a figure of no day": lambda case: case.edit("pain.json", date="2026-02-30"),
     "a figure outside its interval": lambda case: case.edit("pain.json", low=0.3),
     "a figure of infinity": lambda case: (case.folder / "pain.json").write_text('{"value": 1e999}'),
     "a figure that is not a number": lambda case: (case.folder / "pain.json").write_text('{"value": NaN}'),
@@ -153,6 +158,31 @@ def test_a_verdict_is_judged_again_where_its_samples_lie_beside_it(run_mct: Run,
     samples = case.folder / case.read("bench.json")["samples"]
     samples.write_bytes(b"no samples")
     assert "samples" in refused(run_mct("decide", NAME, "--evidence", case.folder))
+
+
+def test_figures_are_those_of_the_samples_where_these_lie_beside_it(
+    case: Any, artifacts: tuple[Path, ...], stored: Callable[..., Path]
+) -> None:
+    """A quality or a P95 that somebody wrote into a result is not believed."""
+    measured = stored(artifacts[0], wrong=3)
+    result = json.loads(measured.read_text())
+    shutil.copy(measured.parent / result["samples"], case.folder)
+    true = result["artifacts"][0]["quality"]["value"]
+    result["artifacts"][0]["quality"] |= {"value": 1.0, "value_ci": [1.0, 1.0]}
+    case.write("bench.json", result)
+    found = read_evidence(case.folder, NAME).results["bench.json"]["artifacts"][0]["quality"]
+    assert found["value"] == true < 1
+
+
+def test_a_verdict_without_samples_is_said_to_be_believed(run_mct: Run, case: Any) -> None:
+    page = run_mct("decide", NAME, "--evidence", case.folder).stdout
+    assert ", as stored: pass" in page and "- the verdict that bench.json holds: no raw samples lie beside it" in page
+
+
+def test_who_signs_writes_no_line_of_the_page(run_mct: Run, case: Any) -> None:
+    done = run_mct("decide", NAME, "--evidence", case.folder, "--signed-by", "A. Name\n# Promote <b>")
+    assert "- signed by: A. Name # Promote &lt;b>\n" in done.stdout
+    assert "name what is to be written there" in run_mct("decide", NAME, "--evidence", case.folder, "-o", ".").stderr
 
 
 def test_evidence_begins_with_what_lies_there_and_says_what_to_add(run_mct: Run, case: Any, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_gradients_are_those_of_a_plain_sum(tiny_bert: Path) -> None:
         slopes += torch.autograd.grad(odds, path)[0].sum(dim=0, keepdim=True) / 2000
     each = ((whole - nothing) * slopes).sum(dim=-1)[0].numpy()
     wanted = [each[list(places)].sum() for places in told.cuts[0].places]
-    assert found.words == pytest.approx(wanted, abs=0.02 * np.abs(wanted).max())
+    assert found.words == pytest.approx(wanted, abs=0.02 * float(np.abs(wanted).max()))
     assert found.gap < 0.02 * abs(sum(wanted)) + 0.01
 
 

@@ -1,5 +1,6 @@
 """What a gate asks, what it makes of what is missing, old or of something else, and that trying again costs."""
 
+import gzip
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -29,9 +30,20 @@ def open_lines(said: StoredVerdict) -> list[GateLine]:
     return [line for line in said.verdict.lines if line.outcome != "pass"]
 
 
+HELD: list[dict[str, str]] = [{"limit": "flips_max <= 0.02", "measured": "0", "outcome": "pass", "reason": ""}]
+
+
 def report(path: Path, **said: Any) -> Path:
     path.write_text(json.dumps({"created": now(), "outcome": "pass"} | said))
     return path
+
+
+def say_in_both(path: Path, name: str, value: str) -> None:
+    """Write a value into a result and into the run's samples."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    samples = path.with_suffix(".samples.jsonl.gz")
+    first, rest = gzip.decompress(samples.read_bytes()).split(b"\n", 1)
+    samples.write_bytes(gzip.compress(json.dumps(json.loads(first) | {name: value}).encode() + b"\n" + rest))
 
 
 def test_what_all_tries_may_err_is_what_one_run_may() -> None:
@@ -56,8 +68,6 @@ def test_every_run_counts_also_the_deleted_the_cut_off_and_those_under_another_n
     (tried,) = ask_gate(store, "under-another-name", "production", gate).verdict.tried
     assert tried.runs == 3
     whole = stored(artifacts[0], seed=4).with_suffix(".samples.jsonl.gz")
-    import gzip
-
     lines = gzip.decompress(whole.read_bytes()).splitlines(keepends=True)
     whole.with_name("20990101T000000Z-abcdef.samples.jsonl.part").write_bytes(
         lines[0].replace(whole.name[:23].encode(), b"20990101T000000Z-abcdef") + b"".join(lines[1:3])
@@ -109,6 +119,30 @@ def test_what_was_measured_has_to_be_what_is_released(
     assert said.verdict.outcome == "inconclusive" and identify(artifacts[1]).digest[:12] in line.reason
 
 
+def test_a_result_that_says_other_things_than_its_samples_is_refused(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    path, digest = stored(artifacts[0]), identify(artifacts[0]).digest
+    true = path.read_text()
+    result = json.loads(true)
+    of_another = stored(artifacts[1], seed=2)
+    of_another.write_text(of_another.read_text().replace(identify(artifacts[1]).digest, digest))
+    with pytest.raises(MctError, match=f"does not hold the samples of {of_another.name}"):
+        ask_gate(store, "router", "production", gate)
+    of_another.unlink()
+    for told in (
+        {"created": "2020-01-01T00:00:00Z"},
+        {"data": result["data"] | {"sha256": "b" * 64}},
+        {"target": result["target"] | {"name": "edge"}},
+    ):
+        path.write_text(json.dumps(result | told))
+        with pytest.raises(MctError, match=f"does not hold the samples of {path.name}"):
+            ask_gate(store, "router", "production", gate)
+    path.write_text(true)
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+
+
 def test_each_target_has_to_meet_it_and_enough_of_them(
     store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
 ) -> None:
@@ -130,10 +164,8 @@ def test_old_evidence_does_not_speak_of_today(
     path = stored(artifacts[0])
     rewrite(gate, "evidence_days = 30")
     assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
-    result = json.loads(path.read_text())
     for days, said in ((31, "too old"), (-2, "future")):
-        result["created"] = f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
-        path.write_text(json.dumps(result))
+        say_in_both(path, "created", f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}")
         (line,) = open_lines(ask_gate(store, "router", "production", gate))
         assert line.outcome == "inconclusive" and said in line.reason
 
@@ -145,19 +177,22 @@ def test_reports_of_behaviour_count_if_they_are_of_this_artifact(
     digest = identify(artifacts[0]).digest
     rewrite(gate, 'behaviour = ["explain.json"]\nevidence_days = 30.0', measured="")
     assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["missing"]
-    explain = report(tmp_path / "explain.json", kind="mct-explain", digest=digest)
+    explain = report(tmp_path / "explain.json", kind="mct-explain", digest=digest, lines=HELD)
     said = ask_gate(store, "router", "production", gate)
     assert said.verdict.outcome == "pass"
     assert store.evidence(said.verdict.lines[-1].evidence[0].sha256) == explain.read_bytes()
-    report(explain, kind="mct-behave", digest=digest, created="2020-01-01T00:00:00Z")
+    report(explain, kind="mct-behave", digest=digest, created="2020-01-01T00:00:00Z", lines=HELD)
     assert "too old" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
-    report(explain, kind="mct-explain", digest="f" * 64)
+    report(explain, kind="mct-explain", digest="f" * 64, lines=HELD)
     assert "another artifact" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
     lines = [{"limit": "typos change nothing", "measured": "3 of 40 changed", "outcome": "fail", "reason": ""}]
     report(explain, kind="mct-explain", digest=digest, outcome="fail", lines=lines)
     said = ask_gate(store, "router", "production", gate)
     assert said.verdict.outcome == "fail" and "typos change nothing: 3 of 40" in open_lines(said)[0].reason
-    for spoilt in ({"kind": "mct-explain"}, {"kind": "mct-explain", "digest": digest, "outcome": "fine"}, {"kind": 3}):
+    report(explain, kind="mct-explain", digest=digest, outcome="inconclusive")
+    assert open_lines(ask_gate(store, "router", "production", gate))[0].reason == "It judged nothing."
+    of_it = {"kind": "mct-explain", "digest": digest}
+    for spoilt in ({"kind": "mct-explain"}, of_it | {"outcome": "fine"}, {"kind": 3}, of_it, of_it | {"lines": lines}):
         report(explain, **spoilt)
         with pytest.raises(MctError):
             ask_gate(store, "router", "production", gate)
@@ -177,6 +212,9 @@ def test_a_data_check_has_to_be_of_the_test_set_and_without_a_leak(
     assert (
         "does not know the test set aaaaaaaaaaaa" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
     )
+    report(check, files=files[1:], leaks=[])
+    (line,) = open_lines(ask_gate(store, "router", "production", gate))
+    assert line.outcome == "inconclusive" and line.measured == "not compared", "nothing stands twice in one file"
     report(check, files=files, leaks=[{"file": "test.jsonl", "row": 3}, {"file": "test.jsonl", "row": 3}])
     assert open_lines(ask_gate(store, "router", "production", gate))[0].measured == "1 rows"
     report(check, files=[{"name": "x"}], leaks=[])

@@ -199,8 +199,50 @@ def test_the_same_through_fsspec(artifacts: tuple[Path, ...], stored: Stored, ga
     assert b"router@1" in (store.place.read("names/router/production.json") or b"")
 
 
+def test_storage_that_cannot_be_reached_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class UnlikeError(Exception):
+        """What a library of a storage raises is of no common kind."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise UnlikeError("no credentials")
+
+    store = open_store(f"memory://{tmp_path.name}/releases")
+    for name in ("ls", "cat_file", "exists"):
+        monkeypatch.setattr(MemoryFileSystem, name, fail)
+    for ask in (store.names, lambda: store.place.read("x"), lambda: store.keep(b"x")):
+        with pytest.raises(MctError, match="cannot be reached: no credentials"):
+            ask()
+
+
+def test_a_manifest_that_was_changed_in_the_store_is_found(
+    store: Store, artifacts: tuple[Path, ...], tmp_path: Path
+) -> None:
+    """Its lineage is none of the digest: the same bytes come about in other ways, and the first one's is kept."""
+    add(store, artifacts[:1], "router")
+    again = Path(shutil.copytree(artifacts[0], tmp_path / artifacts[0].name))
+    manifest = json.loads((again / "mct.json").read_text())
+    (again / "mct.json").write_text(json.dumps(manifest | {"technique": "another"}))
+    (other,) = add(store, [again], "other")
+    assert other.digest == store.find("router").digest
+    with store.artifact(other), store.artifact(store.find("router")):
+        pass
+    kept = tmp_path / "releases" / "artifacts" / other.digest / "mct.json"
+    kept.write_bytes((again / "mct.json").read_bytes())
+    with pytest.raises(MctError, match=r"mct\.json of router@1 was changed"), store.artifact(store.find("router")):
+        pass
+
+
+def test_a_name_that_is_no_text_is_not_noted(store: Store, artifacts: tuple[Path, ...]) -> None:
+    """As Python gives a byte of the command line that is no UTF-8."""
+    with pytest.raises(MctError, match="no text"):
+        add(store, artifacts[:1], "router", by="a\udcff")
+    assert store.names() == []
+
+
 def test_a_file_address_is_the_folder(tmp_path: Path) -> None:
     assert open_store(f"file://{tmp_path}/a%20b").place == open_store(tmp_path / "a b").place
-    for address in ("s3://", "://x", "nothing-such://bucket/x"):
+    for address in ("", "s3://", "://x", "nothing-such://bucket/x"):
         with pytest.raises(MctError):
             open_store(address)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from mct import MctError
+from mct.bench.samples.subject import identify
 from mct.release.promotion.places import DiskPlace
+from mct.release.watching.describe import describe
 from mct.release.watching.drift import (
     ALPHA,
     Count,
@@ -23,7 +25,7 @@ from mct.release.watching.drift import (
 )
 from mct.release.watching.log import in_order, read_log
 from mct.release.watching.looks import take_look
-from mct.release.watching.reference import of_logs
+from mct.release.watching.reference import of_logs, of_results
 
 LABELS = {"order": 0.5, "returns": 0.3, "human": 0.2}
 
@@ -104,6 +106,32 @@ def test_a_look_is_one_only_where_enough_rows_are_new(tmp_path: Path) -> None:
     other = write(tmp_path / "rotated.jsonl", rows(120, 5))
     assert take_look(place, "d" * 64, reference, [log, other], None).look is not None
     assert take_look(place, "e" * 64, reference, [log], None).look.number == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("before", "now"), [(0, 300), (99, 300), (300, 0)])
+def test_where_nothing_can_be_held_against_anything_there_is_no_all_clear(
+    tmp_path: Path, before: int, now: int
+) -> None:
+    told = write(tmp_path / "before.jsonl", rows(before, 1), iter([{"other": 1}] * (300 - before)))
+    log = write(tmp_path / "log.jsonl", rows(now, 2), iter([{"other": 2}] * (300 - now)))
+    watched = take_look(DiskPlace(tmp_path / "store"), "d" * 64, of_logs([told], None, 0.2), [log], None)
+    assert watched.look is not None and watched.outcome == "inconclusive" and watched.as_json()["watched"] == []
+    assert "watched: nothing" in describe(watched, "router@1")
+
+
+def test_a_result_without_its_samples_or_of_another_artifact_is_no_reference(
+    tmp_path: Path, artifacts: tuple[Path, ...], stored: Callable[..., Path]
+) -> None:
+    path, digest, other = stored(artifacts[0]), identify(artifacts[0]).digest, "f" * 64
+    assert of_results(path.parent, digest, 0.2).counts
+    true = path.read_text()
+    path.write_text(true.replace(digest, other))
+    with pytest.raises(MctError, match="no samples of this artifact"):
+        of_results(path.parent, other, 0.2)
+    path.write_text(true)
+    path.with_suffix(".samples.jsonl.gz").unlink()
+    with pytest.raises(MctError, match="does not exist"):
+        of_results(path.parent, digest, 0.2)
 
 
 def test_two_logs_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
