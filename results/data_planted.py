@@ -241,9 +241,9 @@ def planted_lines(found: Mapping[str, Any]) -> list[str]:
     shifts = [f"| {share} of a month's rows | {shown(each)} |" for share, each in found["months"]["found"].items()]
     return [
         "## Planted in Banking77: copies",
-        f"{PLANTED} test rows copied into train and {PLANTED} train rows copied within train, by each change. Two texts "
-        "are near from nine words of ten in common: a word more in a text of fewer than nine is another text, at the "
-        "default of `--near`.",
+        f"{PLANTED} test rows copied into train and {PLANTED} train rows copied within train, by each change. Two "
+        "texts are near from nine words of ten in common: a word more in a text of fewer than nine is another "
+        "text, at the default of `--near`.",
         "\n".join(["| copy | leaks found | duplicates found |", "|--|--|--|", *copied]),
         "Where nothing was planted: rows of other sets that are said to stand in Banking77's train rows.",
         "\n".join(["| set | rows | called a leak | such as |", "|--|--:|--|--|", *others]),
