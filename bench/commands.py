@@ -68,7 +68,9 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--load", "qps", type=Number(min=0, min_open=True), help="Serve QPS requests a second instead.")
 @click.option("--find-max-load", "find_max", is_flag=True, help="Search the highest load that meets the budget's P95.")
 @click.option("--offline", is_flag=True, help="Throughput instead: all texts at once, in batches of 1 to 32.")
-@click.option("--scan", "scanned", help="Measure at several values of one: threads=1,2, batch=1,8 or length=16,64.")
+@click.option(
+    "--scan", "scanned", help="Measure at several values of one: threads=1,2, batch=1,8, length=16,64 or clients=1,4."
+)
 @click.option("--torch-compile", is_flag=True, help="Run each checkpoint by torch.compile too, in a row of its own.")
 @click.option(
     "--run-as",

@@ -205,8 +205,8 @@ def dispreferred(scenario: str, checkpoint: Path) -> Figure:
     """Pairs of which today's model finds the worse answer likelier."""
     told = read_object(checkpoint / "recipe.json")["dev"]["before"]
     n = len(rows_of(checkpoint, LOG))
-    accuracy = told.get("accuracy", told.get("preference_accuracy"))
-    return share("pairs of answers of which today's model prefers the worse", n - round(accuracy * n), n, scenario)
+    worse = n - round(told["likelier"] * n)
+    return share("pairs of answers of which today's model finds the worse likelier", worse, n, scenario)
 
 
 def unanswered_questions(scenario: str, checkpoint: Path) -> Figure:

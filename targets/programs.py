@@ -55,7 +55,8 @@ class Program:
     def require(self) -> Program:
         """Itself. MctError where it is not there, or has no WebAssembly that the runtime can use."""
         if self.missing:
-            was = f"{self.name} {self.version} is too old" if self.version else f"{self.name} is not here"
+            what = f"{self.version} is too old" if self.version else "does not run" if self.path else "is not here"
+            was = f"{self.name} {what}"
             raise MctError(was, self.missing)
         if self.simd is None:
             raise MctError(
@@ -79,10 +80,12 @@ def browser_flags() -> list[str]:
 def find_node() -> Program:
     """The `node` of the PATH."""
     path = shutil.which("node")
-    said = _output([path, "--version"]).strip() if path else ""
-    number = re.match(r"v(\d+)\.", said)
-    if path is None or number is None:
+    if path is None:
         return Program("node", None, NODE_LINE)
+    said = _output([path, "--version"]).strip()
+    number = re.match(r"v(\d+)\.", said)
+    if number is None:
+        return Program("node", None, f"{path} gives no version of Node: see that it runs, or {NODE_LINE}", path)
     if int(number[1]) < OLDEST_NODE:
         return Program("node", said, NODE_LINE, path)
     return Program("node", said, "", path, *_told(_output([path, "-p", _PROBE])))
@@ -94,9 +97,11 @@ def find_chromium(below: Path | None = None) -> Program:
     Its profile is made in the folder `below`, for who may be killed meanwhile and has that folder cleared up.
     """
     path = next((found for command in BROWSERS if (found := shutil.which(command))), None)
-    said = _output([path, "--version"]).strip() if path else ""
-    if path is None or not said:
+    if path is None:
         return Program("chromium", None, CHROMIUM_LINE)
+    said = _output([path, "--version"]).strip()
+    if not said:
+        return Program("chromium", None, f"{path} gives no version: see that it runs, or {CHROMIUM_LINE}", path)
     page = f"data:text/html,<script>document.title={_PROBE}</script>".replace("\n", "")
     with tempfile.TemporaryDirectory(prefix="mct-browser-", dir=below, ignore_cleanup_errors=True) as profile:
         shown = _output([path, *browser_flags(), f"--user-data-dir={profile}", "--dump-dom", page])

@@ -1,4 +1,4 @@
-"""A scan over one parameter: the same artifacts at several threads, batch sizes or text lengths, in one job.
+"""A scan over one parameter: the same artifacts at several threads, batch sizes, text lengths or numbers of clients.
 
 Every value of every artifact gets a fresh process in each round, one after the other in the order of a Latin square, so
 that no value meets another hour than its neighbours. Throughput (`--offline`) is the scan over batch sizes: all texts
@@ -25,14 +25,15 @@ from mct.bench.transport.site import Setting
 from mct.models.progress import Report, silent
 from mct.models.tables import load, unknown
 from mct.targets.cpus import kept_off
+from mct.targets.target import BROWSER, NODE
 
 if TYPE_CHECKING:
     from mct.bench.judge.scan_result import ScanRow
 
-PARAMETERS = ("threads", "batch", "length")
+PARAMETERS = ("threads", "batch", "length", "clients")
 BATCHES = (1, 2, 4, 8, 16, 32)
 """What `--offline` tries."""
-MOST_VALUES, LARGEST = 16, 4096
+MOST_VALUES, LARGEST, MOST_CLIENTS = 16, 4096, 64
 MAX_SECONDS = 240.0
 BLOCK_S = 1.0
 
@@ -68,8 +69,9 @@ def parse_scan(text: str) -> Scan:
     if name not in PARAMETERS:
         raise unknown("parameter to scan over", name, PARAMETERS)
     values = listed.split(",")
-    if not all(value.isdecimal() and 1 <= int(value) <= LARGEST for value in values):
-        raise MctError(f"{listed!r} are no values of {name}", f"write whole numbers from 1 to {LARGEST}: {name}=1,2,4")
+    most = MOST_CLIENTS if name == "clients" else LARGEST
+    if not all(value.isdecimal() and 1 <= int(value) <= most for value in values):
+        raise MctError(f"{listed!r} are no values of {name}", f"write whole numbers from 1 to {most}: {name}=1,2,4")
     numbers = tuple(dict.fromkeys(map(int, values)))
     if len(numbers) > MOST_VALUES:
         raise MctError(f"{len(numbers)} values are too many for one scan", f"give {MOST_VALUES} at most")
@@ -79,7 +81,7 @@ def parse_scan(text: str) -> Scan:
 def run_scan(job: Job, scan: Scan, report: Report = silent, launch: Launch = start_worker) -> LoadRun[ScanRow]:
     """Measure each subject of the job at each value, and store it. MctError for whatever the user can mend."""
     with make_ready(job, "mct-scan", MAX_SECONDS) as ready:
-        _require_possible(scan, ready.setting.site.facts().machine.usable_threads)
+        _require_possible(scan, ready.setting.site.facts().machine.usable_threads, job.target.transport)
         return _scan_all(ready, scan, report, launch)
 
 
@@ -102,7 +104,13 @@ def _scan_all(ready: Loaded, scan: Scan, report: Report, launch: Launch) -> Load
     summarise_row = load("mct.bench.judge.scan_result:summarise_row")
     rows: tuple[ScanRow, ...] = tuple(
         summarise_row(
-            each.subject.name, scan.parameter, each.value, each.setting.threads, each.setting.batch, each.blocks
+            each.subject.name,
+            scan.parameter,
+            each.value,
+            each.setting.threads,
+            each.setting.batch,
+            each.blocks,
+            clients=each.setting.clients,
         )
         for each in variants
     )
@@ -116,6 +124,7 @@ def _run_process(ready: Loaded, scan: Scan, variant: Variant, number: int, turn_
             left_s = turn_s - runner.start.load_ms / 1e3 - runner.start.warm_up_s
             block_s = max(ready.plan.block_s, min(BLOCK_S, left_s))
             count = block_size(runner.start, replace(ready.plan, block_s=block_s))
+            count = max(count, 2 * variant.setting.clients)
             variant.blocks.append(runner.run(count, CAP_BLOCKS * block_s, number))
             ready.recording.keep(f"{variant.subject.name} {scan.parameter}={variant.value}", variant.blocks[-1])
     except WorkerDied as death:
@@ -125,10 +134,12 @@ def _run_process(ready: Loaded, scan: Scan, variant: Variant, number: int, turn_
 def _setting(setting: Setting, parameter: str, value: int) -> Setting:
     if parameter == "threads":
         return replace(setting, threads=value, affinity=setting.site.facts().choose_cpus(value))
-    return replace(setting, batch=value) if parameter == "batch" else replace(setting, length=value)
+    return replace(setting, **{parameter: value})
 
 
-def _require_possible(scan: Scan, usable: int) -> None:
+def _require_possible(scan: Scan, usable: int, transport: str) -> None:
+    if scan.parameter == "clients" and transport in (NODE, BROWSER):
+        raise MctError(f"an engine in a {transport} answers one call at a time", "scan clients on another target")
     if scan.parameter == "threads" and max(scan.values) > usable:
         raise MctError(
             f"{max(scan.values)} threads were asked for, but only {usable} can run at once there",
@@ -145,8 +156,8 @@ def _fitting(subjects: tuple[Subject, ...], scan: Scan) -> Scan:
                     f"{subject.name} takes {most} tokens at most, not {max(scan.values)}", "scan over shorter lengths"
                 )
     writes = [subject.name for subject in subjects if subject.executable.network == "causal-lm"]
-    if not writes or scan.parameter != "batch" or max(scan.values) == 1:
+    if not writes or scan.parameter not in ("batch", "clients") or max(scan.values) == 1:
         return scan
     if scan == OFFLINE:
         return ONE_BY_ONE
-    raise MctError(f"{writes[0]} writes one text at a time", "a batch is for other tasks than language models")
+    raise MctError(f"{writes[0]} writes one text at a time", f"scan {scan.parameter} of other tasks")

@@ -23,6 +23,8 @@ MOST = 1e9
 class ScanRow:
     """One artifact at one value of the parameter. Times are those of one call, of `batch` requests, in milliseconds.
 
+    So many `clients` call at once, each again as soon as it is answered.
+
     `per_s` is requests a second, the geometric mean over fresh processes, with its interval over them (Student's t of
     logarithms). P50 and P95 are None where there are too few calls for their intervals.
     """
@@ -39,6 +41,7 @@ class ScanRow:
     per_s: float
     per_s_ci: tuple[float, float] | None
     reasons: tuple[str, ...]
+    clients: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -47,11 +50,11 @@ class ScanRow:
 
 
 def summarise_row(
-    artifact: str, parameter: str, value: int, threads: int, batch: int, blocks: Sequence[Block]
+    artifact: str, parameter: str, value: int, threads: int, batch: int, blocks: Sequence[Block], clients: int = 1
 ) -> ScanRow:
-    """What these blocks, whose times are those of calls of `batch` requests, show."""
+    """What these blocks, whose times are those of calls of `batch` requests by each of `clients` at once, show."""
     latency, stability = summarise(blocks), assess(blocks)
-    rates = [log(1e3 * batch * len(process) / float(process.sum())) for process in per_process_ms(blocks)]
+    rates = [log(1e3 * batch * clients * len(process) / float(process.sum())) for process in per_process_ms(blocks)]
     low, high = student(rates, CONFIDENCE)
     return ScanRow(
         artifact=artifact,
@@ -66,4 +69,5 @@ def summarise_row(
         per_s=exp(sum(rates) / len(rates)),
         per_s_ci=None if high > log(MOST) else (exp(low), exp(high)),
         reasons=() if stability is None else stability.reasons,
+        clients=clients,
     )

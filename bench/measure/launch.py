@@ -242,6 +242,7 @@ def _job(subject: Subject, setting: Setting, round_number: int) -> dict[str, Any
         "new_tokens": setting.new_tokens,
         "batch": setting.batch,
         "length": setting.length,
+        "clients": setting.clients,
         "watched": list(setting.watched),
         "original": setting.original,
         "original_kept": setting.original_kept,

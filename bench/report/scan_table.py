@@ -15,6 +15,12 @@ BATCH_NOTE = (
     " of a batch one by one, as OpenVINO's and llama.cpp's sessions here, gains nothing from one; dynamic INT8 takes"
     " its range from the whole batch, so its answers may differ from those of single requests."
 )
+CLIENTS_NOTE = (
+    "Clients are threads of the process that holds the model, on the CPUs of the target; each asks again as soon as it"
+    " is answered, and what it waits for the others is in its times. OpenVINO's and llama.cpp's sessions here answer"
+    " one call at a time."
+)
+NOTES = {"batch": BATCH_NOTE, "clients": CLIENTS_NOTE}
 
 
 def scan_table(rows: Sequence[ScanRow]) -> str:
@@ -35,7 +41,7 @@ def scan_table(rows: Sequence[ScanRow]) -> str:
     noise = [f"- **{row.artifact}**, {parameter} {row.value}: {reason}." for row in rows for reason in row.reasons]
     parts = (
         figures_table(columns, cells, words=(0,)),
-        BATCH_NOTE if parameter == "batch" else "",
+        NOTES.get(parameter, ""),
         section("Noise:", noise),
     )
     return "\n\n".join(part for part in parts if part) + "\n"

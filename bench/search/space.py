@@ -32,6 +32,8 @@ OF_WRITERS = frozenset({"q4_k_m"})
 """Precisions for those whose weights a token's time goes into; an encoder has them only to be smaller, and slower."""
 LAYERS = (2, 1)
 TRIM = Step("trim-vocabulary")
+JOINED = frozenset({"onnx", "openvino", "gguf"})
+"""Formats of which one artifact can hold two stages."""
 STUDENTS: Mapping[str, Step] = {
     "convolution 256 with bigrams": Step("convolution-student", options={"width": 256, "bigrams": 32768}),
     "convolution 256": Step("convolution-student", options={"width": 256}),
@@ -130,9 +132,10 @@ def candidate(
 
 
 def can_be_joined(first: Candidate, second: Candidate) -> bool:
-    """Whether both are ONNX files that cut texts into the same pieces."""
+    """Whether both are files of one format that can hold both, and cut texts into the same pieces."""
     trimmed = {each.recipe.steps[0].name == TRIM.name for each in (first, second)}
-    return len(trimmed) == 1 and all(each.form.startswith("onnx-") for each in (first, second))
+    formats = {each.form.partition("-")[0] for each in (first, second)}
+    return len(trimmed) == len(formats) == 1 and formats <= JOINED
 
 
 def cascade(first: Candidate, second: Candidate, threshold: float, always: Sequence[str]) -> Candidate:

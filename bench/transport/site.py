@@ -85,10 +85,10 @@ class Setting:
     """How a worker runs, and on what. `affinity` are the CPUs to be pinned to, empty where that cannot be.
 
     `pause` comes after each request: to see whether a check would find it. A language model is timed writing
-    `new_tokens` at most. `batch` requests are made at once, each of `length` tokens (0: as they come). With an answer
-    comes the score of each label that is `watched`. `memory_mb` (10^6 bytes) is the most that a timed process may take;
-    0 is no limit. What the original gave is found in the folder `original`, or put into the folder `original_kept` by
-    itself ("" for neither). `site` is where it runs.
+    `new_tokens` at most. `batch` requests are made by one call, each of `length` tokens (0: as they come); so many
+    `clients` call at once. With an answer comes the score of each label that is `watched`. `memory_mb` (10^6 bytes) is
+    the most that a timed process may take; 0 is no limit. What the original gave is found in the folder `original`, or
+    put into the folder `original_kept` by itself ("" for neither). `site` is where it runs.
     """
 
     examples: Sequence[Example]
@@ -99,6 +99,7 @@ class Setting:
     new_tokens: int = NEW_TOKENS
     batch: int = 1
     length: int = 0
+    clients: int = 1
     watched: Sequence[str] = ()
     memory_mb: int = 0
     original: str = ""

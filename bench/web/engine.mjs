@@ -7,7 +7,7 @@
 import { openTokenizer } from "./tokens.mjs";
 import { TASKS, ordered } from "./tasks.mjs";
 
-const NOT_ASKED = new Set(["last_hidden_state", "deferred"]); // outputs that are no answer
+const NOT_ASKED = "last_hidden_state"; // an output that is no answer
 const NS = 1e6; // of a millisecond, in which `performance.now` counts
 const LEARNT = 200; // texts, by which a tokenizer learns how to tell where words begin
 const SPUN_MS = 5; // the last part of a wait, since timers end late
@@ -36,9 +36,10 @@ export function createEngine(host) {
     time: (command) => timeRequests(model, command),
     serve: (command) => serveTraffic(model, command),
     async answers({ first, last }) {
-      const values = [];
-      for (const request of model.scored.slice(first, last)) values.push(await answer(model, request, model.watched));
-      return { values };
+      const [values, deferred] = [[], []];
+      for (const request of model.scored.slice(first, last))
+        values.push(await answer(model, request, model.watched, deferred));
+      return { values, deferred: deferred.map(Boolean) };
     },
     async tokens({ of, first, last }) {
       const inputs = model[of].slice(first, last).map((request) => model.encode(request));
@@ -137,7 +138,7 @@ function watchCompiling(stages) {
 
 /** A function from unpadded inputs to named outputs, each {data, dims} with a row an input: a call for each, or one. */
 function inferrer(ort, session, job) {
-  const wanted = session.outputNames.filter((name) => !NOT_ASKED.has(name));
+  const wanted = session.outputNames.filter((name) => name !== NOT_ASKED);
   const run = (inputs) => session.run(arrays(ort, session.inputNames, inputs, job.pad_id), wanted);
   return async (inputs, atOnce = false) => {
     if (inputs.length === 1 || atOnce) return run(inputs);
@@ -172,17 +173,23 @@ function arrays(ort, names, inputs, padId) {
   return Object.fromEntries(filled);
 }
 
-async function answer(model, request, watched = []) {
+async function answer(model, request, watched = [], deferred = []) {
   const inputs = model.encode(request);
   const outputs = await model.infer(inputs);
   const value = model.decode(outputs, inputs);
+  noteDeferred(outputs, deferred);
   if (!watched.length) return value;
   return [value, Object.fromEntries(watched.map((label) => [label, model.confidence(outputs, label)]))];
 }
 
+/** Of a cascade: 1 where it asked its second stage of any input, else 0. */
+function noteDeferred(outputs, found) {
+  if (outputs.deferred) found.push(outputs.deferred.data.some(Boolean) ? 1 : 0);
+}
+
 async function timeRequests(model, { rows, cap_ms: cap, pause: [share, counts] }) {
   const { encode, infer, decode, requests } = model;
-  const found = { end_to_end_ns: [], model_ns: [], tokens: [] };
+  const found = { end_to_end_ns: [], model_ns: [], tokens: [], deferred: [] };
   const stop = now() + cap;
   for (const row of rows) {
     const began = now();
@@ -196,6 +203,7 @@ async function timeRequests(model, { rows, cap_ms: cap, pause: [share, counts] }
     found.end_to_end_ns.push(nanoseconds(ended - began));
     found.model_ns.push(nanoseconds(left - entered));
     found.tokens.push(countTokens(inputs));
+    noteDeferred(outputs, found.deferred);
     if (ended > stop) break;
   }
   return found;

@@ -57,7 +57,14 @@ class Engine:
         if "error" in reply:
             reason = " ".join(str(reply["error"]).split())[:MOST_REASON]
             raise MctError(f"onnxruntime-web: {reason}", _hint(reason))
-        return reply
+        return _Reply(reply)
+
+
+class _Reply(dict[str, Any]):
+    """What an engine says of what it did; who is none says less."""
+
+    def __missing__(self, name: str) -> Any:
+        raise MctError(f"the engine says nothing of {name}", "is it Node itself, or Chromium, that was started?")
 
 
 def ended(what: str, code: int) -> str:

@@ -88,6 +88,7 @@ def run_block(bench: Bench, count_: int, cap_s: float) -> Reply:
         "end_to_end_ns": timed["end_to_end_ns"],
         "model_ns": timed["model_ns"],
         "tokens": timed["tokens"],
+        "deferred": timed["deferred"] or None,
         "wall_s": wall_s,
         "cpu_s": counted.cpu_s,
         "stolen_s": stolen_s() - stolen,
@@ -129,10 +130,14 @@ def answer(bench: Bench, first: int, last: int) -> Reply:
     With them how many inputs of each JavaScript's tokenizer cuts otherwise than Python's does, and what the native
     runtime answers.
     """
-    values = bench.engine.ask("answers", first=first, last=last)["values"]
+    told = bench.engine.ask("answers", first=first, last=last)
+    values = told["values"]
     tokens = bench.engine.ask("lengths", of="requests", first=first, last=last)["tokens"]
     native = [] if bench.native is None else answer_all(bench.native, bench.scored[first:last], at_once=1)
-    found = {"values": values, "tokens": tokens, "native": native, "unlike": _unlike(bench, first, last)}
+    found = {
+        "values": values, "tokens": tokens, "native": native, "unlike": _unlike(bench, first, last),
+        "deferred": told["deferred"],
+    }  # fmt: skip
     if not bench.watched:
         return found
     scores = {label: [scored[label] for _, scored in values] for label in bench.watched}

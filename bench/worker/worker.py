@@ -32,6 +32,7 @@ from time import perf_counter, perf_counter_ns, process_time, sleep
 from typing import Any
 
 from mct import MctError
+from mct.bench.worker.clients import one_call_at_a_time, time_clients
 from mct.bench.worker.counters import (
     Throttling,
     package_energy_uj,
@@ -47,6 +48,7 @@ from mct.bench.worker.originals import Originals
 from mct.bench.worker.predict import (
     Pause,
     Predictor,
+    Timings,
     answer_all,
     count_tokens,
     import_runtime,
@@ -85,7 +87,7 @@ class Bench:
 
     `scorer` answers `scored`, for the score, with the scores of labels that are `watched`; `writes` says that the model
     is timed writing a text. `originals` is what the original gave. `groups` are the control groups that limit this
-    process.
+    process. So many `clients` ask at once.
     """
 
     predictor: Predictor
@@ -99,6 +101,7 @@ class Bench:
     answers_at_once: int
     writes: bool
     groups: Sequence[Path]
+    clients: int = 1
     meter: Meter | None = None
 
     def next_requests(self, count: int) -> list[Request]:
@@ -194,6 +197,8 @@ def _open(job: Mapping[str, Any]) -> Bench:
         if opened.together is None:
             raise MctError(f"{runtime.name} writes one text at a time", "a batch is for other tasks")
         timed, requests = opened.together, in_batches(requests, job["batch"], job["seed"])
+    if job["clients"] > 1 and not runtime.concurrent:
+        timed = one_call_at_a_time(timed)
     return Bench(
         predictor=timed,
         pause=Pause(*job["pause"]),
@@ -206,6 +211,7 @@ def _open(job: Mapping[str, Any]) -> Bench:
         answers_at_once=opened.at_once,
         writes=executable.network == "causal-lm",
         groups=cgroup_folders(),
+        clients=job["clients"],
         meter=open_meter(executable.device.partition(":")[2]) if is_cuda(executable.device) else None,
     )
 
@@ -255,7 +261,7 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         before, energy = resource.getrusage(resource.RUSAGE_SELF), package_energy_uj()
         stolen, waited, stopped, card = stolen_s(), waited_s(), throttling(bench.groups), _read(bench.meter)
         began_cpu, began = process_time(), perf_counter_ns()
-        timings = time_requests(bench.predictor, requests, int(cap_s * 1e9), bench.pause)
+        timings = _timed(bench, requests, int(cap_s * 1e9))
         ended, ended_cpu = perf_counter_ns(), process_time()
         after = resource.getrusage(resource.RUSAGE_SELF)
     return throttled_since(stopped, bench.groups) | {
@@ -277,6 +283,12 @@ def run_block(bench: Bench, count: int, cap_s: float) -> Reply:
         "written": timings.written.tolist() if bench.writes else None,
         "deferred": timings.deferred.tolist() or None,
     }
+
+
+def _timed(bench: Bench, requests: Sequence[Request], cap_ns: int) -> Timings:
+    if bench.clients == 1:
+        return time_requests(bench.predictor, requests, cap_ns, bench.pause)
+    return time_clients(bench.predictor, requests, bench.clients, cap_ns)
 
 
 def _read(meter: Meter | None) -> Reading | None:

@@ -15,11 +15,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from mct import MctError
 from mct.compress.onnx.graphs.graph import save
 from mct.compress.plan.passes import Product, Resources
-from mct.models.tables import unknown
-from mct.models.tasks.tokens import ANY_LENGTH, open_tokenizer
+from mct.compress.plan.two_stages import places_of, require_alike
 from mct.targets.runtimes.table import DEFERRED
 
 MODEL = "onnx/model.onnx"
@@ -29,21 +27,9 @@ FIRST, SECOND = "first/", "second/"
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model.onnx`: both stages. MctError where they do not read or answer alike."""
-    branch = resources.branch
-    assert branch is not None
-    labels = resources.checkpoint.labels
-    if branch.checkpoint.labels != labels:
-        raise MctError("the two stages of a cascade have other labels", "make both of the same checkpoint")
-    stages = (resources.checkpoint, branch.checkpoint)
-    if len({open_tokenizer(stage.path, ANY_LENGTH).tokenizer.to_str() for stage in stages}) > 1:
-        raise MctError(
-            "the two stages of a cascade cut texts into other pieces", "trim the vocabulary of both, or of none"
-        )
-    for label in options["always"]:
-        if label not in labels:
-            raise unknown("label in `always`", label, labels)
+    branch = require_alike(resources)
+    always = places_of(options["always"], resources.checkpoint.labels)
     first, second = (onnx.load_model(each.folder / each.model) for each in (source, branch.product))
-    always = [labels.index(label) for label in options["always"]]
     save(join(first, second, options["threshold"], always), draft / MODEL)
     notes = {"threshold": options["threshold"], "always": list(options["always"])}
     return Product(draft, MODEL, source.settings, notes)

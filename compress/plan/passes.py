@@ -116,3 +116,18 @@ class Pass:
     branch: str = ""
     leaves: str = ""
     about: str = ""
+
+
+def cascade(format_name: str, precision: str) -> Pass:
+    """The row of a format's pass that joins two classifiers: its run stands in the room of the format."""
+    form = f"{format_name}-{precision}"
+    return Pass(
+        "cascade", form, form, f"mct.compress.{format_name}.cascade:run", CLASSIFIERS[:1], texts="used",
+        branch="second",
+        options=(
+            Option("second", list[dict[str, Any]], "the steps of the second stage, from the checkpoint itself"),
+            Option("threshold", float, "the first stage answers where its best label is at least as probable"),
+            Option("always", list[str], "labels that the first stage never gives by itself", []),
+        ),
+        about="Join two stages in one graph: the first answers where it is sure, the second stage the rest.",
+    )  # fmt: skip

@@ -5,7 +5,7 @@ that one in the nearest type that fits, and the artifact's notes say so. Types b
 texts where there are any.
 """
 
-from mct.compress.plan.passes import ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Pass
+from mct.compress.plan.passes import ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Pass, cascade
 
 EXACT_TYPES = ("F16", "BF16", "Q8_0")
 WEIGHED_TYPES = ("Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K")
@@ -29,6 +29,7 @@ GGUF_PASSES = (
         why_not="mct.compress.gguf.obstacles:why_not_decoder",
     ),
     *(_quantise(type_name) for type_name in (*EXACT_TYPES, *WEIGHED_TYPES)),
+    *(cascade("gguf", precision) for precision in ("f32", "q8_0", "q4_k_m")),
     Pass(
         "quantise-gguf-mixed", "gguf-f32", "gguf-q4_0-mixed", "mct.compress.gguf.quantise:run", ENCODERS,
         texts="needed", fixed={"type": "Q4_0"}, options=(RECOVER,),

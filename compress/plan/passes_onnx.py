@@ -1,10 +1,7 @@
 """The passes that lead to ONNX."""
 
-from typing import Any
-
 from mct.compress.plan.passes import (
     BLOCK,
-    CLASSIFIERS,
     ENCODERS,
     LANGUAGE_MODELS,
     RECOVER,
@@ -12,22 +9,10 @@ from mct.compress.plan.passes import (
     TABLE,
     Option,
     Pass,
+    cascade,
 )  # fmt: skip
 
 DECODERS = (*LANGUAGE_MODELS, *REWARDS)
-
-
-def _cascade(precision: str) -> Pass:
-    form = f"onnx-{precision}"
-    return Pass(
-        "cascade", form, form, "mct.compress.onnx.cascade:run", CLASSIFIERS[:1], texts="used", branch="second",
-        options=(
-            Option("second", list[dict[str, Any]], "the steps of the second stage, from the checkpoint itself"),
-            Option("threshold", float, "the first stage answers where its best label is at least as probable"),
-            Option("always", list[str], "labels that the first stage never gives by itself", []),
-        ),
-        about="Join two stages in one graph: the first answers where it is sure, the second stage the rest.",
-    )  # fmt: skip
 
 
 def _run_with(precision: str) -> Pass:
@@ -50,7 +35,7 @@ ONNX_PASSES = (
         "quantise-onnx-static", "onnx-fp32", "onnx-int8-static", "mct.compress.onnx.quantise_static:run", ENCODERS,
         texts="needed", numbers="bytes",
     ),
-    *(_cascade(precision) for precision in ("fp32", "int8", "int4")),
+    *(cascade("onnx", precision) for precision in ("fp32", "int8", "int4")),
     *(_run_with(precision) for precision in ("fp32", "int8", "int4")),
     Pass(
         "quantise-onnx-blocks", "onnx-fp32", "onnx-int4", "mct.compress.onnx.quantise_blocks:run", ENCODERS,

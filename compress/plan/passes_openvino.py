@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mct.compress.plan.passes import BLOCK, ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Pass
+from mct.compress.plan.passes import BLOCK, ENCODERS, LANGUAGE_MODELS, RECOVER, REWARDS, Pass, cascade
 
 VECTORS = (*ENCODERS, *REWARDS)
 EVERY = (*VECTORS, *LANGUAGE_MODELS)
@@ -52,6 +52,7 @@ OPENVINO_PASSES = (
         ENCODERS, texts="needed", options=(BLOCK, RECOVER),
         about="Weights of 4 bits, and 8 for those whose loss the texts of --data show to be the greatest.",
     ),
+    *(cascade("openvino", precision) for precision in ("fp32", "int8", "int4")),
     _quantise("int8", {"bits": 8}),
     _quantise("int4", {"bits": 4}),
 )  # fmt: skip

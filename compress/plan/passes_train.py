@@ -54,6 +54,18 @@ _THREADS = Option("threads", int, "0 for all; a number makes it repeatable whate
 _MATCH = Option("match", str, f"what is learned of the last layer beside: {' or '.join(map(repr, MATCHES))}", "")
 _WHY_NOT_DISTIL = "mct.compress.train.obstacles:why_not_distil"
 
+_SHARE = Option("hard", float, "the share of what rows say (next tokens); 1.0: no teacher", 0.0)
+_OUTPUTS = (Option("epochs", float, _EPOCHS, 3.0), _RATE, _TEMPERATURE, _SHARE, _MATCH, _THREADS)
+_WRITTEN = Option("written", int, "tokens that the teacher goes on by after each beginning, learned too; 0: none", 0)
+
+
+def _distil_outputs(tasks: tuple[str, ...], about: str, *more: Option) -> Pass:
+    return Pass(
+        "distil", START, START, "mct.compress.train.distil_outputs:run", tasks, texts="needed",
+        why_not=_WHY_NOT_DISTIL, options=(*_OUTPUTS, *more), about=about,
+    )  # fmt: skip
+
+
 TRAIN_PASSES = (
     Pass(
         "static-student", START, START, _STUDENT, CLASSIFIERS, why_not=_WHY_NO_STUDENT, fixed={"window": 0},
@@ -66,6 +78,23 @@ TRAIN_PASSES = (
         about="As static-student, with filters that read neighbouring tokens together: order counts.",
     ),
     Pass(
+        "transformer-student", START, START, "mct.compress.train.transformer_student:of_sizes", CLASSIFIERS,
+        why_not="mct.compress.train.obstacles:why_not_transformer",
+        options=(
+            Option("layers", int, "how many layers", 2),
+            Option("width", int, "the width of a token's vector", 128),
+            Option("heads", int, "attention heads of a layer, which divide the width", 2),
+            Option("ffn", int, "neurons of a layer's feed-forward network", 512),
+        ),
+        about="A student of the checkpoint's kind and tokenizer in sizes of your own: distil teaches it all.",
+    ),
+    Pass(
+        "named-student", START, START, "mct.compress.train.transformer_student:named", CLASSIFIERS,
+        why_not="mct.compress.train.obstacles:why_not_named",
+        options=(Option("model", str, "a folder, or a name on the hub, of a pre-trained encoder"),),
+        about="A pre-trained model with its own tokenizer, and the labels of the checkpoint: distil teaches it these.",
+    ),
+    Pass(
         "distil", START, START, "mct.compress.train.distil:run", CLASSIFIERS, texts="needed",
         why_not=_WHY_NOT_DISTIL,
         options=(
@@ -75,14 +104,14 @@ TRAIN_PASSES = (
         ),
         about="Learn the answers that the checkpoint you brought gives to the texts of --data, with labels or without.",
     ),
-    Pass(
-        "distil", START, START, "mct.compress.train.distil_outputs:run",
-        (*SCORERS, *TAGGERS, *EMBEDDERS, *LANGUAGE_MODELS), texts="needed", why_not=_WHY_NOT_DISTIL,
-        options=(
-            Option("epochs", float, _EPOCHS, 3.0), _RATE, _TEMPERATURE,
-            Option("hard", float, "the share of what rows say (next tokens); 1.0: no teacher", 0.0), _MATCH, _THREADS,
-        ),
-        about="Learn the vectors, scores, tags or next tokens that the checkpoint you brought gives for --data.",
+    _distil_outputs(
+        (*SCORERS, *TAGGERS, *EMBEDDERS),
+        "Learn the vectors, scores or tags that the checkpoint you brought gives for --data.",
+    ),
+    _distil_outputs(
+        LANGUAGE_MODELS,
+        "Learn the next tokens that the checkpoint you brought gives for --data, and the texts that it writes itself.",
+        _WRITTEN,
     ),
     _train(
         "train-for-int8", ENCODERS, "Go on training with weights and activations rounded as INT8 does.",

@@ -255,9 +255,11 @@ def _check_names(folder: Path, artifact: Artifact, found: Sequence[str]) -> None
 def _companions(artifact: Artifact) -> list[str]:
     """The files that a runtime opens beside the model."""
     weights = [str(PurePosixPath(artifact.model).with_suffix(".bin"))] if artifact.format == "openvino" else []
-    head = [str(artifact.settings["head"])] if "head" in artifact.settings else []
-    prefix = [str(artifact.settings["prefix"])] if artifact.settings.get("prefix") else []
-    return [*weights, *head, *prefix, *artifact.settings.get("adapters", {}).values()]
+    second = artifact.settings.get("second_stage") or {"model": "", "settings": {}}
+    named = (
+        artifact.settings.get("head"), artifact.settings.get("prefix"), second["model"], second["settings"].get("head"),
+    )  # fmt: skip
+    return [*weights, *(str(name) for name in named if name), *artifact.settings.get("adapters", {}).values()]
 
 
 def check_answering(task: str, labels: Sequence[str], heads: Sequence[Head], place: str) -> None:

@@ -4,7 +4,8 @@ For whole outputs there is no room (a language model's are a row of its vocabula
 asked again for every batch, and texts are the user's alone. How far apart two outputs are, each task kind says itself
 (mct.compress.train.losses): by the angle of vectors, the square of scores, the softened distribution of tags and next
 tokens. With `match` a student with layers is drawn to the teacher's inside as well (mct.compress.train.inside). What
-stands on the backbone of anything but a classifier (a pooling, a head) stays as it is.
+stands on the backbone of anything but a classifier (a pooling, a head) stays as it is. With `written` a language model
+learns its teacher's own texts beside the user's (mct.compress.train.written).
 """
 
 import random
@@ -25,6 +26,8 @@ from mct.compress.train.inside import caught, distance
 from mct.compress.train.lessons import Asked, Lesson, asked_of, lessons_from
 from mct.compress.train.losses import to_teacher, to_truth
 from mct.compress.train.rounds import read_rounds, write_rounds
+from mct.compress.train.written import written_by
+from mct.models.checkpoints.files import stop_ids
 from mct.models.training.loop import Training, by_length, chunks, find_device, move, steps
 
 RATE, BATCH = 1e-4, 32
@@ -35,8 +38,13 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     """Write the checkpoint after learning. MctError without rows, or without labels where these alone count."""
     torch.set_num_threads(options["threads"] or resources.machine.usable_threads)
     teacher = (resources.teacher or resources.checkpoint) if options["hard"] < 1.0 else None
-    rounds = read_rounds(source.folder)
-    lessons = lessons_from(resources, teacher)
+    rounds, taught_by = read_rounds(source.folder), asked_of(teacher) if teacher else None
+    lessons, written = lessons_from(resources, teacher), list[Lesson]()
+    if most := options.get("written", 0):
+        assert teacher is not None and taught_by is not None
+        longest = min(teacher.max_tokens, resources.checkpoint.max_tokens)
+        written = written_by(taught_by, lessons, most, longest, stop_ids(teacher.sizes))
+        lessons += written
     drawn = random.Random(resources.seed)
     held = set(drawn.sample(range(len(lessons)), held_out_of(len(lessons))))
     taught, dev = (
@@ -47,10 +55,11 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     assert isinstance(model, PreTrainedModel)
     learner.module.requires_grad_(False)
     model.requires_grad_(True)
-    found = _learn(learner, asked_of(teacher) if teacher else None, taught, dev, options, resources)
+    found = _learn(learner, taught_by, taught, dev, options, resources)
     write_rounds(draft, rounds + 1)
     write_model(model, source.folder, draft)
-    return Product(draft, "", notes={"inputs": len(taught), "rounds": rounds + 1, **found})
+    notes = {"written": len(written)} if written else {}
+    return Product(draft, "", notes={"inputs": len(taught), "rounds": rounds + 1, **notes, **found})
 
 
 def _learn(

@@ -1,12 +1,14 @@
 """What cannot be trained, told from small files and options: what the plan asks beforehand."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mct.compress.plan.passes import CLASSIFIERS, LANGUAGE_MODELS, SCORERS
 from mct.compress.plan.passes_train import MATCHES
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.files import read_config
+from mct.models.checkpoints.hub import NAME
 from mct.models.families.table import find_family
 
 FROM_LABELS = (*CLASSIFIERS, *SCORERS, *LANGUAGE_MODELS)
@@ -15,6 +17,8 @@ BLOCKS = (0, 16, 32, 64, 128, 256)
 
 ADDED = "what was added to it (a prefix, adapters kept beside it) belongs to its weights as they are"
 LEAST_PAIRS = 2
+RESIZED = ("bert", "distilbert", "roberta", "electra", "xlm-roberta")
+"""Kinds of encoders whose configurations name the four sizes alike."""
 RELATED = ("query", "key", "value")
 
 
@@ -54,6 +58,29 @@ def why_not_student(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     return ""
 
 
+def why_not_transformer(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why no transformer of these sizes can be made like this checkpoint; "" where one can."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return ADDED
+    if checkpoint.model_type not in RESIZED:
+        return f"which sizes a {checkpoint.model_type} model has is not known; it is for {', '.join(RESIZED)}"
+    if small := [name for name in ("layers", "width", "heads", "ffn") if options[name] < 1]:
+        return f"`{small[0]}` is {options[small[0]]}, and has to be at least 1"
+    if options["width"] % options["heads"]:
+        return f"{options['heads']} heads do not divide a width of {options['width']}"
+    return ""
+
+
+def why_not_named(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why the model that is named cannot be its student; "" where it can. What is not fetched yet is not looked at."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return ADDED
+    folder = Path(options["model"])
+    if not folder.is_dir() and not NAME.fullmatch(options["model"]):
+        return f"there is no folder {folder}, and it is no name on the hub (ORG/NAME)"
+    return ""
+
+
 def why_not_distil(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
     """Why this checkpoint cannot be taught so; "" where it can."""
     if checkpoint.has_prefix or checkpoint.keeps_adapters:
@@ -63,8 +90,10 @@ def why_not_distil(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
         return f"`{name}` is {options[name]:g}, and has to be above 0"
     if not 0 <= options["hard"] <= 1:
         return f"`hard` is {options['hard']:g}, and is a share: from 0, the teacher alone, to 1, labels alone"
-    if negative := [name for name in ("learning_rate", "augment", "threads") if options.get(name, 0) < 0]:
+    if negative := [name for name in ("learning_rate", "augment", "written", "threads") if options.get(name, 0) < 0]:
         return f"`{negative[0]}` is {options[negative[0]]:g}, and is at least 0"
+    if options.get("written") and options["hard"] == 1:
+        return "`written` asks the teacher to write: set `hard` below 1"
     if reason := _why_no_match(checkpoint, options):
         return reason
     if checkpoint.network in (*CLASSIFIERS, *LANGUAGE_MODELS) or options["hard"] == 0:

@@ -32,7 +32,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     checkpoint = resources.checkpoint
     model = load_model(checkpoint)
     torch.set_num_threads(resources.machine.usable_threads)
-    vectors = _narrowed(_each_alone(model, checkpoint), options["width"])
+    vectors = narrowed(_each_alone(model, checkpoint), options["width"])
     width = vectors.shape[1]
     with seeded(resources.seed):
         student = ShallowForSequenceClassification(
@@ -80,7 +80,7 @@ def _around(checkpoint: Checkpoint) -> tuple[Sequence[int], Sequence[int]]:
     return empty[:before], empty[before:]
 
 
-def _narrowed(vectors: torch.Tensor, width: int) -> torch.Tensor:
+def narrowed(vectors: torch.Tensor, width: int) -> torch.Tensor:
     """Their principal components, at most `width`, the vectors' mean length 1."""
     centred = vectors.double() - vectors.double().mean(0)
     _, components = torch.linalg.eigh(centred.T @ centred)

@@ -55,6 +55,10 @@ def plan(
     names = symptoms()[find_symptom(symptom)] if symptom is not None else scenarios
     wanted = Work(work, size, artifact, tuple(each.strip() for each in formats.split(",")), store, max_seconds)
 
+    for place in places:
+        if not place.is_dir():
+            raise MctError(f"--look {place}: there is no such folder", "name a folder that is there")
+
     def look() -> Plan:
         return make_plan(names, wanted, looked_at((Path(".mct"), work, *places)))
 

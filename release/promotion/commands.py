@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mct import MctError
 from mct.models.command_line import EXIT_CODES, FILE, FOLDER, Commands, print_json
+from mct.models.commands import telling
+
+if TYPE_CHECKING:
+    from mct.models.checkpoints.adapted import Told
 
 STORE = ".mct/releases"
 STAGE = click.Choice(["shadow", "canary", "production"])
@@ -234,8 +238,11 @@ def release_drill(name: str, address: str, by: str, as_json: bool) -> int:
 @click.option("--checkpoint", default="", help="What it was made of.  [default: as said at add]")
 @click.option("--data", default="", help="The --data that it was made with.  [default: as said at add]")
 @click.option("--eval", "evaluation", default="", help="The --eval that it was made with.  [default: as said at add]")
+@telling
 @_noted
-def release_verify(ref: str, checkpoint: str, data: str, evaluation: str, address: str, by: str, as_json: bool) -> int:
+def release_verify(
+    ref: str, checkpoint: str, data: str, evaluation: str, told: Told, address: str, by: str, as_json: bool
+) -> int:
     """Make a release again from its recipe, and compare bytes: 0 the same, 1 other, 3 other from other inputs."""
     from dataclasses import asdict
 
@@ -244,7 +251,7 @@ def release_verify(ref: str, checkpoint: str, data: str, evaluation: str, addres
     from mct.release.promotion.remake import remake
 
     with shown() as report:
-        found = remake(_open(address), ref, Source(checkpoint, data, evaluation), by, report)
+        found = remake(_open(address), ref, Source(checkpoint, data, evaluation), by, report, told)
     print_json(asdict(found)) if as_json else click.echo(found.describe())
     return EXIT_CODES[found.outcome]
 

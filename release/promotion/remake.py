@@ -17,6 +17,7 @@ from mct import MctError
 from mct.bench.judge.line import Outcome
 from mct.compress.plan.recipe import read_recipe
 from mct.compress.run.artifact import Artifact, read_artifact
+from mct.models.checkpoints.adapted import Told
 from mct.models.progress import Report, silent
 from mct.release.promotion.releases import Release, Remade, Source
 from mct.release.promotion.store import Store
@@ -42,10 +43,13 @@ class Remake:
         return f"{self.release}: {files}.{why}"
 
 
-def remake(store: Store, ref: str, source: Source, by: str = "", report: Report = silent) -> Remake:
+def remake(
+    store: Store, ref: str, source: Source, by: str = "", report: Report = silent, told: Told | None = None
+) -> Remake:
     """Make a release again and compare; journalled. `source` says where its inputs lie, beyond what was said at `add`.
 
-    MctError where the checkpoint is not named, or the recipe cannot be followed.
+    `told` is what was said of an adapter when it was compressed (its base, its name). MctError where the checkpoint is
+    not named, or the recipe cannot be followed.
     """
     release = store.find(ref)
     checkpoint = source.checkpoint or release.source.checkpoint
@@ -53,13 +57,13 @@ def remake(store: Store, ref: str, source: Source, by: str = "", report: Report 
         raise MctError(f"{release.ref} does not say what it was made of", "name it: --checkpoint FOLDER_OR_NAME")
     inputs = Source(checkpoint, source.data or release.source.data, source.evaluation or release.source.evaluation)
     with store.artifact(release) as folder, tempfile.TemporaryDirectory(prefix="mct-remake-") as scratch:
-        made, differences = _make(folder, inputs, Path(scratch), report)
+        made, differences = _make(folder, inputs, told, Path(scratch), report)
         found = _compare(release, folder, made, differences)
     store.note(release.name, Remade(release.version, found.outcome, "; ".join((*found.other, *found.differences))), by)
     return found
 
 
-def _make(folder: Path, inputs: Source, scratch: Path, report: Report) -> tuple[Path, list[str]]:
+def _make(folder: Path, inputs: Source, told: Told | None, scratch: Path, report: Report) -> tuple[Path, list[str]]:
     """The artifact made again below `scratch`, and what is not as it was when the first was made."""
     from mct.compress.plan.plan import make_plan
     from mct.compress.run.execute import execute
@@ -70,7 +74,7 @@ def _make(folder: Path, inputs: Source, scratch: Path, report: Report) -> tuple[
 
     artifact, recipe = read_artifact(folder, verify=False), read_recipe(folder)
     checkpoint = find_folder(Path(inputs.checkpoint))
-    plan = make_plan(inspect(checkpoint), [], [], _machine(artifact), recipe)
+    plan = make_plan(inspect(checkpoint, told), [], [], _machine(artifact), recipe)
     data, evaluation = (Path(name) if name else None for name in (inputs.data, inputs.evaluation))
     resources, texts = gather(plan, data, evaluation, {}, recipe.seed, _machine(artifact))
     differences = other_inputs(folder, resources, texts.source)

@@ -20,10 +20,12 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from mct import MctError
-from mct.models.data.declared import Amount, Index, Share, parse_json, read_bytes
+from mct.models.data.declared import Index, Share, parse_json, read_bytes
 from mct.models.data.files import unpacked
 
 HINT = 'one object per line, like {"text": "…", "answer": "…", "confidence": 0.9, "latency_ms": 4.2}'
+LONGEST_MS = 1e9
+"""Eleven days: what is said to have taken longer was not timed."""
 Moment = str | Annotated[float, Meta(ge=0, le=1e11)]
 
 
@@ -34,7 +36,7 @@ class Row(Struct, frozen=True):
     tokens: Index | None = None
     answer: Any = None
     confidence: Share | None = None
-    latency_ms: Amount | None = None
+    latency_ms: Annotated[float, Meta(ge=0, le=LONGEST_MS)] | None = None
     deferred: bool | None = None
     time: Moment | None = None
     group: str | int | None = None

@@ -18,7 +18,7 @@ from mct.targets.arithmetic import arithmetic_of
 from mct.targets.machine import probe_machine
 from mct.targets.runtimes.batches import Arrays, fill
 from mct.targets.runtimes.private_openvino import ov
-from mct.targets.runtimes.table import Executable, Session
+from mct.targets.runtimes.table import DEFERRED, Executable, Session
 
 # Step, in tokens, of the lengths that are compiled on demand.
 STEP = 64
@@ -120,9 +120,12 @@ def _cannot(what: str, model: str, error: RuntimeError) -> MctError:
 
 
 def wanted_outputs(model: ov.Model, task: str) -> list[str]:
-    """Names of the outputs that a task asks for, of those a graph has: "logits", "<head>_logits" or the vector."""
+    """Names of the outputs that a task asks for, of those a graph has: "logits", "<head>_logits" or the vector.
+
+    And which inputs a cascade deferred.
+    """
     ending = "sentence_embedding" if task == "sentence-embedding" else LOGITS
-    return [name for port in model.outputs for name in sorted(port.names) if name.endswith(ending)]
+    return [name for port in model.outputs for name in sorted(port.names) if name.endswith(ending) or name == DEFERRED]
 
 
 def _drop_others(model: ov.Model, wanted: Collection[str]) -> None:

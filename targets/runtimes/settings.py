@@ -3,6 +3,8 @@
 A file of settings travels with its model through other hands. Sessions read these values as they are.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 from msgspec import Struct
@@ -58,3 +60,13 @@ class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     adapters: dict[Name, Name] = {}
     prefix: Name | None = None
     prefix_tokens: Index = 0
+    second_stage: SecondStage | None = None
+
+
+class SecondStage(Struct, frozen=True, forbid_unknown_fields=True):
+    """See `mct.targets.runtimes.run_llama_cascade`."""
+
+    model: Name
+    settings: LlamaSettings
+    threshold: float
+    always: list[Index] = []

@@ -127,6 +127,8 @@ class Runtime:
     `answers_at_once`: how many inputs one call may take without changing any answer. Dynamic INT8 takes its range from
     the whole batch, static shapes and llama.cpp gain nothing from one: 1 for these.
 
+    `concurrent`: whether several threads may call a session of an encoder at once. Language models keep a cache: never.
+
     `settings` names the type of what an artifact of this format tells its runtime, "" where there are no artifacts.
 
     `devices` are those it runs on where its library is built for them. `stand_ins` are further distributions that bring
@@ -140,6 +142,7 @@ class Runtime:
     open: str
     open_lm: str
     answers_at_once: int = 1
+    concurrent: bool = False
     open_reward: str = ""
     settings: str = ""
     devices: tuple[str, ...] = (CPU,)
@@ -156,7 +159,7 @@ RUNTIMES = (
     Runtime(
         "onnxruntime", "onnx", "onnxruntime", "onnx",
         "mct.targets.runtimes.run_onnxruntime:open_session", "mct.targets.runtimes.generate_onnxruntime:open_session",
-        settings="mct.targets.runtimes.settings:OnnxSettings",
+        concurrent=True, settings="mct.targets.runtimes.settings:OnnxSettings",
         devices=(CPU, CUDA), stand_ins=("onnxruntime-gpu",),
     ),
     Runtime(
@@ -175,7 +178,7 @@ RUNTIMES = (
     Runtime(
         "torch", "checkpoint", "torch", "compress",
         "mct.targets.runtimes.run_torch:open_session", "mct.targets.runtimes.generate_torch:open_session",
-        answers_at_once=32, devices=(CPU, CUDA),
+        answers_at_once=32, concurrent=True, devices=(CPU, CUDA),
     ),
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from mct import MctError
 from mct.bench.commands import bench
 from mct.bench.jobs.job import Job
 from mct.bench.jobs.load import LoadRun
-from mct.bench.jobs.scan import OFFLINE, Scan, _fitting, parse_scan, run_scan
+from mct.bench.jobs.scan import OFFLINE, Scan, _fitting, _require_possible, parse_scan, run_scan
 from mct.bench.judge.scan_result import ScanRow, summarise_row
 from mct.bench.report.scan_table import scan_table
 from mct.bench.samples.measurement import Block, Start
@@ -44,6 +44,19 @@ def test_throughput_of_batches_is_counted_in_requests(tmp_path: Path, tiny_artif
     table = scan_table(run.results)
     assert table.startswith("| artifact | batch | requests /s |")
     assert "its answers may differ" in table
+
+
+def test_clients_are_counted_together(tmp_path: Path, tiny_artifact: Path, dataset: Dataset) -> None:
+    run = run_scan(job_for(tmp_path, tiny_artifact, dataset), Scan("clients", (1, 3)))
+    assert [(row.value, row.clients, row.batch, row.processes) for row in run.results] == [(1, 1, 1, 3), (3, 3, 1, 3)]
+    assert all(row.calls >= 2 * row.clients * row.processes for row in run.results)
+    assert json.loads(run.path.read_text())["results"][1]["clients"] == 3
+    assert "what it waits for the others" in scan_table(run.results)
+
+
+def test_a_javascript_engine_has_no_clients_to_scan() -> None:
+    with pytest.raises(MctError, match="one call at a time"):
+        _require_possible(Scan("clients", (1, 3)), 2, "browser")
 
 
 class Slower:
@@ -92,6 +105,7 @@ def test_the_interval_of_a_rate_is_over_processes(made_up: SimpleNamespace) -> N
     assert row.per_s == pytest.approx(8e6**0.5)
     assert row.per_s_ci is not None and row.per_s_ci[0] < 2000 and row.per_s_ci[1] > 4000
     assert summarise_row("A", "batch", 4, 1, 4, blocks[:1]).per_s_ci is None
+    assert summarise_row("A", "clients", 4, 1, 1, blocks, clients=4).per_s == pytest.approx(row.per_s)
 
 
 def test_a_batch_gives_each_request_its_own_answer(tiny_artifact: Path) -> None:
@@ -129,6 +143,7 @@ def test_texts_are_strung_to_exactly_the_length_asked_for(tiny_artifact: Path, d
         ("threads=0,1", "are no values"),
         ("batch=1,two", "are no values"),
         ("length=99999", "are no values"),
+        ("clients=65", "are no values"),
         ("batch=" + ",".join(map(str, range(1, 19))), "too many"),
     ],
 )
@@ -155,6 +170,8 @@ def test_a_language_model_has_a_throughput_of_single_texts_alone(made_up: Simple
     assert _fitting((subject,), OFFLINE) == OFFLINE
     with pytest.raises(MctError, match="writes one text at a time"):
         _fitting((subject, writer), Scan("batch", (1, 2)))
+    with pytest.raises(MctError, match="writes one text at a time"):
+        _fitting((writer,), Scan("clients", (1, 2)))
 
 
 def test_longer_texts_than_a_model_takes_are_refused_before_anything_runs(

@@ -160,6 +160,21 @@ def test_what_answers_in_node_s_place_is_told_from_a_node_that_ended(
         engine.ask("ready")
 
 
+def test_a_node_that_answers_and_says_nothing(node: Program, programs: Any, bench: Any) -> None:
+    programs(
+        "node", f'case "$1" in --version|-p) exec {node.path} "$@";; esac; while read -r line; do echo "{{}}"; done'
+    )
+    code, lines = bench("node")
+    assert code == 1 and any("the engine says nothing of import_ms" in line for line in lines)
+
+
+def test_a_broken_node_is_told_from_none(programs: Any, bench: Any) -> None:
+    programs("node", "exit 1")
+    code, (error, hint) = bench("node")
+    assert (code, error) == (2, "error: node does not run")
+    assert hint.startswith("hint: /") and "gives no version of Node" in hint
+
+
 def test_webgpu_in_node_is_refused(node: Program) -> None:
     target = replace(find_target("node"), device="webgpu")
     with pytest.raises(MctError, match="Node has none"), open_site(target, ()):

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mct.bench.measure.launch import WorkerDied, launch_answerer, start_worker
@@ -19,7 +20,14 @@ from mct.bench.transport.site import HERE, Setting, Site
 from mct.bench.transport.table import open_site
 from mct.bench.web.processes import descendants
 from mct.bench.worker.open_loop import Traffic
+from mct.compress.plan.plan import make_plan
+from mct.compress.plan.recipe import Recipe, Step
+from mct.compress.run.execute import execute
+from mct.compress.run.resources import gather
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.examples import Example
+from mct.models.tasks.tokens import open_tokenizer
+from mct.targets.runtimes.table import open_session, runtime_for
 from mct.targets.target import find_target
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -138,6 +146,44 @@ def test_batches_and_lengths_are_made_as_natively(node: object, small_artifact: 
     ):
         worker.get_ready()
         assert set(worker.run(6, 60.0, 0).tokens or ()) == {48}
+
+
+def test_a_cascade_says_which_requests_went_to_its_second_stage(
+    node: object, tiny_bert: Path, tmp_path: Path, texts: list[str]
+) -> None:
+    """The same ones as by the native runtime, while it is timed and while it answers."""
+    first = (Step("drop-layers", options={"keep": [0]}), Step("export-onnx"))
+    sureness = sorted(_surest(_made(tiny_bert, tmp_path / "first", first), texts))
+    middle = (sureness[3] + sureness[4]) / 2
+    joined = Step("cascade", "onnx-fp32", {"second": [{"pass": "export-onnx"}], "threshold": middle})
+    subject = identify(_made(tiny_bert, tmp_path / "joined", (*first, joined)))
+    native = _answers(subject.path, _setting(texts))
+    assert sorted(native.deferred) == [False] * (len(texts) - 4) + [True] * 4
+    with (
+        open_site(find_target("node"), ()) as site,
+        closing(launch_answerer(subject, _setting(texts, site))) as worker,
+    ):
+        worker.get_ready()
+        found = worker.answers(0, len(texts))
+        assert (found.deferred, found.values) == (native.deferred, native.values)
+        block = worker.run(len(texts), 60.0, 0)
+        assert block.deferred is not None and sum(block.deferred) == 4
+
+
+def _made(checkpoint: Path, out: Path, steps: tuple[Step, ...]) -> Path:
+    plan = make_plan(inspect(checkpoint), [], [], recipe=Recipe(steps))
+    resources, source = gather(plan, None, None, {}, seed=0)
+    (folder,) = execute(plan, resources, source, out)
+    return folder
+
+
+def _surest(artifact: Path, texts: list[str]) -> list[float]:
+    """The share of the likeliest label of each text."""
+    subject = identify(artifact)
+    session = open_session(runtime_for("onnx"), subject.executable, 1)
+    tokenize = open_tokenizer(subject.path, subject.executable.max_tokens)
+    logits = [session([tokenize(text)])["logits"][0] for text in texts]
+    return [float(1 / np.exp(each - each.max()).sum()) for each in logits]
 
 
 @pytest.mark.parametrize("ended", ["worker", "engine"])

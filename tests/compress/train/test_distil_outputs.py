@@ -135,3 +135,54 @@ def test_a_share_that_a_kind_does_not_have_is_refused_by_the_plan(
 ) -> None:
     with pytest.raises(MctError, match=said):
         taught(embedder(tiny_bert, tmp_path / "checkpoint"), PAIRS, tmp_path / "out", hard=hard)
+
+
+def test_a_language_model_learns_what_its_teacher_writes(tiny_llama: Path, tmp_path: Path) -> None:
+    """As many texts again as there are rows; what is learned brings the student nearer on these and on the others."""
+    rows = [{"text": text} for text in TEXTS]
+    entry = taught(tiny_llama, rows, tmp_path / "out", written=6, hard=0.3)
+    assert entry["notes"]["written"] == len(TEXTS)
+    before, after = entry["notes"]["dev_loss"]
+    assert after < before
+
+
+def test_the_teacher_writes_what_it_answers_greedily(tiny_llama: Path) -> None:
+    """As the session that is timed writes it, with the beginning before it, which is not to be foreseen."""
+    from mct.compress.train.lessons import Lesson, asked_of
+    from mct.compress.train.written import written_by
+    from mct.models.tasks.tokens import open_tokenizer
+    from mct.targets.runtimes.table import Generator, open_session, original, runtime_for
+
+    checkpoint = inspect(tiny_llama)
+    session: Any = open_session(runtime_for("checkpoint"), original(checkpoint), 1)
+    writer: Generator = session
+    tokenize = open_tokenizer(tiny_llama, checkpoint.max_tokens)
+    inputs = [tokenize(text) for text in TEXTS[:8]]
+    found = written_by(asked_of(checkpoint), [Lesson(each, each) for each in inputs], 5, checkpoint.max_tokens, ())
+    assert len(found) == len(inputs)
+    for lesson in found:
+        prompt = lesson.tokens._replace(ids=lesson.tokens.ids[: lesson.tokens.given])
+        assert lesson.tokens.ids[lesson.tokens.given :] == writer.generate(prompt, 5)
+    stopped = written_by(
+        asked_of(checkpoint), [Lesson(inputs[0], inputs[0])], 5, checkpoint.max_tokens, {found[0].tokens.ids[-1]}
+    )
+    assert len(stopped[0].tokens.ids) <= len(inputs[0].ids) // 2 + 5
+
+
+def test_a_text_that_fills_the_model_is_not_gone_on_with(tiny_llama: Path) -> None:
+    from mct.compress.train.lessons import Lesson, asked_of
+    from mct.compress.train.written import written_by
+    from mct.models.tasks.tokens import Tokens
+
+    full = Tokens([5] * 8, [0] * 8, given=8)
+    assert written_by(asked_of(inspect(tiny_llama)), [Lesson(full, full)], 5, 8, ()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"written": -1}, "at least 0"), ({"written": 4, "hard": 1.0}, "below 1")]
+)
+def test_writing_that_makes_no_sense_is_refused_by_the_plan(
+    options: dict[str, Any], said: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(MctError, match=said):
+        taught(tiny_llama, [{"text": text} for text in TEXTS], tmp_path / "out", **options)

@@ -250,3 +250,61 @@ def test_texts_are_made_up_of_the_users_own(tiny_bert: Path) -> None:
 
 def write_lines(words: tuple[str, ...]) -> list[str]:
     return [json.dumps({"text": " ".join(words[start : start + 5])}) for start in range(len(words) - 4)]
+
+
+SIZES = {"layers": 1, "width": 24, "heads": 2, "ffn": 40}
+
+
+def test_a_transformer_of_told_sizes_is_taught_and_exported(tiny_bert: Path, tmp_path: Path) -> None:
+    steps = (Step("transformer-student", options=SIZES), distil(epochs=8.0, learning_rate=2e-3))
+    student, in_onnx = make(tiny_bert, tmp_path / "out", steps, ("checkpoint", "onnx"))
+    config = transformers.AutoConfig.from_pretrained(student)
+    assert (config.num_hidden_layers, config.hidden_size, config.intermediate_size) == (1, 24, 40)
+    assert inspect(student).labels == inspect(tiny_bert).labels
+    assert read_artifact(in_onnx).parity["max_abs_delta"] < 1e-4
+    notes = json.loads((student / "mct-lineage.json").read_text())
+    assert [step["pass"] for step in notes[1:]] == ["transformer-student", "distil"]
+
+
+def test_its_vectors_are_its_teacher_s_brought_down(tiny_bert: Path, tmp_path: Path) -> None:
+    """What was near each other in the teacher's table is so in the student's: the same pairs, in the same order."""
+    (student,) = make(tiny_bert, tmp_path / "out", (Step("transformer-student", options=SIZES),))
+    tables = [
+        load_module(inspect(folder)).model.get_input_embeddings().weight.detach()[:60]  # type: ignore[operator]
+        for folder in (student, tiny_bert)
+    ]
+    near = [torch.cdist(each - each.mean(0), each - each.mean(0)).flatten().double() for each in tables]
+    assert float(torch.corrcoef(torch.stack(near))[0, 1]) > 0.7
+
+
+def test_a_named_model_keeps_its_tokenizer_and_gets_the_labels(tiny_bert: Path, tmp_path: Path) -> None:
+    """A model that another program wrote, of another kind and other labels."""
+    named = tmp_path / "named"
+    shutil.copytree(tiny_bert, named)
+    (named / "config.json").unlink()
+    (named / "model.safetensors").unlink()
+    vocabulary = transformers.AutoConfig.from_pretrained(tiny_bert).vocab_size
+    torch.manual_seed(0)
+    other = transformers.DistilBertConfig(
+        vocab_size=vocabulary, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=64, num_labels=7
+    )
+    transformers.DistilBertForSequenceClassification(other).save_pretrained(named)
+    steps = (Step("named-student", options={"model": str(named)}), distil(epochs=2.0))
+    student, in_onnx = make(tiny_bert, tmp_path / "out", steps, ("checkpoint", "onnx"))
+    assert inspect(student).model_type == "distilbert" and inspect(student).labels == inspect(tiny_bert).labels
+    assert read_artifact(in_onnx).parity["agreement"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (Step("transformer-student", options=SIZES | {"heads": 5}), "5 heads do not divide a width of 24"),
+        (Step("transformer-student", options=SIZES | {"layers": 0}), "at least 1"),
+        (Step("named-student", options={"model": "/nowhere/at/all"}), "there is no folder"),
+    ],
+)
+def test_a_transformer_that_cannot_be_is_refused_by_the_plan(
+    step: Step, said: str, tiny_bert: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(MctError, match=said):
+        make(tiny_bert, tmp_path / "out", (step,))

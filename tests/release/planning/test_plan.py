@@ -199,6 +199,7 @@ def test_two_ways_to_choose_are_refused(run_mct: Run) -> None:
         ["plan", "reranker", "--symptom", "latency"],
         ["plan", "--json", "--mermaid"],
         ["plan", "--look", __file__],
+        ["plan", "--look", "nowhere"],
     ):
         done = run_mct(*words)
         assert done.returncode == 2 and "hint:" in done.stderr
