@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mct import MctError
 from mct.bench.jobs.job import Job
@@ -134,7 +134,8 @@ def _run_process(ready: Loaded, scan: Scan, variant: Variant, number: int, turn_
 def _setting(setting: Setting, parameter: str, value: int) -> Setting:
     if parameter == "threads":
         return replace(setting, threads=value, affinity=setting.site.facts().choose_cpus(value))
-    return replace(setting, **{parameter: value})
+    told: dict[str, Any] = {parameter: value}
+    return replace(setting, **told)
 
 
 def _require_possible(scan: Scan, usable: int, transport: str) -> None:

@@ -17,8 +17,9 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from mct import MctError
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.folders import copy_rest, write_model
+from mct.compress.run.lineage import weights_digest
 from mct.compress.train.shallow_student import narrowed
-from mct.models.checkpoints.checkpoint import inspect, weights_digest
+from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.hub import find_folder
 from mct.models.checkpoints.load import load_model
 from mct.models.training.loop import seeded
@@ -37,7 +38,7 @@ def of_sizes(source: Product, draft: Path, options: Mapping[str, Any], resources
     for name, size in sizes.items():
         setattr(config, "hidden_dim" if name == "intermediate_size" and hasattr(config, "hidden_dim") else name, size)
     with seeded(resources.seed):
-        student: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+        student: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     ours, theirs = (_table(model) for model in (student, teacher))
     if ours.shape[1] <= theirs.shape[1]:
         vectors = narrowed(theirs, ours.shape[1])

@@ -39,7 +39,7 @@ def written_by(
         alike = [prompt for prompt in prompts if len(prompt) == length]
         for batch in chunks(alike, BATCH) if count > 0 else ():
             asked = torch.tensor(batch, device=next(model.parameters()).device)
-            told = GenerationConfig(
+            told = GenerationConfig(  # type: ignore[no-untyped-call]
                 max_new_tokens=count, do_sample=False, eos_token_id=sorted(stop) or None, pad_token_id=teacher.pad_id
             )
             with torch.inference_mode():

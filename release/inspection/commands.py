@@ -14,7 +14,7 @@ from mct.models.commands import telling
 if TYPE_CHECKING:
     from mct.models.checkpoints.adapted import Told
 
-PARTS = ("attribution", "gradients", "floor", "spurious words", "layers")
+PARTS = ("score drift", "attribution", "gradients", "floor", "spurious words", "layers")
 TESTS = "Behaviour tests: a .toml file, or the name of built-in ones (intent-router)."
 
 

@@ -36,10 +36,11 @@ from mct.release.inspection.explanation import Attribution, Behaviour, Explanati
 from mct.release.inspection.flips import Both, Flips, find_flips
 from mct.release.inspection.limits import Limits, line_at_most
 from mct.release.inspection.rates import rate_of
+from mct.release.inspection.scores import ScoreDrift, find_score_drift
 from mct.release.inspection.spurious import Spurious, find_spurious
 
 Found = TypeVar("Found")
-SHARES = {"answers": 0.0, "attributions": 0.4, "words": 0.7, "layers": 0.8, "behaviour": 0.95}
+SHARES = {"answers": 0.0, "scores": 0.3, "attributions": 0.4, "words": 0.7, "layers": 0.8, "behaviour": 0.95}
 """Where each part begins, of the whole."""
 
 
@@ -66,6 +67,14 @@ class Job:
     def both(self) -> tuple[Path, Path]:
         """The folders of the two."""
         return self.original, self.artifact
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The original rounded to so many bits: what rounding alone moves."""
+
+    asked: Asked
+    bits: int
 
 
 @dataclass
@@ -100,6 +109,7 @@ def explain(job: Job, report: Report = silent) -> Explanation:
     both = _asked(original, artifact, dataset, examples, report)
     subject = models[0].subject
     parts = Parts(job, report)
+    floor = parts.look("floor", lambda: _floor(models, original, job))
     flips = find_flips(
         both, models[0].kind, original.manner, lambda answer: original.manner.named(original.tokenize, answer)
     )
@@ -107,7 +117,8 @@ def explain(job: Job, report: Report = silent) -> Explanation:
         original=_inspected(models[0]), artifact=_inspected(models[1]), task=subject.task, data=dataset.name,
         sha256=dataset.sha256, rows=len(examples), seed=job.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), flips=flips,
-        attribution=parts.look("attribution", lambda: _attribution(parts, original, artifact, examples)),
+        attribution=parts.look("attribution", lambda: _attribution(parts, (original, artifact, floor), examples)),
+        scores=parts.look("score drift", lambda: _scores(parts, both, floor)),
         spurious=parts.look("spurious words", lambda: _spurious(parts, both, original, artifact)),
         sensitivity=parts.look("layers", lambda: _sensitivity(parts, models[0], _bits(models[1]) or 8, both.original)),
         behaviour=_behaviour(job, original, artifact, part(report, SHARES["behaviour"], 1.0)),
@@ -136,9 +147,9 @@ def _opened(job: Job) -> tuple[tuple[Model, Model], Dataset, tuple[Example, ...]
 
 
 def _asked(original: Asked, artifact: Asked, dataset: Dataset, examples: Sequence[Example], report: Report) -> Both:
-    middle = SHARES["attributions"] / 2
-    before = decide_all(original, examples, part(report, 0.01, middle))
-    after = decide_all(artifact, examples, part(report, middle, SHARES["attributions"]))
+    middle, keep = SHARES["scores"] / 2, original.manner.labels
+    before = decide_all(original, examples, part(report, 0.01, middle), keep)
+    after = decide_all(artifact, examples, part(report, middle, SHARES["scores"]), keep)
     return Both(examples, fields_beside(dataset, original.model.subject.task, examples), before, after)
 
 
@@ -147,10 +158,24 @@ def _inspected(model: Model) -> Inspected:
     return Inspected(subject.name, subject.format, subject.precision, subject.runtime, subject.digest, subject.path)
 
 
-def _attribution(parts: Parts, original: Asked, artifact: Asked, examples: Sequence[Example]) -> Attribution:
+def _scores(parts: Parts, both: Both, floor: Floor | None) -> ScoreDrift:
+    if floor is None:
+        raise MctError("there is no floor to measure it by")
+    if not floor.asked.manner.labels:
+        raise MctError("it is for answers that are labels of a whole text", "")
+    told = decide_all(
+        floor.asked, both.examples, part(parts.report, SHARES["scores"], SHARES["attributions"]), keep=True
+    )
+    heads = floor.asked.model.subject.heads
+    return find_score_drift((both.original, both.artifact, told), heads, heads[0].kind, floor.bits, parts.job.seed)
+
+
+def _attribution(parts: Parts, models: tuple[Asked, Asked, Floor | None], examples: Sequence[Example]) -> Attribution:
+    original, artifact, floor = models
     job, who = parts.job, Attributing(original, artifact)
     who = parts.look("gradients", lambda: _with_gradients(who, job)) or who
-    who = parts.look("floor", lambda: _with_floor(who, job)) or who
+    if floor is not None:
+        who = replace(who, floor=floor.asked, bits=floor.bits)
     rows = draw_rows(job.examples, len(examples), job.seed)
     return attribute(who, examples, rows, job.seconds, part(parts.report, SHARES["attributions"], SHARES["words"]))
 
@@ -163,15 +188,16 @@ def _with_gradients(who: Attributing, job: Job) -> Attributing:
     return replace(who, gradients=lambda told, target: of(opened, told, target), baseline=opened.name)
 
 
-def _with_floor(who: Attributing, job: Job) -> Attributing:
-    _require_checkpoint(who.original.model.subject)
-    precision = who.artifact.model.subject.precision
-    bits = _bits(who.artifact.model)
+def _floor(models: Sequence[Model], original: Asked, job: Job) -> Floor:
+    """The original rounded to as many bits as the artifact has."""
+    _require_checkpoint(original.model.subject)
+    bits = _bits(models[1])
     if bits is None:
+        precision = models[1].subject.precision
         raise MctError(f"{precision} rounds to no fewer than 16 bits, which moves nothing to speak of")
     checkpoint = inspect(job.original, told_to(job.both, job.told)[job.original])
     session: Any = load("mct.release.inspection.rounding:rounded_session", "compress")(checkpoint, bits)
-    return replace(who, floor=replace(who.original, name=f"{who.original.name} rounded", session=session), bits=bits)
+    return Floor(replace(original, name=f"{original.name} rounded", session=session), bits)
 
 
 def _bits(model: Model) -> int | None:
@@ -275,7 +301,12 @@ def _of_flips(count: Callable[[Flips], int]) -> Callable[[Explanation], Seen]:
     return lambda found: share_of(count(found.flips), found.flips.rate.n)
 
 
+def _scores_seen(found: Explanation) -> Seen:
+    return None if found.scores is None else (found.scores.times, found.scores.bounds)
+
+
 _SEEN: Mapping[str, Callable[[Explanation], Seen]] = {
+    "score_drift_max": _scores_seen,
     "attribution_drift_max": _drift,
     "attribution_excess_max": _excess,
     "behaviour_fail_max": _of_cases(lambda each: each.artifact.count),

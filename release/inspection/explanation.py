@@ -22,6 +22,7 @@ from mct.release.inspection.behaviour.tests_file import Test
 from mct.release.inspection.drift import Mean
 from mct.release.inspection.flips import Flips
 from mct.release.inspection.rates import Rate
+from mct.release.inspection.scores import ScoreDrift
 from mct.release.inspection.spurious import Spurious
 
 SCHEMA = 1
@@ -142,6 +143,7 @@ class Explanation:
     created: str
     flips: Flips
     attribution: Attribution | None = None
+    scores: ScoreDrift | None = None
     sensitivity: Sensitivity | None = None
     spurious: tuple[Spurious, ...] | None = None
     behaviour: tuple[Behaviour, ...] = ()
@@ -166,6 +168,8 @@ class Explanation:
         }  # fmt: skip
         for side in ("original", "artifact"):
             del body[side]["path"]
+        if body["scores"]:
+            del body["scores"]["drawn"]
         for group, found in zip(body["flips"]["groups"], self.flips.groups, strict=True):
             group["shown"] = found.shown
         for each, word in zip(body["spurious"] or (), self.spurious or (), strict=True):

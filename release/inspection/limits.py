@@ -1,6 +1,7 @@
 """Limits of what an inspection may find, as a budget has them of latency and quality: a TOML file with one table each.
 
     [intent-router]
+    score_drift_max = 1.75
     attribution_drift_max = 0.15
     behaviour_worse_max = 0.02
     flips_max = 0.02
@@ -29,6 +30,7 @@ HINT = "a table of limits, like [intent-router] with flips_max = 0.02"
 class Limits:
     """Limits under one name; None is not judged.
 
+    `score_drift_max`: of how many times as far as by rounding alone the scores of the label moved that moved most.
     `attribution_drift_max`: of the mean drift of attributions, `attribution_excess_max`: of what of it is beyond
     rounding. `behaviour_fail_max`: of the share of all cases of behaviour tests that fail, `behaviour_worse_max`: of
     those that the original passes and the artifact fails. `flips_max`: of the share of examples answered otherwise,
@@ -36,6 +38,7 @@ class Limits:
     """
 
     name: Name
+    score_drift_max: Amount | None = None
     attribution_drift_max: Amount | None = None
     attribution_excess_max: Amount | None = None
     behaviour_fail_max: Share | None = None

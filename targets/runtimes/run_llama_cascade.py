@@ -34,7 +34,7 @@ def open_cascade(executable: Executable, threads: int, open_one: Callable[[Execu
         logits = first(batch)[LOGITS]
         deferred = np.array([is_deferred(each) for each in logits])
         if deferred.any():
-            asked = np.flatnonzero(deferred)
+            asked = np.flatnonzero(deferred).tolist()
             logits[asked] = second([batch[place] for place in asked])[LOGITS]
         return {LOGITS: logits, DEFERRED: deferred}
 

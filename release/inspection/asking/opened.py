@@ -75,10 +75,10 @@ def decide(asked: Asked, example: Example, keep: bool = False) -> Told:
     return next(_decided(asked, [example], keep))
 
 
-def decide_all(asked: Asked, examples: Sequence[Example], report: Report = silent) -> list[Told]:
-    """What the model decides on every example, in order."""
+def decide_all(asked: Asked, examples: Sequence[Example], report: Report = silent, keep: bool = False) -> list[Told]:
+    """What the model decides on every example, in order; with `keep` outputs stay at hand."""
     found = []
-    for number, told in enumerate(_decided(asked, examples, keep=False)):
+    for number, told in enumerate(_decided(asked, examples, keep)):
         if number % 50 == 0:
             report(f"answers of {asked.name}", number / len(examples))
         found.append(told)

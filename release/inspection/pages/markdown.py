@@ -13,9 +13,10 @@ from mct.release.inspection.drift import Mean
 from mct.release.inspection.explanation import Attributed, Attribution, Behaviour, Explanation, Sensitivity
 from mct.release.inspection.flips import Flips, Group
 from mct.release.inspection.rates import Rate
+from mct.release.inspection.scores import ScoreDrift
 from mct.release.inspection.spurious import Driven, Spurious
 
-MOST_GROUPS, MOST_FLIPS, MOST_ANSWERS, MOST_WORDS, MOST_PARTS, MOST_FAILURES = 8, 10, 5, 5, 8, 5
+MOST_GROUPS, MOST_FLIPS, MOST_ANSWERS, MOST_WORDS, MOST_PARTS, MOST_FAILURES, MOST_LABELS = 8, 10, 5, 5, 8, 5, 8
 MOST_TEXT = 120
 
 
@@ -26,6 +27,7 @@ def explanation_markdown(found: Explanation) -> str:
         headline(found),
         _lines(found.lines),
         _flips(found.flips),
+        _scores(found.scores),
         _attribution(found.attribution),
         _spurious(found.spurious),
         _sensitivity(found.sensitivity),
@@ -47,6 +49,9 @@ def headline(found: Explanation) -> str:
     """The outcome in a sentence."""
     flips = found.flips
     said = f"{percent(flips.rate)} of the answers differ ({flips.worse} got worse, {flips.better} better)"
+    if found.scores is not None:
+        worst = found.scores.labels[0].label
+        said += f"; the scores of {_text(worst)} moved {times(found.scores)} times as far as rounding moves them"
     if found.attribution is not None:
         said += f"; what answers rest on drifted by {mean(found.attribution.drift)}"
         if found.attribution.floor is not None:
@@ -128,6 +133,27 @@ def _group(group: Group) -> list[str]:
         f"{group.kind} {_text(group.name)}", f"{group.flips.count} of {group.flips.n}",
         f"{100 * group.flips.value:.2f} %", f"{100 * group.rest:.2f} %", more, f"{group.p_value:.2g}",
     ]  # fmt: skip
+
+
+def times(found: ScoreDrift) -> str:
+    """The multiple of the floor with its interval."""
+    return f"{found.times:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _scores(found: ScoreDrift | None) -> str:
+    if found is None:
+        return ""
+    rows = [
+        [_text(each.label), f"{each.drift:.4f}", f"{each.floor:.4f}", f"{each.times:.2f}"]
+        for each in found.labels[:MOST_LABELS]
+    ]
+    about = (
+        f"How far the score of each label moved (root mean square over {found.n:,} examples), and how far it does where"
+        f" the original is rounded to {found.bits} bits. The most of any label: {times(found)} times as far."
+    )
+    return "\n".join(
+        ["## How far scores moved", "", about, "", _table(("label", "moved", "by rounding", "times"), rows)]
+    )
 
 
 def _attribution(found: Attribution | None) -> str:

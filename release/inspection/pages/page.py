@@ -19,7 +19,7 @@ from mct.bench.report.plots import svg
 from mct.bench.report.table import MARKS
 from mct.release.inspection.explanation import Attributed, Explanation
 from mct.release.inspection.flips import Group
-from mct.release.inspection.pages.markdown import headline, mean, percent
+from mct.release.inspection.pages.markdown import MOST_LABELS, headline, mean, percent, times
 from mct.release.inspection.pages.pictures import panels
 
 TEMPLATE = "explain.html.j2"
@@ -35,7 +35,7 @@ def as_page(found: Explanation) -> str:
         loader=jinja2.FileSystemLoader(folders), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"percent": percent, "mean": mean, "answer": written}
+    environment.filters |= {"percent": percent, "mean": mean, "answer": written, "times": times}
     drawn = {panel.name: panel for panel in panels(found)}
     pictures = {
         name: {
@@ -49,7 +49,7 @@ def as_page(found: Explanation) -> str:
         signs={outcome: mark.split()[0] for outcome, mark in MARKS.items()},
         answers=[shaded(each) for each in chosen_answers(found)],
         groups=told_groups(found.flips.groups), flips=found.flips.listed[:MOST_FLIPS],
-        most_failures=MOST_FAILURES,
+        most_failures=MOST_FAILURES, most_labels=MOST_LABELS,
     )  # fmt: skip
 
 

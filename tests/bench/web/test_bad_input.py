@@ -160,12 +160,16 @@ def test_what_answers_in_node_s_place_is_told_from_a_node_that_ended(
         engine.ask("ready")
 
 
-def test_a_node_that_answers_and_says_nothing(node: Program, programs: Any, bench: Any) -> None:
+def test_a_node_that_answers_and_says_nothing(
+    node: Program, programs: Any, small_artifact: Callable[[str], Path]
+) -> None:
     programs(
         "node", f'case "$1" in --version|-p) exec {node.path} "$@";; esac; while read -r line; do echo "{{}}"; done'
     )
-    code, lines = bench("node")
-    assert code == 1 and any("the engine says nothing of import_ms" in line for line in lines)
+    executable = identify(small_artifact("sequence-classification")).executable
+    nothing = pytest.raises(MctError, match="says nothing of import_ms")
+    with Keeper() as keeper, open_node(files_of(executable, "wasm"), keeper) as engine, nothing:
+        engine.ask("import")["import_ms"]
 
 
 def test_a_broken_node_is_told_from_none(programs: Any, bench: Any) -> None:

@@ -263,7 +263,7 @@ def test_a_transformer_of_told_sizes_is_taught_and_exported(tiny_bert: Path, tmp
     assert inspect(student).labels == inspect(tiny_bert).labels
     assert read_artifact(in_onnx).parity["max_abs_delta"] < 1e-4
     notes = json.loads((student / "mct-lineage.json").read_text())
-    assert [step["pass"] for step in notes[1:]] == ["transformer-student", "distil"]
+    assert [step["step"] for step in notes[1:]] == ["transformer-student", "distil"]
 
 
 def test_its_vectors_are_its_teacher_s_brought_down(tiny_bert: Path, tmp_path: Path) -> None:
