@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from mct.bench.jobs.job import Job, run_job
-from mct.bench.search.choosing import Standing, finalists, front, is_worse, split
+from mct.bench.search.choosing import Standing, finalists, front, is_worse, safest_first, split
 from mct.bench.search.course import Course, digest
 from mct.bench.search.space import RUN_WITH, Candidate, can_be_joined, cascade, on_one_thread
 from mct.bench.search.timing import LEAST_SECONDS, too_costly
@@ -87,7 +88,9 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
     question = course.question
     if not standings:
         return None
-    names = finalists(standings, *course.held_to(standings))
+    reference, margin, rows = course.held_to(standings)
+    names = finalists(standings, reference, margin, rows)
+    order = safest_first(names, standings, reference, rows)
     for each in standings:
         course.fates.setdefault(each.name, "judged" if each.name in names else "not among the last few")
     paths = tuple(course.made[course.tried[name].key].folder for name in names)
@@ -104,18 +107,32 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
     with course.journal.spending("judging"):
         result = course.engine.alone(run_job, job)
     course.journal.note("looks", [*looks, look])
-    found = {"names": dict(zip(map(str, paths), names, strict=True)), "looks": len(looks) + 1, "result": result}
+    found = {
+        "names": dict(zip(map(str, paths), names, strict=True)),
+        "looks": len(looks) + 1,
+        "order": order,
+        "result": result,
+    }
     course.journal.note(f"judged-{look}", found)
     return found
 
 
-def winner_of(judged: dict[str, Any]) -> str | None:
-    """The candidate that the verdict names: the fastest shown to meet the budget, the checkpoint itself left aside."""
-    result = judged["result"]
-    fastest = (result["choice"] or {}).get("fastest")
-    path = next((entry["path"] for entry in result["artifacts"] if entry["artifact"] == fastest), None)
-    names: dict[str | None, str] = judged["names"]
-    return names.get(path)
+def shown(judged: Mapping[str, Any]) -> list[str]:
+    """The finalists that are shown to meet the budget: in the order fixed beforehand, up to the first that is not."""
+    entries = {judged["names"].get(entry["path"]): entry for entry in judged["result"]["artifacts"]}
+    passed = takewhile(lambda name: entries[name]["verdict"]["outcome"] == "pass", judged["order"])
+    return [name for name in passed if entries[name]["latency"]]
+
+
+def winner_of(judged: Mapping[str, Any]) -> str | None:
+    """The candidate that the verdict names: the fastest that is shown to meet the budget."""
+    entries = {judged["names"].get(entry["path"]): entry for entry in judged["result"]["artifacts"]}
+
+    def p95_ms(name: str) -> float:
+        latency = entries[name]["latency"]
+        return float(latency["p95_ms"] or latency["mean_ms"])
+
+    return min(shown(judged), key=p95_ms, default=None)
 
 
 def recipe_of(course: Course, name: str) -> Recipe:

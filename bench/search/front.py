@@ -20,6 +20,7 @@ JUDGED_HEAD = (
     "| | P95 | times below | quality | drop, points | MB | verdict |",
     "|--|--|--:|--:|--:|--:|--|",
 )
+BY_ITSELF = "measure it again alone, on rows that nobody looked at"
 COLUMNS = ("", "candidate", "quality", "P95 ms", "MB", "lessons", "what became of it")
 
 
@@ -77,9 +78,9 @@ def why(course: Course, standings: Sequence[Standing], judged: Mapping[str, Any]
     entries = judged["result"]["artifacts"]
     named = {judged["names"].get(entry["path"], "the checkpoint"): entry for entry in entries}
     if winner is None:
-        return _closest(named)
+        return _closest(named, judged["order"])
     won, original = named[winner], named["the checkpoint"]
-    said = f"{winner} is the fastest of {len(entries)} that was shown to meet the budget: {_figures(won)}"
+    said = f"{winner} is the fastest of {len(entries) - 1} that was shown to meet the budget: {_figures(won)}"
     if won["speedup"]:
         low, high = won["speedup"]["p95_ci"]
         said += f", {won['speedup']['p95']:.1f} times [{low:.1f}, {high:.1f}] below the checkpoint's"
@@ -103,7 +104,7 @@ def _nothing_fits(course: Course) -> str:
     )
 
 
-def _closest(named: Mapping[str, Mapping[str, Any]]) -> str:
+def _closest(named: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> str:
     """Of those judged, the one with the fewest lines that did not pass."""
     judged = {name: entry for name, entry in named.items() if entry["verdict"] and name != "the checkpoint"}
     if not judged:
@@ -111,7 +112,7 @@ def _closest(named: Mapping[str, Mapping[str, Any]]) -> str:
     name = min(judged, key=lambda each: (len(_open_lines(judged[each])), judged[each]["latency"]["p95_ms"] or 0.0))
     lines = _open_lines(judged[name])
     if not lines:
-        return f"{name} meets the budget by itself, but not as the best of {len(named)}: measure it again alone."
+        return f"{name} meets the budget by itself, but {order[0]}, which was to be shown first, does not: {BY_ITSELF}."
     in_the_way = "; ".join(f"{line['limit']} ({line['measured']}, {line['outcome']})" for line in lines)
     return f"Nothing was shown to meet the budget. Closest came {name}; in the way stands: {in_the_way}."
 

@@ -13,9 +13,11 @@ from mct.bench.search.choosing import (
     front,
     is_worse,
     likely,
+    safest_first,
     split,
     upper_share,
 )
+from mct.bench.search.finals import shown, winner_of
 from mct.bench.search.timing import Timed
 from mct.bench.search.work import Answered
 
@@ -104,6 +106,50 @@ def test_where_none_is_likely_those_that_lose_least_are_judged() -> None:
         [standing("a", 90, 0.1), standing("b", 40, 1.0), standing("c", 60, 0.5)], REFERENCE, 0.005, 3000, 2
     )
     assert found == ["c", "b"]
+
+
+def test_the_safest_is_to_be_shown_first() -> None:
+    few = [standing("near", 12, 0.2, gained=4), standing("likely", 2, 0.3), standing("surer", 0, 0.5)]
+    assert safest_first(["near", "likely", "surer"], few, REFERENCE, 3000) == ["surer", "likely", "near"]
+
+
+def judged(**outcomes: str) -> dict[str, Any]:
+    """A verdict on some, the fastest first, to be shown from the last to the first; the checkpoint failed."""
+    entries = [
+        {"path": f"/{name}", "verdict": {"outcome": outcome}, "latency": {"p95_ms": 1.0 + at, "mean_ms": 1.0}}
+        for at, (name, outcome) in enumerate([*outcomes.items(), ("checkpoint", "fail")])
+    ]
+    names = {f"/{name}": name for name in outcomes}
+    return {"names": names, "order": list(outcomes)[::-1], "result": {"artifacts": entries}}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "named", "won"),
+    [
+        ({"a": "pass", "b": "pass", "c": "pass"}, ["c", "b", "a"], "a"),
+        ({"a": "inconclusive", "b": "pass", "c": "pass"}, ["c", "b"], "b"),
+        ({"a": "pass", "b": "inconclusive", "c": "pass"}, ["c"], "c"),
+        ({"a": "pass", "b": "pass", "c": "fail"}, [], None),
+    ],
+)
+def test_what_comes_after_one_that_is_not_shown_is_not_shown_either(
+    outcomes: dict[str, str], named: list[str], won: str | None
+) -> None:
+    assert shown(judged(**outcomes)) == named
+    assert winner_of(judged(**outcomes)) == won
+
+
+def test_one_that_misses_the_budget_is_named_in_one_of_twenty_at_most() -> None:
+    """Three finalists that truly lose just the margin, their losses on the same rows alike or not: 4,000 verdicts."""
+    draw = np.random.default_rng(5)
+    for alike in (0.0, 0.9):
+        named = 0
+        for _ in range(4000):
+            common, own = draw.normal(), draw.normal(size=3)
+            passes = np.sqrt(alike) * common + np.sqrt(1 - alike) * own < -1.6449
+            outcomes = {name: "pass" if each else "inconclusive" for name, each in zip("abc", passes, strict=True)}
+            named += winner_of(judged(**outcomes)) is not None
+        assert named / 4000 <= 0.05 + 0.01
 
 
 @pytest.mark.parametrize("rows", [200, 5000])
