@@ -36,8 +36,8 @@ from mct.models.checkpoints.checkpoint import inspect
 from mct.models.scenarios.responses.llama import shared_llama
 from mct.models.scenarios.shop import dialogues
 from mct.models.writing.folders import size_mb, write_atomically, write_json
+from mct.targets.llama.encoders import start_backend
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes.run_llama import start_backend
 from mct.targets.runtimes.table import open_session, runtime_for
 from mct.targets.target import find_target
 

@@ -37,8 +37,8 @@ from mct.compress.run.parity import Reference, run_original
 from mct.models.checkpoints.checkpoint import Checkpoint, inspect
 from mct.models.checkpoints.load import load_model
 from mct.models.writing.folders import write_atomically, write_json
+from mct.targets.llama.encoders import open_session, start_backend
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes.run_llama import open_session, start_backend
 from mct.targets.runtimes.table import Executable
 
 HERE = Path(__file__).resolve().parent

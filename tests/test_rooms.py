@@ -18,7 +18,7 @@ ROOMS = (
     ("models.scenarios.classifiers", "models.scenarios.responses"), ("models.scenarios.search",),
     ("models.scenarios",),
     ("models.commands",),
-    ("targets.devices", "targets.ssh"), ("targets",), ("targets.runtimes",), ("targets.elsewhere",),
+    ("targets.devices", "targets.ssh"), ("targets",), ("targets.runtimes",), ("targets.llama",), ("targets.elsewhere",),
     ("targets.commands",),
     ("compress.plan",), ("compress.run",),
     ("compress.merge", "compress.shrink", "compress.train", "compress.mixed"),
@@ -116,8 +116,9 @@ def test_a_room_imports_only_itself_and_what_stands_to_its_left(path: Path) -> N
 
 
 def is_table(path: Path) -> bool:
-    """Tables of passes name code of the rooms to their right, which is loaded when used; that is what they are for."""
-    return room_of(name_of(path)) == "compress.plan" and path.name.startswith("passes_")
+    """Tables of passes and of runtimes name code of the rooms to their right, loaded when used: what they are for."""
+    of_passes = room_of(name_of(path)) == "compress.plan" and path.name.startswith("passes_")
+    return of_passes or name_of(path) == "targets.runtimes.table"
 
 
 def test_no_room_is_a_corridor() -> None:

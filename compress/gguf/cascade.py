@@ -1,7 +1,7 @@
 """Two classifiers in one folder of GGUF files: the first answers where it is sure, the second the texts that are left.
 
 llama.cpp's graphs have no branch, so which of the two answers is decided by the session
-(`mct.targets.runtimes.run_llama_cascade`), by the rule of the other formats: a text is deferred where the first stage's
+(`mct.targets.llama.cascade`), by the rule of the other formats: a text is deferred where the first stage's
 best label is less probable than a threshold, or is one that it may not give by itself.
 """
 

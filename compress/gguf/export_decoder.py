@@ -41,7 +41,7 @@ HEAD_SOURCE = "score.weight"
 
 PHI_3_TOKENS = frozenset({"<s>", "</s>", "<unk>", "<|endoftext|>"})
 
-# For mct.targets.runtimes.run_llama_reward: one layer on the last token's vector.
+# For mct.targets.llama.rewards: one layer on the last token's vector.
 _SCORED = {
     "pooling": "last",
     "head": HEAD,

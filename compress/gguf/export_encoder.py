@@ -60,7 +60,7 @@ def _prefix(folder: Path, family: Family) -> str:
 
 
 def _settings(checkpoint: Checkpoint, sizes: Sizes, head: TaskHead) -> dict[str, Any]:
-    """What mct.targets.runtimes.run_llama has to know that the file does not say."""
+    """What mct.targets.llama.encoders has to know that the file does not say."""
     settings: dict[str, Any] = {"pooling": head.pooling.name.lower()}
     if checkpoint.network in SCORERS:
         settings["second_segment"] = "added" if sizes.token_types > 1 else "ignored"

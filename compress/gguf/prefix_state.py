@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mct import MctError
 from mct.compress.gguf.graphs.decoders import Decoder
 from mct.models.checkpoints.load_adapter import Prefix
-from mct.targets.runtimes.run_llama_context import decode, open_contexts
+from mct.targets.llama.context import decode, open_contexts
 from mct.targets.runtimes.table import Executable
 
 FILE = "prefix.state"

@@ -32,7 +32,7 @@ from mct.compress.mixed.sensitivity import choose, require_known
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.kept_files import carry
 from mct.models.training.grids import INT4, lies_on
-from mct.targets.runtimes.run_llama import reason, start_backend
+from mct.targets.llama.encoders import reason, start_backend
 
 MODEL = "model.gguf"
 BLOCK = 256

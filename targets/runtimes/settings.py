@@ -49,7 +49,7 @@ class Output(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """See `mct.targets.runtimes.run_llama`; of decoders `mct.targets.runtimes.run_llama_context`."""
+    """See `mct.targets.llama.encoders`; of decoders `mct.targets.llama.context`."""
 
     pooling: Literal["none", "mean", "cls", "last", "rank"] | None = None
     outputs: dict[Name, Output] | None = None
@@ -64,7 +64,7 @@ class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SecondStage(Struct, frozen=True, forbid_unknown_fields=True):
-    """See `mct.targets.runtimes.run_llama_cascade`."""
+    """See `mct.targets.llama.cascade`."""
 
     model: Name
     settings: LlamaSettings

@@ -170,8 +170,8 @@ RUNTIMES = (
     ),
     Runtime(
         "llama.cpp", "gguf", "llama-cpp-python", "gguf",
-        "mct.targets.runtimes.run_llama:open_session", "mct.targets.runtimes.generate_llama:open_session",
-        open_reward="mct.targets.runtimes.run_llama_reward:open_session",
+        "mct.targets.llama.encoders:open_session", "mct.targets.llama.generate:open_session",
+        open_reward="mct.targets.llama.rewards:open_session",
         settings="mct.targets.runtimes.settings:LlamaSettings",
         devices=(CPU, CUDA),
     ),

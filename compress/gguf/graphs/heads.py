@@ -29,7 +29,7 @@ Step = str | dict[str, str]
 # sentence-transformers' names of what llama.cpp does as well.
 _POOLING = {"mean": PoolingType.MEAN, "cls": PoolingType.CLS, "lasttoken": PoolingType.LAST}
 
-# What mct.targets.runtimes.run_llama_heads computes, by torch's class for it; Identity is no step at all.
+# What mct.targets.llama.heads computes, by torch's class for it; Identity is no step at all.
 _ACTIVATIONS: Mapping[type[nn.Module], tuple[Step, ...]] = {
     nn.Identity: (), nn.Tanh: ("tanh",), nn.ReLU: ("relu",), nn.GELU: ("gelu",), nn.Sigmoid: ("sigmoid",),
 }  # fmt: skip
@@ -44,7 +44,7 @@ class TaskHead:
     """A model above its backbone.
 
     `inside` are the tensors of the head that llama.cpp's graph has. `outside` are arrays for the session and `outputs`
-    what it makes with them, as mct.targets.runtimes.run_llama documents; both empty where llama.cpp does all.
+    what it makes with them, as mct.targets.llama.encoders documents; both empty where llama.cpp does all.
     """
 
     pooling: PoolingType

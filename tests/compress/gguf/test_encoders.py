@@ -38,8 +38,8 @@ from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.load import load_model
 from mct.models.families.table import with_graph
 from mct.models.tasks.tokens import Tokens, open_tokenizer
+from mct.targets.llama.encoders import open_session
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes.run_llama import open_session
 from mct.targets.runtimes.table import Executable, Session
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"

@@ -43,10 +43,10 @@ from mct.models.tasks.datasets import Dataset
 from mct.models.tasks.examples import Request
 from mct.models.tasks.table import Head, find_task
 from mct.models.tasks.tokens import Tokens, open_tokenizer
+from mct.targets.llama.encoders import open_session
+from mct.targets.llama.heads import open_outputs
+from mct.targets.llama.segments import open_segments
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes.run_llama import open_session
-from mct.targets.runtimes.run_llama_heads import open_outputs
-from mct.targets.runtimes.run_llama_segments import open_segments
 from mct.targets.runtimes.run_torch import input_names
 from mct.targets.runtimes.table import Executable, Session
 

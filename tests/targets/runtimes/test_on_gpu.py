@@ -53,7 +53,7 @@ def test_llama_cpp_built_for_no_gpu_says_how_to_build_it(onnx: Executable) -> No
 
     if llama_cpp.llama_supports_gpu_offload():
         pytest.skip("this llama.cpp is built for a GPU")
-    from mct.targets.runtimes.run_llama import layers_on_gpu
+    from mct.targets.llama.encoders import layers_on_gpu
 
     assert layers_on_gpu(onnx) == 0
     with pytest.raises(MctError, match="built for no GPU") as refusal:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct.models.tasks.tokens import Tokens
-from mct.targets.runtimes.run_llama_context import decode, open_contexts
-from mct.targets.runtimes.run_llama_heads import open_outputs
+from mct.targets.llama.context import decode, open_contexts
+from mct.targets.llama.heads import open_outputs
 from mct.targets.runtimes.table import Executable, Session
 
 Array = NDArray[np.float32]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mct import MctError
 from mct.targets.devices.gpus import is_cuda
-from mct.targets.runtimes.run_llama import load_model, reason, start_backend
+from mct.targets.llama.encoders import load_model, reason, start_backend
 from mct.targets.runtimes.table import Executable
 
 Array = NDArray[np.float32]

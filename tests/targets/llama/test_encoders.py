@@ -10,8 +10,8 @@ from mct.compress.gguf import export_encoder as export_gguf
 from mct.compress.plan.passes import Product, Resources
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.tokens import Tokens
+from mct.targets.llama.encoders import open_session
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes.run_llama import open_session
 from mct.targets.runtimes.table import Executable
 
 SHORT = Tokens([2, 10, 11, 12, 3], [0] * 5)

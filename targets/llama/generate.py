@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mct.models.tasks.tokens import Tokens
-from mct.targets.runtimes.run_llama_context import STEP, Contexts, decode, open_contexts
+from mct.targets.llama.context import STEP, Contexts, decode, open_contexts
 from mct.targets.runtimes.table import Executable
 
 Array = NDArray[np.float32]

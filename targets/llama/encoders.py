@@ -16,8 +16,8 @@ The settings of an artifact's mct.json, written by mct.compress.gguf.export_enco
   step is a layer of the head's file, an activation ("relu", "tanh", "sigmoid", "gelu") or "normalise". Without
   "outputs" the values are the logits.
 - "head": the safetensors file of these layers: "dense.weight" (values out, values in), "dense.bias".
-- "second_stage": another file of the folder that is asked what this one is not sure of (see run_llama_cascade).
-- "second_segment": how pairs are taken: "added" (see mct.targets.runtimes.run_llama_segments) or "ignored", as a model
+- "second_stage": another file of the folder, asked what this one is not sure of (see `mct.targets.llama.cascade`).
+- "second_segment": how pairs are taken: "added" (see mct.targets.llama.segments) or "ignored", as a model
   that tells no segments apart does. Without it, an input with a second segment is refused.
 """
 
@@ -38,9 +38,9 @@ from numpy.typing import NDArray
 from mct import MctError
 from mct.models.tasks.tokens import Tokens
 from mct.targets.devices.gpus import is_cuda
-from mct.targets.runtimes.run_llama_cascade import open_cascade
-from mct.targets.runtimes.run_llama_heads import open_outputs
-from mct.targets.runtimes.run_llama_segments import open_segments
+from mct.targets.llama.cascade import open_cascade
+from mct.targets.llama.heads import open_outputs
+from mct.targets.llama.segments import open_segments
 from mct.targets.runtimes.table import Executable, Session
 
 Array = NDArray[np.float32]

@@ -1,6 +1,6 @@
 """The last layers of a model, where llama.cpp's graph ends before them: a few small matrices in float32.
 
-A leaf: numpy, and safetensors for the models that have such a file. `mct.targets.runtimes.run_llama` documents the
+A leaf: numpy, and safetensors for the models that have such a file. `mct.targets.llama.encoders` documents the
 settings.
 """
 

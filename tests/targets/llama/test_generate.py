@@ -12,9 +12,9 @@ from mct.compress.gguf import export_decoder as export_gguf_lm
 from mct.compress.plan.passes import Product, Resources
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.tokens import Tokens
+from mct.targets.llama import context
+from mct.targets.llama.generate import open_session
 from mct.targets.machine import probe_machine
-from mct.targets.runtimes import run_llama_context
-from mct.targets.runtimes.generate_llama import open_session
 from mct.targets.runtimes.table import Executable, original, runtime_for
 from mct.targets.runtimes.table import open_session as open_any
 
@@ -79,7 +79,7 @@ def test_calls_do_not_remember_one_another(model: Executable) -> None:
 def test_a_context_is_no_longer_than_needed(model: Executable) -> None:
     session = open_session(model, 1)
     session([PROMPT])
-    assert session.contexts.capacity == run_llama_context.SMALLEST
+    assert session.contexts.capacity == context.SMALLEST
     session([Tokens([7] * 513, [0] * 513)])
     assert session.contexts.capacity == LONGEST
 

@@ -1,0 +1,1 @@
+"""Artifacts of llama.cpp, by the low-level calls of its package: encoders, rewards, writers."""
