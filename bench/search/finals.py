@@ -96,7 +96,7 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
     paths = tuple(course.made[course.tried[name].key].folder for name in names)
     looks = list(course.journal.find("looks") or [])
     look = digest(map(str, paths))
-    if (noted := course.journal.find(f"judged-{look}")) is not None:
+    if (noted := course.journal.find(f"verdict-{look}")) is not None:
         return dict(noted)
     course.say(f"judging {len(paths)} on rows that nothing was chosen by")
     job = Job(
@@ -113,7 +113,7 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
         "order": order,
         "result": result,
     }
-    course.journal.note(f"judged-{look}", found)
+    course.journal.note(f"verdict-{look}", found)
     return found
 
 

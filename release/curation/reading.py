@@ -52,8 +52,13 @@ def read_splits(paths: Sequence[Path], task: str, renames: Mapping[str, str]) ->
 
 
 def task_of_rows(found: DataFile, path: Path) -> Task:
-    """The task whose fields the first row has, and most of these; texts alone are a language model's."""
+    """The task whose fields the first row has, and most of these; texts alone are a language model's.
+
+    A document may be named instead (`doc_id`): its text stands in a file beside.
+    """
     first = found.rows[0] if found.rows else {}
+    if "doc_id" in first:
+        first = {"doc": first["doc_id"], **first}
     having = [each for each in tasks() if all(first.get(name) not in (None, "") for name in each.fields)]
     told = [each for each in having if len(each.fields) > len(each.inputs) or each.name == "reward"]
     if told:

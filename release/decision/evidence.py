@@ -188,7 +188,7 @@ def _result(path: Path) -> dict[str, Any]:
     if not (path.parent / result["samples"]).is_file():
         return result
     read_own_samples(path, result)
-    return recompute(path.parent / result["samples"])
+    return {**recompute(path.parent / result["samples"]), "samples": result["samples"]}
 
 
 def _names(named: Named) -> tuple[list[str], list[str], list[str]]:

@@ -44,6 +44,22 @@ def test_against_is_compared_with_and_not_checked(run_mct: Run, put: Callable[..
     assert not found["duplicates"] and len(found["compositions"]) == 1
 
 
+def test_rows_that_name_their_documents_are_checked_with_the_texts_beside_them(
+    run_mct: Run, put: Callable[..., Path]
+) -> None:
+    """As the product's own search rows do; a query with the same document again is a leak."""
+    docs = [{"doc_id": f"manga-{at}", "doc": f"a series about {word}"} for at, word in enumerate(("ghosts", "chess"))]
+    rows = [{"query": "something with ghosts", "doc_id": "manga-0", "grade": 2}]
+    put("docs.jsonl", docs)
+    train, test = (
+        put("train.jsonl", rows),
+        put("test.jsonl", [*rows, {**rows[0], "query": "chess", "doc_id": "manga-1"}]),
+    )
+    done = run_mct("data", "check", train, test, "--json")
+    assert done.returncode == 1, done.stderr
+    assert [(each["file"], each["row"]) for each in json.loads(done.stdout)["leaks"]] == [("test.jsonl", 1)]
+
+
 def test_no_leak_ends_with_zero_and_says_what_was_not_checked(run_mct: Run, put: Callable[..., Path]) -> None:
     file = put("one.jsonl", [{"text": "where is it", "label": "a"}, {"text": "send it back", "label": "b"}])
     done = run_mct("data", "check", file)

@@ -174,6 +174,25 @@ def test_figures_are_those_of_the_samples_where_these_lie_beside_it(
     assert found["value"] == true < 1
 
 
+def test_samples_in_a_folder_below_are_judged_from_too(
+    case: Any, artifacts: tuple[Path, ...], stored: Callable[..., Path], run_mct: Run
+) -> None:
+    """As `mct bench --results FOLDER/results --json FOLDER/bench.json` leaves them."""
+    measured = stored(artifacts[0])
+    result = json.loads(measured.read_text())
+    (case.folder / "results").mkdir()
+    shutil.copy(measured.parent / result["samples"], case.folder / "results")
+    result["samples"] = f"results/{result['samples']}"
+    case.write(
+        "bench.json", result | {"artifacts": [each | {"samples": result["samples"]} for each in result["artifacts"]]}
+    )
+    toml = (case.folder / "evidence.toml").read_text()
+    name = result["artifacts"][0]["artifact"]
+    (case.folder / "evidence.toml").write_text(toml.replace('artifact = "onnx-int8"', f'artifact = "{name}"'))
+    page = run_mct("decide", NAME, "--evidence", case.folder).stdout
+    assert ", from the raw samples: " in page and "no raw samples lie beside it" not in page
+
+
 def test_a_verdict_without_samples_is_said_to_be_believed(run_mct: Run, case: Any) -> None:
     page = run_mct("decide", NAME, "--evidence", case.folder).stdout
     assert ", as stored: pass" in page and "- the verdict that bench.json holds: no raw samples lie beside it" in page
