@@ -4,8 +4,8 @@ Run from the repository root: `python results/explain.py`. It trains a router (t
 MiniLM, on the built-in messages), makes five sound 8-bit artifacts of it, and fifteen faulty ones: five of each of
 three kinds. Every fault is as strong as it can be while it costs no more than half a point of accuracy on the dev set
 (the strongest on a ladder): what a check of the average would let through. All are then inspected by `mct explain` with
-the built-in behaviour tests and limits. Those limits were chosen on other routers and other faults (`--router 7
---seeds 100,101,102` and `--router 0 --seeds 0,1,2,3`), never on these.
+the built-in behaviour tests and limits. Those limits were chosen on another router and other faults (`--router 0
+--seeds 0,1,2,3`), never on these.
 
 - damaged layer: noise on a tenth of the rows of one feed-forward matrix, before quantising;
 - disturbed class: noise on the weights that one high-risk class is recognised by, before quantising;
