@@ -140,7 +140,19 @@ def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> 
                 f"{path} row {number}: {source.name} has no text for document {row.get('doc_id')!r}",
                 f"its rows need doc_id (or id) and doc; name a column, like --field doc=NAME: {_fields(documents)}",
             )
-    return DataFile(rows, hashlib.sha256(f"{found.sha256} {documents.sha256}".encode()).hexdigest())
+    return DataFile(rows, _together(found, documents))
+
+
+def digests_of(path: Path, found: DataFile) -> frozenset[str]:
+    """What a data file may be called by: its own SHA-256, and that with the documents beside it, if rows name any."""
+    beside = next((each for suffix in SUFFIXES if (each := path.with_name(f"docs{suffix}")).is_file()), None)
+    if beside is None or not any("doc_id" in row for row in found.rows):
+        return frozenset({found.sha256})
+    return frozenset({found.sha256, _together(found, read_data_file(beside, {}))})
+
+
+def _together(found: DataFile, documents: DataFile) -> str:
+    return hashlib.sha256(f"{found.sha256} {documents.sha256}".encode()).hexdigest()
 
 
 def _texts(source: Path, documents: DataFile) -> dict[str, Any]:

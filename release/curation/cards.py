@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from mct import MctError
-from mct.models.data.card import DataCard, card_path, read_card
+from mct.models.data.card import DataCard, card_path, data_digest, read_card
 from mct.models.data.files import SUFFIXES
 from mct.models.writing.folders import write_atomically, write_json
 from mct.models.writing.ownership import require_output
@@ -33,7 +33,7 @@ def write_cards(files: Sequence[Path], found: Findings) -> None:
         others = {name: sha256 for name, sha256 in compared.items() if name != each.name}
         noise = {"estimated_noise": found.noise.estimated_share} if found.noise else {}
         check = {"mct": found.mct, "near": found.near, **found.counts(each.name), **noise, "compared_with": others}
-        card = before or DataCard(each.name, each.sha256, each.rows)
+        card = before or DataCard(each.name, data_digest(file), each.rows)
         write_json(card_path(file), asdict(replace(card, check=check)))
 
 

@@ -8,7 +8,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mct import MctError
 from mct.models.data.card import Ancestor, DataCard, card_path, read_card
 from mct.models.data.declared import declared, read_json
 from mct.models.data.files import Row, read_data_file
+from mct.models.tasks.datasets import digests_of
 from mct.models.writing.folders import write_atomically, write_bytes_atomically, write_json
 from mct.release.curation.findings import SCHEMA, Findings
 from mct.release.curation.personal import find_personal, masked, replaced
@@ -74,7 +75,7 @@ def read_check(path: Path) -> Findings:
 def clean(file: Path, findings: Findings, wanted: Wanted) -> Cleaned:
     """The file's rows with what was found in them put right. MctError where the check was of other bytes."""
     data = read_data_file(file, {})
-    name = _name_of(file, data.sha256, findings)
+    name = _name_of(file, digests_of(file, data), findings)
     gone = _to_drop(name, findings, wanted.drop)
     labels = _to_fix(name, findings, wanted.sure) if wanted.fix_labels else {}
     label_field = wanted.renames.get("label", "label")
@@ -142,10 +143,10 @@ def count_changes(cleaned: Cleaned) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _name_of(file: Path, sha256: str, findings: Findings) -> str:
+def _name_of(file: Path, digests: Container[str], findings: Findings) -> str:
     """The name by which the check knows the file: the one with its bytes."""
     for each in findings.files:
-        if each.sha256 == sha256 and not each.against:
+        if each.sha256 in digests and not each.against:
             return each.name
     raise MctError(f"the check was not made of {file} as it is now", "check it again, or leave --check out")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mct import MctError
-from mct.models.data.card import data_digest
 from mct.models.data.declared import require_file
 from mct.models.data.files import DataFile, Row, read_data_file
 from mct.models.tasks.datasets import read_dataset
@@ -19,7 +18,7 @@ class Split:
     """One file's rows.
 
     `texts` are all that a row asks, `asked` its first field alone (a pair's query), `truths` what is right, as one
-    name; `labelled` says that this is a label. All have an entry a row.
+    name; `labelled` says that this is a label. All have an entry a row. `sha256` is what a bench on the file calls it.
     """
 
     name: str
@@ -80,7 +79,7 @@ def _read(path: Path, name: str, task: Task, renames: Mapping[str, str]) -> Spli
     truths = tuple(_truth(row, answers) for row in found.rows)
     texts = tuple("\n".join(_text(row[field]) for field in task.inputs) for row in found.rows)
     asked = tuple(_text(row[task.inputs[0]]) for row in found.rows)
-    return Split(name, path, task, found.rows, data_digest(path), texts, asked, truths)
+    return Split(name, path, task, found.rows, found.sha256, texts, asked, truths)
 
 
 def _truth(row: Row, answers: Sequence[str]) -> str:

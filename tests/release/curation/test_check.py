@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from mct.models.data.card import card_path, read_card
+from mct.models.tasks.datasets import read_dataset
+from mct.models.tasks.table import find_task
 from mct.release.curation.check import Asked, check
 from mct.release.curation.cleaning import read_check
 from mct.release.curation.page import markdown
@@ -58,6 +60,12 @@ def test_rows_that_name_their_documents_are_checked_with_the_texts_beside_them(
     done = run_mct("data", "check", train, test, "--json")
     assert done.returncode == 1, done.stderr
     assert [(each["file"], each["row"]) for each in json.loads(done.stdout)["leaks"]] == [("test.jsonl", 1)]
+    found = json.loads(done.stdout)
+    assert found["files"][1]["sha256"] == read_dataset(test, find_task("pair-scoring")).sha256, "as a bench calls it"
+    checked = put("check.json", [found])
+    done = run_mct("data", "clean", test, "-o", test.with_name("clean.jsonl"), "--check", checked, "--drop", "leaks")
+    assert done.returncode == 0, done.stderr
+    assert len(test.with_name("clean.jsonl").read_text().splitlines()) == 1
 
 
 def test_no_leak_ends_with_zero_and_says_what_was_not_checked(run_mct: Run, put: Callable[..., Path]) -> None:
