@@ -298,7 +298,7 @@ def figures(found: Explanation) -> dict[str, Any]:
         "rows": found.rows,
         "lost_points": round(100 * (flips.worse - flips.better) / flips.rate.n, 3),
         "flips": round(flips.rate.value, 5),
-        "scores": [round(value, 3) for value in (found.scores.times, found.scores.low, found.scores.high)],
+        "scores": [round(value, 3) for value in (found.scores.times, *found.scores.bounds(0.025))],
         "drift": [round(value, 5) for value in _mean(told.drift)],
         "floor": [round(value, 5) for value in _mean(told.floor)],
         "excess": [round(value, 5) for value in _mean(told.excess)],

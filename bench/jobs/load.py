@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from mct import MctError
-from mct.bench.jobs.job import Job, find_subjects, plan_for, read_rows
+from mct.bench.jobs.job import Job, barred_from, find_subjects, plan_for, read_rows
 from mct.bench.measure.launch import WorkerDied, start_worker
 from mct.bench.measure.rounds import Runner
 from mct.bench.measure.sampling import BenchPlan, block_size
@@ -100,8 +100,9 @@ def make_ready(job: Job, kind: str, seconds: float) -> Iterator[Loaded]:
     with open_site(job.target, subjects) as site:
         facts = site.facts()
         plan = plan_for(job, facts)
+        barred = barred_from(job.target, subjects, None)
         for subject in subjects:
-            if (why := site.obstacle(subject)) is not None:
+            if (why := barred.get(subject.name) or site.obstacle(subject)) is not None:
                 raise failed(subject, WorkerDied(why))
         setting = Setting(
             examples, plan.threads, plan.affinity, plan.seed, new_tokens=plan.new_tokens, memory_mb=plan.memory_mb,

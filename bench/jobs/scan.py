@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PARAMETERS = ("threads", "batch", "length", "clients")
 BATCHES = (1, 2, 4, 8, 16, 32)
 """What `--offline` tries."""
-MOST_VALUES, LARGEST, MOST_CLIENTS = 16, 4096, 64
+MOST_VALUES, LARGEST, MOST_CLIENTS, DIGITS = 16, 4096, 64, 9
 MAX_SECONDS = 240.0
 BLOCK_S = 1.0
 
@@ -70,7 +70,7 @@ def parse_scan(text: str) -> Scan:
         raise unknown("parameter to scan over", name, PARAMETERS)
     values = listed.split(",")
     most = MOST_CLIENTS if name == "clients" else LARGEST
-    if not all(value.isdecimal() and 1 <= int(value) <= most for value in values):
+    if not all(value.isdecimal() and len(value) <= DIGITS and 1 <= int(value) <= most for value in values):
         raise MctError(f"{listed!r} are no values of {name}", f"write whole numbers from 1 to {most}: {name}=1,2,4")
     numbers = tuple(dict.fromkeys(map(int, values)))
     if len(numbers) > MOST_VALUES:
@@ -81,7 +81,8 @@ def parse_scan(text: str) -> Scan:
 def run_scan(job: Job, scan: Scan, report: Report = silent, launch: Launch = start_worker) -> LoadRun[ScanRow]:
     """Measure each subject of the job at each value, and store it. MctError for whatever the user can mend."""
     with make_ready(job, "mct-scan", MAX_SECONDS) as ready:
-        _require_possible(scan, ready.setting.site.facts().machine.usable_threads, job.target.transport)
+        usable = min(ready.setting.site.facts().machine.usable_threads, job.target.threads or LARGEST)
+        _require_possible(scan, usable, job.target.transport)
         return _scan_all(ready, scan, report, launch)
 
 

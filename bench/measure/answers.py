@@ -160,7 +160,7 @@ def _places(subjects: Sequence[Subject], chunks: int, cpus: Sequence[int], memor
 
     A model is counted at twice the size of its files: stored in halves, it may be opened in full precision.
     """
-    largest_mb = RUNTIME_MB + 2 * max(subject.size_mb for subject in subjects)
+    largest_mb = RUNTIME_MB + 2 * max((subject.size_mb for subject in subjects), default=0.0)
     fit = int(MEMORY_SHARE * memory_mb / largest_mb)
     if any(subject.executable.device != CPU for subject in subjects):  # one process feeds a GPU
         fit = 1

@@ -128,14 +128,21 @@ def finalists(
     return [each.name for each in chosen[:most]]
 
 
-def safest_first(names: Sequence[str], standings: Sequence[Standing], reference: Answered, rows: int) -> list[str]:
+def safest_first(
+    names: Sequence[str], standings: Sequence[Standing], reference: Answered, rows: int, limit_ms: float = float("inf")
+) -> list[str]:
     """The finalists in the order in which they are to be shown to meet the budget, fixed before they are judged.
 
     In a fixed order each may be tested at the whole error as long as all before it passed (Maurer, Hothorn and
     Lehmacher 1995): one that misses the budget is then named no more often than if it had been the only one.
     """
     by_name = {each.name: each for each in standings}
-    return sorted(names, key=lambda name: (_expected(by_name[name].answered, reference, rows), name))
+
+    def danger(name: str) -> tuple[bool, float, str]:
+        found = by_name[name]  # one whose time may miss its limit comes last, however good its answers are
+        return found.timed.high_ms > limit_ms, _expected(found.answered, reference, rows), name
+
+    return sorted(names, key=danger)
 
 
 def likely(standings: Sequence[Standing], reference: Answered, margin: float, rows: int) -> list[Standing]:

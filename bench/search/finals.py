@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
+from math import inf
 from typing import Any
 
 from mct.bench.jobs.job import Job, run_job
@@ -90,7 +91,7 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
         return None
     reference, margin, rows = course.held_to(standings)
     names = finalists(standings, reference, margin, rows)
-    order = safest_first(names, standings, reference, rows)
+    order = safest_first(names, standings, reference, rows, question.budget.p95_ms or inf)
     for each in standings:
         course.fates.setdefault(each.name, "judged" if each.name in names else "not among the last few")
     paths = tuple(course.made[course.tried[name].key].folder for name in names)
@@ -128,11 +129,11 @@ def winner_of(judged: Mapping[str, Any]) -> str | None:
     """The candidate that the verdict names: the fastest that is shown to meet the budget."""
     entries = {judged["names"].get(entry["path"]): entry for entry in judged["result"]["artifacts"]}
 
-    def p95_ms(name: str) -> float:
+    def slowness(name: str) -> tuple[float, float]:
         latency = entries[name]["latency"]
-        return float(latency["p95_ms"] or latency["mean_ms"])
+        return latency["p95_ms"] or inf, latency["mean_ms"]  # without a P95 there were few requests: it is slow
 
-    return min(shown(judged), key=p95_ms, default=None)
+    return min(shown(judged), key=slowness, default=None)
 
 
 def recipe_of(course: Course, name: str) -> Recipe:

@@ -163,7 +163,8 @@ def as_markdown(found: Mapping[str, Any]) -> str:
 def _judged(judged: Mapping[str, Any]) -> list[str]:
     """The last few beside the checkpoint, on the rows to judge by."""
     result = judged["result"]
-    lines = [f"Judged on the {result['data']['rows']:,} rows of {result['data']['name']}:", "", *JUDGED_HEAD]
+    again = f", which were judged on {judged['looks']} times: each at 5 %" if judged["looks"] > 1 else ""
+    lines = [f"Judged on the {result['data']['rows']:,} rows of {result['data']['name']}{again}:", "", *JUDGED_HEAD]
     for entry in result["artifacts"]:
         quality, verdict = entry["quality"], entry["verdict"]["outcome"] if entry["verdict"] else "-"
         value, drop, faster = "-", "-", "-"

@@ -15,6 +15,7 @@ EVERY_FORM = 0.2
 """Share of the time after which no more forms are tried than the first."""
 BATCH = 2
 """Candidates for each worker, between two looks at the clock."""
+CANNOT = "cannot be made"
 MAKING = 0.35
 """Share of the time after which no more candidates are made to be timed."""
 
@@ -27,7 +28,7 @@ def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
         raise MctError(
             f"no runtime of target {question.target.name} takes {question.checkpoint.task}", "choose another"
         )
-    if not _fit(course, [(shapes[-1], forms[0])]):  # the cheapest of all: what it misses nothing will meet
+    if not _cheapest_fits(course, shapes, forms[0]):
         return {}
     untaught, pupils = ([each for each in shapes if each.taught is taught] for taught in (False, True))
     first = ((each, forms[0]) for each in shapes)
@@ -39,6 +40,16 @@ def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
         rivals = _rivals(course, untaught[0], forms)
         found |= _fit(course, [(each, form) for each in pupils if each.name in left for form in rivals])
     return found
+
+
+def _cheapest_fits(course: Course, shapes: Sequence[Shape], form: str) -> bool:
+    """Whether the cheapest shape that this form can hold is within the budget: what it misses nothing will meet."""
+    for shape in reversed(shapes):
+        if found := _fit(course, [(shape, form)]):
+            return True
+        if not course.fates.get(f"{shape.name}, {form}", "").startswith(CANNOT):
+            return bool(found)
+    return False
 
 
 def _rivals(course: Course, whole: Shape, forms: Sequence[str]) -> list[str]:
@@ -56,7 +67,7 @@ def _fit(course: Course, wanted: Sequence[tuple[Shape, str]]) -> dict[str, tuple
         try:
             untaught.append(candidate(shape, form, question.checkpoint, question.machine, question.seed))
         except MctError as error:
-            course.fates[f"{shape.name}, {form}"] = f"cannot be made: {error.message}"
+            course.fates[f"{shape.name}, {form}"] = f"{CANNOT}: {error.message}"
     made = _made_in_time(course, untaught)
     times = course.time(made)
     course.timed |= times

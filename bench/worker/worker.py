@@ -197,7 +197,8 @@ def _open(job: Mapping[str, Any]) -> Bench:
         if opened.together is None:
             raise MctError(f"{runtime.name} writes one text at a time", "a batch is for other tasks")
         timed, requests = opened.together, in_batches(requests, job["batch"], job["seed"])
-    if job["clients"] > 1 and not runtime.concurrent:
+    recorded = {"graphs", "compile"} & executable.settings.keys()  # these read and write memory of their own
+    if job["clients"] > 1 and (recorded or not runtime.concurrent):
         timed = one_call_at_a_time(timed)
     return Bench(
         predictor=timed,

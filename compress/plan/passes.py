@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mct.models.checkpoints.checkpoint import Checkpoint
+from mct.models.data.declared import Share
 from mct.models.tasks.datasets import Dataset
 from mct.models.tasks.examples import Request, find_kind
 from mct.targets.arithmetic import Numbers
@@ -126,7 +127,7 @@ def cascade(format_name: str, precision: str) -> Pass:
         branch="second",
         options=(
             Option("second", list[dict[str, Any]], "the steps of the second stage, from the checkpoint itself"),
-            Option("threshold", float, "the first stage answers where its best label is at least as probable"),
+            Option("threshold", Share, "the first stage answers where its best label is at least as probable"),
             Option("always", list[str], "labels that the first stage never gives by itself", []),
         ),
         about="Join two stages in one graph: the first answers where it is sure, the second stage the rest.",

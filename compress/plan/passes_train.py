@@ -78,7 +78,7 @@ TRAIN_PASSES = (
         about="As static-student, with filters that read neighbouring tokens together: order counts.",
     ),
     Pass(
-        "transformer-student", START, START, "mct.compress.train.transformer_student:of_sizes", CLASSIFIERS,
+        "transformer-student", START, START, "mct.compress.train.transformer_student:run", CLASSIFIERS,
         why_not="mct.compress.train.obstacles:why_not_transformer",
         options=(
             Option("layers", int, "how many layers", 2),
@@ -87,12 +87,6 @@ TRAIN_PASSES = (
             Option("ffn", int, "neurons of a layer's feed-forward network", 512),
         ),
         about="A student of the checkpoint's kind and tokenizer in sizes of your own: distil teaches it all.",
-    ),
-    Pass(
-        "named-student", START, START, "mct.compress.train.transformer_student:named", CLASSIFIERS,
-        why_not="mct.compress.train.obstacles:why_not_named",
-        options=(Option("model", str, "a folder, or a name on the hub, of a pre-trained encoder"),),
-        about="A pre-trained model with its own tokenizer, and the labels of the checkpoint: distil teaches it these.",
     ),
     Pass(
         "distil", START, START, "mct.compress.train.distil:run", CLASSIFIERS, texts="needed",

@@ -39,6 +39,10 @@ FEW_BITS_COST = (
 )
 
 
+AFTER_JOINING = ("run-with",)
+"""What may follow a pass that joins two models: it changes neither."""
+
+
 @dataclass(frozen=True)
 class Resolved:
     """A step of a recipe: its row of the table, what the recipe tells it, the steps of its branch if it has one."""
@@ -143,6 +147,7 @@ def make_plan(
     begins = opening(checkpoint)
     if not (first and first[0].row in begins):
         first = (*map(Resolved, begins), *first)
+    first = tuple(_opened(step, begins) for step in first)
     if first and first[-1].row.gives != START:
         if formats or precisions:
             raise MctError(
@@ -177,6 +182,13 @@ def make_plan(
     return Plan(checkpoint, routes)
 
 
+def _opened(step: Resolved, begins: Sequence[Pass]) -> Resolved:
+    """A step whose branch, which starts from the checkpoint itself, begins as everything does."""
+    if not step.branch or step.branch[0].row in begins:
+        return step
+    return replace(step, branch=(*map(Resolved, begins), *step.branch))
+
+
 def _as_left(step: Resolved, checkpoint: Checkpoint) -> Checkpoint:
     """What is known of a step's product before it is there: what it took, of another family perhaps."""
     return replace(checkpoint, model_type=step.row.leaves) if step.row.leaves else checkpoint
@@ -194,6 +206,11 @@ def resolve(recipe: Recipe, task: str) -> tuple[Resolved, ...]:
     found: list[Resolved] = []
     for number, step in enumerate(recipe.steps, start=1):
         row = _row_of(step, found[-1].row.gives if found else START, task, f"step {number}")
+        if joined := next((each.row.name for each in found if each.branch and row.name not in AFTER_JOINING), ""):
+            raise MctError(
+                f"step {number}: {row.name} cannot follow {joined}, which leaves two models in one artifact",
+                f"take it before {joined}, in both stages",
+            )
         options = read_options(row, step.options)
         found.append(Resolved(row, step.options, _branch_of(row, options, task, f"step {number}")))
     return tuple(found)
@@ -204,6 +221,8 @@ def _branch_of(row: Pass, options: Mapping[str, Any], task: str, place: str) -> 
     if not row.branch:
         return ()
     steps = resolve(Recipe(steps_of(f"{place}: {row.name}: {row.branch}", options[row.branch])), task)
+    if joined := next((each.row.name for each in steps if each.branch), ""):
+        raise MctError(f"{place}: {row.name}: {row.branch} holds a {joined}, and there are two stages", "leave it out")
     ends = steps[-1].row.gives if steps else "nothing"
     if ends.partition("-")[0] != row.takes.partition("-")[0]:
         raise MctError(

@@ -14,6 +14,12 @@ def require_alike(resources: Resources) -> Branch:
     assert branch is not None
     if branch.checkpoint.labels != resources.checkpoint.labels:
         raise MctError("the two stages of a cascade have other labels", "make both of the same checkpoint")
+    longest = [each.max_tokens for each in (resources.checkpoint, branch.checkpoint)]
+    if longest[0] != longest[1]:
+        raise MctError(
+            f"the two stages of a cascade take texts of up to {longest[0]} and {longest[1]} tokens",
+            "make both of the same checkpoint",
+        )
     stages = (resources.checkpoint, branch.checkpoint)
     if len({open_tokenizer(stage.path, ANY_LENGTH).tokenizer.to_str() for stage in stages}) > 1:
         raise MctError(

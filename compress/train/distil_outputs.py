@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from mct import MctError
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.folders import write_model
 from mct.compress.train.curriculum import held_out_of
@@ -28,6 +29,7 @@ from mct.compress.train.losses import to_teacher, to_truth
 from mct.compress.train.rounds import read_rounds, write_rounds
 from mct.compress.train.written import written_by
 from mct.models.checkpoints.files import stop_ids
+from mct.models.tasks.tokens import open_tokenizer
 from mct.models.training.loop import Training, by_length, chunks, find_device, move, steps
 
 RATE, BATCH = 1e-4, 32
@@ -42,15 +44,17 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     lessons, written = lessons_from(resources, teacher), list[Lesson]()
     if most := options.get("written", 0):
         assert teacher is not None and taught_by is not None
+        before = open_tokenizer(teacher.vocabulary, teacher.max_tokens).given
         longest = min(teacher.max_tokens, resources.checkpoint.max_tokens)
-        written = written_by(taught_by, lessons, most, longest, stop_ids(teacher.sizes))
-        lessons += written
+        written = written_by(taught_by, lessons, most, longest, stop_ids(teacher.sizes), before)
     drawn = random.Random(resources.seed)
     held = set(drawn.sample(range(len(lessons)), held_out_of(len(lessons))))
     taught, dev = (
         [lesson for place, lesson in enumerate(lessons) if (place in held) is side] for side in (False, True)
     )
+    taught += written  # none of them is held out: they begin as texts that are learned do
     learner = asked_of(resources.checkpoint)
+    _require_alike(options["match"], learner, taught_by)
     model = learner.module.model
     assert isinstance(model, PreTrainedModel)
     learner.module.requires_grad_(False)
@@ -60,6 +64,17 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     write_model(model, source.folder, draft)
     notes = {"written": len(written)} if written else {}
     return Product(draft, "", notes={"inputs": len(taught), "rounds": rounds + 1, **notes, **found})
+
+
+def _require_alike(match: str, learner: Asked, teacher: Asked | None) -> None:
+    """MctError where hidden states are to be drawn to each other that are of two widths."""
+    models: list[Any] = [each.module.model for each in (learner, teacher) if each is not None]
+    widths = sorted({int(model.config.hidden_size) for model in models})
+    if match == "hidden" and len(widths) > 1:
+        raise MctError(
+            f'`match = "hidden"` needs states of one width, here they have {widths[0]} and {widths[1]}',
+            'how tokens are related hangs on no width: match = "relations"',
+        )
 
 
 def _learn(

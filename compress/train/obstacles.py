@@ -1,14 +1,12 @@
 """What cannot be trained, told from small files and options: what the plan asks beforehand."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mct.compress.plan.passes import CLASSIFIERS, LANGUAGE_MODELS, SCORERS
 from mct.compress.plan.passes_train import MATCHES
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.files import read_config
-from mct.models.checkpoints.hub import NAME
 from mct.models.families.table import find_family
 
 FROM_LABELS = (*CLASSIFIERS, *SCORERS, *LANGUAGE_MODELS)
@@ -19,6 +17,7 @@ ADDED = "what was added to it (a prefix, adapters kept beside it) belongs to its
 LEAST_PAIRS = 2
 RESIZED = ("bert", "distilbert", "roberta", "electra", "xlm-roberta")
 """Kinds of encoders whose configurations name the four sizes alike."""
+LARGEST_SIZES = {"layers": 64, "width": 8192, "heads": 128, "ffn": 65536}
 RELATED = ("query", "key", "value")
 
 
@@ -64,20 +63,10 @@ def why_not_transformer(checkpoint: Checkpoint, options: Mapping[str, Any]) -> s
         return ADDED
     if checkpoint.model_type not in RESIZED:
         return f"which sizes a {checkpoint.model_type} model has is not known; it is for {', '.join(RESIZED)}"
-    if small := [name for name in ("layers", "width", "heads", "ffn") if options[name] < 1]:
-        return f"`{small[0]}` is {options[small[0]]}, and has to be at least 1"
+    if odd := [name for name, most in LARGEST_SIZES.items() if not 1 <= options[name] <= most]:
+        return f"`{odd[0]}` is {options[odd[0]]}, and has to be from 1 to {LARGEST_SIZES[odd[0]]}"
     if options["width"] % options["heads"]:
         return f"{options['heads']} heads do not divide a width of {options['width']}"
-    return ""
-
-
-def why_not_named(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
-    """Why the model that is named cannot be its student; "" where it can. What is not fetched yet is not looked at."""
-    if checkpoint.has_prefix or checkpoint.keeps_adapters:
-        return ADDED
-    folder = Path(options["model"])
-    if not folder.is_dir() and not NAME.fullmatch(options["model"]):
-        return f"there is no folder {folder}, and it is no name on the hub (ORG/NAME)"
     return ""
 
 

@@ -1,9 +1,7 @@
-"""A student that is a transformer of its own: of the sizes told, or a model that somebody pre-trained and gave a name.
+"""A student that is a transformer of its own, of the sizes told.
 
-Of told sizes it is of its teacher's kind, with its teacher's tokenizer; the vectors of its tokens are the principal
-components of its teacher's, all else is drawn at random. A named model brings its weights and its own tokenizer, and
-gets the labels of its teacher (Turc et al. 2019, arXiv:1908.08962: small models that were pre-trained learn more from a
-teacher than such that were not). Both answer nothing until distil has taught them.
+It is of its teacher's kind, with its teacher's tokenizer; the vectors of its tokens are the principal components of its
+teacher's, all else is drawn at random. It answers nothing until distil has taught it.
 """
 
 from collections.abc import Mapping
@@ -14,20 +12,14 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from mct import MctError
 from mct.compress.plan.passes import Product, Resources
-from mct.compress.run.folders import copy_rest, write_model
-from mct.compress.run.lineage import weights_digest
+from mct.compress.run.folders import write_model
 from mct.compress.train.shallow_student import narrowed
-from mct.models.checkpoints.checkpoint import inspect
-from mct.models.checkpoints.hub import find_folder
 from mct.models.checkpoints.load import load_model
 from mct.models.training.loop import seeded
 
-LABELS = ("id2label", "label2id", "num_labels", "problem_type")
 
-
-def of_sizes(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
+def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write a student of `options["layers"]`, "width", "heads" and "ffn"; its longest input is its teacher's."""
     teacher = load_model(resources.checkpoint)
     config = deepcopy(teacher.config)
@@ -40,34 +32,14 @@ def of_sizes(source: Product, draft: Path, options: Mapping[str, Any], resources
     with seeded(resources.seed):
         student: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     ours, theirs = (_table(model) for model in (student, teacher))
-    if ours.shape[1] <= theirs.shape[1]:
+    narrower = ours.shape[1] <= theirs.shape[1]
+    if narrower:
         vectors = narrowed(theirs, ours.shape[1])
         ours.copy_(vectors * (ours.norm(dim=1).mean() / vectors.norm(dim=1).mean()))
     write_model(student, source.folder, draft)
     weights = sum(weight.numel() for weight in student.parameters())
-    return Product(draft, "", notes={"weights": weights, "vectors_from": resources.checkpoint.architecture})
-
-
-def named(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
-    """Write the model `options["model"]`, a folder or a name on the hub, with the labels of the checkpoint.
-
-    MctError where it is no encoder.
-    """
-    folder = find_folder(Path(options["model"]))
-    found, teacher = inspect(folder), resources.checkpoint
-    told = {name: deepcopy(getattr(load_model(teacher).config, name)) for name in LABELS}
-    try:
-        with seeded(resources.seed):
-            student = AutoModelForSequenceClassification.from_pretrained(
-                folder, **told, ignore_mismatched_sizes=True, local_files_only=True
-            )
-    except ValueError as error:  # of transformers, for a kind of model that has no classifier
-        raise MctError(f"{folder} is a {found.model_type} model, which cannot classify", "name an encoder") from error
-    student.save_pretrained(draft)
-    for weights in draft.glob("*.safetensors"):
-        weights.chmod(0o644)
-    copy_rest(found.vocabulary, draft)
-    return Product(draft, "", notes={"model": options["model"], "sha256": weights_digest(folder)})
+    notes = {"vectors_from": resources.checkpoint.architecture} if narrower else {}
+    return Product(draft, "", notes={"weights": weights, **notes})
 
 
 def _table(model: PreTrainedModel) -> torch.Tensor:

@@ -20,37 +20,38 @@ BATCH = 32
 
 
 def written_by(
-    teacher: Asked, lessons: Sequence[Lesson], most: int, longest: int, stop: Collection[int]
+    teacher: Asked, lessons: Sequence[Lesson], most: int, longest: int, stop: Collection[int], before: int = 1
 ) -> list[Lesson]:
     """A lesson for each that has room for it: its prompt, or the first half of a text, and what the teacher goes on by.
 
     The likeliest token each time (greedy), `most` at most, up to and with a token of `stop`; no text is longer than
-    `longest`. MctError where the student reads other tokens than its teacher.
+    `longest`. So many tokens stand `before` every text, and are no prompt.
+
+    MctError where the student reads other tokens than its teacher.
     """
     if any(lesson.asked is not None and lesson.asked.ids != lesson.tokens.ids for lesson in lessons):
         raise MctError(
             "the student cuts texts into other pieces than its teacher writes", "trim the vocabulary after `written`"
         )
-    prompts = sorted((_beginning(lesson.tokens) for lesson in lessons), key=len)
+    prompts = sorted((_beginning(lesson.tokens, max(1, before)) for lesson in lessons), key=len)
     model: Any = teacher.module.model
+    plain = GenerationConfig(do_sample=False, eos_token_id=sorted(stop) or None, pad_token_id=teacher.pad_id)  # type: ignore[no-untyped-call]
+    model.generation_config = plain  # what its own leaves unsaid would be filled in by it: penalties, beams
     found = []
     for length in sorted({len(prompt) for prompt in prompts}):
         count = min(most, longest - length)
         alike = [prompt for prompt in prompts if len(prompt) == length]
         for batch in chunks(alike, BATCH) if count > 0 else ():
             asked = torch.tensor(batch, device=next(model.parameters()).device)
-            told = GenerationConfig(  # type: ignore[no-untyped-call]
-                max_new_tokens=count, do_sample=False, eos_token_id=sorted(stop) or None, pad_token_id=teacher.pad_id
-            )
             with torch.inference_mode():
-                texts = model.generate(asked, attention_mask=torch.ones_like(asked), generation_config=told)
+                texts = model.generate(asked, attention_mask=torch.ones_like(asked), max_new_tokens=count)
             found += [_lesson(text.tolist(), length, stop) for text in texts]
     return found
 
 
-def _beginning(tokens: Tokens) -> list[int]:
+def _beginning(tokens: Tokens, before: int) -> list[int]:
     """The prompt where a row has one, else the first half of its text."""
-    return tokens.ids[: tokens.given if tokens.given > 1 else max(1, len(tokens.ids) // 2)]
+    return tokens.ids[: tokens.given if tokens.given > before else max(before, len(tokens.ids) // 2)]
 
 
 def _lesson(ids: list[int], given: int, stop: Collection[int]) -> Lesson:

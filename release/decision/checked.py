@@ -23,6 +23,8 @@ class _Twin(Struct, frozen=True):
 
     file: Name
     row: Index
+    other_file: Name = "-"
+    other_row: Index = 0
 
 
 class _Noise(Struct, frozen=True):
@@ -61,6 +63,9 @@ def read_check(found: Mapping[str, Any], place: str) -> Checked:
     )
     if check.noise is not None:
         facts.append(f"label noise, estimated: {check.noise.estimated_share:.1%} of {check.noise.judged:,} rows")
-    leaks = {each.sha256: len({twin.row for twin in check.leaks if twin.file == each.name}) for each in check.files}
+    stands = [(twin.file, twin.row) for twin in check.leaks] + [
+        (twin.other_file, twin.other_row) for twin in check.leaks
+    ]
+    leaks = {each.sha256: len({row for file, row in stands if file == each.name}) for each in check.files}
     leaked = {each.sha256: leaks[each.sha256] / max(1, each.rows) for each in check.files}
     return Checked({each.sha256: each.rows for each in check.files}, leaked, tuple(facts))

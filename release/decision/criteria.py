@@ -62,6 +62,10 @@ def judge_data(evidence: Evidence) -> Criterion:
     if digest not in checked.rows:
         lack = f"a check of the data that it was judged by ({digest[:12]}…)"
         return Criterion("data", "not met", facts, (lack,), (data.check,))
+    if len(checked.rows) < 2:
+        return missing(
+            "data", "a check of it beside the data that taught: one file alone leaks nowhere", [data.check], facts
+        )
     leaked, borne = checked.leaked[digest], data.leaks_tolerated
     lack = f"data to judge by that does not leak: {leaked:.2%} of its rows do, {borne:.2%} can be borne"
     return Criterion(

@@ -36,11 +36,13 @@ def read_inspected(evidence: Evidence, digest: str) -> tuple[tuple[str, ...], tu
     """
     name = evidence.named.metric.explain if evidence.named.metric else None
     found: Mapping[str, Any] | None = evidence.objects.get(name or "")
-    if name is None or found is None:
+    if name is None:
         return (), ()
+    if found is None:
+        return (), (f"an inspection: {name} is named and not there",)
     hint = "make it with: mct explain ORIGINAL ARTIFACT -o FOLDER"
     inspected = declared(dict(found), Inspected, str(evidence.path(name)), hint)
     if inspected.digest != digest:
         return (f"{name} is about another artifact ({inspected.digest[:12]}…): nothing is known of this one",), ()
     said = tuple(f"{each.limit}: {each.measured}, {each.outcome}" for each in inspected.lines)
-    return said, tuple(f"{name}: {each.limit}: {each.measured}" for each in inspected.lines if each.outcome == "fail")
+    return said, tuple(f"{name}: {each.limit}: {each.measured}" for each in inspected.lines if each.outcome != "pass")

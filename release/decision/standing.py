@@ -145,10 +145,25 @@ def judge_rollback(evidence: Evidence, standing: Standing) -> Criterion:
         lack = "a practised way back: no drill since production last changed (mct release drill)"
         return missing(NAME, lack, [JOURNAL], facts)
     facts.append(f"drill: {standing.drill}")
+    if lack := _untold(evidence, standing):
+        return missing(NAME, lack, [JOURNAL], facts)
     passed = standing.drill == "pass"
     return Criterion(
         NAME, "met" if passed else "not met", tuple(facts), () if passed else ("a drill that passes",), (JOURNAL,)
     )
+
+
+def _untold(evidence: Evidence, standing: Standing) -> str:
+    """What was to say how production behaves, and does not: a file that is not there, or that is of another release."""
+    named = evidence.named.production
+    for name in (named.result, named.watch) if named else ():
+        if name and name in evidence.absent:
+            return f"how production behaves: {name} is named and not there"
+    if named and named.watch and standing.production is not None and named.watch in evidence.objects:
+        about = evidence.objects[named.watch].get("release")
+        if about != standing.production.ref:
+            return f"how production behaves: {named.watch} is about {about}, and {standing.production.ref} is there"
+    return ""
 
 
 def misbehaving(evidence: Evidence, standing: Standing) -> Iterator[str]:

@@ -40,6 +40,7 @@ from mct.release.inspection.scores import ScoreDrift, find_score_drift
 from mct.release.inspection.spurious import Spurious, find_spurious
 
 Found = TypeVar("Found")
+BYTES = 8
 SHARES = {"answers": 0.0, "scores": 0.3, "attributions": 0.4, "words": 0.7, "layers": 0.8, "behaviour": 0.95}
 """Where each part begins, of the whole."""
 
@@ -118,7 +119,7 @@ def explain(job: Job, report: Report = silent) -> Explanation:
         sha256=dataset.sha256, rows=len(examples), seed=job.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), flips=flips,
         attribution=parts.look("attribution", lambda: _attribution(parts, (original, artifact, floor), examples)),
-        scores=parts.look("score drift", lambda: _scores(parts, both, floor)),
+        scores=parts.look("score drift", lambda: _scores(parts, both, floor or _floor(models, original, job, BYTES))),
         spurious=parts.look("spurious words", lambda: _spurious(parts, both, original, artifact)),
         sensitivity=parts.look("layers", lambda: _sensitivity(parts, models[0], _bits(models[1]) or 8, both.original)),
         behaviour=_behaviour(job, original, artifact, part(report, SHARES["behaviour"], 1.0)),
@@ -158,16 +159,14 @@ def _inspected(model: Model) -> Inspected:
     return Inspected(subject.name, subject.format, subject.precision, subject.runtime, subject.digest, subject.path)
 
 
-def _scores(parts: Parts, both: Both, floor: Floor | None) -> ScoreDrift:
-    if floor is None:
-        raise MctError("there is no floor to measure it by")
+def _scores(parts: Parts, both: Both, floor: Floor) -> ScoreDrift:
     if not floor.asked.manner.labels:
         raise MctError("it is for answers that are labels of a whole text", "")
     told = decide_all(
         floor.asked, both.examples, part(parts.report, SHARES["scores"], SHARES["attributions"]), keep=True
     )
     heads = floor.asked.model.subject.heads
-    return find_score_drift((both.original, both.artifact, told), heads, heads[0].kind, floor.bits, parts.job.seed)
+    return find_score_drift((both.original, both.artifact, told), heads, heads[0].kind, floor.bits)
 
 
 def _attribution(parts: Parts, models: tuple[Asked, Asked, Floor | None], examples: Sequence[Example]) -> Attribution:
@@ -188,10 +187,10 @@ def _with_gradients(who: Attributing, job: Job) -> Attributing:
     return replace(who, gradients=lambda told, target: of(opened, told, target), baseline=opened.name)
 
 
-def _floor(models: Sequence[Model], original: Asked, job: Job) -> Floor:
-    """The original rounded to as many bits as the artifact has."""
+def _floor(models: Sequence[Model], original: Asked, job: Job, at_least: int | None = None) -> Floor:
+    """The original rounded to as many bits as the artifact has; to so many where it has 16 or more."""
     _require_checkpoint(original.model.subject)
-    bits = _bits(models[1])
+    bits = _bits(models[1]) or at_least
     if bits is None:
         precision = models[1].subject.precision
         raise MctError(f"{precision} rounds to no fewer than 16 bits, which moves nothing to speak of")

@@ -169,7 +169,7 @@ class Explanation:
         for side in ("original", "artifact"):
             del body[side]["path"]
         if body["scores"]:
-            del body["scores"]["drawn"]
+            del body["scores"]["told"]
         for group, found in zip(body["flips"]["groups"], self.flips.groups, strict=True):
             group["shown"] = found.shown
         for each, word in zip(body["spurious"] or (), self.spurious or (), strict=True):

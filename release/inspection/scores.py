@@ -5,24 +5,29 @@ shows long before in its scores. A label's drift is the root mean square, over t
 logit; of one label of several, from the mean of all) differs between the two models; its floor is the same between the
 original and the original rounded to as many bits as the artifact has (`mct.release.inspection.rounding`). The figure is
 the greatest ratio of the two among the labels: 1 is what rounding does, whoever rounds; a fault in one label's weights
-shows as much as one in all. Its interval draws examples anew, and takes the greatest of each drawing.
+shows as much as one in all.
+
+Each label's multiple has an interval of its own (the delta method, on logarithms). The greatest is shown to be above a
+limit where one label is, at the error divided by their number (Bonferroni), and below it where each of them is, at the
+whole error. Scores have long tails: of few examples the second would be said too lightly, and is not said at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from mct import MctError
 from mct.bench.statistics.levels import CONFIDENCE
 from mct.models.tasks.table import Head
 from mct.release.inspection.asking.opened import Told
 
-DRAWS, AT_ONCE = 2000, 100
-FEWEST = 2
+FEWEST, FEWEST_TO_PASS = 2, 300
 LEAST_FLOOR = 0.1
 """Of the floor of all labels together: one that rounding hardly moves is not divided by next to nothing."""
 OUTSIDE = (1 - CONFIDENCE) / 2
@@ -43,29 +48,27 @@ class LabelDrift:
 class ScoreDrift:
     """The greatest multiple of the floor among the labels, with its 95 % interval over `n` examples.
 
-    `labels` are all of them, the one that drifted most first. `drawn` are the greatest multiples of other sets of
-    examples, in order.
+    `labels` are all of them, the one that drifted most first. `told` are the multiples, and the standard errors of
+    their logarithms. `high` is None on few examples, which exclude nothing.
     """
 
     n: int
     bits: int
     times: float
     low: float
-    high: float
+    high: float | None
     labels: tuple[LabelDrift, ...]
-    drawn: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    told: tuple[tuple[float, ...], tuple[float, ...]] = field(default=((), ()), repr=False, compare=False)
 
     def bounds(self, error: float) -> tuple[float, float]:
-        """Lower and upper bound, each exceeded with probability `error`.
+        """Lower and upper bound, each exceeded with probability `error`; the upper one is infinite on few examples."""
+        times, errors = map(np.asarray, self.told)
+        one, each = (float(stats.t.ppf(1 - share, self.n - 1)) for share in (error / len(times), error))
+        low, high = (float((times * np.exp(distance * errors)).max()) for distance in (-one, each))
+        return min(low, self.times), high if self.n >= FEWEST_TO_PASS else inf
 
-        The greatest of several is greater in a drawing than in truth, so the lower one is the lesser of two.
-        """
-        return _bounds(self.times, np.asarray(self.drawn), error)
 
-
-def find_score_drift(
-    told: Sequence[Sequence[Told]], heads: Sequence[Head], kind: str, bits: int, seed: int
-) -> ScoreDrift:
+def find_score_drift(told: Sequence[Sequence[Told]], heads: Sequence[Head], kind: str, bits: int) -> ScoreDrift:
     """Of what the original, the artifact and the rounded original gave for the same examples, outputs kept.
 
     MctError where there are too few examples, or rounding moves nothing.
@@ -77,17 +80,18 @@ def find_score_drift(
     if not floors.any():
         raise MctError("rounding alone moves no score of these examples", "there is nothing to measure drift by")
     times = _times(changed.mean(axis=0), floors.mean(axis=0))
-    drawn = _drawn(changed, floors, seed)
     found = [
         LabelDrift(label, float(np.sqrt(drift)), float(np.sqrt(floor)), float(each))
         for label, drift, floor, each in zip(
             heads[0].labels, changed.mean(axis=0), floors.mean(axis=0), times, strict=True
         )
     ]
-    most = float(times.max())
-    low, high = _bounds(most, drawn, OUTSIDE)
+    errors = _errors(changed, floors)
     ordered = tuple(sorted(found, key=lambda each: (-each.times, each.label)))
-    return ScoreDrift(len(changed), bits, most, low, high, ordered, tuple(drawn.tolist()))
+    told_of_all = (tuple(times.tolist()), tuple(errors.tolist()))
+    result = ScoreDrift(len(changed), bits, float(times.max()), 0.0, 0.0, ordered, told_of_all)
+    low, high = result.bounds(OUTSIDE)
+    return replace(result, low=low, high=None if high == inf else high)
 
 
 def _scores(told: Sequence[Told], centred: bool) -> Floats:
@@ -103,15 +107,10 @@ def _times(changed: Floats, floors: Floats) -> Floats:
     return times
 
 
-def _drawn(changed: Floats, floors: Floats, seed: int) -> Floats:
-    """The greatest multiple of each of `DRAWS` sets of examples drawn with replacement, in order."""
-    draw, count, found = np.random.default_rng(seed), len(changed), []
-    for _ in range(0, DRAWS, AT_ONCE):
-        weights = draw.multinomial(count, np.full(count, 1 / count), size=AT_ONCE) / count
-        found.append(_times(weights @ changed, weights @ floors).max(axis=1))
-    return np.sort(np.concatenate(found))
-
-
-def _bounds(value: float, drawn: Floats, error: float) -> tuple[float, float]:
-    low, high = (float(np.quantile(drawn, share)) for share in (error, 1 - error))
-    return max(0.0, min(low, 2 * value - high)), high
+def _errors(changed: Floats, floors: Floats) -> Floats:
+    """The standard error of the logarithm of each label's multiple, from what each example adds to it."""
+    tiny = np.finfo(np.float64).tiny
+    means = [np.maximum(each.mean(axis=0), tiny) for each in (changed, floors)]
+    influence = changed / means[0] - floors / means[1]
+    found: Floats = influence.std(axis=0, ddof=1) / np.sqrt(len(changed)) / 2
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def bench_seconds(samples: Path) -> float:
     """The seconds that a bench's processes were measured for. MctError where the samples cannot be read."""
     try:
         lines = gzip.decompress(read_bytes(samples)).splitlines()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise MctError(f"{samples} is damaged: {error}", "measure again") from error
     records = [parse_json(line, _Record, str(samples)) for line in lines]
     return sum(each.wall_s + each.warm_up_s + (each.import_ms + each.load_ms) / 1e3 for each in records)

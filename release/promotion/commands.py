@@ -167,7 +167,8 @@ def release_promote(ref: str, stage: Any, dry_run: bool, gate_file: Path, addres
 
     store = _open(address)
     if dry_run:
-        require_movable(store.find(ref), stage)
+        wanted = store.find(ref)
+        require_movable(store.track(wanted.name), wanted, stage)
         said, outcome = ask_gate(store, ref, stage, gate_file, by), "not moved: a dry run"
     else:
         done = promote(store, ref, stage, gate_file, by)

@@ -252,8 +252,19 @@ def _verdict_lines(question: Question, samples: Samples, subject: str, budget_na
     by_luck: Verdict = judge(measured, budget, baseline, tried.error)
     by_answers: Verdict = judge(measured, budget, baseline, tried.quality_error)
     said = f" Try {tried.runs}: judged with an error of {100 * tried.error:.2g} %."
+    if baseline is measured:
+        by_answers = replace(by_answers, lines=tuple(_against_itself(line) for line in by_answers.lines))
     lucky = [replace(line, reason=line.reason + said) for line in by_luck.lines if line.limit.startswith(LATENCY)]
     return [*lucky, *(line for line in by_answers.lines if not line.limit.startswith(LATENCY))]
+
+
+def _against_itself(line: Line) -> Line:
+    """What a line about answers says of an artifact that was its own baseline: nothing that a gate could rest on."""
+    if line.outcome != "pass" or "baseline" not in f"{line.limit} {line.reason}":
+        return line
+    return replace(
+        line, outcome="inconclusive", reason="It was held against itself: bench it beside what it was made of."
+    )
 
 
 # What else is known
@@ -268,6 +279,8 @@ def _behaviour_line(question: Question, path: Path) -> GateLine:
     evidence = (question.keep("explain", path, report.created),)
     if report.digest != question.release.digest:
         return _line(subject, limit, report.digest[:12], "inconclusive", "It is about another artifact.", evidence)
+    if report.original == report.digest:
+        return _line(subject, limit, "itself", "inconclusive", "It was inspected beside itself.", evidence)
     stale = [line for line in _age(question, limit, report.created, evidence) if line.outcome != "pass"]
     said = "; ".join(report.open_lines) or {"pass": "Every limit holds."}.get(report.outcome, "It judged nothing.")
     return stale[0] if stale else _line(subject, limit, report.outcome, report.outcome, said, evidence)

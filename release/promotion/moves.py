@@ -75,7 +75,7 @@ def promote(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = "")
     """
     release = store.find(ref)
     before = store.settle(release.name)
-    require_movable(release, stage)
+    require_movable(before, release, stage)
     verdict = ask_gate(store, release.ref, stage, gate_file, by)
     if verdict.verdict.outcome != "pass" or release.state == stage:
         return Promotion(verdict, release, False)
@@ -83,8 +83,10 @@ def promote(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = "")
     return Promotion(verdict, after.release(release.version), True)
 
 
-def require_movable(release: Release, stage: Stage) -> None:
-    """MctError where a promotion would leave a name without production."""
+def require_movable(track: Track, release: Release, stage: Stage) -> None:
+    """MctError where a promotion would leave a name without production, or brings back what a person took out."""
+    if any(event.why == "retire" for _, event in track.moves(release.version)):
+        raise MctError(f"{release.ref} was retired for good", "promote another one")
     if release.state == "production" != stage:
         raise MctError(
             f"{release.ref} is in production, and nothing would take its place", "promote another one, or roll back"

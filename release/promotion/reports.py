@@ -28,12 +28,17 @@ class _Line(Struct, frozen=True):
     reason: str = ""
 
 
+class _Original(Struct, frozen=True):
+    digest: Digest
+
+
 class _OfModel(Struct, frozen=True):
     kind: Literal["mct-explain", "mct-behave"]
     outcome: Outcome
     digest: Digest
     created: str = ""
     lines: tuple[_Line, ...] = ()
+    original: _Original | None = None
 
 
 class _File(Struct, frozen=True):
@@ -53,7 +58,8 @@ class _OfData(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass.
+    """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass,
+    `original` the digest of what it was held against.
 
     `outcome` is what its lines come to, whatever else it says: without one nothing was judged.
     """
@@ -63,6 +69,7 @@ class ModelReport:
     digest: str
     created: str
     open_lines: tuple[str, ...]
+    original: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,14 @@ def read_model_report(path: Path) -> ModelReport:
     if found.outcome != (outcome := worst(each.outcome for each in found.lines)):
         raise MctError(f"{path} says {found.outcome}, and its lines come to {outcome}", OF_MODEL)
     lines = [f"{each.limit}: {each.reason or each.measured}" for each in found.lines if each.outcome != "pass"]
-    return ModelReport(content, found.outcome, found.digest, found.created, tuple(lines))
+    return ModelReport(
+        content,
+        found.outcome,
+        found.digest,
+        found.created,
+        tuple(lines),
+        found.original.digest if found.original else "",
+    )
 
 
 def read_data_report(path: Path) -> DataReport:

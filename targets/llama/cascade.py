@@ -5,24 +5,28 @@ the first is not believed, and which labels (by their places) it never gives by 
 of the stage that answers it; "deferred" says of each whether that was the second.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mct import MctError
 from mct.models.tasks.tokens import Tokens
 from mct.targets.runtimes.table import DEFERRED, Executable, Session
 
 LOGITS = "logits"
+AGAIN = "compress the checkpoint again"
 
 
 def open_cascade(executable: Executable, threads: int, open_one: Callable[[Executable, int], Session]) -> Session:
-    """Both models, open. MctError where either cannot be read."""
+    """Both models, open. MctError where either cannot be read, or is no classifier of so many labels."""
     own = dict(executable.settings)
     told = own.pop("second_stage")
     first = open_one(replace(executable, settings=own), threads)
     second = open_one(replace(executable, model=told["model"], settings=told["settings"]), threads)
+    if max(told["always"], default=0) >= executable.outputs:
+        raise MctError("its manifest names labels for its second stage that it does not have", AGAIN)
     reserved, threshold = frozenset(told["always"]), float(told["threshold"])
 
     def is_deferred(logits: NDArray[np.float32]) -> bool:
@@ -31,11 +35,17 @@ def open_cascade(executable: Executable, threads: int, open_one: Callable[[Execu
         return share < threshold or best in reserved
 
     def infer(batch: Sequence[Tokens]) -> dict[str, NDArray[np.float32]]:
-        logits = first(batch)[LOGITS]
+        logits = _logits(first(batch))
         deferred = np.array([is_deferred(each) for each in logits])
         if deferred.any():
             asked = np.flatnonzero(deferred).tolist()
-            logits[asked] = second([batch[place] for place in asked])[LOGITS]
+            logits[asked] = _logits(second([batch[place] for place in asked]))
         return {LOGITS: logits, DEFERRED: deferred}
 
     return infer
+
+
+def _logits(outputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    if LOGITS not in outputs:
+        raise MctError("a stage of its cascade gives no logits", AGAIN)
+    return outputs[LOGITS]

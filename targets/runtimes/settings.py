@@ -3,13 +3,11 @@
 A file of settings travels with its model through other hands. Sessions read these values as they are.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
-from mct.models.data.declared import Count, Index, Name
+from mct.models.data.declared import Count, Index, Name, Share
 
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "normalise", "standardise"]
 
@@ -48,7 +46,7 @@ class Output(Struct, frozen=True, forbid_unknown_fields=True):
     steps: list[Linear | Activation]
 
 
-class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class LlamaStage(Struct, frozen=True, forbid_unknown_fields=True):
     """See `mct.targets.llama.encoders`; of decoders `mct.targets.llama.context`."""
 
     pooling: Literal["none", "mean", "cls", "last", "rank"] | None = None
@@ -60,13 +58,18 @@ class LlamaSettings(Struct, frozen=True, forbid_unknown_fields=True):
     adapters: dict[Name, Name] = {}
     prefix: Name | None = None
     prefix_tokens: Index = 0
-    second_stage: SecondStage | None = None
 
 
 class SecondStage(Struct, frozen=True, forbid_unknown_fields=True):
-    """See `mct.targets.llama.cascade`."""
+    """See `mct.targets.llama.cascade`. It has no second stage of its own."""
 
     model: Name
-    settings: LlamaSettings
-    threshold: float
-    always: list[Index] = []
+    settings: LlamaStage
+    threshold: Share
+    always: list[Index]
+
+
+class LlamaSettings(LlamaStage, frozen=True, forbid_unknown_fields=True):
+    """Those of an artifact: its one model's, or its first of two."""
+
+    second_stage: SecondStage | UnsetType = UNSET

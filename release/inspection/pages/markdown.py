@@ -137,7 +137,8 @@ def _group(group: Group) -> list[str]:
 
 def times(found: ScoreDrift) -> str:
     """The multiple of the floor with its interval."""
-    return f"{found.times:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    high = "?" if found.high is None else f"{found.high:.2f}"
+    return f"{found.times:.2f} [{found.low:.2f}, {high}]"
 
 
 def _scores(found: ScoreDrift | None) -> str:

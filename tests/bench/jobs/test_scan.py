@@ -46,11 +46,17 @@ def test_throughput_of_batches_is_counted_in_requests(tmp_path: Path, tiny_artif
     assert "its answers may differ" in table
 
 
-def test_clients_are_counted_together(tmp_path: Path, tiny_artifact: Path, dataset: Dataset) -> None:
+def test_clients_are_counted_together(
+    tmp_path: Path, tiny_artifact: Path, dataset: Dataset, read_records: Callable[[Path], list[dict[str, Any]]]
+) -> None:
     run = run_scan(job_for(tmp_path, tiny_artifact, dataset), Scan("clients", (1, 3)))
     assert [(row.value, row.clients, row.batch, row.processes) for row in run.results] == [(1, 1, 1, 3), (3, 3, 1, 3)]
     assert all(row.calls >= 2 * row.clients * row.processes for row in run.results)
-    assert json.loads(run.path.read_text())["results"][1]["clients"] == 3
+    stored = json.loads(run.path.read_text())
+    assert stored["results"][1]["clients"] == 3
+    records = read_records(run.path.parent / stored["samples"])
+    walls = [record["wall_s"] for record in records if str(record.get("subject")).endswith("=3")]
+    assert run.results[1].per_s * sum(walls) >= 0.8 * run.results[1].calls, "by the clock, whatever the clients waited"
     assert "what it waits for the others" in scan_table(run.results)
 
 
@@ -105,7 +111,8 @@ def test_the_interval_of_a_rate_is_over_processes(made_up: SimpleNamespace) -> N
     assert row.per_s == pytest.approx(8e6**0.5)
     assert row.per_s_ci is not None and row.per_s_ci[0] < 2000 and row.per_s_ci[1] > 4000
     assert summarise_row("A", "batch", 4, 1, 4, blocks[:1]).per_s_ci is None
-    assert summarise_row("A", "clients", 4, 1, 1, blocks, clients=4).per_s == pytest.approx(row.per_s)
+    several = [replace(block, wall_s=0.05 * (number + 1)) for number, block in enumerate(blocks)]
+    assert summarise_row("A", "clients", 4, 1, 1, several, clients=4).per_s == pytest.approx((2000 * 1000) ** 0.5)
 
 
 def test_a_batch_gives_each_request_its_own_answer(tiny_artifact: Path) -> None:

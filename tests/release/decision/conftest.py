@@ -131,7 +131,9 @@ def case(tiny_onnx: Path, tmp_path: Path) -> Case:
     case.figure("tie.json", 0.2, (0.17, 0.23))
     case.write("bench.json", passing_result(identify(tiny_onnx / "onnx-int8").digest))
     judged_by = {"name": "test.jsonl", "sha256": "a" * 64, "rows": 2000}
-    case.write("check.json", {"task": "sequence-classification", "files": [judged_by], "leaks": []})
+    taught_by = {"name": "train.jsonl", "sha256": "b" * 64, "rows": 9000}
+    files = [judged_by, taught_by]
+    case.write("check.json", {"task": "sequence-classification", "files": files, "leaks": []})
     case.put_in_production(case.add(tiny_onnx / "onnx-fp32"))
     case.practise()
     case.add(tiny_onnx / "onnx-int8")
