@@ -41,10 +41,6 @@ assumed = false
 store = "store"
 release = "intent-router"
 
-[production]
-result = "production.json"
-watch = "watch.json"
-
 [commands]
 "bench.json" = "mct bench …"
 """
@@ -98,11 +94,24 @@ class Case:
         verdict["lines"][0] |= {"outcome": outcome, "measured": "22.10 ms [20.40, 24.00]"}
         verdict["outcome"] = outcome
         self.write("production.json", result)
+        self._say("result", "production.json")
 
     def watch(self, release: str, *alarms: str) -> None:
         told = {"share": "0.5 to 0.6", "before": 0.1, "now": 0.4, "p_value": 1e-9}
         look = {"changes": [{"signal": alarm} | told for alarm in alarms]}
         self.write("watch.json", {"release": release, "outcome": "fail" if alarms else "pass", "look": look})
+        self._say("watch", "watch.json")
+
+    def _say(self, how: str, file: str) -> None:
+        """Name a file that tells how production behaves."""
+        index = self.folder / "evidence.toml"
+        text = index.read_text(encoding="utf-8")
+        head, line = "[production]\n", f'{how} = "{file}"\n'
+        if line not in text:
+            told = text.replace(head, head + line) if head in text else f"{head}{line}\n"
+            index.write_text(
+                told if head in text else text.replace("[commands]", f"{told}[commands]"), encoding="utf-8"
+            )
 
 
 def passing_result(digest: str) -> dict[str, Any]:

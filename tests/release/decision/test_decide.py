@@ -208,10 +208,30 @@ def test_a_store_elsewhere_is_the_one_that_is_named(case: Any) -> None:
     assert decided(case, store=str(case.folder.parent / "nothing")).outcome == "hold"
 
 
-def test_the_alarm_of_another_release_is_none(case: Any) -> None:
+def test_the_alarm_of_another_release_is_none_and_says_nothing_of_this_one(case: Any) -> None:
     in_production_twice(case)
     case.watch(f"{NAME}@1", "confidence drifted")
-    assert decided(case).outcome == "promote"
+    found = decided(case)
+    assert found.outcome == "hold" and not found.trouble
+    assert any(f"watch.json is about {NAME}@1, and {NAME}@2 is there" in each for each in found.why)
+
+
+def test_an_alarm_that_was_taken_away_is_missed(case: Any) -> None:
+    in_production_twice(case)
+    case.watch(f"{NAME}@2", "confidence drifted")
+    assert decided(case).outcome == "roll back"
+    (case.folder / "watch.json").unlink()
+    found = decided(case)
+    assert found.outcome == "hold" and any("watch.json is named and not there" in each for each in found.why)
+
+
+def test_rows_that_stand_in_both_files_count_whichever_the_check_names_first(case: Any) -> None:
+    leak = {"file": "train.jsonl", "row": 3, "other_file": "test.jsonl", "other_row": 7}
+    case.edit("check.json", leaks=[leak])
+    assert decided(case).outcome == "hold"
+    (only,) = [each for each in case.read("check.json")["files"] if each["name"] == "test.jsonl"]
+    case.edit("check.json", leaks=[], files=[only])
+    assert states(decided(case))["data"] == "missing"
 
 
 def test_a_drill_before_production_changed_does_not_count(case: Any) -> None:

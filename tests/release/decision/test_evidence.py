@@ -47,8 +47,9 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
     "a day that is none": lambda case: case.edit("pain.json", date="yesterday"),
     "a verdict better than its lines": lambda case: better_than_its_lines(case),
     "leaks that are a number": lambda case: case.edit("check.json", leaks=-1),
-    "a watch that is none": lambda case: case.write(
-        "watch.json", {"release": "x", "outcome": "alarming", "look": None}
+    "a watch that is none": lambda case: (
+        case.watch(f"{NAME}@1"),
+        case.write("watch.json", {"release": f"{NAME}@1", "outcome": "alarming", "look": None}),
     ),
     "a journal that was changed": lambda case: change_journal(case),
     "a very deep file": lambda case: (case.folder / "tie.json").write_text("[" * 100_000),
@@ -132,7 +133,6 @@ def test_a_file_that_changed_afterwards_is_noticed(run_mct: Run, case: Any) -> N
     stored = stem.with_name("decision.json")
     assert run_mct(*words, "--recheck", stored).returncode == 0
     case.edit("tie.json", value=0.21)
-    case.watch(f"{NAME}@1", "drift")
     (case.folder / "untuned.json").unlink()
     case.practise()
     done = run_mct(*words, "--recheck", stored, "--json")
@@ -141,8 +141,10 @@ def test_a_file_that_changed_afterwards_is_noticed(run_mct: Run, case: Any) -> N
         {"file": "journal", "what": "changed"},
         {"file": "tie.json", "what": "changed"},
         {"file": "untuned.json", "what": "gone"},
-        {"file": "watch.json", "what": "new"},
     ]
+    case.watch(f"{NAME}@1", "drift")
+    changed = json.loads(run_mct(*words, "--recheck", stored, "--json").stdout)["changed"]
+    assert {"file": "watch.json", "what": "new"} in changed and {"file": "evidence.toml", "what": "changed"} in changed
     assert "no longer rests" in run_mct(*words, "--recheck", stored).stdout
 
 
