@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from openvino import opset13 as ops
-from openvino.op import if_op
 
 from mct.compress.openvino.export import MODEL, name_by_place, save
 from mct.compress.plan.passes import Product, Resources
@@ -20,6 +18,7 @@ from mct.targets.runtimes.private_openvino import ov
 from mct.targets.runtimes.table import DEFERRED
 
 LOGITS = "logits"
+ops = ov.opset13
 
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
@@ -79,7 +78,7 @@ def _branches(logits: ov.Output, deferred: ov.Output, inputs: Mapping[str, ov.No
     for body in (asked, first_alone):
         name_by_place(body)
     every = ops.constant(np.array([0], np.int64))
-    branch = if_op(ops.reduce_logical_or(deferred, every, keep_dims=False).output(0))
+    branch = ov.op.if_op(ops.reduce_logical_or(deferred, every, keep_dims=False).output(0))
     branch.set_then_body(asked)
     branch.set_else_body(first_alone)
     for port in second.inputs:

@@ -9,7 +9,9 @@ shows as much as one in all.
 
 Each label's multiple has an interval of its own (the delta method, on logarithms). The greatest is shown to be above a
 limit where one label is, at the error divided by their number (Bonferroni), and below it where each of them is, at the
-whole error. Scores have long tails: of few examples the second would be said too lightly, and is not said at all.
+whole error. Scores have long tails: of few examples the second would be said too lightly, and is not said at all. Where
+tails are as heavy as those of Student's t with four degrees, one in ten at the limit is called beyond it, not one in
+twenty.
 """
 
 from __future__ import annotations
