@@ -145,7 +145,7 @@ def _require_possible(scan: Scan, usable: int, transport: str) -> None:
     if scan.parameter == "threads" and max(scan.values) > usable:
         raise MctError(
             f"{max(scan.values)} threads were asked for, but only {usable} can run at once there",
-            "scan over fewer, or raise the container's CPU quota",
+            "scan over fewer, or raise what the target or the container's quota allows",
         )
 
 

@@ -20,7 +20,6 @@ JUDGED_HEAD = (
     "| | P95 | times below | quality | drop, points | MB | verdict |",
     "|--|--|--:|--:|--:|--:|--|",
 )
-BY_ITSELF = "measure it again alone, on rows that nobody looked at"
 COLUMNS = ("", "candidate", "quality", "P95 ms", "MB", "lessons", "what became of it")
 
 
@@ -112,7 +111,8 @@ def _closest(named: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> st
     name = min(judged, key=lambda each: (len(_open_lines(judged[each])), judged[each]["latency"]["p95_ms"] or 0.0))
     lines = _open_lines(judged[name])
     if not lines:
-        return f"{name} meets the budget by itself, but {order[0]}, which was to be shown first, does not: {BY_ITSELF}."
+        first = f"but {order[0]}, which was to be shown first, does not"
+        return f"{name} meets the budget by itself, {first}: measure it again alone, on rows that nobody looked at."
     in_the_way = "; ".join(f"{line['limit']} ({line['measured']}, {line['outcome']})" for line in lines)
     return f"Nothing was shown to meet the budget. Closest came {name}; in the way stands: {in_the_way}."
 

@@ -45,10 +45,10 @@ def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
 def _cheapest_fits(course: Course, shapes: Sequence[Shape], form: str) -> bool:
     """Whether the cheapest shape that this form can hold is within the budget: what it misses nothing will meet."""
     for shape in reversed(shapes):
-        if found := _fit(course, [(shape, form)]):
+        if _fit(course, [(shape, form)]):
             return True
         if not course.fates.get(f"{shape.name}, {form}", "").startswith(CANNOT):
-            return bool(found)
+            return False
     return False
 
 

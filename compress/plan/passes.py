@@ -130,5 +130,5 @@ def cascade(format_name: str, precision: str) -> Pass:
             Option("threshold", Share, "the first stage answers where its best label is at least as probable"),
             Option("always", list[str], "labels that the first stage never gives by itself", []),
         ),
-        about="Join two stages in one graph: the first answers where it is sure, the second stage the rest.",
+        about="Join two stages in one artifact: the first answers where it is sure, the second stage the rest.",
     )  # fmt: skip

@@ -122,10 +122,9 @@ def _make_slices(values: Sequence[Any]) -> bool:
 
 def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> DataFile:
     """The rows with the texts of the documents that they name."""
-    beside = [path.with_name(f"docs{suffix}") for suffix in SUFFIXES]
-    source = next((each for each in beside if each.is_file()), None)
+    source = _documents_beside(path)
     if source is None:
-        names = ", ".join(each.name for each in beside)
+        names = ", ".join(f"docs{suffix}" for suffix in SUFFIXES)
         raise MctError(
             f"{path} names documents by 'doc_id', and there are none beside it",
             f"put their texts there, with doc_id and doc, as one of: {names}",
@@ -145,10 +144,14 @@ def _with_documents(path: Path, found: DataFile, renames: Mapping[str, str]) -> 
 
 def digests_of(path: Path, found: DataFile) -> frozenset[str]:
     """What a data file may be called by: its own SHA-256, and that with the documents beside it, if rows name any."""
-    beside = next((each for suffix in SUFFIXES if (each := path.with_name(f"docs{suffix}")).is_file()), None)
+    beside = _documents_beside(path)
     if beside is None or not any("doc_id" in row for row in found.rows):
         return frozenset({found.sha256})
     return frozenset({found.sha256, _together(found, read_data_file(beside, {}))})
+
+
+def _documents_beside(path: Path) -> Path | None:
+    return next((each for suffix in SUFFIXES if (each := path.with_name(f"docs{suffix}")).is_file()), None)
 
 
 def _together(found: DataFile, documents: DataFile) -> str:

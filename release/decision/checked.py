@@ -63,9 +63,7 @@ def read_check(found: Mapping[str, Any], place: str) -> Checked:
     )
     if check.noise is not None:
         facts.append(f"label noise, estimated: {check.noise.estimated_share:.1%} of {check.noise.judged:,} rows")
-    stands = [(twin.file, twin.row) for twin in check.leaks] + [
-        (twin.other_file, twin.other_row) for twin in check.leaks
-    ]
-    leaks = {each.sha256: len({row for file, row in stands if file == each.name}) for each in check.files}
+    both = {side for twin in check.leaks for side in ((twin.file, twin.row), (twin.other_file, twin.other_row))}
+    leaks = {each.sha256: sum(file == each.name for file, _ in both) for each in check.files}
     leaked = {each.sha256: leaks[each.sha256] / max(1, each.rows) for each in check.files}
     return Checked({each.sha256: each.rows for each in check.files}, leaked, tuple(facts))

@@ -118,8 +118,8 @@ def explain(job: Job, report: Report = silent) -> Explanation:
         original=_inspected(models[0]), artifact=_inspected(models[1]), task=subject.task, data=dataset.name,
         sha256=dataset.sha256, rows=len(examples), seed=job.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), flips=flips,
-        attribution=parts.look("attribution", lambda: _attribution(parts, (original, artifact, floor), examples)),
         scores=parts.look("score drift", lambda: _scores(parts, both, floor or _floor(models, original, job, BYTES))),
+        attribution=parts.look("attribution", lambda: _attribution(parts, (original, artifact, floor), examples)),
         spurious=parts.look("spurious words", lambda: _spurious(parts, both, original, artifact)),
         sensitivity=parts.look("layers", lambda: _sensitivity(parts, models[0], _bits(models[1]) or 8, both.original)),
         behaviour=_behaviour(job, original, artifact, part(report, SHARES["behaviour"], 1.0)),
@@ -187,10 +187,10 @@ def _with_gradients(who: Attributing, job: Job) -> Attributing:
     return replace(who, gradients=lambda told, target: of(opened, told, target), baseline=opened.name)
 
 
-def _floor(models: Sequence[Model], original: Asked, job: Job, at_least: int | None = None) -> Floor:
-    """The original rounded to as many bits as the artifact has; to so many where it has 16 or more."""
+def _floor(models: Sequence[Model], original: Asked, job: Job, otherwise: int | None = None) -> Floor:
+    """The original rounded to as many bits as the artifact has; where that is 16 or more, to `otherwise`."""
     _require_checkpoint(original.model.subject)
-    bits = _bits(models[1]) or at_least
+    bits = _bits(models[1]) or otherwise
     if bits is None:
         precision = models[1].subject.precision
         raise MctError(f"{precision} rounds to no fewer than 16 bits, which moves nothing to speak of")

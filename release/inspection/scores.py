@@ -30,6 +30,8 @@ from mct.models.tasks.table import Head
 from mct.release.inspection.asking.opened import Told
 
 FEWEST, FEWEST_TO_PASS = 2, 300
+"""Where one label moves three times as far as by rounding, on three rows of a hundred alone, 1.75 times would be passed
+in 33 % of sets of 40 rows, in 3 % of 200 and in 1.3 % of 300."""
 LEAST_FLOOR = 0.1
 """Of the floor of all labels together: one that rounding hardly moves is not divided by next to nothing."""
 OUTSIDE = (1 - CONFIDENCE) / 2

@@ -58,10 +58,10 @@ class _OfData(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass,
-    `original` the digest of what it was held against.
+    """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass.
 
-    `outcome` is what its lines come to, whatever else it says: without one nothing was judged.
+    `outcome` is what its lines come to, whatever else it says: without one nothing was judged. `original` is the digest
+    of what it was held against.
     """
 
     content: bytes
@@ -88,14 +88,8 @@ def read_model_report(path: Path) -> ModelReport:
     if found.outcome != (outcome := worst(each.outcome for each in found.lines)):
         raise MctError(f"{path} says {found.outcome}, and its lines come to {outcome}", OF_MODEL)
     lines = [f"{each.limit}: {each.reason or each.measured}" for each in found.lines if each.outcome != "pass"]
-    return ModelReport(
-        content,
-        found.outcome,
-        found.digest,
-        found.created,
-        tuple(lines),
-        found.original.digest if found.original else "",
-    )
+    original = found.original.digest if found.original else ""
+    return ModelReport(content, found.outcome, found.digest, found.created, tuple(lines), original)
 
 
 def read_data_report(path: Path) -> DataReport:

@@ -147,28 +147,22 @@ def test_a_package_that_has_lost_a_file(
     assert hint.startswith("hint: npm install ")
 
 
-@pytest.mark.parametrize("says", ["garbage", "5", "[]"])
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        *((each, "answers by what is none of ours") for each in ("garbage", "5", "[]")),
+        ("{}", "says nothing of import_ms"),
+    ],
+)
 def test_what_answers_in_node_s_place_is_told_from_a_node_that_ended(
-    says: str, node: Program, programs: Any, small_artifact: Callable[[str], Path]
+    says: str, told: str, node: Program, programs: Any, small_artifact: Callable[[str], Path]
 ) -> None:
     programs(
         "node", f'case "$1" in --version|-p) exec {node.path} "$@";; esac; while read -r line; do echo "{says}"; done'
     )
     executable = identify(small_artifact("sequence-classification")).executable
-    none_of_ours = pytest.raises(MctError, match="answers by what is none of ours")
-    with Keeper() as keeper, open_node(files_of(executable, "wasm"), keeper) as engine, none_of_ours:
-        engine.ask("ready")
-
-
-def test_a_node_that_answers_and_says_nothing(
-    node: Program, programs: Any, small_artifact: Callable[[str], Path]
-) -> None:
-    programs(
-        "node", f'case "$1" in --version|-p) exec {node.path} "$@";; esac; while read -r line; do echo "{{}}"; done'
-    )
-    executable = identify(small_artifact("sequence-classification")).executable
-    nothing = pytest.raises(MctError, match="says nothing of import_ms")
-    with Keeper() as keeper, open_node(files_of(executable, "wasm"), keeper) as engine, nothing:
+    refused = pytest.raises(MctError, match=told)
+    with Keeper() as keeper, open_node(files_of(executable, "wasm"), keeper) as engine, refused:
         engine.ask("import")["import_ms"]
 
 
