@@ -108,7 +108,9 @@ def _closest(named: Mapping[str, Mapping[str, Any]], order: Sequence[str]) -> st
     judged = {name: entry for name, entry in named.items() if entry["verdict"] and name != "the checkpoint"}
     if not judged:
         return "None of the last few could be judged."
-    name = min(judged, key=lambda each: (len(_open_lines(judged[each])), judged[each]["latency"]["p95_ms"] or 0.0))
+    name = min(
+        judged, key=lambda each: (len(_open_lines(judged[each])), (judged[each]["latency"] or {}).get("p95_ms") or 0.0)
+    )
     lines = _open_lines(judged[name])
     if not lines:
         first = f"but {order[0]}, which was to be shown first, does not"
@@ -123,6 +125,8 @@ def _open_lines(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _figures(entry: Mapping[str, Any]) -> str:
     latency = entry["latency"]
+    if latency is None:
+        return "could not be measured"
     if latency["p95_ms"] is None:
         return f"{latency['mean_ms']:.3f} ms on average, too few requests for a P95"
     low, high = latency["p95_ci_ms"] or (latency["p95_ms"], latency["p95_ms"])
