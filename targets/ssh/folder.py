@@ -2,7 +2,8 @@
 
 One connection copies the files and then stays: as soon as it ends, however that comes about (this process ends or is
 killed, the line breaks), the keeper at the other end removes the folder. Each worker is a connection of its own, so
-that one that breaks takes no other with it. If the keeper's own breaks, the next that needs the folder copies again.
+that one that breaks takes no other with it. If the keeper's own breaks, the next that needs the folder copies again:
+the keeper is asked each time, since a connection may be dead some time before this end of it ends.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mct import MctError
 from mct.models.progress import Report, silent
 from mct.targets.ssh.bundle import CODE, code_files, size_of, write_bundle
 from mct.targets.ssh.connection import OLDEST_PYTHON, TOO_OLD, Remote, explained
+from mct.targets.ssh.keeper import ASKED
 
 ALIVE_S = 20.0
 SILENCE_S = 150.0
@@ -53,13 +55,26 @@ class RemoteFolder:
     def ready(self) -> str:
         """The folder's path there, copied anew where it is gone. MctError where the machine cannot be reached."""
         with self.lock:
-            if self.is_gone():
+            if not self._answers():
                 self.path = self._copy()
             return self.path
 
     def is_gone(self) -> bool:
         """Whether the connection that keeps it has ended: what ran there ends with it."""
         return self.process is None or self.process.poll() is not None
+
+    def _answers(self) -> bool:
+        """Whether the keeper is there and says so; it is ended where it does not."""
+        process = self.process
+        if process is None or process.stdin is None or process.poll() is not None:
+            return False
+        with suppress(OSError):
+            process.stdin.write(ASKED)
+            process.stdin.flush()
+            if _line(process, LEAVE_S):
+                return True
+        _end(process)
+        return False
 
     def run(self, module: str, words: Sequence[str] = ()) -> dict[str, Any]:
         """Run a module of this package there; gives the JSON object that it prints. MctError where it fails."""
@@ -169,10 +184,10 @@ def _run(command: Sequence[str], remote: Remote) -> subprocess.CompletedProcess[
         raise MctError(f"{remote.name} did not answer within {READY_S:g} s", "check what it is busy with") from error
 
 
-def _line(process: subprocess.Popen[bytes]) -> bytes:
-    """Its first line; what there is of it once it ends or is silent for `READY_S`."""
+def _line(process: subprocess.Popen[bytes], patience_s: float = READY_S) -> bytes:
+    """Its next line; what there is of it once it ends, and nothing if it is silent for so long."""
     assert process.stdout is not None
-    found, deadline = b"", monotonic() + READY_S
+    found, deadline = b"", monotonic() + patience_s
     while not found.endswith(b"\n"):
         if not select.select([process.stdout], [], [], max(0.0, deadline - monotonic()))[0]:
             return b""

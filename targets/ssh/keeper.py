@@ -2,8 +2,9 @@
 
 Sent as text (`mct.targets.ssh.folder`), so it imports the standard library only. First line in: a JSON object with the
 `bytes` to come, `keep` (leave the folder) and `silence_s`; then a tar. One line out: {"folder": …}, or {"error": …,
-"hint": …}. Then it waits: a byte now and then says that somebody is still there; the end of stdin, a signal, or
-`silence_s` without a word end it, and the folder goes. Workers stop when their folder is gone.
+"hint": …}. Then it waits: a byte now and then says that somebody is still there, and a "?" is answered by that same
+line; the end of stdin, a signal, or `silence_s` without a word end it, and the folder goes. Workers stop when their
+folder is gone.
 """
 
 import json
@@ -14,19 +15,23 @@ import signal
 import sys
 import tarfile
 import tempfile
+import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
 PREFIX = "mct-bench-"
 KEPT = "kept"
 SPARE = 32 << 20
+CLEAR_S = 30.0
+ASKED = b"?"
+SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 FULL = "free some there, or point TMPDIR of that user to another disk"
 
 
 def main() -> None:
     """Unpack, tell where, wait, clear away."""
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, _end)
     asked = json.loads(_line(0))
     sweep(tempfile.gettempdir())
@@ -41,19 +46,32 @@ def main() -> None:
         with os.fdopen(os.dup(0), "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             tar.extractall(folder, **SAFELY)
         say({"folder": folder})
-        wait(asked["silence_s"])
+        wait(folder, asked["silence_s"])
     except OSError as error:
         _refuse(str(error))
     finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         if folder and not asked["keep"]:
-            shutil.rmtree(folder, ignore_errors=True)
+            clear(folder)
 
 
-def wait(silence_s: float) -> None:
-    """Until the end of stdin, or so many seconds without a byte on it."""
+def wait(folder: str, silence_s: float) -> None:
+    """Until the end of stdin, or so many seconds without a byte on it; says that it is there as often as asked."""
     while select.select([0], [], [], silence_s)[0]:
-        if not os.read(0, 4096):
+        heard = os.read(0, 4096)
+        if not heard:
             return
+        for _ in range(heard.count(ASKED)):
+            say({"folder": folder})
+
+
+def clear(folder: str) -> None:
+    """Remove it for good: a worker that is still starting writes compiled files into what is being removed."""
+    deadline = time.monotonic() + CLEAR_S
+    while os.path.isdir(folder) and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def sweep(parent: str) -> None:
