@@ -26,6 +26,8 @@ from mct.models.writing.folders import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent
 WORK = Path(".cache/techniques")
+FOUND = HERE / "techniques.json"
+CHECKPOINT = "checkpoint"
 FORMS = {"onnx": ("fp32", "int8"), "openvino": ("fp32", "int8"), "gguf": ("f32", "q8_0")}
 COLUMNS = (
     "what", "detected as", "formats", "P95 ms, torch", "fastest", "P95 ms", "times faster", "what it must keep",
@@ -38,7 +40,7 @@ the reasons for those that are missing stand below. *Fastest*: of the artifacts 
 the least P95; its P95 with its 95 % interval, and how many times faster that is than the checkpoint as torch runs it,
 in turns in one run. *What it must keep*: the budget's lines beside latency, each with what was measured; the verdict is
 over all lines. Models at this size are small and data is short, so many lines are inconclusive: that is what the
-intervals say. Measured on {cpu}, {threads} threads.
+intervals say. Measured on {machines}.
 """
 
 
@@ -76,11 +78,11 @@ def main() -> int:
 def list_cases(size: str) -> list[Case]:
     """The scenarios that have a checkpoint, in the table's order, then the adapters."""
     built = [
-        Case(f"{each.number} {each.name}", WORK / size / each.name / "checkpoint", each.name)
+        Case(f"{each.number} {each.name}", WORK / size / each.name / CHECKPOINT, each.name)
         for each in SCENARIOS
         if each.build
     ]
-    adapters = [Case(name, WORK / size / "adapters" / name.replace(" ", "-") / "checkpoint", BASE) for name in ADAPTERS]
+    adapters = [Case(name, WORK / size / "adapters" / name.replace(" ", "-") / CHECKPOINT, BASE) for name in ADAPTERS]
     return built + adapters
 
 
@@ -89,7 +91,7 @@ def build(case: Case, size: str) -> None:
     if (ROOT / case.checkpoint).is_dir():
         return
     if case.name in ADAPTERS:
-        write_adapter(case.name, ROOT / WORK / size / BASE / "checkpoint", ROOT / case.checkpoint)
+        write_adapter(case.name, ROOT / WORK / size / BASE / CHECKPOINT, ROOT / case.checkpoint)
         return
     command = [*MCT, "models", "build", case.budget, "--size", size, "-o", str(case.checkpoint)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -120,35 +122,46 @@ def say(started: float, share: float, name: str) -> None:
 
 
 def write_found(size: str, cases: list[Case]) -> None:
-    """techniques.json and techniques.md from every row that was measured."""
-    found = {case.name: row for case in cases if (row := read_row(case))}
-    if not found:
-        return
-    first = next(iter(found.values()))["bench"]
-    environment, plan = first["artifacts"][0]["environment"], first["plan"]
-    write_json(HERE / "techniques.json", {"size": size, "rows": {name: summary(row) for name, row in found.items()}})
+    """techniques.json and techniques.md from every row that was measured, here or before."""
+    stored = read_object(FOUND) if FOUND.is_file() else {"size": "", "rows": {}}
+    before = stored["rows"] if stored["size"] == size else {}
+    rows = {case.name: found for case in cases if (found := read_row(case) or before.get(case.name))}
+    if rows:
+        write_json(FOUND, {"size": size, "rows": rows})
+        write_atomically(HERE / "techniques.md", markdown(read_object(FOUND)))
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The page of these figures."""
+    rows = found["rows"]
     table = [line(COLUMNS), "|--" * 3 + "|--:|--|--:|--:|--|--|"]
-    table += [line(cells(name, row)) for name, row in found.items()]
-    missing = [f"- **{name}**, {form}: {why}" for name, row in found.items() for form, why in row["refused"].items()]
-    absent = [f"- {case.name}: not measured" for case in cases if case.name not in found]
+    table += [line(cells(name, row)) for name, row in rows.items()]
+    missing = [f"- **{name}**, {form}: {why}" for name, row in rows.items() for form, why in row["refused"].items()]
+    absent = [f"- {case.name}: not measured" for case in list_cases(found["size"]) if case.name not in rows]
     absent += [f"- {each.number} {each.name}: no model; {each.technique}" for each in SCENARIOS if not each.build]
+    machines = sorted({machine(row["environment"]) for row in rows.values()})
     parts = [
-        "# Every technique", EXPLAINED.format(size=size, cpu=environment["cpu"], threads=plan["threads"]),
+        "# Every technique", EXPLAINED.format(size=found["size"], machines="; ".join(machines)),
         "\n".join(table), "## Forms that cannot be", "\n".join(missing) or "None.", "## Rows without a model",
         "\n".join(absent) or "None.",
     ]  # fmt: skip
-    write_atomically(HERE / "techniques.md", "\n\n".join(parts) + "\n")
+    return "\n\n".join(parts) + "\n"
+
+
+def machine(environment: Mapping[str, Any]) -> str:
+    """What a row was measured on."""
+    return f"{environment['cpu']} ({', '.join(environment['instruction_sets'])}), {environment['threads']} threads"
 
 
 def read_row(case: Case) -> dict[str, Any] | None:
-    """What was found of a row; None where it was not measured."""
+    """What was found of a row, without its samples; None where it was not measured here."""
     out = ROOT / case.checkpoint.parent / "out"
     files = (out / "found.json", out / "bench.json")
     if not all(file.is_file() for file in files):
         return None
     made = [f"{kind}-{precision}" for kind, wanted in FORMS.items() for precision in wanted]
     found = read_object(files[0]) | {"bench": read_object(files[1])}
-    return found | {"made": [form for form in made if is_made(job_of(case, 1), form)]}
+    return summary(found | {"made": [form for form in made if is_made(job_of(case, 1), form)]})
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,13 +178,13 @@ def summary(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     """One row of the table."""
-    entries = {entry["artifact"]: entry for entry in row["bench"]["artifacts"]}
-    original = entries.pop(row["bench"]["baseline"])
+    entries = {entry["artifact"]: entry for entry in row["artifacts"]}
+    original = entries.pop(CHECKPOINT)
     best = fastest(entries)
     faster = best and best.get("speedup")
     return (
         name,
-        row["told"]["technique"],
+        row["technique"],
         ", ".join(row["made"]),
         _p95(original),
         best["artifact"] if best else "-",
