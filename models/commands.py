@@ -16,7 +16,7 @@ _OF_ADAPTERS = (
     click.option(
         "--base", type=FOLDER, help="The base of an adapter, a folder or a name on the hub, where it is not beside it."
     ),
-    click.option("--adapter", default="", help="Which adapter of several, or a mix: a=0.7,b=0.3."),
+    click.option("--adapter", help="Which adapter of several, or a mix: a=0.7,b=0.3."),
     click.option(
         "--base-quant",
         type=click.Choice(["nf4", "fp4"]),
@@ -32,11 +32,15 @@ def telling(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say of an adapter what its folder does not; `command` gets them as one value, `told`."""
 
     @wraps(command)
-    def gathered(*args: Any, base: Path | None, adapter: str, base_quant: Any, labels: str, **kwargs: Any) -> Any:
+    def gathered(
+        *args: Any, base: Path | None, adapter: str | None, base_quant: Any, labels: str, **kwargs: Any
+    ) -> Any:
         from mct.models.checkpoints.adapted import Told
 
+        if adapter == "":
+            raise MctError("--adapter names none", "leave it out, or name one")
         named = tuple(label.strip() for label in labels.split(",")) if labels else ()
-        return command(*args, told=Told("", adapter, base, base_quant or "", named), **kwargs)
+        return command(*args, told=Told("", adapter or "", base, base_quant or "", named), **kwargs)
 
     for option in reversed(_OF_ADAPTERS):
         gathered = option(gathered)

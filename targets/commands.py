@@ -19,9 +19,12 @@ def targets() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def targets_list(targets_file: Path | None, as_json: bool) -> None:
     """List the known targets."""
+    from mct.targets.runtimes.table import runtimes_of
     from mct.targets.target import load_targets
 
     found = load_targets(targets_file).values()
+    for target in found:
+        runtimes_of(target)
     if as_json:
         print_json([target.as_json() for target in found])
         return

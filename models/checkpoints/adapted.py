@@ -166,5 +166,5 @@ def require_task_of(adapter: Adapter, model_type: str, base: Path) -> None:
 
 
 def adapter_name(adapter: Adapter) -> str:
-    """The name that peft knows it by: no dots or slashes may be in it."""
-    return adapter.name.replace("/", "_").replace(".", "_") or DEFAULT
+    """The name that peft knows it by: no dots or slashes may be in it, and no two names become one."""
+    return adapter.name.replace("_", "__").replace("/", "_s").replace(".", "_d") or DEFAULT

@@ -127,9 +127,13 @@ def _require_room(folder: Path, config: AdapterConfig, largest: int) -> None:
 def choose(folder: Path, found: Mapping[str, Adapter], told: str, several: bool = False) -> dict[str, float]:
     """The adapters to take, each with its weight: the one there is, or as `told` ("NAME", or "a=0.7,b=0.3").
 
+    What is the name of one is that one, whatever signs are in it.
+
     The reference that a preference was trained against is none to choose from, nor what was saved on the way. MctError
     where not one is left, unless `several` may be.
     """
+    if told in found:
+        return {told: 1.0}
     if told:
         return _weights(found, told)
     names = [name for name in found if PurePosixPath(name).name != REFERENCE]

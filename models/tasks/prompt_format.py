@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mct import MctError
-from mct.models.data.declared import Name, read_json
+from mct.models.data.declared import Name, declared, read_object
 
 FILE = "raft.json"
 
@@ -41,7 +41,7 @@ def read_prompt_format(folder: Path) -> PromptFormat | None:
     """The format that lies in a checkpoint's folder; None where none does."""
     if not (folder / FILE).is_file():
         return None
-    found = read_json(folder / FILE, PromptFormat)
+    found = declared(read_object(folder / FILE), PromptFormat, str(folder / FILE))
     require_places(found, str(folder / FILE))
     return found
 

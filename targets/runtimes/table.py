@@ -219,17 +219,19 @@ IN_JAVASCRIPT = {"onnxruntime-web": "onnxruntime"}
 """Runtimes of a page and of Node, by the one here whose artifacts they run."""
 
 
-def is_on(runtime: Runtime, target: Target) -> bool:
-    """Whether a target runs the runtime's artifacts, on such a device.
-
-    MctError for a target that names one that mct does not know.
-    """
+def runtimes_of(target: Target) -> frozenset[str]:
+    """The runtimes that a target names, by their names here. MctError for one that mct does not know."""
     known = {each.name: each.name for each in RUNTIMES} | IN_JAVASCRIPT
     for name in target.runtimes:
         if name not in known:
             raise unknown(f"runtime in target {target.name}", name, known)
+    return frozenset(known[name] for name in target.runtimes)
+
+
+def is_on(runtime: Runtime, target: Target) -> bool:
+    """Whether a target runs the runtime's artifacts, on such a device. MctError as `runtimes_of` has it."""
+    named = not target.runtimes or runtime.name in runtimes_of(target)
     device = CPU if target.device == WEBGPU else target.device  # its page computes beside it what it cannot
-    named = not target.runtimes or runtime.name in {known[name] for name in target.runtimes}
     return device in runtime.devices and named
 
 

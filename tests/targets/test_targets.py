@@ -207,3 +207,11 @@ def test_an_unknown_instruction_set_is_refused_with_the_nearest(tmp_path: Path) 
     with pytest.raises(MctError, match="instruction set in target box") as refusal:
         machine_of(find_target("box", path))
     assert "avx512_vnni" in refusal.value.hint
+
+
+def test_a_runtime_that_nobody_knows_is_no_target(run_mct: RunMct, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[box]\ndevice = "cpu"\nabout = ""\nruntimes = ["onnxruntim"]\n')
+    done = run_mct("targets", "list", "--targets", own)
+    assert done.returncode == 2 and "unknown runtime in target box 'onnxruntim'" in done.stderr
+    assert "onnxruntime" in done.stderr.splitlines()[1]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mct.models.checkpoints.adapted import Told
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.checkpoints.load_adapter import load_adapted
 
+RunMct = Callable[..., subprocess.CompletedProcess[str]]
 LORA = {"r": 4, "init_lora_weights": False}
 
 
@@ -233,3 +235,19 @@ def test_code_that_a_configuration_names_is_not_imported(folder: Path, monkeypat
     monkeypatch.syspath_prepend(str(folder))
     say(folder / "writer", auto_mapping={"base_model_class": "Model", "parent_library": "evil"})
     assert load_adapted(inspect(folder / "writer")).config.model_type == "llama"
+
+
+def test_any_name_of_a_folder_is_one_adapter_of_its_own(folder: Path, run_mct: RunMct) -> None:
+    """Signs that a mix is told by, and names that peft would make one of: it takes no dots and slashes."""
+    for name in ("x=1,y", "n/a", "n_a", "n.a"):
+        (folder / "all" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(folder / "writer", folder / "all" / name)
+    told = Told(adapter="x=1,y", base=folder / "llama")
+    assert [each.name for each in inspect(folder / "all", told).adaptation.adapters] == ["x=1,y"]  # type: ignore[union-attr]
+    mix = Told(adapter="n/a=0.5,n_a=0.3,n.a=0.2", base=folder / "llama")
+    ids = torch.tensor([[3, 4, 5]])
+    mixed = load_adapted(inspect(folder / "all", mix))
+    alone = load_adapted(inspect(folder / "writer", Told(base=folder / "llama")))
+    torch.testing.assert_close(mixed(input_ids=ids).logits, alone(input_ids=ids).logits)
+    done = run_mct("run", folder / "all", "once", "--adapter", "")
+    assert done.returncode == 2 and "--adapter names none" in done.stderr

@@ -42,6 +42,7 @@ def test_a_folder_with_one_is_told_as_raft_by_it(tiny_llama: Path, tmp_path: Pat
         ({"template": "{documents}{question}", "document": "-"}, "document has no place {text}"),
         ({"template": "", "document": "{text}"}, "template"),
         ({"template": 5, "document": "{text}"}, "template"),
+        ({"template": "{documents}{question}", "document": "{text}", "stpo": "\n"}, "stpo"),
     ],
 )  # fmt: skip
 def test_one_without_a_place_for_what_is_asked_is_refused(said: dict[str, object], reason: str, tmp_path: Path) -> None:
