@@ -77,12 +77,16 @@ class Resources:
 
 @dataclass(frozen=True)
 class Option:
-    """What a recipe may tell a pass: of the type `type`, `default` unless told; REQUIRED where it must be told."""
+    """What a recipe may tell a pass: of the type `type`, `default` unless told; REQUIRED where it must be told.
+
+    `checkpoint`: it names one (`find_pinned` of mct.models.checkpoints.hub), and what is made hangs on its content.
+    """
 
     name: str
     type: Any
     about: str
     default: Any = REQUIRED
+    checkpoint: bool = False
 
 
 RECOVER = Option("recover", float, "the share of what few bits cost that keeping more in some parts wins back", 0.5)

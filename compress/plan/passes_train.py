@@ -89,6 +89,14 @@ TRAIN_PASSES = (
         about="A student of the checkpoint's kind and tokenizer in sizes of your own: distil teaches it all.",
     ),
     Pass(
+        "pretrained-student", START, START, "mct.compress.train.pretrained_student:run", CLASSIFIERS,
+        why_not="mct.compress.train.obstacles:why_not_pretrained",
+        options=(
+            Option("model", str, "a pretrained encoder: a folder, or ORG/NAME@COMMIT of the hub's", checkpoint=True),
+        ),
+        about="An encoder of your choice with a new head for the checkpoint's labels: distil teaches it.",
+    ),
+    Pass(
         "distil", START, START, "mct.compress.train.distil:run", CLASSIFIERS, texts="needed",
         why_not=_WHY_NOT_DISTIL,
         options=(

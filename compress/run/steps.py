@@ -24,7 +24,9 @@ import mct
 from mct import MctError
 from mct.compress.plan.passes import START, Pass, Product, Resources
 from mct.compress.plan.plan import Resolved
+from mct.compress.run.lineage import content_digest
 from mct.compress.run.products import checked_product
+from mct.models.checkpoints.hub import find_pinned
 from mct.models.data.declared import Digest, read_json
 from mct.models.data.inside import list_files
 from mct.models.tables import owner_of
@@ -133,8 +135,10 @@ def step_key(before: str, step: Resolved, resources: Resources, versions: Mappin
     """The key of a step that follows on what has the key `before` (a checkpoint's digest, to begin with)."""
     rows = resources.calibration.rows if resources.calibration and step.row.texts != "none" else ()
     machine = resources.machine
+    options = step.effective_options
+    named = [content_digest(find_pinned(options[each.name])) for each in step.row.options if each.checkpoint]
     decides = [
-        before, step.row.name, step.row.gives, step.row.run, step.effective_options, list(map(dict, rows)),
+        before, step.row.name, step.row.gives, step.row.run, options, named, list(map(dict, rows)),
         resources.seed, mct.__version__, owner_of(step.row.run), dict(versions),
         [machine.cpu, machine.architecture, sorted(machine.instruction_sets)],
     ]  # fmt: skip

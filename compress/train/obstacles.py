@@ -7,7 +7,8 @@ from mct.compress.plan.passes import CLASSIFIERS, LANGUAGE_MODELS, SCORERS
 from mct.compress.plan.passes_train import MATCHES
 from mct.models.checkpoints.checkpoint import Checkpoint
 from mct.models.checkpoints.files import read_config
-from mct.models.families.table import find_family
+from mct.models.checkpoints.hub import find_pinned
+from mct.models.families.table import SHALLOW, families, find_family
 
 FROM_LABELS = (*CLASSIFIERS, *SCORERS, *LANGUAGE_MODELS)
 BITS = (2, 3, 4, 8)
@@ -67,6 +68,21 @@ def why_not_transformer(checkpoint: Checkpoint, options: Mapping[str, Any]) -> s
         return f"`{odd[0]}` is {options[odd[0]]}, and has to be from 1 to {LARGEST_SIZES[odd[0]]}"
     if options["width"] % options["heads"]:
         return f"{options['heads']} heads do not divide a width of {options['width']}"
+    return ""
+
+
+def why_not_pretrained(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why this encoder cannot be a student of the checkpoint; "" where it can. MctError where it cannot be read."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return ADDED
+    given, folder = options["model"], find_pinned(options["model"])
+    model_type = read_config(folder).model_type
+    family = find_family(model_type)
+    if family is None or family.decoder or family.model_type == SHALLOW:
+        known = ", ".join(each.model_type for each in families() if not each.decoder and each.model_type != SHALLOW)
+        return f"{given} is a {model_type}, and encoders are {known}"
+    if missing := [name for name in ("tokenizer.json", "model.safetensors") if not (folder / name).is_file()]:
+        return f"{given} has no {missing[0]}"
     return ""
 
 

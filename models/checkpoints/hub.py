@@ -14,6 +14,7 @@ from mct.models.tables import load
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 SNAPSHOT = re.compile(r"models--(?P<name>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})$")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 BRANCH = "main"
 
 
@@ -38,6 +39,21 @@ def find_folder(given: Path, revision: str | None = None) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
     folder: Path = load("mct.models.checkpoints.load_hub:fetch", "compress")(str(given), revision or BRANCH)
     return folder
+
+
+def find_pinned(given: str) -> Path:
+    """The folder that `given` is, or that "ORG/NAME@COMMIT" names on the hub: the same files whenever it is asked.
+
+    MctError where it is neither, or where a name comes without its whole commit.
+    """
+    if Path(given).is_dir():
+        return Path(given)
+    name, _, commit = given.partition("@")
+    if not NAME.fullmatch(name):
+        raise MctError(f"there is no folder {given}", "give a folder, or ORG/NAME@COMMIT of the hub's")
+    if not COMMIT.fullmatch(commit):
+        raise MctError(f"{given} does not say which commit of {name} is meant", "write ORG/NAME@COMMIT, all 40 digits")
+    return find_folder(Path(name), commit)
 
 
 def origin_of(folder: Path) -> Origin | None:

@@ -10,6 +10,9 @@ import onnx
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from mct import MctError
 from mct.compress.plan.passes import Product, Resources
@@ -17,7 +20,9 @@ from mct.compress.plan.plan import make_plan
 from mct.compress.plan.recipe import Recipe, Step
 from mct.compress.run.artifact import executable, read_artifact
 from mct.compress.run.execute import execute
+from mct.compress.run.lineage import weights_digest
 from mct.compress.run.resources import gather
+from mct.compress.run.steps import step_key
 from mct.compress.train import shallow_student
 from mct.compress.train.answers import ANSWERS
 from mct.compress.train.made_up import Texts, made_up, near_words
@@ -290,3 +295,64 @@ def test_a_transformer_that_cannot_be_is_refused_by_the_plan(
 ) -> None:
     with pytest.raises(MctError, match=said):
         make(tiny_bert, tmp_path / "out", (step,))
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """An encoder without a head, of another kind and with a vocabulary of its own, and code that must not run."""
+    folder = tmp_path / "stranger"
+    words = {word: number for number, word in enumerate(("<s>", "<pad>", "</s>", "<unk>", *WORDS))}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    ).save_pretrained(folder)
+    config = transformers.RobertaConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=66, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+    transformers.RobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(said | {"auto_map": {"AutoConfig": "evil.Config"}}))
+    (folder / "evil.py").write_text("raise SystemExit('ran')\n")
+    return folder
+
+
+def test_a_pretrained_encoder_is_taught_and_exported(tiny_bert: Path, stranger: Path, tmp_path: Path) -> None:
+    named = Step("pretrained-student", options={"model": str(stranger)})
+    student, in_onnx = make(tiny_bert, tmp_path / "out", (named, distil(epochs=2.0)), ("checkpoint", "onnx"))
+    found = inspect(student)
+    assert (found.model_type, found.labels) == ("roberta", inspect(tiny_bert).labels)
+    assert read_artifact(in_onnx).parity["max_abs_delta"] < 1e-4
+    notes = json.loads((student / "mct-lineage.json").read_text())
+    assert notes[1]["notes"]["of"] == {"sha256": weights_digest(stranger)}
+
+
+def test_what_it_is_made_of_decides_the_step(tiny_bert: Path, stranger: Path, tmp_path: Path) -> None:
+    """A folder that changed under its name is another one."""
+    named = Step("pretrained-student", options={"model": str(stranger)})
+    plan = make_plan(inspect(tiny_bert), ("checkpoint",), ("fp32",), recipe=Recipe((named,)))
+    resources, _ = gather(plan, write_texts(tmp_path / "texts.jsonl", 40), None, {}, 0)
+    (step,) = plan.routes[0].steps
+    before = step_key("0" * 64, step, resources, {})
+    assert step_key("0" * 64, step, resources, {}) == before
+    (stranger / "tokenizer_config.json").write_text("{}")
+    assert step_key("0" * 64, step, resources, {}) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere", "there is no folder nowhere"),
+        ("org/model", "which commit of org/model"),
+        ("org/model@main", "which commit of org/model"),
+    ],
+)
+def test_a_student_without_its_files_is_refused(name: str, said: str, tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(MctError, match=said):
+        make(tiny_bert, tmp_path / "out", (Step("pretrained-student", options={"model": name}),))
+
+
+def test_a_decoder_is_no_student(tiny_bert: Path, tiny_llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(MctError, match="is a llama, and encoders are bert"):
+        make(tiny_bert, tmp_path / "out", (Step("pretrained-student", options={"model": str(tiny_llama)}),))
