@@ -21,7 +21,7 @@ ROOMS = (
     ("targets.devices", "targets.ssh"), ("targets",), ("targets.runtimes",), ("targets.llama",), ("targets.elsewhere",),
     ("targets.commands",),
     ("compress.plan",), ("compress.run",),
-    ("compress.merge", "compress.shrink", "compress.train", "compress.mixed"),
+    ("compress.merge", "compress.shrink", "compress.students", "compress.train", "compress.mixed"),
     ("compress.onnx.graphs", "compress.gguf.graphs"),
     ("compress.onnx", "compress.openvino", "compress.gguf"),
     ("compress.commands",),

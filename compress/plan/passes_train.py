@@ -1,6 +1,6 @@
 """The passes that train: what comes out is a checkpoint of the same task, which answers better for what it became.
 
-Students below the transformer are made here too: they answer nothing until they are taught.
+Students stand here too: they answer nothing until they are taught.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def _train(name: str, tasks: tuple[str, ...], about: str, fixed: Mapping[str, An
     )  # fmt: skip
 
 
-_STUDENT = "mct.compress.train.shallow_student:run"
+_STUDENT = "mct.compress.students.shallow:run"
 _WHY_NO_STUDENT = "mct.compress.train.obstacles:why_not_student"
 _SIZES = (
     Option("width", int, "the width of a token's vector; at most that of the teacher's", 256),
@@ -78,7 +78,7 @@ TRAIN_PASSES = (
         about="As static-student, with filters that read neighbouring tokens together: order counts.",
     ),
     Pass(
-        "transformer-student", START, START, "mct.compress.train.transformer_student:run", CLASSIFIERS,
+        "transformer-student", START, START, "mct.compress.students.transformer:run", CLASSIFIERS,
         why_not="mct.compress.train.obstacles:why_not_transformer",
         options=(
             Option("layers", int, "how many layers", 2),
@@ -89,7 +89,7 @@ TRAIN_PASSES = (
         about="A student of the checkpoint's kind and tokenizer in sizes of your own: distil teaches it all.",
     ),
     Pass(
-        "pretrained-student", START, START, "mct.compress.train.pretrained_student:run", CLASSIFIERS,
+        "pretrained-student", START, START, "mct.compress.students.pretrained:run", CLASSIFIERS,
         why_not="mct.compress.train.obstacles:why_not_pretrained",
         options=(
             Option("model", str, "a pretrained encoder: a folder, or ORG/NAME@COMMIT of the hub's", checkpoint=True),

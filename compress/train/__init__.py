@@ -1,1 +1,1 @@
-"""Checkpoint to a trained checkpoint: distilled, a student below the transformer, or on the grid of few bits."""
+"""Checkpoint to a trained checkpoint: distilled, or on the grid of few bits."""

@@ -23,7 +23,7 @@ from mct.compress.run.execute import execute
 from mct.compress.run.lineage import weights_digest
 from mct.compress.run.resources import gather
 from mct.compress.run.steps import step_key
-from mct.compress.train import shallow_student
+from mct.compress.students import shallow
 from mct.compress.train.answers import ANSWERS
 from mct.compress.train.made_up import Texts, made_up, near_words
 from mct.models.checkpoints.checkpoint import inspect
@@ -109,7 +109,7 @@ def test_a_table_is_what_the_teacher_makes_of_each_token_alone(tiny_bert: Path, 
     checkpoint = inspect(tiny_bert)
     resources = Resources(checkpoint, None, probe_machine(), 0, checkpoint)
     options = {"width": 999, "hidden": 8, "bigrams": 0, "window": 0}
-    shallow_student.run(Product(tiny_bert, ""), tmp_path, options, resources)
+    shallow.run(Product(tiny_bert, ""), tmp_path, options, resources)
     table = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).words.weight.detach()
     model = load_module(checkpoint).model.bert
     pieces = [7, 11, 23]

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.folders import write_model
-from mct.compress.train.shallow_student import narrowed
+from mct.compress.students.shallow import narrowed
 from mct.models.checkpoints.load import load_model
 from mct.models.training.loop import seeded
 

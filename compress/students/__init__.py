@@ -1,0 +1,1 @@
+"""Students that distillation teaches: below the transformer, of told sizes, or pretrained by somebody."""
