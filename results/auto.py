@@ -28,11 +28,26 @@ FOUND = HERE / "auto.json"
 CHECKPOINT = "the checkpoint"
 BUDGETS = Path("results/auto.toml")
 ENDED = (0, 1, 3)
+SPENT = (
+    "set",
+    "candidates",
+    "taught",
+    "making, s each",
+    "timing, s each",
+    "teaching, s a student",
+    "judging, s",
+    "busy",
+)
 COLUMNS = ("set", "P95 ms, torch", "winner", "P95 ms", "times below", "drop, points", "MB", "searched, s")
 EXPLAINED = """\
 Written by `python results/auto.py`. *Drop*: of the set's test rows, which nothing was chosen by, paired, with its 95 %
 interval; a winner is shown to drop by less than the budget's margin (results/auto.toml). Measured in turns in one run
 with the checkpoint in torch, on {machines}.
+"""
+GROWS = """\
+A candidate costs what it takes to make and to time it, so these two grow with their number. Only students fast enough
+to win are taught, in rounds after which those shown to be worse stop; only the last few candidates are judged. *Busy*:
+the share of the workers' time in which they worked.
 """
 
 
@@ -108,7 +123,23 @@ def markdown(found: Mapping[str, Any]) -> str:
     table = [line(COLUMNS), "|--|--:|--|--:|--:|--:|--:|--:|", *rows]
     sections = [f"## {CASES[name].title}\n\n{each['page']}" for name, each in found.items()]
     explained = EXPLAINED.format(machines="; ".join(machines))
-    return "\n\n".join(["# Say the budget, get the artifact", explained, "\n".join(table), *sections]) + "\n"
+    spent = [
+        line(SPENT),
+        "|--|" + "--:|" * (len(SPENT) - 1),
+        *(line(_spent(name, each)) for name, each in found.items()),
+    ]
+    parts = [explained, "\n".join(table), "## Where the time went", GROWS, "\n".join(spent), *sections]
+    return "\n\n".join(["# Say the budget, get the artifact", *parts]) + "\n"
+
+
+def _spent(name: str, front: Mapping[str, Any]) -> tuple[str, ...]:
+    """What each candidate cost. A student is what its forms have in common: its name up to the comma."""
+    spent, timed = front["spent_s"], [each for each in front["candidates"] if each["p95_ms"] is not None]
+    taught = {each["name"].partition(",")[0] for each in front["candidates"] if each["lessons"]}
+    each = [f"{spent.get(on, 0.0) / max(1, len(timed)):.1f}" for on in ("making", "timing")]
+    teaching = f"{spent.get('teaching', 0.0) / len(taught):.0f}" if taught else "-"
+    judging, busy = f"{spent.get('judging', 0.0):.0f}", f"{front['busy_share']:.0%}"
+    return (CASES[name].title, str(len(timed)), str(len(taught)), *each, teaching, judging, busy)
 
 
 def _row(name: str, front: Mapping[str, Any]) -> tuple[str, ...]:

@@ -39,7 +39,8 @@ def found(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", ["coverage", "data", "demo", "distilled", "emulated", "lost", "max_load", "peers", "power", "techniques"]
+    "name",
+    ["coverage", "data", "demo", "distilled", "emulated", "lost", "max_load", "peers", "power", "techniques", "auto"],
 )
 def test_a_table_is_that_of_its_figures(name: str) -> None:
     assert script(name).markdown(found(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
