@@ -1,7 +1,7 @@
 """Budgets: the limits a verdict is judged against. Built in as budgets.toml; `--budgets FILE` adds and overrides."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,10 @@ class Budget:
 
 BUILT_IN = Path(__file__).with_name("budgets.toml")
 ONE_TABLE = "one table per budget, like [intent-router]"
+HEADLINE = ("quality_at_least", "quality_max_drop")
+"""Two ways to pass: where a budget has one of them, the other loosens it."""
 NO_LIMITS = frozenset({"name", "task", "assumed", "slices", "slice_fields", "false_alarms"})
+_LIMITS = tuple(each for each in fields(Budget) if each.name not in {"name", "task", "assumed"})
 
 
 def load_budgets(extra: Path | None = None) -> dict[str, Budget]:
@@ -81,6 +84,29 @@ def budget_on(budget: Budget, target: Target) -> Budget:
     found = declared({**asdict(budget), **own}, Budget, place, "see the built-in ones: budgets.toml")
     _check(found)
     return found
+
+
+def stricter_on(budget: Budget, target: Target) -> Budget:
+    """The budget with those limits of a target's own that ask for more: what was measured on loosens no gate."""
+    own = budget_on(budget, target)
+    asked = [name for name in HEADLINE if getattr(budget, name) is not None]
+    kept = {name: None for name in HEADLINE if asked and name not in asked}
+    found = {each.name: _stricter(each.name, getattr(budget, each.name), getattr(own, each.name)) for each in _LIMITS}
+    return replace(own, **found | kept)
+
+
+def _stricter(name: str, one: Any, other: Any) -> Any:
+    """Of two values of a field the one that asks for more; of names and of limits by name all of both."""
+    match one, other:
+        case (None, _) | (_, None):
+            return other if one is None else one
+        case tuple(), tuple():
+            return tuple(dict.fromkeys((*one, *other)))
+        case Mapping(), Mapping() if name == "false_alarms":
+            return {**other, **one}
+        case Mapping(), Mapping():
+            return {**other, **{key: min(value, other.get(key, value)) for key, value in one.items()}}
+    return max(one, other) if name == "quality_at_least" else min(one, other)
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -47,6 +47,8 @@ class Gate:
 def gate(results: Sequence[Path], budget: Budget | None = None, artifacts: Sequence[str] = ()) -> Gate:
     """Judge stored results against `budget`, or each against the one it was measured for.
 
+    Of the limits that a run's target has of its own, those that ask for more than `budget` count beside it.
+
     `artifacts` names those that count; without names all do, except a run's baseline, which is there to be compared
     with. MctError where samples are missing or damaged, a name is unknown, a run has no budget, or budget and artifact
     are for different tasks.
@@ -81,10 +83,14 @@ def describe(gate: Gate) -> str:
 
 
 def _budget(run: Samples, budget: Budget | None) -> Budget:
-    chosen = budget or run.question.budget
-    if chosen is None:
+    from mct.targets.budget import stricter_on
+
+    target = run.question.target
+    if budget is not None:
+        return budget if target is None else stricter_on(budget, target)
+    if run.question.budget is None:
         raise MctError(f"run {run.identity.id} was measured without a budget", "name one with --budget")
-    return chosen
+    return run.question.budget
 
 
 def _judge_run(run: Samples, budget: Budget | None, artifacts: Sequence[str]) -> list[Judged]:

@@ -3,13 +3,14 @@
     [production]
     budgets = ["intent-router"]      # each met on every target that it was measured on
     results = [".mct/results"]       # stored results: folders, or files
-    data = ["test.jsonl"]            # test sets that count; without it any does, and runs on all of them are tries
+    data = ["test.jsonl"]            # test sets that count; without it any does, and runs on all of them are tries.
+                                     # A file with its documents beside it, or its SHA-256 as results have it
     targets = 2                      # on how many targets at least
     evidence_days = 30               # no result or report may be older
     behaviour = ["explain.json"]     # what mct explain wrote, or its behaviour tests alone
     checks = ["check.json"]          # what mct data check wrote: of the test set, no row stands in another file
     after = "canary"                 # it must have been there,
-    after_days = 7                   # for so long
+    after_days = 7                   # for so long: all its stays there together
     drill_days = 90                  # a rollback of this name was practised within so many days
 
 Paths are relative to the file. What a stage does not name is not asked; a stage that asks nothing is refused.
@@ -23,7 +24,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mct import MctError
-from mct.models.data.declared import Count, Name, Positive, read_toml
+from mct.models.data.declared import Count, Digest, Name, Positive, is_declared, read_toml, require_file
 from mct.release.promotion.releases import Stage
 
 GATE_FILE = Path("release.toml")
@@ -65,3 +66,18 @@ def read_gate(path: Path, stage: Stage) -> Gate:
     if not gate.budgets and gate.targets > 1:
         raise MctError(f"{path}: [{stage}] counts targets and has no budgets", HINT)
     return gate
+
+
+def pinned_data(gate: Gate, home: Path) -> frozenset[str]:
+    """The SHA-256 of the test sets that a gate lets count, as a bench on them calls them; none where any does."""
+    from mct.models.data.files import read_data_file
+    from mct.models.tasks.datasets import digests_of
+
+    found: set[str] = set()
+    for name in gate.data:
+        if is_declared(name, Digest):
+            found.add(name)
+            continue
+        require_file(home / name, "correct `data` in the gate's file")
+        found |= digests_of(home / name, read_data_file(home / name, {}))
+    return frozenset(found)

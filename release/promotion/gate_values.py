@@ -1,4 +1,4 @@
-"""What a gate says: lines, each with the evidence it was read from, and the verdict over all of them.
+"""What a gate is asked, and what it says: lines, each with what it was read from, and the verdict over all of them.
 
 A verdict is stored as JSON under its own SHA-256, and a promotion names that: so what let a release out can be read
 again, with the bytes of everything it was read from.
@@ -6,15 +6,18 @@ again, with the bytes of everything it was read from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from mct.bench.judge.line import Outcome
-from mct.models.data.declared import Count, Digest, Index, Name, Share, parse_json
-from mct.release.promotion.releases import Stage, Time
+from mct.models.data.declared import Count, Digest, Index, Name, Share, parse_json, read_bytes
+from mct.release.promotion.gate_file import Gate
+from mct.release.promotion.releases import Release, Stage, Time, Track, days_between
 from mct.release.promotion.store import Store
 
 EvidenceKind = Literal["result", "samples", "explain", "check", "gate-file", "journal"]
@@ -84,6 +87,42 @@ class StoredVerdict:
 
     verdict: GateVerdict
     sha256: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a gate is asked: about a release, for a stage. `home` is the folder that its file's paths start from."""
+
+    store: Store
+    track: Track
+    release: Release
+    stage: Stage
+    gate: Gate
+    home: Path
+    at: str
+
+    def paths(self, names: Sequence[str]) -> list[Path]:
+        """The files that the gate names."""
+        return [self.home / name for name in names]
+
+    def keep(self, kind: EvidenceKind, path: Path, created: str = "") -> Evidence:
+        """Store what a file holds."""
+        return Evidence(kind, path.name, self.store.keep(read_bytes(path)), created)
+
+    def age_lines(self, subject: str, created: str, evidence: tuple[Evidence, ...]) -> Iterator[GateLine]:
+        """Whether something is young enough, where the gate asks for it."""
+        most = self.gate.evidence_days
+        if most is None:
+            return
+        limit, age = f"{subject}: at most {most:g} days old", days_between(created, self.at)
+        found: tuple[str, Outcome, str] = ("undated", "inconclusive", "It does not say when it was made.")
+        if age is not None and age < -1 / 24:
+            found = created, "inconclusive", "It is dated in the future: a clock is wrong."
+        elif age is not None and age > most:
+            found = f"{age:.1f} days", "inconclusive", "It is too old to speak of today."
+        elif age is not None:
+            found = f"{max(age, 0.0):.1f} days", "pass", "It is young enough."
+        yield GateLine(subject, limit, *found, evidence)
 
 
 def read_verdict(store: Store, digest: str) -> GateVerdict:

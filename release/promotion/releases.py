@@ -14,13 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from mct import MctError
 from mct.bench.judge.line import Outcome
-from mct.models.data.declared import Amount, Count, Digest, Name
+from mct.models.data.declared import Amount, Count, Digest, Name, is_declared
 from mct.models.tables import unknown
 
 State = Literal["candidate", "shadow", "canary", "production", "retired"]
@@ -30,6 +31,7 @@ STAGES: tuple[Stage, ...] = ("shadow", "canary", "production")
 VERSIONS = re.compile(r"[1-9][0-9]{0,8}")
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+DAY_S = 86_400.0
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,6 +196,16 @@ class Track:
         found = [(each, each.event) for each in self.entries if isinstance(each.event, Moved)]
         return [(entry, event) for entry, event in found if event.version == version]
 
+    def days_in(self, version: int, stage: Literal["shadow", "canary"], until: str) -> float | None:
+        """The days that a release stood in a stage until then, all its stays together; None where it never did.
+
+        Several of a name may stand there, so a stay ends with the release's own next move.
+        """
+        moves = self.moves(version)
+        ends = [*(entry.at for entry, _ in moves), until][1:]
+        stays = [(entry.at, end) for (entry, move), end in zip(moves, ends, strict=True) if move.to == stage]
+        return sum(max(0.0, days_between(*stay) or 0.0) for stay in stays) if stays else None
+
     def last_drill(self) -> tuple[Entry, Practised] | None:
         """The last practice of a rollback, if there was one."""
         found = [(each, each.event) for each in self.entries if isinstance(each.event, Practised)]
@@ -247,6 +259,20 @@ def _release(name: str, entry: Entry, event: Added, state: tuple[State, str]) ->
         name, event.version, event.digest, event.manifest, event.artifact, event.format, event.precision, event.task,
         event.size_mb, entry.at, entry.by, state[0], state[1], event.source,
     )  # fmt: skip
+
+
+def days_between(earlier: str, later: str) -> float | None:
+    """Days from one time of ours to another; None where the first is none."""
+    if not is_declared(earlier, Time):
+        return None
+    try:
+        return (_moment(later) - _moment(earlier)).total_seconds() / DAY_S
+    except ValueError:  # the 31st of February
+        return None
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 def _impossible(name: str, entry: Entry, what: str) -> MctError:

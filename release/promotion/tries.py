@@ -20,15 +20,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from mct import MctError
 from mct.bench.store.samples_file import PARTIAL
 from mct.bench.store.store import list_results, read_result
 from mct.models.data.declared import read_object
+from mct.release.promotion.gate_file import pinned_data
+from mct.release.promotion.gate_values import Question
 from mct.release.promotion.releases import Looked, Run
+from mct.release.promotion.store import Store
 
 if TYPE_CHECKING:
     from mct.bench.store.samples_file import Samples
@@ -47,6 +52,59 @@ class Attempt:
     path: Path | None = None
     name: str = ""
     created: str = ""
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Every run that counts at a gate, oldest first: those that are `there`, and those that earlier looks saw."""
+
+    there: tuple[Attempt, ...]
+    gone: tuple[Attempt, ...]
+
+    @property
+    def targets(self) -> list[str]:
+        """Every target that the artifact was ever seen on."""
+        return sorted({each.run.target for each in (*self.there, *self.gone)})
+
+
+def find_attempts(question: Question) -> Attempts:
+    """The runs that count at a gate: on its targets, and on its test sets where it names some."""
+    digest = question.release.digest
+    on, pinned = question.gate.on, pinned_data(question.gate, question.home)
+    looks = _looks_at(question.store, digest)
+
+    def counted(attempts: Sequence[Attempt]) -> list[Attempt]:
+        return [
+            each for each in attempts if (not on or each.run.target in on) and (not pinned or each.run.data in pinned)
+        ]
+
+    there = _with_answers(looks, counted(attempts_in(question.paths(question.gate.results), digest)))
+    return Attempts(tuple(there), tuple(counted(gone_since(looks, there))))
+
+
+def _looks_at(store: Store, digest: str) -> list[Looked]:
+    """Every look at an artifact in the whole store: another name or version gives no try back."""
+    found = []
+    for name in store.names():
+        track = store.track(name)
+        versions = {each.version for each in track.releases if each.digest == digest}
+        events = [entry.event for entry in track.entries]
+        found += [event for event in events if isinstance(event, Looked) and event.version in versions]
+    return found
+
+
+def _with_answers(looks: Sequence[Looked], attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Each run with the digest of its answers, from an earlier look where one knows it."""
+    from mct.bench.store.reading import read_own_samples
+
+    known = {(run.id, run.target): run.answers for look in looks for run in look.runs}
+    found = []
+    for each in attempts:
+        answers = known.get((each.run.id, each.run.target), "")
+        if each.path is not None and not answers:
+            answers = answers_digest(read_own_samples(each.path, read_result(each.path)), each.name)
+        found.append(replace(each, run=msgspec.structs.replace(each.run, answers=answers)))
+    return found
 
 
 def error_of_try(number: int) -> float:

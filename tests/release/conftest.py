@@ -72,8 +72,8 @@ def stored(tmp_path: Path) -> Stored:
     """Store a bench of an artifact, with a median latency and so many wrong answers."""
 
     def run(
-        artifact: Path, median_ms: float = 1.0, wrong: int = 0, target: str = "cpu", seed: int = 1,
-        data: str = "a" * 64, truth: Sequence[str] = TRUTH,
+        artifact: Path, median_ms: float = 1.0, wrong: int = 0, target: str | Target = "cpu", seed: int = 1,
+        data: str = "a" * 64, truth: Sequence[str] = TRUTH, own_baseline: bool = False,
     ) -> Path:  # fmt: skip
         subject = identify(artifact)
         answers = ["human" if number < wrong else right for number, right in enumerate(truth)]
@@ -82,8 +82,10 @@ def stored(tmp_path: Path) -> Stored:
             BY_HAND.lognormal_blocks(median_ms, rounds=6, seed=seed), Answers(tuple(answers), (5,) * len(truth)),
         )  # fmt: skip
         dataset = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in truth), data)
-        on = Target(target, "cpu", "made up")
-        question = make_question([subject], dataset, BenchPlan(threads=1), target=on, budget=BUDGET)
+        question = make_question(
+            [subject], dataset, BenchPlan(threads=1), budget=BUDGET, baseline=subject.name if own_baseline else None,
+            target=target if isinstance(target, Target) else Target(target, "cpu", "made up"),
+        )  # fmt: skip
         return append(tmp_path / "results", question, [measurement], dataset)
 
     return run

@@ -2,13 +2,14 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mct import MctError
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
-from mct.targets.budget import budget_on, find_budget, load_budgets
+from mct.targets.budget import Budget, budget_on, find_budget, load_budgets, stricter_on
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import RUNTIMES, runtime_for
 from mct.targets.target import find_target, find_targets, load_targets, machine_of
@@ -136,6 +137,29 @@ def test_a_target_may_have_limits_of_its_own(tmp_path: Path) -> None:
     found = budget_on(budget, box)
     assert (found.p95_ms, found.slices, found.quality_at_least) == (40.0, budget.slices, budget.quality_at_least)
     assert budget_on(find_budget("sentiment"), box) == find_budget("sentiment")
+
+
+def test_of_a_target_s_limits_a_gate_takes_those_that_ask_for_more(tmp_path: Path) -> None:
+    """Each in its own direction; a second way to meet the headline limit would ask for less."""
+    own = tmp_path / "t.toml"
+    limits = (
+        'p95_ms = 40.0\nsize_mb = 5.0\nquality_at_least = 0.5\nquality_max_drop = 0.5\nslices = ["b"]\n'
+        "slice_max_drop = 0.5\nmetric_max_drop = { one = 0.5, three = 0.3 }\n"
+        "false_alarms = { a = 0.9, b = 0.2 }\nfalse_alarm_max_drop = 0.5\n"
+    )
+    own.write_text(f'[box]\ndevice = "cpu"\nabout = ""\n[box.budgets.mine]\n{limits}')
+    mine = Budget(
+        "mine", "sequence-classification", p95_ms=15.0, quality_at_least=0.9, slices=("a",), slice_max_drop=0.01,
+        metric_max_drop={"one": 0.1, "two": 0.2}, false_alarms={"a": 0.1}, false_alarm_max_drop=0.02,
+    )  # fmt: skip
+    more = replace(
+        mine, size_mb=5.0, slices=("a", "b"), metric_max_drop={"one": 0.1, "two": 0.2, "three": 0.3},
+        false_alarms={"a": 0.1, "b": 0.2},
+    )  # fmt: skip
+    box = find_target("box", own)
+    assert stricter_on(mine, box) == more
+    headline = stricter_on(Budget("mine", "sequence-classification", quality_max_drop=0.9), box)
+    assert (headline.quality_at_least, headline.quality_max_drop, headline.p95_ms) == (None, 0.5, 40.0)
 
 
 def test_a_target_s_limits_of_a_budget_that_is_none_are_refused(run_mct: RunMct, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from mct.bench.samples.measurement import Failure, Measurement
 from mct.bench.store.store import append, make_question
 from mct.models.tasks.datasets import Dataset
 from mct.targets.budget import Budget
+from mct.targets.target import Target
 
 TRUTH = ("order", "returns", "human") * 200
 LOOSE = Budget("loose", "sequence-classification", p95_ms=100.0, quality_max_drop=0.05)
@@ -59,6 +60,16 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def samples(path: Path) -> Path:
     return path.with_suffix(".samples.jsonl.gz")
+
+
+@pytest.mark.parametrize(("own_ms", "budget"), [(50.0, TIGHT), (0.5, LOOSE)])
+def test_of_a_target_s_own_limits_those_that_ask_for_more_count(
+    tmp_path: Path, good: Measurement, own_ms: float, budget: Budget
+) -> None:
+    target = Target("box", "cpu", "", budgets={budget.name: {"p95_ms": own_ms}})
+    path = store(tmp_path, [good], target=target, budget=replace(budget, p95_ms=own_ms))
+    (judged,) = gate([path], budget).judged
+    assert [line.outcome for line in judged.verdict.lines if line.limit == "P95 < 0.5 ms"] == ["fail"]
 
 
 def test_the_budget_of_the_run_is_the_default_and_the_slow_baseline_does_not_count(path: Path) -> None:

@@ -7,16 +7,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mct import MctError
 from mct.bench.samples.subject import identify
-from mct.release.promotion.gate import ask_gate, days_between
+from mct.models.tasks.datasets import read_dataset
+from mct.models.tasks.table import find_task
+from mct.release.promotion.gate import ask_gate
 from mct.release.promotion.gate_file import read_gate
 from mct.release.promotion.gate_values import GateLine, StoredVerdict
-from mct.release.promotion.moves import add, promote
+from mct.release.promotion.moves import add, move, promote
+from mct.release.promotion.releases import Moved, days_between, track_of
 from mct.release.promotion.store import Store, now
 from mct.release.promotion.tries import ERROR, error_of_try
+from mct.targets.target import Target
 
 Stored = Callable[..., Path]
 MEASURED = 'budgets = ["quick"]\nresults = ["results"]\nbudgets_file = "budgets.toml"\n'
@@ -157,6 +162,66 @@ def test_each_target_has_to_meet_it_and_enough_of_them(
     assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
 
 
+def test_who_deletes_the_result_of_a_target_that_failed_has_shown_nothing(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    """Also where something of the same run is left, as if it had been cut off."""
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0])
+    slow = stored(artifacts[0], target="edge", median_ms=4.0)
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "fail"
+    slow.unlink()
+    said = ask_gate(store, "router", "production", gate)
+    assert said.verdict.outcome == "inconclusive"
+    assert [line.measured for line in open_lines(said)] == ["measured, and its result is gone"]
+    samples = slow.with_suffix(".samples.jsonl.gz")
+    samples.with_name(samples.name.replace(".gz", ".part")).write_bytes(gzip.decompress(samples.read_bytes()))
+    said = ask_gate(store, "router", "production", gate)
+    assert [line.measured for line in open_lines(said)] == ["measured, and its run was cut off"]
+    rewrite(gate, 'on = ["cpu"]')
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+
+
+def test_a_target_that_was_measured_on_loosens_no_budget_of_the_gate(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    loose = Target("cpu", "cpu", "made up", budgets={"quick": {"p95_ms": 50.0, "quality_max_drop": 1.0}})
+    stored(artifacts[0], target=loose, median_ms=4.0, wrong=90)
+    failed = [line.limit for line in open_lines(ask_gate(store, "router", "production", gate))]
+    assert failed == ["P95 < 3 ms", "accuracy >= 90.00%"]
+    tight = Target("edge", "cpu", "made up", budgets={"quick": {"p95_ms": 0.5}})
+    stored(artifacts[0], target=tight)
+    rewrite(gate, 'on = ["edge"]')
+    (line,) = open_lines(ask_gate(store, "router", "production", gate))
+    assert (line.limit, line.outcome) == ("P95 < 0.5 ms", "fail")
+
+
+def test_what_was_held_against_itself_shows_nothing_against_a_baseline(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    budgets = gate.with_name("budgets.toml")
+    budgets.write_text(budgets.read_text().replace("quality_at_least = 0.9", "quality_max_drop = 0.01"))
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], own_baseline=True)
+    (line,) = open_lines(ask_gate(store, "router", "production", gate))
+    assert line.outcome == "inconclusive" and "held against itself" in line.reason
+
+
+def test_a_test_set_with_documents_is_pinned_as_a_bench_calls_it(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, put: Callable[..., Path]
+) -> None:
+    path = put("ranking.jsonl", [{"query": "cat", "doc_id": "1", "grade": 1}])
+    put("docs.jsonl", [{"doc_id": "1", "doc": "a cat"}])
+    of_bench = read_dataset(path, find_task("pair-scoring")).sha256
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], data=of_bench)
+    rewrite(gate, 'data = ["ranking.jsonl"]')
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+    put("docs.jsonl", [{"doc_id": "1", "doc": "a dog"}])
+    assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["no run"]
+
+
 def test_old_evidence_does_not_speak_of_today(
     store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
 ) -> None:
@@ -183,6 +248,8 @@ def test_reports_of_behaviour_count_if_they_are_of_this_artifact(
     assert store.evidence(said.verdict.lines[-1].evidence[0].sha256) == explain.read_bytes()
     report(explain, kind="mct-behave", digest=digest, created="2020-01-01T00:00:00Z", lines=HELD)
     assert "too old" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
+    report(explain, kind="mct-explain", digest=digest, lines=HELD, original={"digest": digest})
+    assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["itself"]
     report(explain, kind="mct-explain", digest="f" * 64, lines=HELD)
     assert "another artifact" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
     lines = [{"limit": "typos change nothing", "measured": "3 of 40 changed", "outcome": "fail", "reason": ""}]
@@ -238,7 +305,22 @@ def test_a_stage_before_and_a_practised_way_back(
     practise(store, "router")
     assert promote(store, "router@2", "production", gate).moved
     gate.write_text(gate.read_text() + "after_days = 1\n")
-    assert "0.00 days ago" in [line.measured for line in open_lines(ask_gate(store, "router@2", "production", gate))]
+    assert "0.00 days in all" in [line.measured for line in open_lines(ask_gate(store, "router@2", "production", gate))]
+
+
+def test_time_in_a_stage_is_what_a_release_stood_there(store: Store, artifacts: tuple[Path, ...]) -> None:
+    """Two stays of an hour and a day; what came before, between and after them is none."""
+    add(store, artifacts[:1], "router")
+    for stage in ("canary", "shadow", "canary", "production"):
+        move(store, store.track("router"), Moved(1, stage, "promote"), "")
+    moments = ["01T00", "02T00", "02T01", "05T00", "06T00"]
+    entries = [
+        msgspec.structs.replace(entry, at=f"2026-01-{moment}:00:00Z")
+        for entry, moment in zip(store.track("router").entries, moments, strict=True)
+    ]
+    assert track_of("router", entries).days_in(1, "canary", "2026-02-01T00:00:00Z") == pytest.approx(1 + 1 / 24)
+    assert track_of("router", entries[:2]).days_in(1, "canary", "2026-01-04T00:00:00Z") == 2.0
+    assert track_of("router", entries[:1]).days_in(1, "canary", "2026-01-04T00:00:00Z") is None
 
 
 @pytest.mark.parametrize(

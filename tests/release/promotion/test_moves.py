@@ -83,6 +83,8 @@ def test_no_rollback_leads_to_what_a_person_retired(
     in_production(store, artifacts, stored, gate, 3)
     retire(store, "router@2", note="leaks")
     assert rollback(store, "router").production == store.find("router@1")
+    with pytest.raises(MctError, match="router@2 was retired for good"):
+        promote(store, "router@2", "production", gate)
     with pytest.raises(MctError, match="nothing would take its place"):
         retire(store, "router@1")
     with pytest.raises(MctError, match="retired already"):
