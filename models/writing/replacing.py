@@ -41,14 +41,19 @@ def put_in_place(draft: Path, final: Path) -> None:
     while not _take_free_name(draft, final):
         require_replaceable(final)  # once more, since work may have taken hours
         try:
-            if not exchange(draft, final):
-                _step_aside(draft, final)
+            change_places(draft, final)
         except FileNotFoundError:
             if not draft.exists():
                 raise
             continue  # somebody took it away just now: the name is free
         remove(draft)
         return
+
+
+def change_places(draft: Path, final: Path) -> None:
+    """Give a finished draft the name of what is there, whosever that is; what was there is the draft now, or gone."""
+    if not exchange(draft, final):
+        _step_aside(draft, final)
 
 
 def exchange(one: Path, other: Path) -> bool:

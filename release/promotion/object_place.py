@@ -83,13 +83,24 @@ class ObjectPlace:
             return []
         return sorted({str(each).rstrip("/").rpartition("/")[2] for each in found} - {""})
 
-    def take_in(self, folder: Path, name: str, files: Sequence[str], last: str) -> None:
-        """Copy these files of a folder of this disk; where `last` is there, all are."""
+    def take_in(self, folder: Path, name: str, files: Sequence[str], last: str) -> bool:
+        """Copy these files of a folder of this disk, unless something is there already: False then.
+
+        Where `last` is not, there is nothing: a copy was cut off. Of two at once the first one's `last` stays.
+        """
+        if self.read(f"{name}/{last}") is not None:
+            return False
+        self._put(folder, name, files)
+        return self.create(f"{name}/{last}", (folder / last).read_bytes())
+
+    def mend(self, folder: Path, name: str, files: Sequence[str], last: str, content: bytes) -> None:
+        """Put these files, and `content` as `last`, in the place of what is there, object by object."""
+        self._put(folder, name, files)
+        self.write(f"{name}/{last}", content)
+
+    def _put(self, folder: Path, name: str, files: Sequence[str]) -> None:
         with _reaching(self.address):
-            self.files.invalidate_cache()
-            if self.files.exists(self._at(f"{name}/{last}")):
-                return
-            for file in (*files, last):
+            for file in files:
                 self._above(f"{name}/{file}")
                 self.files.put_file(str(folder / file), self._at(f"{name}/{file}"))
 

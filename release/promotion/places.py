@@ -1,9 +1,10 @@
 """Where a store of releases lies: a folder of this disk, or whatever fsspec reaches by its address.
 
-A store asks five things of its place, and no more: read a file, write it whole, write it only where nothing is, list
-names, and take in or hand out a folder. The one that a store's order rests on is `create`: of two that create the same
-name one wins and the other is told so, whatever gets killed. On a disk that is a link to a finished file, which the
-kernel makes or refuses in one step; on object storage it is a conditional write.
+A store asks six things of its place, and no more: read a file, write it whole, write it only where nothing is, list
+names, take in or hand out a folder, and put a good copy of one in the place of a damaged one. What a store's order
+rests on is `create`: of two that create the same name one wins and the other is told so, whatever gets killed. On a
+disk that is a link to a finished file, which the kernel makes or refuses in one step; on object storage it is a
+conditional write.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mct.models.data.declared import read_bytes
 from mct.models.tables import load
 from mct.models.writing.drafts import draft_file, draft_folder
 from mct.models.writing.folders import write_bytes_atomically
+from mct.models.writing.replacing import change_places
 
 STORE = ".mct/releases"
 
@@ -45,8 +47,11 @@ class Place(Protocol):
     def names(self, folder: str) -> list[str]:
         """What lies in a folder, in order; nothing where there is none."""
 
-    def take_in(self, folder: Path, name: str, files: Sequence[str], last: str) -> None:
-        """Copy these files of a folder of this disk; where `last` is there, all are."""
+    def take_in(self, folder: Path, name: str, files: Sequence[str], last: str) -> bool:
+        """Copy these files of a folder of this disk, `last` last, unless something is there already: False then."""
+
+    def mend(self, folder: Path, name: str, files: Sequence[str], last: str, content: bytes) -> None:
+        """Put these files, and `content` as `last`, in the place of what is there."""
 
     def hand_out(self, name: str, files: Sequence[str], folder: Path) -> None:
         """Copy these files into a folder of this disk."""
@@ -93,18 +98,28 @@ class DiskPlace:
         path = self.root / folder
         return sorted(each.name for each in path.iterdir() if each.name[0] != ".") if path.is_dir() else []
 
-    def take_in(self, folder: Path, name: str, files: Sequence[str], last: str) -> None:
-        """Copy these files of a folder of this disk; where `last` is there, all are."""
+    def take_in(self, folder: Path, name: str, files: Sequence[str], last: str) -> bool:
+        """Copy these files of a folder of this disk, unless something is there already: False then."""
         final = self.root / name
-        if (final / last).is_file():
-            return
+        if os.path.lexists(final):
+            return False
         with draft_folder(final.parent, final.name) as draft:
             _copy(folder, (*files, last), draft)
             try:
                 os.rename(draft, final)
             except OSError:
-                if not (final / last).is_file():  # somebody else brought the same just now
-                    raise
+                if os.path.lexists(final):  # somebody else brought the same just now
+                    return False
+                raise
+        return True
+
+    def mend(self, folder: Path, name: str, files: Sequence[str], last: str, content: bytes) -> None:
+        """Put these files, and `content` as `last`, in the place of what is there: in one step, once all are whole."""
+        final = self.root / name
+        with draft_folder(final.parent, final.name) as draft:
+            _copy(folder, files, draft)
+            (draft / last).write_bytes(content)
+            change_places(draft, final)
 
     def hand_out(self, name: str, files: Sequence[str], folder: Path) -> None:
         """Copy these files into a folder of this disk."""
@@ -121,13 +136,21 @@ def open_place(address: str) -> Place:
         raise MctError("no place for releases is named", "leave --store out, or give a folder or a URL")
     scheme, separator, _ = address.partition("://")
     if not separator:
-        return DiskPlace(Path(address))
+        return _disk_place(Path(address))
     if scheme in {"file", "local"}:
-        return DiskPlace(Path(unquote(urlsplit(address).path) if scheme == "file" else address.partition("://")[2]))
+        return _disk_place(Path(unquote(urlsplit(address).path) if scheme == "file" else address.partition("://")[2]))
     if not scheme or not address.partition("://")[2].strip("/"):
         raise MctError(f"{address} names no place for releases", "a folder, or a URL like s3://bucket/releases")
     place: Place = load("mct.release.promotion.object_place:open_object_place", "release")(address)
     return place
+
+
+def _disk_place(root: Path) -> DiskPlace:
+    """MctError where a file has the name, or that of a folder above."""
+    there = next(path for path in (root, *root.parents, Path("/")) if os.path.lexists(path))
+    if not there.is_dir():
+        raise MctError(f"{there} is a file, and no store of releases", "give the folder of one, or of one to be made")
+    return DiskPlace(root)
 
 
 def _linked(draft: Path, final: Path) -> bool:

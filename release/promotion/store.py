@@ -26,13 +26,14 @@ import msgspec
 from msgspec import Struct
 
 from mct import MctError
-from mct.compress.run.artifact import MANIFEST, read_artifact
+from mct.compress.run.artifact import MANIFEST, is_artifact, read_artifact
 from mct.models.data.declared import Digest, Name, parse_json
 from mct.models.writing.folders import sha256
 from mct.release.promotion.places import STORE, Place, open_place
 from mct.release.promotion.releases import NAMES, Entry, Event, Release, Track, require_name, split_ref, track_of
 
 RESTORE = "restore the store from a copy"
+MEND = "add the artifact again, or restore the store from a copy"
 DIGITS = 8
 
 
@@ -87,15 +88,8 @@ class Store:
     @contextmanager
     def artifact(self, release: Release) -> Iterator[Path]:
         """The artifact's folder, verified: every file by its SHA-256. From object storage it is fetched for as long."""
-        where = self._artifact(release.digest)
-        if (folder := self.place.on_disk(where)) is not None:
+        with self._at_hand(release.digest, release.artifact) as folder:
             self._verify(release, folder)
-            yield folder
-            return
-        with tempfile.TemporaryDirectory(prefix="mct-") as scratch:
-            folder = Path(scratch) / release.artifact
-            folder.mkdir()
-            self.fetch(release, folder)
             yield folder
 
     def artifact_on_disk(self, release: Release) -> Path | None:
@@ -107,16 +101,34 @@ class Store:
 
     def fetch(self, release: Release, folder: Path) -> None:
         """Copy a release's artifact into an empty folder, and verify it there."""
-        where = self._artifact(release.digest)
-        content = self.place.read(f"{where}/{MANIFEST}")
+        self._hand_out(release.digest, folder)
+        self._verify(release, folder)
+
+    @contextmanager
+    def _at_hand(self, digest: str, name: str) -> Iterator[Path]:
+        """An artifact's folder as it is, whole or not."""
+        if (folder := self.place.on_disk(self._artifact(digest))) is not None:
+            yield folder
+            return
+        with tempfile.TemporaryDirectory(prefix="mct-") as scratch:
+            folder = Path(scratch) / name
+            folder.mkdir()
+            self._hand_out(digest, folder)
+            yield folder
+
+    def _hand_out(self, digest: str, folder: Path) -> None:
+        where = f"{self.address}: {self._artifact(digest)}/{MANIFEST}"
+        content = self._manifest(digest)
         if content is None:
-            raise MctError(f"{self.address} lacks the artifact of {release.ref}", RESTORE)
-        listed = parse_json(content, _Listed, f"{self.address}: {where}/{MANIFEST}").files
+            raise MctError(f"{where} is not there", MEND)
+        listed = parse_json(content, _Listed, where, MEND).files
         for name in listed:
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise MctError(f"{where}/{MANIFEST} names a file outside its folder: {name}", RESTORE)
-        self.place.hand_out(where, (*listed, MANIFEST), folder)
-        self._verify(release, folder)
+                raise MctError(f"{where} names a file outside its folder: {name}", MEND)
+        try:
+            self.place.hand_out(self._artifact(digest), (*listed, MANIFEST), folder)
+        except FileNotFoundError as error:
+            raise MctError(f"{where} lists a file that is not there", MEND) from error
 
     # Writing
 
@@ -133,10 +145,34 @@ class Store:
     def keep_artifact(self, folder: Path, digest: str, files: Sequence[str]) -> str:
         """Copy an artifact that was verified just now, and appears whole; gives the SHA-256 of its manifest there.
 
-        That is another one's where an artifact of the same bytes and another history came first.
+        That is another one's where an artifact of the same bytes and another history came first. What is there and is
+        damaged is replaced. MctError where a release's manifest is lost, and is not that of `folder`.
         """
-        self.place.take_in(folder, self._artifact(digest), files, MANIFEST)
-        return _sha256(self.place.read(f"{self._artifact(digest)}/{MANIFEST}") or b"")
+        if not self.place.take_in(folder, self._artifact(digest), files, MANIFEST):
+            self._mend(folder, digest, files)
+        return _sha256(self._manifest(digest) or b"")
+
+    def _mend(self, folder: Path, digest: str, files: Sequence[str]) -> None:
+        """Put a good copy in the place of a damaged artifact; nothing is done to one that is whole."""
+        releases = [each for name in self.names() for each in self.track(name).releases if each.digest == digest]
+        known = {each.manifest for each in releases}
+        held, brought = self._manifest(digest) or b"", (folder / MANIFEST).read_bytes()
+        keeps_history = _sha256(held) in known or not known
+        if keeps_history and self._is_whole(digest, folder.name):
+            return
+        if known.isdisjoint({_sha256(held), _sha256(brought)}) and known:
+            raise MctError(f"the {MANIFEST} of {releases[0].ref} is lost, and {folder} has another", RESTORE)
+        content = held if _sha256(held) in known else brought
+        self.place.mend(folder, self._artifact(digest), files, MANIFEST, content)
+
+    def _is_whole(self, digest: str, name: str) -> bool:
+        from mct.bench.samples.subject import identify
+
+        try:
+            with self._at_hand(digest, name) as folder:
+                return is_artifact(folder) and identify(folder).digest == digest
+        except MctError:
+            return False
 
     def append(self, track: Track, event: Event, by: str = "") -> Track | None:
         """Write the next entry of a journal that is as `track` has it; None where another has just written one."""
@@ -195,12 +231,15 @@ class Store:
         from mct.bench.samples.subject import identify
 
         if not folder.is_dir():
-            raise MctError(f"{self.address} lacks the artifact of {release.ref}", RESTORE)
+            raise MctError(f"{self.address} lacks the artifact of {release.ref}", MEND)
         read_artifact(folder, verify=False)
         if sha256(folder / MANIFEST) != release.manifest:  # its history is none of its digest, and a person reads it
-            raise MctError(f"the {MANIFEST} of {release.ref} was changed since it was stored", RESTORE)
+            raise MctError(f"the {MANIFEST} of {release.ref} was changed since it was stored", MEND)
         if (found := identify(folder).digest) != release.digest:
-            raise MctError(f"the artifact of {release.ref} has the digest {found[:12]}…, not its own", RESTORE)
+            raise MctError(f"the artifact of {release.ref} has the digest {found[:12]}…, not its own", MEND)
+
+    def _manifest(self, digest: str) -> bytes | None:
+        return self.place.read(f"{self._artifact(digest)}/{MANIFEST}")
 
     @staticmethod
     def _artifact(digest: str) -> str:

@@ -84,6 +84,9 @@ def test_what_cannot_be_done_is_said_in_one_line(
     )
     refused(run_mct("release", "verify", "router"), "does not say what it was made of")
     refused(run_mct("release", "list", "--store", "nothing-such://x/y"), "cannot be opened")
+    (tmp_path / "file").write_text("no store")
+    for address in (tmp_path / "file", tmp_path / "file" / "below", f"file://{tmp_path}/file"):
+        refused(run_mct("release", "list", "--store", address), "is a file, and no store of releases")
     refused(run_mct("watch", tmp_path / "none.jsonl", "--release", "router"), "nothing of router is in production")
 
 

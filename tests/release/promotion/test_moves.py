@@ -236,6 +236,48 @@ def test_a_manifest_that_was_changed_in_the_store_is_found(
         pass
 
 
+@pytest.mark.parametrize("where", ["disk", "memory"])
+@pytest.mark.parametrize("damage", ["changed", "gone", "manifest changed", "manifest gone"])
+def test_adding_an_artifact_again_mends_the_one_in_the_store(
+    artifacts: tuple[Path, ...], tmp_path: Path, where: str, damage: str
+) -> None:
+    """With the manifest that its releases bear, whichever is brought."""
+    store = open_store(tmp_path / "s" if where == "disk" else f"memory://{tmp_path.name}/s")
+    (release,) = add(store, artifacts[:1], "router")
+    place = f"artifacts/{release.digest}/" + ("mct.json" if damage.startswith("manifest") else "tokenizer.json")
+    if damage.endswith("gone"):
+        Path(store.address, place).unlink() if where == "disk" else store.place.files.rm(f"/{tmp_path.name}/s/{place}")
+    else:
+        store.place.write(place, b"{}")
+    with pytest.raises(MctError), store.artifact(release):
+        pass
+    (tmp_path / "out").mkdir()
+    with pytest.raises(MctError):
+        store.fetch(release, tmp_path / "out")
+    if not damage.startswith("manifest"):
+        other = Path(shutil.copytree(artifacts[0], tmp_path / "other" / artifacts[0].name))
+        manifest = json.loads((other / "mct.json").read_text())
+        (other / "mct.json").write_text(json.dumps(manifest | {"technique": "another"}))
+        assert add(store, [other], "router") == [release]
+    else:
+        assert add(store, artifacts[:1], "router") == [release]
+    with store.artifact(release) as folder:
+        assert sha256(folder / "mct.json") == sha256(artifacts[0] / "mct.json")
+    assert store.place.names("artifacts") == [release.digest]
+
+
+def test_a_manifest_that_is_lost_is_not_replaced_by_another_history(
+    store: Store, artifacts: tuple[Path, ...], tmp_path: Path
+) -> None:
+    (release,) = add(store, artifacts[:1], "router")
+    other = Path(shutil.copytree(artifacts[0], tmp_path / artifacts[0].name))
+    manifest = json.loads((other / "mct.json").read_text())
+    (other / "mct.json").write_text(json.dumps(manifest | {"technique": "another"}))
+    store.place.write(f"artifacts/{release.digest}/mct.json", b"{}")
+    with pytest.raises(MctError, match=r"mct\.json of router@1 is lost"):
+        add(store, [other], "router")
+
+
 def test_a_name_that_is_no_text_is_not_noted(store: Store, artifacts: tuple[Path, ...]) -> None:
     """As Python gives a byte of the command line that is no UTF-8."""
     with pytest.raises(MctError, match="no text"):
