@@ -37,7 +37,7 @@ class ObjectPlace:
     def read(self, name: str) -> bytes | None:
         """What an object holds; None where there is none."""
         try:
-            with _reaching(self.address):
+            with _reaching(self.address, FileNotFoundError):
                 return bytes(self.files.cat_file(self._at(name)))
         except FileNotFoundError:
             return None
@@ -76,7 +76,7 @@ class ObjectPlace:
     def names(self, folder: str) -> list[str]:
         """What lies under a beginning of names, in order."""
         try:
-            with _reaching(self.address):
+            with _reaching(self.address, FileNotFoundError, NotADirectoryError):
                 self.files.invalidate_cache()
                 found = self.files.ls(self._at(folder), detail=False)
         except (FileNotFoundError, NotADirectoryError):
@@ -108,7 +108,7 @@ class ObjectPlace:
         """Copy these files into a folder of this disk."""
         for file in files:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            with _reaching(self.address):
+            with _reaching(self.address, FileNotFoundError):
                 self.files.get_file(self._at(f"{name}/{file}"), str(folder / file))
 
     def on_disk(self, name: str) -> Path | None:
@@ -124,29 +124,30 @@ class ObjectPlace:
 
 
 @contextmanager
-def _reaching(address: str) -> Iterator[None]:
-    """MctError where a storage cannot be asked; each library has errors of its own for that, of no common kind."""
+def _reaching(address: str, *told: type[OSError]) -> Iterator[None]:
+    """MctError where a storage cannot be asked; each library has errors of its own for that. `told` are answers."""
     try:
         yield
-    except (FileNotFoundError, FileExistsError, NotADirectoryError):
+    except told:
         raise
     except Exception as error:
         raise MctError(
-            f"{address} cannot be reached: {error or type(error).__name__}",
+            f"{address} cannot be reached: {str(error) or type(error).__name__}",
             "see that it is there, that you may write to it, and that its library finds your credentials",
         ) from error
 
 
 def open_object_place(address: str) -> ObjectPlace:
-    """The place of a URL. MctError where fsspec knows no such kind, or lacks the library for it."""
+    """The place of a URL. MctError where fsspec knows no such kind, lacks the library for it, or cannot open it."""
     try:
         files, root = fsspec.core.url_to_fs(address)
     except ImportError as error:
         if error.name:
             raise missing_library(error.name, "") from error
         raise MctError(f"{address} cannot be opened: {error}", "install the library it names") from error
-    except ValueError as error:
+    except Exception as error:  # archives, caches and sites that are no place by their address alone, each in its way
         raise MctError(
-            f"{address} cannot be opened: {error}", "a folder, or a URL like s3://bucket/releases"
+            f"{address} cannot be opened: {str(error) or type(error).__name__}",
+            "a folder, or a URL like s3://bucket/releases",
         ) from error
     return ObjectPlace(files, root.rstrip("/"), address, address.partition("://")[0] in CONDITIONAL)

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from mct import MctError
@@ -216,6 +218,32 @@ def test_storage_that_cannot_be_reached_is_said_so(tmp_path: Path, monkeypatch: 
     for ask in (store.names, lambda: store.place.read("x"), lambda: store.keep(b"x")):
         with pytest.raises(MctError, match="cannot be reached: no credentials"):
             ask()
+
+
+@pytest.mark.parametrize("protocol", fsspec.available_protocols())
+def test_every_kind_of_address_is_a_store_or_is_refused(
+    protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody listens: what cannot be opened, read or written says so in one line."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    try:
+        store = open_store(f"{protocol}://127.0.0.1:9{tmp_path}/releases")
+        assert store.names() == []
+        assert store.evidence(store.keep(b"seen")) == b"seen"
+    except MctError as error:
+        assert error.message.strip(": ") and error.hint
+
+
+def test_what_can_be_read_and_not_written_is_no_place_to_add_to(artifacts: tuple[Path, ...], tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+        packed.writestr("releases/names/x", "")
+    store = open_store(f"zip://releases::file://{tmp_path}/packed.zip")
+    with pytest.raises(MctError, match="cannot be reached"):
+        add(store, artifacts[:1], "router")
 
 
 def test_a_manifest_that_was_changed_in_the_store_is_found(
