@@ -1,5 +1,6 @@
 """The command line as it introduces itself: help that is whole, and what `mct` says when it is asked nothing."""
 
+import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
@@ -47,6 +48,26 @@ def shown_commands() -> list[str]:
     """Every line of the README that is a command of ours, without its remark."""
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     return [line.partition("#")[0].strip() for line in lines if line.startswith("    mct ")]
+
+
+def told_options() -> list[tuple[str, str]]:
+    """Every option that a hint gives a value, with the words of its command."""
+    rooms = ("bench", "compress", "models", "release", "targets")
+    texts = [path.read_text(encoding="utf-8") for room in rooms for path in ROOT.joinpath(room).rglob("*.py")]
+    told = [found.groups() for text in texts for found in re.finditer(r'mct ((?:[a-z]+ )+)([^`"\n]*)', text)]
+    return sorted(
+        {(words.strip(), option) for words, rest in told for option in re.findall("(--[a-z-]+|-o) [A-Z]+", rest)}
+    )
+
+
+@pytest.mark.parametrize(("words", "option"), told_options())
+def test_an_option_that_a_hint_gives_a_value_takes_one(words: str, option: str) -> None:
+    command: click.Command = commands
+    for word in words.split():
+        if isinstance(command, click.Group):
+            command = command.commands[word]
+    (found,) = [each for each in command.params if option in each.opts]
+    assert isinstance(found, click.Option) and not found.is_flag
 
 
 @pytest.mark.parametrize("line", shown_commands())

@@ -1,4 +1,4 @@
-"""What `mct data check --json` found, as far as a decision reads it: which files, and what is wrong with them."""
+"""What `mct data check` found, as far as a decision reads it: which files, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Checked:
 
 def read_check(found: Mapping[str, Any], place: str) -> Checked:
     """A report of `mct data check`. MctError where it is none."""
-    check = declared(dict(found), _Check, place, "make it with: mct data check FILES… --json FILE")
+    check = declared(dict(found), _Check, place, "make it with: mct data check FILES… -o FOLDER")
     facts = [f"{each.name}: {each.rows:,} rows, {each.sha256[:12]}…" for each in check.files]
     facts.append(
         f"leaks {len(check.leaks):,}, conflicting labels {len(check.conflicts):,}, "

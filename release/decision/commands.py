@@ -28,10 +28,10 @@ evidence.toml, of which everything but the first two lines may be left out:
   better = "lower"
 \b
   [data]                            # 2  labelled or preference data that matches it
-  check = "check.json"              #    what `mct data check --json` wrote
+  check = "check.json"              #    what `mct data check -o FOLDER` wrote
 \b
   [metric]                          # 3  an offline metric, tied to production behaviour
-  result = "bench.json"             #    what `mct bench --json` wrote
+  result = "bench.json"             #    what `mct bench --json FILE` wrote
   untuned = "untuned.json"          #    the same metric of not fine-tuning at all
   tie = "tie.json"                  #    what the change gains in production's own log, or a part of it
   front = "front.json"              #    what else a search found (mct compress --auto)
@@ -40,7 +40,7 @@ evidence.toml, of which everything but the first two lines may be left out:
   [budget]                          # 4  latency (the result's own budget) and cost
   load_qps = 20.0
   cost_per_month = 150.0            #    US dollars
-  [budget.max_load]                 #    what `mct bench --find-max-load --json` wrote, by target
+  [budget.max_load]                 #    what `mct bench --find-max-load --json FILE` wrote, by target
   cpu = "max_load.json"
 \b
   [rollback]                        # 5  a path back
@@ -49,7 +49,7 @@ evidence.toml, of which everything but the first two lines may be left out:
 \b
   [production]                      # how what is in production behaves
   result = "production.json"        #    a bench of it
-  watch = "watch.json"              #    what `mct watch --json` wrote
+  watch = "watch.json"              #    what `mct watch --json` printed
 \b
   [commands]                        # what re-makes each file
   "bench.json" = "mct bench …"

@@ -210,7 +210,7 @@ class _Watch(Struct, frozen=True):
 
 def alarms(name: str, found: Mapping[str, Any], production: Release) -> Iterator[str]:
     """The alarms of a watch of this very release. MctError for a file that is no report of a watch."""
-    watch = declared(dict(found), _Watch, name, "make it with: mct watch LOG --release NAME --json")
+    watch = declared(dict(found), _Watch, name, "make it with: mct watch LOG --release NAME --json > FILE")
     if watch.release == production.ref and watch.outcome == "fail" and watch.look:
         for each in watch.look.changes:
             change = f"{each.before:.1%} before, {each.now:.1%} now (p = {each.p_value:.1g})"

@@ -27,7 +27,7 @@ from mct.release.inspection.spurious import Spurious
 
 SCHEMA = 1
 KIND = "mct-explain"
-MADE_BY = "make it with: mct explain ORIGINAL ARTIFACT --data FILE --json FILE"
+MADE_BY = "make it with: mct explain ORIGINAL ARTIFACT --data FILE -o FOLDER"
 
 
 @dataclass(frozen=True)
