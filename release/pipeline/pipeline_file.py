@@ -62,6 +62,8 @@ def read_pipeline(path: Path) -> tuple[Step, ...]:
             words = step.words
         except ValueError as error:
             raise MctError(f"{path}: step {step.name}: {error}", "close every quote in `run`") from error
+        if any("\0" in word for word in (*words, *step.reads, *step.writes)):
+            raise MctError(f"{path}: step {step.name} has a NUL in a word", "no name and no option can have one")
         if not words or words[0] == "mct":
             raise MctError(
                 f"{path}: step {step.name} runs {step.run!r}", "write what comes after mct, like: compress DIR -o OUT"

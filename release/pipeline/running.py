@@ -22,7 +22,7 @@ from mct import MctError
 from mct.models.tables import unknown
 from mct.models.writing.drafts import make_folder
 from mct.release.pipeline.pipeline_file import Step, read_pipeline
-from mct.release.pipeline.steps import Done, Place, is_there, key_of, left_by, names_of, place_of
+from mct.release.pipeline.steps import Done, Place, is_asked_anew, is_there, key_of, left_by, names_of, place_of
 
 State = Literal["kept", "done", "stopped", "to do", "not reached"]
 
@@ -72,7 +72,7 @@ def _run(steps: Sequence[Step], place: Place, root: click.Group) -> Run:
     for number, step in enumerate(steps, start=1):
         keys[step.name] = key = key_of(step, keys, place, names_of(steps[: number - 1]))
         done = place.done(step)
-        if done is not None and done.key == key and is_there(done, place):
+        if done is not None and done.key == key and is_there(done, place) and not is_asked_anew(step):
             stages.append(Stage(step.name, step.run, "kept", done.code, done.seconds))
             continue
         print(f"[{number}/{len(steps)}] {step.name}: mct {step.run}", file=sys.stderr, flush=True)
@@ -100,6 +100,7 @@ def _foreseen(steps: Sequence[Step], place: Place) -> Run:
             kept = done is not None and done.key == keys[step.name] and is_there(done, place) and not stale
             if not kept:
                 stale.add(step.name)
+            kept &= not is_asked_anew(step)
             stages.append(Stage(step.name, step.run, "kept" if kept else "to do", done.code if kept and done else None))
     return Run(tuple(stages), 0)
 

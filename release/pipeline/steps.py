@@ -2,8 +2,11 @@
 
 A step whose digest is that of a finished run, and what that left is still there unchanged, is not run again. What a
 step reads is every file that its words name; it follows the steps that left these. A step that names nothing of an
-earlier one (a gate, a promotion) comes after all of them, and runs again where any of them did. Folders that only grow,
-as a store of results, may have grown.
+earlier one (a gate, a promotion) comes after all of them. Folders that only grow, as a store of results, may have
+grown.
+
+What asks a gate, or goes by a store of releases, is run every time: release.toml, results and what is in production
+lie beside the pipeline and change without it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,13 @@ from mct.release.pipeline.pipeline_file import Step
 STATE = Path(".mct/pipeline")
 STORES = frozenset({"--store", "--results"})
 """Options whose folder other steps add to: what lies there is none of a step's input."""
+ASKED_ANEW = (
+    ("release", "add"), ("release", "gate"), ("release", "promote"), ("release", "fetch"), ("gate",), ("decide",),
+    ("watch",),
+)  # fmt: skip
+"""The commands that are run every time. Of the others on a store, verify makes an artifact, each drill is an entry, and
+a second rollback would go back further: they are done once.
+"""
 
 
 class Done(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,11 +86,16 @@ def key_of(step: Step, before: Mapping[str, str], place: Place, written: Mapping
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
+def is_asked_anew(step: Step) -> bool:
+    """Whether a step is run though it was finished before."""
+    return any(step.words[: len(words)] == words for words in ASKED_ANEW)
+
+
 def left_by(step: Step, place: Place) -> dict[str, str]:
     """The files that a step left, by their SHA-256. MctError where it did not leave what it said."""
     found: dict[str, str] = {}
     for name in step.writes:
-        if not (place.folder / name).exists():
+        if not _exists(place.folder / name):
             raise MctError(f"step {step.name} did not write {name}", "correct its `writes`")
         found |= _files(place.folder / name, name)
     return found
@@ -95,7 +110,7 @@ def is_there(done: Done, place: Place) -> bool:
 
 def _named(step: Step, place: Place) -> set[str]:
     """The words that name something on this disk."""
-    words = [word for before, word in pairwise(step.words) if before not in STORES]
+    words = [word for before, word in pairwise(step.words) if STORES.isdisjoint({before, word.partition("=")[0]})]
     words = [word.partition("=")[2] if word.startswith("--") and "=" in word else word for word in words]
     return {word for word in words if word and not word.startswith("-") and _exists(place.folder / word)}
 
@@ -114,7 +129,7 @@ def _within(path: str, folder: str) -> bool:
 
 def _content(path: Path) -> str:
     """One SHA-256 over a file or folder; "" where nothing is there."""
-    if not path.exists():
+    if not _exists(path):
         return ""
     return hashlib.sha256(json.dumps(_files(path, ""), sort_keys=True).encode()).hexdigest()
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from mct import MctError
-from mct.release.pipeline.pipeline_file import read_pipeline
+from mct.release.pipeline.pipeline_file import Step, read_pipeline
+from mct.release.pipeline.steps import key_of, place_of
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 LABELS = ("order_tracking", "returns", "other")
@@ -48,12 +49,14 @@ run = "release add out/onnx-fp32 --name router --store releases"
 [[steps]]
 name = "gate"
 run = "release gate router --to production --store releases"
-reads = ["release.toml"]
 
 [[steps]]
 name = "promote"
 run = "release promote router --to production --store releases"
-reads = ["release.toml"]
+
+[[steps]]
+name = "drawn"
+run = "targets list"
 """)
     return tmp_path
 
@@ -73,18 +76,19 @@ def test_from_a_checkpoint_to_production_and_nothing_again(made: Path, run_mct: 
     assert (code, set(found.values())) == (0, {"done"})
     shown = run_mct("release", "show", "router", "--store", made / "releases", "--path")
     assert shown.returncode == 0 and (Path(shown.stdout.strip()) / "mct.json").is_file()
+    asked = {"compress": "kept", "bench": "kept", "add": "to do", "gate": "to do", "promote": "to do", "drawn": "kept"}
+    assert states(run_mct, file, "--dry-run")[1] == asked
     code, again, _ = states(run_mct, file)
-    assert (code, set(again.values())) == (0, {"kept"})
+    assert (code, again) == (0, {step: state.replace("to do", "done") for step, state in asked.items()})
     assert len(list((made / "results").glob("*.json"))) == 1, "nothing was measured a second time"
 
     # another gate: what hangs on it is done again, and stops where it does not pass
     (made / "release.toml").write_text((made / "release.toml").read_text() + "targets = 2\n")
     code, found, _ = states(run_mct, file)
     assert code == 3 and found == {
-        "compress": "kept", "bench": "kept", "add": "kept", "gate": "stopped", "promote": "not reached"
+        "compress": "kept", "bench": "kept", "add": "done", "gate": "stopped", "promote": "not reached",
+        "drawn": "not reached",
     }  # fmt: skip
-    code, foreseen, _ = states(run_mct, file, "--dry-run")
-    assert foreseen["add"] == "kept" and foreseen["gate"] == foreseen["promote"] == "to do"
 
     # what a step left was changed: it is done again
     (made / "release.toml").write_text((made / "release.toml").read_text().replace("targets = 2\n", ""))
@@ -139,6 +143,7 @@ def test_an_accepted_code_goes_on(tmp_path: Path, run_mct: Run) -> None:
         ("bench 'x", "quotation"),
         ("", "length >= 1"),
         ("bench", "Missing argument|step one"),
+        ("bench x\0y", "NUL in a word"),
     ],
 )
 def test_what_no_step_can_run_is_refused_before_any_does(tmp_path: Path, run_mct: Run, run: str, said: str) -> None:
@@ -165,6 +170,29 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path, text: str) -> Non
     path.write_text(text)
     with pytest.raises(MctError):
         read_pipeline(path)
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path: Path, run_mct: Run) -> None:
+    for step in (
+        'run = "targets list"\nwrites = ["a\\u0000b"]', 'run = "targets list"\nreads = ["a\\u0000b"]',
+        f'run = "bench {"x" * 300}"', f'run = "targets list"\nwrites = ["{"x" * 300}"]',
+    ):  # fmt: skip
+        (tmp_path / "pipeline.toml").write_text(f'[[steps]]\nname = "one"\n{step}\n')
+        done = run_mct("pipeline", "run", tmp_path / "pipeline.toml")
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    (tmp_path / "pipeline.toml").write_text(f'[[steps]]\nname = "one"\nrun = "targets list"\nreads = ["{"x" * 300}"]\n')
+    assert run_mct("pipeline", "run", tmp_path / "pipeline.toml").returncode == 0
+
+
+def test_a_store_of_results_is_none_of_a_step_s_input_however_it_is_given(tmp_path: Path) -> None:
+    """It grows with each step that measures."""
+    place = place_of(tmp_path / "pipeline.toml")
+    for run in ("bench x --results results", "bench x --results=results"):
+        step = Step("bench", run)
+        before = key_of(step, {}, place, {})
+        (tmp_path / "results").mkdir(exist_ok=True)
+        (tmp_path / "results" / f"{len(run)}.json").write_text("{}")
+        assert key_of(step, {}, place, {}) == before
 
 
 def test_a_step_that_leaves_nothing_of_what_it_said_stops(tmp_path: Path, run_mct: Run) -> None:
