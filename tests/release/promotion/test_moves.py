@@ -294,6 +294,16 @@ def test_adding_an_artifact_again_mends_the_one_in_the_store(
     assert store.place.names("artifacts") == [release.digest]
 
 
+def test_what_is_damaged_stays_until_a_good_copy_is_whole(store: Store, artifacts: tuple[Path, ...]) -> None:
+    (release,) = add(store, artifacts[:1], "router")
+    place = f"artifacts/{release.digest}"
+    store.place.write(f"{place}/tokenizer.json", b"{}")
+    with pytest.raises(FileNotFoundError):
+        store.place.mend(artifacts[0], place, ("tokenizer.json", "nothing"), "mct.json", b"{}")
+    assert store.place.read(f"{place}/tokenizer.json") == b"{}"
+    assert [each.name for each in Path(store.address, "artifacts").iterdir()] == [release.digest]
+
+
 def test_a_manifest_that_is_lost_is_not_replaced_by_another_history(
     store: Store, artifacts: tuple[Path, ...], tmp_path: Path
 ) -> None:
