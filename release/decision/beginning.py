@@ -5,9 +5,9 @@ Nothing is made up: tables that need a measurement nobody made stand there as co
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from mct.models.writing.folders import write_atomically
 from mct.release.decision.evidence import FILE
 
 RESULT, CHECK, EXPLAIN, FRONT = "bench.json", "check/check.json", "explain/explain.json", "front.json"
@@ -29,10 +29,10 @@ TO_ADD = """
 """
 
 
-def begin(folder: Path, scenario: str, artifact: str) -> bool:
-    """Write an `evidence.toml` into `folder` where there is none; whether it was written."""
-    if (folder / FILE).exists():
-        return False
+def begin(folder: Path, scenario: str, artifact: str) -> str:
+    """An `evidence.toml` for `folder`; "" where it has one."""
+    if os.path.lexists(folder / FILE):
+        return ""
     lines = ["schema = 1", f'scenario = "{scenario}"', f'artifact = "{artifact}"', ""]
     if (folder / CHECK).is_file():
         lines += ["[data]", f'check = "{CHECK}"', ""]
@@ -42,5 +42,4 @@ def begin(folder: Path, scenario: str, artifact: str) -> bool:
         lines += [f'front = "{FRONT}"'] if (folder / FRONT).is_file() else []
         lines += ['# untuned = "untuned.json"      # the same metric of not fine-tuning at all']
         lines += ['# tie = "tie.json"              # what the change gains in production\'s own log']
-    write_atomically(folder / FILE, "\n".join(lines) + "\n" + TO_ADD.format(scenario=scenario))
-    return True
+    return "\n".join(lines) + "\n" + TO_ADD.format(scenario=scenario)

@@ -31,7 +31,7 @@ evidence.toml, of which everything but the first two lines may be left out:
   check = "check.json"              #    what `mct data check -o FOLDER` wrote
 \b
   [metric]                          # 3  an offline metric, tied to production behaviour
-  result = "bench.json"             #    what `mct bench --json FILE` wrote
+  result = "bench.json"             #    what `mct bench --json FILE` wrote, the samples that it names beside it
   untuned = "untuned.json"          #    the same metric of not fine-tuning at all
   tie = "tie.json"                  #    what the change gains in production's own log, or a part of it
   front = "front.json"              #    what else a search found (mct compress --auto)
@@ -66,7 +66,7 @@ origin is production, generated (built-in data) or assumed, which is as good as 
 @click.argument("scenario")
 @click.option("--evidence", "folder", type=FOLDER, help="Folder with its evidence.  [default: .mct/evidence/SCENARIO]")
 @click.option("--begin", "artifact", help="Write an evidence.toml for this artifact where there is none.")
-@click.option("--load", "load_qps", type=Number(min=0, min_open=True), help="Requests a second, for the cost.")
+@click.option("--load", "load_qps", type=Number(min=0, max=1e9, min_open=True), help="Requests a second, for the cost.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets, or other prices (TOML).")
 @click.option("--store", help="The releases, a folder or a URL.  [default: those that the evidence names]")
 @click.option("--signed-by", help="Who signs it; nobody does without.")
@@ -86,10 +86,12 @@ def decide(
     Exits with 0 for promote, 1 for roll back, 3 for hold; with --recheck, 1 where the evidence has changed since.
     """
     from mct.models.scenarios.table import find_scenario
+    from mct.models.writing.folders import write_atomically
     from mct.models.writing.ownership import require_output
     from mct.release.decision.decision import EXIT_CODES, Asked
     from mct.release.decision.decision import decide as decide_by
-    from mct.release.decision.decision_text import as_markdown
+    from mct.release.decision.decision_text import as_text
+    from mct.release.decision.evidence import FILE as INDEX
     from mct.release.decision.evidence import read_evidence
     from mct.release.decision.recheck import write_decision
     from mct.release.promotion.releases import split_ref
@@ -97,9 +99,10 @@ def decide(
     name, version = split_ref(scenario)
     row = find_scenario(name)
     where = folder or EVIDENCE / row.name
-    if artifact is not None:
-        _begin(where, row.name, artifact)
-    found = read_evidence(where, row.name)
+    if artifact is not None and recheck is not None:
+        raise MctError("--begin writes evidence, and --recheck only looks at it", "give one of them")
+    begun = _begun(where, row.name, artifact) if artifact is not None else ""
+    found = read_evidence(where, row.name, begun)
     if recheck is not None:
         return _recheck(recheck, row.name, found, store, as_json)
     if stem is not None:
@@ -108,24 +111,26 @@ def decide(
         for suffix in (".md", ".json"):
             require_output(stem.with_name(stem.name + suffix), given(*map(found.path, found.digests), targets_file))
     decision = decide_by(found, Asked(load_qps, version, targets_file, signed_by, store))
+    if begun:  # whatever is refused leaves nothing behind
+        write_atomically(where / INDEX, begun)
+        click.echo(f"wrote {where / INDEX}: add what is still missing", err=True)
     if stem is not None:
         write_decision(stem, decision)
     if as_json:
         print_json(decision.as_json())
     else:
-        click.echo(as_markdown(decision), nl=False)
+        click.echo(as_text(decision), nl=False)
     return EXIT_CODES[decision.outcome]
 
 
-def _begin(folder: Path, scenario: str, artifact: str) -> None:
+def _begun(folder: Path, scenario: str, artifact: str) -> str:
     from mct.models.writing.ownership import require_container
     from mct.release.decision.beginning import begin
 
     require_container(folder)
     if not re.fullmatch(r"[\w.-]+", artifact):
         raise MctError(f"{artifact!a} is no name of an artifact", "name it as its bench does, like onnx-int8")
-    if begin(folder, scenario, artifact):
-        click.echo(f"wrote {folder / 'evidence.toml'}: add what is still missing", err=True)
+    return begin(folder, scenario, artifact)
 
 
 def _recheck(path: Path, scenario: str, evidence: Evidence, store: str | None, as_json: bool) -> int:

@@ -12,19 +12,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from mct import MctError
 from mct.models.data.declared import Amount, Name, declared
 from mct.release.decision.entries import Entry, find_entry
-from mct.release.decision.evidence import Evidence
+from mct.release.decision.evidence import MOST_QPS, Evidence
 from mct.targets.target import CPU, Target, load_targets
 
 HOURS = 730
 UTILISATION = 0.5
-MOST_MACHINES = 1_000_000
+LEAST_MS, MOST_MS = 1e-6, 1e9
+"""Of a request: faster than a nanosecond, or slower than eleven days, none was timed."""
+LEAST_QPS = 1e-6
 
 
 class Found(Struct, frozen=True):
@@ -32,7 +34,7 @@ class Found(Struct, frozen=True):
 
     artifact: Name
     limit_ms: Amount
-    meets_qps: Amount
+    meets_qps: Annotated[float, Meta(ge=0, le=MOST_QPS)]
     qps: Amount | None = None
     misses_qps: Amount | None = None
 
@@ -111,17 +113,19 @@ def costs_of(evidence: Evidence, load_qps: float, targets_file: Path | None) -> 
 
 
 def cost_on(target: Target, entry: Entry | None, load_qps: float, measured: bool, found: Found | None) -> Cost:
-    """What one artifact costs on one target."""
+    """What one artifact costs on one target. MctError for a time a request that nobody measured."""
     price = target.price_per_hour or 0.0
     each, rests_on = None, "not measured there: one machine at the least"
-    if found is not None and found.meets_qps > 0:
+    if found is not None and found.meets_qps >= LEAST_QPS:
         each = found.meets_qps
         rests_on = f"shown to meet P95 {found.limit_ms:g} ms at {each:.4g} requests a second"
     elif measured and entry and entry["latency"]:
         mean = entry["latency"]["mean_ms"]
+        if not LEAST_MS <= mean <= MOST_MS:
+            raise MctError(f"{entry['artifact']} is said to take {mean:g} ms a request", "measure it again: mct bench")
         each = UTILISATION * 1e3 / mean
         rests_on = f"assumed: busy {UTILISATION:.0%} of the time at {mean:.3g} ms a request on average"
-    machines = None if each is None else min(MOST_MACHINES, ceil(load_qps / each))
+    machines = None if each is None else max(1, ceil(load_qps / each))
     return Cost(target.name, price, each, machines, (machines or 1) * price * HOURS, rests_on)
 
 

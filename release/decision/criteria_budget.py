@@ -1,7 +1,6 @@
 """The fourth criterion: a budget of latency and of cost, and what was measured within both.
 
-Where the raw samples lie beside the result, the verdict is judged again from them; else the stored one is taken, whose
-parts were checked to go together, and the decision says so.
+The verdict is judged again from the raw samples, which lie beside the result; without them there is none.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Any
 from mct.models.data.declared import declared
 from mct.release.decision.costs import Costs
 from mct.release.decision.criterion import Criterion, Margin, absent, missing
-from mct.release.decision.entries import AS_STORED, Entry, find_entry, p95_text, verdict_of
+from mct.release.decision.entries import Entry, find_entry, p95_text, unjudged, verdict_of
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.inspected import read_inspected
 from mct.targets.budget import Budget
@@ -31,11 +30,11 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
     files = [metric.result, *costs.files]
     if budget.p95_ms is None:
         return missing(NAME, f"a limit of P95 in the budget {budget.name}", files)
+    if not evidence.has_samples(metric.result):
+        return missing(NAME, unjudged(metric.result), files)
     outcome, lines, how = verdict_of(evidence, metric.result, entry)
     facts = [f"budget {budget.name} on {costs.measured_on or 'no target'}, {how}: {outcome}; P95 {p95_text(entry)}"]
     assumed = assumed_of(budget, costs)
-    if how == AS_STORED:
-        assumed += (f"the verdict that {metric.result} holds: no raw samples lie beside it to judge it again from",)
     lacks = [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
     lacks += read_inspected(evidence, str(entry["digest"]))[1]
     money = costs.chosen

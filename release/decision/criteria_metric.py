@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mct.release.decision.criterion import Criterion, Margin, absent, missing, origin_of, together
-from mct.release.decision.entries import figure_text, find_entry, quality_text
+from mct.release.decision.entries import figure_text, find_entry, quality_text, unjudged
 from mct.release.decision.evidence import Evidence, Metric
 
 NAME = "metric"
@@ -28,6 +28,8 @@ def judge_metric(evidence: Evidence) -> Criterion:
     if entry is None or not entry["quality"] or entry["quality"]["value"] is None:
         lack = f"{metric.result} has no quality of {evidence.named.artifact or 'what is to be promoted'}"
         return missing(NAME, lack, [metric.result])
+    if not evidence.has_samples(metric.result):
+        return missing(NAME, unjudged(metric.result), [metric.result])
     told = Criterion(NAME, "met", (f"offline: {quality_text(entry)}",), files=(metric.result,))
     return together(NAME, (told, over_untuned(evidence, metric, entry["quality"]), in_production(evidence, metric)))
 

@@ -12,6 +12,7 @@ State = Literal["met", "not met", "missing"]
 STATES: tuple[State, ...] = ("missing", "not met", "met")
 """The worst first."""
 
+MOST_SLACK = 1e6
 ASKS = {
     "pain": "measured user or business pain",
     "data": "labelled or preference data that matches it",
@@ -33,9 +34,9 @@ class Margin:
 
     @property
     def slack(self) -> float:
-        """The distance as a share of the limit, negative beyond it."""
+        """The distance as a share of the limit, negative beyond it; at most MOST_SLACK either way."""
         room = self.limit - self.now if self.better == "lower" else self.now - self.limit
-        return room / (abs(self.limit) or 1.0)
+        return max(-MOST_SLACK, min(MOST_SLACK, room / (abs(self.limit) or 1.0)))
 
     @property
     def flips_at(self) -> str:

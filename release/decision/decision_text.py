@@ -1,4 +1,8 @@
-"""The decision for a person: Markdown, one fact a line, so that two of them can be read side by side as a diff."""
+"""The decision for a person: one fact a line, so that two of them can be read side by side as a diff.
+
+What a file may hold makes no mark-up of its own: the page is Markdown with each "<" as an entity, since HTML could begin
+there. A terminal is shown the same lines without entities.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,11 @@ NEAREST = 8
 
 def as_markdown(decision: Decision) -> str:
     """The whole page."""
+    return as_text(decision).replace("<", "&lt;")
+
+
+def as_text(decision: Decision) -> str:
+    """The whole page as a terminal shows it."""
     row = find_scenario(decision.scenario)
     subject = f"{decision.artifact} ({decision.digest[:12]}…)" if decision.digest else "nothing was measured yet"
     lines = [
@@ -44,7 +53,7 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
 
 def _plain(text: str) -> str:
     """A text that a file may hold, as one line of a list or a cell: no mark-up of its own."""
-    return one_line(text).replace("|", "/").replace("<", "&lt;").replace("`", "'")
+    return one_line(text).replace("|", "/").replace("`", "'")
 
 
 def _criteria(decision: Decision) -> Iterator[str]:

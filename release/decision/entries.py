@@ -14,6 +14,11 @@ Lines = list[Mapping[str, Any]]
 AS_STORED = "as stored"
 
 
+def unjudged(name: str) -> str:
+    """What is missing where a result's raw values do not lie beside it."""
+    return f"what {name} was computed from: its samples are not there to judge again"
+
+
 def find_entry(result: Mapping[str, Any] | None, artifact: str) -> Entry | None:
     """The entry of an artifact in a result; None where there is no such result or entry."""
     entries = result["artifacts"] if result else ()
@@ -72,9 +77,7 @@ def verdict_of(evidence: Evidence, name: str, entry: Entry) -> tuple[Outcome, Li
     """The outcome and lines of an artifact, and how they were come by. MctError for samples that are damaged."""
     from mct.bench.jobs.gate import gate
 
-    result = evidence.results[name]
-    path = evidence.path(name)
-    if not (path.parent / result["samples"]).is_file():
+    if not evidence.has_samples(name):
         return entry["verdict"]["outcome"], entry["verdict"]["lines"], AS_STORED
-    judged = gate([path], None, [entry["artifact"]]).judged[0].verdict.as_json()
+    judged = gate([evidence.path(name)], None, [entry["artifact"]]).judged[0].verdict.as_json()
     return judged["outcome"], judged["lines"], "from the raw samples"

@@ -7,8 +7,9 @@ hold. Files lie in the folder or below it, and no link leads out.
 
 from __future__ import annotations
 
-import math
+import hashlib
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -20,13 +21,27 @@ from msgspec import Meta, Struct
 from mct import MctError
 from mct.bench.store.reading import read_own_samples
 from mct.bench.store.store import read_result, recompute
-from mct.models.data.declared import Count, Name, Positive, Share, read_json, read_object, read_toml, require_file
+from mct.models.data.declared import (
+    Count,
+    Name,
+    Positive,
+    Share,
+    declared,
+    read_json,
+    read_object,
+    read_toml,
+    require_file,
+)
 from mct.models.data.inside import check_beside
 from mct.models.writing.folders import sha256
 
 FILE = "evidence.toml"
 HINT = "see the form of evidence.toml: mct decide --help"
 Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+LARGEST = 1e15
+MOST_QPS = 1e9
+"""Beyond these nothing is measured: it is a slip, and makes figures that no table can hold."""
+Load = Annotated[float, Meta(gt=0, le=MOST_QPS)]
 Origin = Literal["production", "generated", "assumed"]
 """Measured in production; measured on the built-in scenario's generated data; nobody measured it."""
 
@@ -49,8 +64,8 @@ class Figure(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """The interval lies around the value, and the day was."""
-        if not all(map(math.isfinite, (self.low, self.value, self.high))):
-            raise ValueError("a figure and its interval are finite numbers")
+        if not all(abs(each) <= LARGEST for each in (self.low, self.value, self.high)):
+            raise ValueError(f"a figure and its interval are numbers of at most {LARGEST:g}")
         if (day := date.fromisoformat(self.date)) > datetime.now(UTC).date() + timedelta(days=1):
             raise ValueError(f"{day} is in the future: nothing was measured then")
         if not self.low <= self.value <= self.high:
@@ -85,7 +100,7 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
 class Cost(Struct, frozen=True, forbid_unknown_fields=True):
     """What it may cost, at which load; the latency's limits stand in the result."""
 
-    load_qps: Positive
+    load_qps: Load
     cost_per_month: Positive | None = None
     assumed: bool = True
     max_load: dict[Name, Name] = {}
@@ -140,41 +155,49 @@ class Evidence:
         """Where a file of the evidence lies."""
         return self.folder / name
 
+    def has_samples(self, name: str) -> bool:
+        """Whether the raw values of a result lie beside it, so that nothing it says of itself has to be believed."""
+        return _samples(self.path(name), self.results[name]).is_file()
+
     def command(self, name: str) -> str:
         """What re-makes a file; "" where nobody said so."""
         figure = self.figures.get(name)
         return self.named.commands.get(name, figure.command if figure else "")
 
 
-def read_evidence(folder: Path, scenario: str) -> Evidence:
+def read_evidence(folder: Path, scenario: str, begun: str = "") -> Evidence:
     """Read a folder of evidence for a scenario; without one, or without its file, there is none of anything.
 
-    MctError for a file that is not what it is named for, that lies outside the folder, or speaks of another scenario.
+    `begun` is what that file will hold, where it is still to be written. MctError for a file that is not what it is
+    named for, that lies outside the folder, or speaks of another scenario.
     """
     if folder.exists() and not folder.is_dir():
         raise MctError(f"{folder} is no folder of evidence", f"give a folder with an {FILE}")
     index = folder / FILE
+    if begun:
+        named, digest = declared(tomllib.loads(begun), Named, str(index), HINT), hashlib.sha256(begun.encode())
+        return _read_files(folder, named, digest.hexdigest())
     if not os.path.lexists(index):
         return Evidence(folder, Named(1, scenario), {})
     check_beside(index)
     named = read_toml(index, Named, HINT)
     if named.scenario != scenario:
         raise MctError(f"{index} is evidence for {named.scenario}, not for {scenario}", "name that scenario")
-    return _read_files(folder, named)
+    return _read_files(folder, named, sha256(index))
 
 
-def _read_files(folder: Path, named: Named) -> Evidence:
+def _read_files(folder: Path, named: Named, digest: str) -> Evidence:
     figures, results, objects = _names(named)
     tables = [named.budget.targets] if named.budget and named.budget.targets else []
     paths = {name: _inside(folder, name) for name in (*figures, *results, *objects, *tables)}
     there = {name: path for name, path in paths.items() if path.exists()}
-    for path in (folder / FILE, *there.values()):
+    for path in there.values():
         check_beside(path)
         require_file(path, HINT)  # before it is opened to be hashed: a pipe would wait for ever
     return Evidence(
         folder=folder,
         named=named,
-        digests={FILE: sha256(folder / FILE)} | {name: sha256(there[name]) for name in sorted(there)},
+        digests={FILE: digest} | {name: sha256(there[name]) for name in sorted(there)},
         absent=tuple(name for name in paths if name not in there),
         figures={name: read_json(there[name], Figure, HINT) for name in figures if name in there},
         results={name: _result(there[name]) for name in results if name in there},
@@ -185,10 +208,14 @@ def _read_files(folder: Path, named: Named) -> Evidence:
 def _result(path: Path) -> dict[str, Any]:
     """A result, computed again from its samples where these lie beside it: what it says of itself may be written in."""
     result = read_result(path)
-    if not (path.parent / result["samples"]).is_file():
+    if not _samples(path, result).is_file():
         return result
     read_own_samples(path, result)
-    return {**recompute(path.parent / result["samples"]), "samples": result["samples"]}
+    return {**recompute(_samples(path, result)), "samples": result["samples"]}
+
+
+def _samples(path: Path, result: Mapping[str, Any]) -> Path:
+    return path.parent / str(result["samples"])
 
 
 def _names(named: Named) -> tuple[list[str], list[str], list[str]]:

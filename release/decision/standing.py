@@ -18,7 +18,7 @@ from mct import MctError
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Name, Share, declared
 from mct.release.decision.criterion import Criterion, absent, missing
-from mct.release.decision.entries import Entry, find_entry, verdict_of
+from mct.release.decision.entries import Entry, find_entry, unjudged, verdict_of
 from mct.release.decision.evidence import Evidence
 from mct.release.promotion.gate_values import last_verdict
 from mct.release.promotion.releases import Moved, Release, Track
@@ -159,6 +159,8 @@ def _untold(evidence: Evidence, standing: Standing) -> str:
     for name in (named.result, named.watch) if named else ():
         if name and name in evidence.absent:
             return f"how production behaves: {name} is named and not there"
+    if named and named.result and not evidence.has_samples(named.result):
+        return f"how production behaves: {unjudged(named.result)}"
     if named and named.watch and standing.production is not None and named.watch in evidence.objects:
         about = evidence.objects[named.watch].get("release")
         if about != standing.production.ref:

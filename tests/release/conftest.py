@@ -60,6 +60,12 @@ BY_HAND = _of_bench()
 
 
 @pytest.fixture(scope="session")
+def by_hand() -> ModuleType:
+    """Functions that make subjects, starts and blocks: `make_subject`, `make_start`, `lognormal_blocks`."""
+    return BY_HAND
+
+
+@pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """Three tiny artifacts of one task whose bytes differ: to read, not to change."""
     folder = tmp_path_factory.mktemp("artifacts")

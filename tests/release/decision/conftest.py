@@ -1,19 +1,29 @@
-"""A folder of evidence that lacks nothing: a real result's form, real artifacts in a real release store."""
+"""A folder of evidence that lacks nothing: a result with its samples, real artifacts in a real release store."""
 
 import json
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.measurement import Answers, Failure, Measurement
 from mct.bench.samples.subject import identify
+from mct.bench.store.store import append, make_question
 from mct.compress.run.artifact import MANIFEST, read_artifact
+from mct.models.tasks.datasets import Dataset
 from mct.models.writing.folders import sha256
 from mct.release.promotion.releases import Added, Moved, Practised
 from mct.release.promotion.store import Store, open_store
+from mct.targets.budget import Budget
+from mct.targets.target import Target
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "bench" / "result_example.json"
 NAME = "intent-router"
 TOML = """\
 schema = 1
@@ -48,10 +58,12 @@ release = "intent-router"
 
 @dataclass(frozen=True)
 class Case:
-    """Evidence for a test to change: its folder and the store in it."""
+    """Evidence for a test to change: its folder and the store in it; the artifact that it is about."""
 
     folder: Path
     store: Store
+    artifact: Path
+    bench: Callable[..., None]
 
     def write(self, name: str, value: Any) -> None:
         (self.folder / name).write_text(json.dumps(value), encoding="utf-8")
@@ -85,15 +97,15 @@ class Case:
     def practise(self, outcome: Any = "pass") -> None:
         self.store.note(NAME, Practised(outcome, 1.0, 1.0))
 
+    def measure(self, **other: Any) -> None:
+        """Replace the bench by which it is judged, and its samples, by another one."""
+        self.bench(self.folder, identify(self.artifact).digest, **other)
+
     def measure_production(self, outcome: str) -> None:
         """Write a bench of what is in production, with that outcome."""
         production = self.store.track(NAME).production
         assert production is not None
-        result = passing_result(production.digest)
-        verdict = result["artifacts"][1]["verdict"]
-        verdict["lines"][0] |= {"outcome": outcome, "measured": "22.10 ms [20.40, 24.00]"}
-        verdict["outcome"] = outcome
-        self.write("production.json", result)
+        self.bench(self.folder, production.digest, "production", median_ms={"pass": 1.47, "fail": 22.0}[outcome])
         self._say("result", "production.json")
 
     def watch(self, release: str, *alarms: str) -> None:
@@ -114,31 +126,63 @@ class Case:
             )
 
 
-def passing_result(digest: str) -> dict[str, Any]:
-    """The example's result, in which onnx-int8 is of that digest and passes every line."""
-    result: dict[str, Any] = json.loads(EXAMPLE.read_text(encoding="utf-8"))
-    tuned = result["artifacts"][1]
-    tuned["digest"] = digest
-    for line in tuned["verdict"]["lines"]:
-        line["outcome"] = "pass"
-    tuned["verdict"]["outcome"] = "pass"
-    tuned["quality"]["delta_ci"] = [-0.003, 0.0016]
-    for part, ends in zip(tuned["quality"]["slices"], ([-0.008, 0.003], [-0.006, 0.006]), strict=True):
-        part["delta_ci"] = ends
-    return result
+TRUTH = ("returns",) * 300 + ("checkout",) * 200 + ("other",) * 1500
+BUDGET = Budget(
+    NAME, "sequence-classification", p95_ms=15.0, quality_at_least=0.921, quality_max_drop=0.005,
+    slices=("returns", "checkout"), slice_max_drop=0.02,
+)  # fmt: skip
+CPU = Target("cpu", "cpu", "made up", price_per_hour=0.09)
+
+
+def bench(
+    by_hand: ModuleType, folder: Path, digest: str, name: str = "bench", worse: int = 0, median_ms: float = 1.47,
+    budget: Budget | None = BUDGET, target: Target | None = CPU,
+) -> None:  # fmt: skip
+    """Write NAME.json with its samples: a checkpoint, onnx-int8 of that digest, and one that could not be measured.
+
+    onnx-int8 takes 1.5 ms on average and answers as the checkpoint does, but to so many returns that only that knew.
+    """
+    before = ["human" if number % 13 == 0 else label for number, label in enumerate(TRUTH)]
+    now = ["human" if 1 <= number <= worse else label for number, label in enumerate(before)]
+    labels = (*dict.fromkeys(TRUTH), "human")
+    router = replace(by_hand.make_subject("router", labels, 90.9), format="checkpoint", runtime="torch")
+    tuned = replace(by_hand.make_subject("onnx-int8", labels, 23.4), digest=digest)
+    starts = tuple(by_hand.make_start(number) for number in range(4))
+    tokens = (5,) * len(TRUTH)
+    measurements = [
+        Measurement(router, TRUTH, starts, by_hand.lognormal_blocks(6.0), Answers(tuple(before), tokens)),
+        Measurement(tuned, TRUTH, starts, by_hand.lognormal_blocks(median_ms), Answers(tuple(now), tokens)),
+        Measurement(by_hand.make_subject("gguf-q8_0", labels), TRUTH, (), (), None, Failure("it was ended by SIGSEGV")),
+    ]
+    data = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in TRUTH), "a" * 64)
+    asked = make_question(
+        [each.subject for each in measurements], data, BenchPlan(threads=1), target=target, budget=budget,
+        baseline="router",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        path = append(Path(scratch), asked, measurements, data)
+        shutil.copy(path.with_suffix(".samples.jsonl.gz"), folder)
+        shutil.copy(path, folder / f"{name}.json")
+
+
+@pytest.fixture(scope="session")
+def measured_once(by_hand: ModuleType, tiny_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bench by which onnx-int8 passes, and its samples: to copy."""
+    folder = tmp_path_factory.mktemp("measured")
+    bench(by_hand, folder, identify(tiny_onnx / "onnx-int8").digest)
+    return folder
 
 
 @pytest.fixture
-def case(tiny_onnx: Path, tmp_path: Path) -> Case:
+def case(by_hand: ModuleType, tiny_onnx: Path, measured_once: Path, tmp_path: Path) -> Case:
     """Evidence by which onnx-int8 is to be promoted (release 2); onnx-fp32 (release 1) is in production."""
     folder = tmp_path / "evidence"
-    folder.mkdir()
+    shutil.copytree(measured_once, folder)
     (folder / "evidence.toml").write_text(TOML, encoding="utf-8")
-    case = Case(folder, open_store(folder / "store"))
+    case = Case(folder, open_store(folder / "store"), tiny_onnx / "onnx-int8", partial(bench, by_hand))
     case.figure("pain.json", 0.23, (0.2, 0.26))
     case.figure("untuned.json", 0.7, (0.68, 0.72), metric="accuracy")
     case.figure("tie.json", 0.2, (0.17, 0.23))
-    case.write("bench.json", passing_result(identify(tiny_onnx / "onnx-int8").digest))
     judged_by = {"name": "test.jsonl", "sha256": "a" * 64, "rows": 2000}
     taught_by = {"name": "train.jsonl", "sha256": "b" * 64, "rows": 9000}
     files = [judged_by, taught_by]

@@ -121,9 +121,13 @@ def test_without_any_evidence_it_holds_and_names_all_five(run_mct: Run, tmp_path
 
 def test_text_in_evidence_makes_no_mark_up_of_its_own(run_mct: Run, case: Any) -> None:
     case.edit("pain.json", what="<script>alert(1)</script> | a\n# Promote\x1b[2J", source="`rm`")
-    page = run_mct("decide", NAME, "--evidence", case.folder).stdout
-    assert "<script>" not in page and "\x1b" not in page and "\n# Promote\x1b" not in page
-    assert len([line for line in page.splitlines() if line.startswith("# ")]) == 1
+    stem = case.folder.parent / "decision"
+    said = run_mct("decide", NAME, "--evidence", case.folder, "-o", stem).stdout
+    page = stem.with_name("decision.md").read_text(encoding="utf-8")
+    assert "<script>" not in page and "&lt;script>" in page and "<script>" in said and "&lt;" not in said
+    for text in (page, said):
+        assert "\x1b" not in text and "`" not in text
+        assert len([line for line in text.splitlines() if line.startswith("# ")]) == 1
 
 
 def test_a_file_that_changed_afterwards_is_noticed(run_mct: Run, case: Any) -> None:
@@ -195,14 +199,48 @@ def test_samples_in_a_folder_below_are_judged_from_too(
     assert ", from the raw samples: " in page and "no raw samples lie beside it" not in page
 
 
-def test_a_verdict_without_samples_is_said_to_be_believed(run_mct: Run, case: Any) -> None:
-    page = run_mct("decide", NAME, "--evidence", case.folder).stdout
-    assert ", as stored: pass" in page and "- the verdict that bench.json holds: no raw samples lie beside it" in page
+ABSURD: dict[str, Callable[[Any], object]] = {
+    "a load in the evidence": lambda case: change(case, "load_qps = 20.0", "load_qps = 1e308"),
+    "a figure": lambda case: case.edit("pain.json", low=-1e308),
+    "a highest load": lambda case: highest_load(case, 1e300),
+    "no time at all": lambda case: no_time_at_all(case),
+}
+
+
+def highest_load(case: Any, meets_qps: float) -> None:
+    row = {"artifact": "onnx-int8", "limit_ms": 15.0, "meets_qps": meets_qps}
+    case.write("load.json", {"kind": "mct-max-load", "results": [row]})
+    change(case, "[rollback]", '[budget.max_load]\ncpu = "load.json"\n\n[rollback]')
+
+
+def no_time_at_all(case: Any) -> None:
+    result = case.read("bench.json")
+    (case.folder / result["samples"]).unlink()
+    result["artifacts"][1]["latency"]["mean_ms"] = 1e-320
+    case.write("bench.json", result)
+
+
+@pytest.mark.parametrize("what", ABSURD)
+def test_absurd_numbers_are_refused(case: Any, run_mct: Run, what: str) -> None:
+    ABSURD[what](case)
+    refused(run_mct("decide", NAME, "--evidence", case.folder))
+
+
+def test_a_decision_holds_nothing_but_finite_numbers(case: Any, run_mct: Run) -> None:
+    words = ("decide", NAME, "--evidence", case.folder, "--json")
+    assert run_mct(*words, "--load", "1e308").returncode == 2
+    for tolerated in ("5e-324", "-1e308", "1e308"):
+        change(case, "tolerated = 0.1", f"tolerated = {tolerated}")
+        case.edit("pain.json", value=0.3, high=1e15)
+        json.loads(run_mct(*words).stdout, parse_constant=pytest.fail)
+        change(case, f"tolerated = {tolerated}", "tolerated = 0.1")
+    highest_load(case, 1e-300)
+    json.loads(run_mct(*words, "--load", "1e9").stdout, parse_constant=pytest.fail)
 
 
 def test_who_signs_writes_no_line_of_the_page(run_mct: Run, case: Any) -> None:
     done = run_mct("decide", NAME, "--evidence", case.folder, "--signed-by", "A. Name\n# Promote <b>")
-    assert "- signed by: A. Name # Promote &lt;b>\n" in done.stdout
+    assert "- signed by: A. Name # Promote <b>\n" in done.stdout
     assert "name what is to be written there" in run_mct("decide", NAME, "--evidence", case.folder, "-o", ".").stderr
 
 
@@ -221,3 +259,28 @@ def test_evidence_begins_with_what_lies_there_and_says_what_to_add(run_mct: Run,
     for name in ('x"\ny = 1', "../x", ""):
         refused(run_mct("decide", NAME, "--evidence", tmp_path / "other", "--begin", name))
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("what", ["a result that is none", "a release that is none", "an output that is none"])
+def test_what_is_refused_begins_no_evidence(run_mct: Run, case: Any, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    bench = "[]" if what.startswith("a result") else json.dumps(case.read("bench.json"))
+    (folder / "bench.json").write_text(bench)
+    ref = f"{NAME}@9" if what.startswith("a release") else NAME
+    out = ("-o", tmp_path / "bench.json" / "x") if what.startswith("an output") else ()
+    (tmp_path / "bench.json").write_text("")
+    refused(
+        run_mct("decide", ref, "--evidence", folder, "--store", case.folder / "store", "--begin", "onnx-int8", *out)
+    )
+    assert [path.name for path in folder.iterdir()] == ["bench.json"]
+
+
+def test_a_decision_names_the_evidence_that_it_began(run_mct: Run, case: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    shutil.copy(case.folder / "bench.json", folder)
+    words = ("decide", NAME, "--evidence", folder)
+    assert run_mct(*words, "--begin", "onnx-int8", "-o", tmp_path / "decision").returncode == 3
+    assert run_mct(*words, "--recheck", tmp_path / "decision.json").returncode == 0
+    refused(run_mct(*words, "--begin", "onnx-int8", "--recheck", tmp_path / "decision.json"))
