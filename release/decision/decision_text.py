@@ -1,7 +1,7 @@
 """The decision for a person: one fact a line, so that two of them can be read side by side as a diff.
 
-What a file may hold makes no mark-up of its own: the page is Markdown with each "<" as an entity, since HTML could begin
-there. A terminal is shown the same lines without entities.
+What a file may hold makes no mark-up of its own: the page is Markdown with each "<" as an entity, since HTML could
+begin there. A terminal is shown the same lines without entities.
 """
 
 from __future__ import annotations

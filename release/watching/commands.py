@@ -16,7 +16,7 @@ from mct.models.command_line import EXIT_CODES, FILE, FOLDER, Number, print_json
     "--release",
     "ref",
     required=True,
-    help="What answered: NAME (its production), NAME@VERSION or an artifact's folder.",
+    help="What answered: NAME (its production), NAME@VERSION or an artifact's folder (./NAME).",
 )
 @click.option(
     "--reference",

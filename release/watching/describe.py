@@ -1,9 +1,9 @@
-"""A look at production as a person reads it, in Markdown."""
+"""A look at production as a person reads it in a terminal."""
 
 from __future__ import annotations
 
-from mct.bench.report.markdown import escape
 from mct.bench.report.table import MARKS
+from mct.models.command_line import one_line
 from mct.release.watching.drift import ALPHA
 from mct.release.watching.looks import Found, Watched, watched_of
 
@@ -13,7 +13,7 @@ ALARMS = {"pass": "no alarm", "fail": "ALARM", "inconclusive": "too little to te
 def describe(watched: Watched, name: str) -> str:
     """What a look found: every alarm first, then P95 and what was watched."""
     mark = MARKS[watched.outcome].split()[0]
-    lines = [f"{mark} {ALARMS[watched.outcome]}: {escape(name)} held against {escape(watched.reference.of)}"]
+    lines = [f"{mark} {ALARMS[watched.outcome]}: {one_line(name)} held against {one_line(watched.reference.of)}"]
     look = watched.look
     if look is None:
         return "\n".join([*lines, f"- {watched.waiting} rows so far: a look needs 100"]) + "\n"
@@ -21,7 +21,7 @@ def describe(watched: Watched, name: str) -> str:
         lines.append(
             f"- {watched.waiting} new rows since look {look.number}, too few for another: this is that one again"
         )
-    lines += [f"- **{escape(each.signal)}**, {_said(each)}" for each in look.changes]
+    lines += [f"- {one_line(each.signal)}: {_said(each)}" for each in look.changes]
     if look.p95_ms is not None:
         value, low, high = look.p95_ms
         was = f"; it was {watched.reference.p95_ms:.2f} ms" if watched.reference.p95_ms else ""
@@ -37,7 +37,7 @@ def describe(watched: Watched, name: str) -> str:
 
 def _said(found: Found) -> str:
     over = "in the newest rows" if found.looks == 1 else f"over the newest {found.looks} looks"
-    what = "slower than it may be" if found.signal == "latency" else escape(found.share)
+    what = "slower than it may be" if found.signal == "latency" else one_line(found.share)
     return (
         f"{what}: {found.before:.1%} before, {found.now:.1%} {over} (p = {found.p_value:.1g}, needed {found.level:.1g})"
     )

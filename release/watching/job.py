@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from mct import MctError
 from mct.bench.samples.subject import Subject, identify
 from mct.models.tables import load
-from mct.release.promotion.releases import split_ref
+from mct.release.promotion.releases import NAMES, split_ref
 from mct.release.promotion.store import Store, open_store
 from mct.release.watching.looks import Watched, take_look
 from mct.release.watching.reference import of_logs, of_release, of_results
@@ -18,14 +19,30 @@ from mct.release.watching.signals import Lengths
 def watch_logs(
     logs: Sequence[Path], ref: str, references: Sequence[Path], results: Path, margin: float, address: str
 ) -> tuple[Watched, str]:
-    """Look at production's logs; what came of it, and what the release is called."""
+    """Look at production's logs; what came of it, and what they were held against: a release, or a folder's path."""
     store = open_store(address)
-    if Path(ref).is_dir():
+    if _means_folder(store, ref):
         subject = identify(Path(ref))
         lengths = _lengths(subject)
         reference = of_logs(references, lengths, margin) if references else of_results(results, subject.digest, margin)
-        return take_look(store.place, subject.digest, reference, logs, lengths), subject.name
+        return take_look(
+            store.place, subject.digest, reference, logs, lengths
+        ), ref if os.sep in ref else f".{os.sep}{ref}"
     return _watch_release(store, logs, ref, references, margin)
+
+
+def _means_folder(store: Store, ref: str) -> bool:
+    """Whether an artifact's folder is meant and no release. MctError where there are both under this name."""
+    name, at, _ = ref.partition("@")
+    if not Path(ref).is_dir() or not NAMES.fullmatch(name):
+        return Path(ref).is_dir()
+    releases = store.track(name).releases
+    if at or not releases:
+        return all(each.ref != ref for each in releases)
+    raise MctError(
+        f"{ref} is a folder here and a release in {store.address}",
+        f"write ./{ref} for the folder, {releases[-1].ref} for a release",
+    )
 
 
 def _watch_release(

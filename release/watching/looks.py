@@ -1,12 +1,13 @@
 """One look at production: its new rows counted, held against the reference, and kept, so that every look is counted.
 
 Looks lie beside the releases, a file each, created under the next number only if it is free; a look that finds no new
-rows is none, and gives the last one again. A look keeps counts, not rows: no text of a customer is stored.
+rows is none, and gives the last one again: an alarm stands until enough new rows say otherwise. A look keeps counts,
+not rows: no text of a customer is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -79,22 +80,33 @@ class Watched:
 def take_look(
     place: Place, digest: str, reference: Reference, paths: Sequence[Path], lengths: Lengths | None
 ) -> Watched:
-    """Look at the rows of these logs that no look has seen. MctError where a log is none."""
+    """Look at the rows of these logs that no look has seen. MctError where a log is none, or lost rows since."""
     logs = [read_log(path) for path in paths]
     if len({log.key for log in logs}) < len(logs):
         raise MctError("two logs begin with the same line, so that one would be taken for the other", "log the time")
     while True:
         before = looks_at(place, digest, reference)
         seen = dict(before[-1].seen) if before else {}
+        _require_whole(paths, logs, seen)
         rows = in_order([row for log in logs for row in log.rows[seen.get(log.key, 0) :]])
         if len(rows) < drift.FEWEST:
             last = before[-1] if before else None
-            outcome: Outcome = last.outcome if last and not rows else "inconclusive"
+            outcome: Outcome = last.outcome if last and (not rows or last.outcome == "fail") else "inconclusive"
             return Watched(last, False, len(rows), outcome, reference)
         look = _look(before, reference, rows, seen | _positions(logs), lengths)
         content = msgspec.json.format(msgspec.json.encode(look), indent=2) + b"\n"
         if place.create(f"{_folder(digest, reference)}/{look.number:08d}.json", content):
             return Watched(look, True, 0, look.outcome, reference)
+
+
+def _require_whole(paths: Sequence[Path], logs: Sequence[Log], seen: Mapping[str, int]) -> None:
+    """MctError where a log has fewer rows than a look saw of it: which of the others are new cannot be told."""
+    for path, log in zip(paths, logs, strict=True):
+        if len(log.rows) < seen.get(log.key, 0):
+            raise MctError(
+                f"{path} has {len(log.rows):,} rows, and an earlier look saw {seen[log.key]:,} of it",
+                "give the log whole; one that was begun anew begins with another line",
+            )
 
 
 def watched_of(counted: Iterable[str], reference: Reference) -> list[str]:

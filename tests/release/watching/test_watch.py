@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -108,6 +109,36 @@ def test_a_look_is_one_only_where_enough_rows_are_new(tmp_path: Path) -> None:
     assert take_look(place, "e" * 64, reference, [log], None).look.number == 1  # type: ignore[union-attr]
 
 
+def test_an_alarm_stands_until_enough_new_rows_say_otherwise(tmp_path: Path) -> None:
+    place = DiskPlace(tmp_path / "store")
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(3000, 1))], None, 0.2)
+    log = tmp_path / "log.jsonl"
+    outcomes = []
+    for quiet in (0, 99, 20_000):
+        write(log, rows(300, 2, slower=3.0), rows(quiet, 3))
+        watched = take_look(place, "d" * 64, reference, [log], None)
+        outcomes.append((watched.outcome, watched.new, watched.waiting))
+    assert outcomes == [("fail", True, 0), ("fail", False, 99), ("pass", True, 0)]
+
+
+def test_a_log_that_lost_rows_is_refused_and_one_begun_anew_is_another(tmp_path: Path) -> None:
+    place = DiskPlace(tmp_path / "store")
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(500, 1))], None, 0.2)
+    log = write(tmp_path / "log.jsonl", rows(300, 2))
+    take_look(place, "d" * 64, reference, [log], None)
+    with pytest.raises(MctError, match="has 200 rows, and an earlier look saw 300"):
+        take_look(place, "d" * 64, reference, [write(log, rows(200, 2))], None)
+    assert take_look(place, "d" * 64, reference, [write(log, rows(200, 3))], None).new
+
+
+def test_what_a_stranger_called_things_is_shown_as_text(tmp_path: Path) -> None:
+    before = write(tmp_path / "a&b_*.jsonl", rows(1000, 1))
+    log = write(tmp_path / "log.jsonl", rows(1000, 2, mix={"<b>&\x1b[2J": 1.0}))
+    watched = take_look(DiskPlace(tmp_path / "store"), "d" * 64, of_logs([before], None, 0.2), [log], None)
+    said = describe(watched, "router@1")
+    assert "a&b_*.jsonl" in said and "<b>&\\x1b[2J" in said and "\x1b" not in said
+
+
 @pytest.mark.parametrize(("before", "now"), [(0, 300), (99, 300), (300, 0)])
 def test_where_nothing_can_be_held_against_anything_there_is_no_all_clear(
     tmp_path: Path, before: int, now: int
@@ -207,3 +238,20 @@ def test_a_release_is_held_against_the_evidence_of_its_promotion(
     other.write_text("".join(json.dumps(line) + "\n" for line in slow * 60))
     done = run_mct("watch", other, *watch[2:])
     assert done.returncode == 1 and "lengths" in done.stdout  # type: ignore[attr-defined]
+
+
+def test_a_name_means_what_is_there_and_is_refused_where_both_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_onnx: Path, run_mct: Callable[..., CompletedProcess[str]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_onnx / "onnx-int8", tmp_path / "router")
+    log, before = write(tmp_path / "log.jsonl", rows(200, 2)), write(tmp_path / "before.jsonl", rows(300, 1))
+    words = ("watch", log, "--reference", before, "--store", "store", "--json", "--release")
+    assert json.loads(run_mct(*words, "router").stdout)["release"] == "./router"
+    assert run_mct("release", "add", "router", "--name", "router", "--store", "store").returncode == 0
+    done = run_mct(*words, "router")
+    assert done.returncode == 2 and "./router" in done.stderr and "router@1" in done.stderr
+    for ref, taken in (("./router", "./router"), ("router@1", "router@1")):
+        assert json.loads(run_mct(*words, ref).stdout)["release"] == taken
+    (tmp_path / "router@1").mkdir()
+    assert json.loads(run_mct(*words, "router@1").stdout)["release"] == "router@1"
