@@ -7,7 +7,8 @@ or a crash never leaves half a result under its final name.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,30 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
     A link stays one, what it leads to is written; a pipe or a device is written as it is. MctError for a folder.
     """
-    if path.is_dir():
-        raise MctError(f"{path} is a folder, not a file to write", "give the name of a file in it")
-    if str(path).startswith(STREAMS) or (path.exists() and not path.is_file()):
+    if str(path).startswith(STREAMS) or (path.exists() and not path.is_file() and not path.is_dir()):
         with path.open("ab") as stream:
             stream.write(content)
         return
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: all lie there whole before the first takes its name, then each in this order.
+
+    A link stays one, what it leads to is written. MctError for what is there and no file.
+    """
+    with ExitStack() as stack:
+        drafts = [stack.enter_context(_drafted(path, content)) for path, content in contents.items()]
+        for draft, final in drafts:
+            os.replace(draft, final)
+
+
+@contextmanager
+def _drafted(path: Path, content: bytes) -> Iterator[tuple[Path, Path]]:
+    """A hidden file with that content, and where it belongs."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a pipe or a device"
+        raise MctError(f"{path} is {what}, not a file to write", "give the name of a file")
     final = Path(os.path.realpath(path))
     with draft_file(final.parent, final.name) as draft:
         with draft.open("wb") as file:
@@ -41,7 +60,7 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.chmod(0o644)
-        os.replace(draft, final)
+        yield draft, final
 
 
 def write_json(path: Path, value: Any) -> None:

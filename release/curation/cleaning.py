@@ -6,6 +6,7 @@ what was personal only masked, since it would otherwise hold what the copy no lo
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 from collections.abc import Container, Mapping, Sequence
@@ -19,7 +20,7 @@ from mct.models.data.card import Ancestor, DataCard, card_path, read_card
 from mct.models.data.declared import declared, read_json
 from mct.models.data.files import Row, read_data_file
 from mct.models.tasks.datasets import digests_of
-from mct.models.writing.folders import write_atomically, write_bytes_atomically, write_json
+from mct.models.writing.folders import write_together
 from mct.release.curation.findings import SCHEMA, Findings
 from mct.release.curation.personal import find_personal, masked, replaced
 
@@ -100,17 +101,18 @@ def clean(file: Path, findings: Findings, wanted: Wanted) -> Cleaned:
 
 
 def write_cleaned(out: Path, file: Path, cleaned: Cleaned, wanted: Wanted) -> DataCard:
-    """Write the rows to `out`, the record to `out.changes.jsonl`, and the card last: it means that all is there."""
+    """Write the rows to `out`, the record to `out.changes.jsonl`, and the card last: it means that all is there.
+
+    All three are made before any of them replaces what is there.
+    """
     source = read_data_file(file, {}).sha256
     before = read_card(file)
-    card_path(out).unlink(missing_ok=True)
     lines = (json.dumps(asdict(change), ensure_ascii=False) + "\n" for change in cleaned.changes)
-    write_atomically(out.with_name(out.name + CHANGES), "".join(lines))
-    write_rows(out, cleaned.rows)
+    content = content_of(out, cleaned.rows)
     options = {"drop": list(wanted.drop), "fix": ["labels"] if wanted.fix_labels else [], "sure": wanted.sure}
     card = DataCard(
         name=out.name,
-        sha256=read_data_file(out, {}).sha256,
+        sha256=hashlib.sha256(content).hexdigest(),
         rows=len(cleaned.rows),
         made={
             "command": "mct data clean", "mct": mct.__version__, **options,
@@ -120,19 +122,22 @@ def write_cleaned(out: Path, file: Path, cleaned: Cleaned, wanted: Wanted) -> Da
         cleaned_from=Ancestor(file.name, source),
         parents=before.parents if before else (),
     )  # fmt: skip
-    write_json(card_path(out), asdict(card))
+    write_with_card(out, content, card, {out.with_name(out.name + CHANGES): "".join(lines).encode()})
     return card
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """A data file of the kind that its name says, the same bytes for the same rows."""
-    name = path.name.lower()
-    if name.removesuffix(".gz").endswith(".csv"):
-        content = _csv(path, rows)
-    else:
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    raw = content.encode()
-    write_bytes_atomically(path, gzip.compress(raw, mtime=0) if name.endswith(".gz") else raw)
+def content_of(path: Path, rows: Sequence[Row]) -> bytes:
+    """Rows as a data file of that name holds them, not compressed: the same bytes for the same rows."""
+    if path.name.lower().removesuffix(".gz").endswith(".csv"):
+        return _csv(path, rows).encode()
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def write_with_card(path: Path, content: bytes, card: DataCard, record: Mapping[Path, bytes] | None = None) -> None:
+    """Write a data file and its card, and before them what is recorded of it: nothing is replaced until all is made."""
+    packed = gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
+    written = (json.dumps(asdict(card), ensure_ascii=False, indent=2) + "\n").encode()
+    write_together({**(record or {}), path: packed, card_path(path): written})
 
 
 def count_changes(cleaned: Cleaned) -> dict[str, int]:

@@ -90,6 +90,7 @@ def data_clean(
     from mct.release.curation.cards import require_data_output
     from mct.release.curation.check import Asked, check
     from mct.release.curation.cleaning import DROPPED, Wanted, clean, count_changes, read_check, write_cleaned
+    from mct.release.curation.reading import require_columns
 
     wanted = Wanted(
         named(drop, "--drop", DROPPED), bool(named(fix, "--fix", ("labels",))),
@@ -101,6 +102,7 @@ def data_clean(
         raise MctError("--check says already what the file was compared with", "leave --against or --check out")
     require_data_output(out, [file, *against, *given(check_file)])
     if check_file is not None:
+        require_columns((file,), wanted.renames)
         found = read_check(check_file)
     else:
         with shown() as report:

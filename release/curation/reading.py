@@ -8,7 +8,7 @@ from typing import Any
 
 from mct import MctError
 from mct.models.data.declared import require_file
-from mct.models.data.files import DataFile, Row, read_data_file
+from mct.models.data.files import SUFFIXES, DataFile, Row, read_data_file
 from mct.models.tasks.datasets import read_dataset
 from mct.models.tasks.table import Task, find_task, tasks
 
@@ -42,12 +42,27 @@ def read_splits(paths: Sequence[Path], task: str, renames: Mapping[str, str]) ->
         require_file(path)  # links in a circle have no end to resolve
     if len({path.resolve() for path in paths}) < len(paths):
         raise MctError("the same file is given twice", "name each file once")
+    require_columns(paths, renames)
     row = find_task(task) if task else task_of_rows(read_data_file(paths[0], renames), paths[0])
     names = [path.name for path in paths]
     short = [path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}" for path in paths]
     if len(set(short)) < len(short):
         short = [str(path) for path in paths]
     return tuple(_read(path, name, row, renames) for path, name in zip(paths, short, strict=True))
+
+
+def require_columns(paths: Sequence[Path], renames: Mapping[str, str]) -> None:
+    """MctError for a column named to be renamed that no row of these files has, nor of the documents beside them."""
+    if not renames:
+        return
+    beside = (path.with_name(f"docs{suffix}") for path in paths for suffix in SUFFIXES)
+    files = (*paths, *(path for path in dict.fromkeys(beside) if path.is_file()))
+    columns = list(dict.fromkeys(name for path in files for row in read_data_file(path, {}).rows for name in row))
+    for ours, theirs in renames.items():
+        if theirs not in columns:
+            raise MctError(
+                f"--field {ours}={theirs}: no row has {theirs!r}", f"columns: {', '.join(columns) or 'none'}"
+            )
 
 
 def task_of_rows(found: DataFile, path: Path) -> Task:

@@ -8,23 +8,24 @@ dropped for what is part of the result: a method that the teacher refuses nine t
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import mct
 from mct import MctError
-from mct.models.data.card import Ancestor, DataCard, card_path
+from mct.models.data.card import Ancestor, DataCard
 from mct.models.data.files import Row, read_data_file
 from mct.models.data.leaks import normalised
 from mct.models.progress import Report, silent
 from mct.models.tables import load
-from mct.models.writing.folders import sha256, write_json
-from mct.release.curation.cleaning import write_rows
+from mct.models.writing.folders import sha256
+from mct.release.curation.cleaning import content_of, write_with_card
 from mct.release.curation.reading import Split, read_splits
 from mct.release.synthesis.making import Candidate, recombination, scenario, templates
 
@@ -85,11 +86,10 @@ def synthesise(order: Order, report: Report = silent) -> Synthesised:
 
 def write_synthesised(out: Path, order: Order, made: Synthesised) -> None:
     """Write the rows, and their card last."""
-    card_path(out).unlink(missing_ok=True)
-    write_rows(out, made.rows)
+    content = content_of(out, made.rows)
     card = DataCard(
         name=out.name,
-        sha256=read_data_file(out, {}).sha256,
+        sha256=hashlib.sha256(content).hexdigest(),
         rows=len(made.rows),
         made={
             "command": "mct data synthesise", "mct": mct.__version__, "method": order.method, "seed": order.seed,
@@ -99,7 +99,7 @@ def write_synthesised(out: Path, order: Order, made: Synthesised) -> None:
         },
         parents=made.parents,
     )  # fmt: skip
-    write_json(card_path(out), asdict(card))
+    write_with_card(out, content, card)
 
 
 def _source(order: Order) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mct import MctError
-from mct.models.writing.folders import write_atomically
+from mct.models.writing.folders import write_atomically, write_together
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -16,6 +16,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_atomically(path, "half \ud800")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_that_belong_together_are_all_replaced_or_none(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_together({one: b"old", two: b"old"})
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(MctError, match="is a folder"):
+        write_together({one: b"new", two: b"new", tmp_path / "folder": b"new"})
+    assert (one.read_bytes(), two.read_bytes(), len(list(tmp_path.iterdir()))) == (b"old", b"old", 3)
 
 
 def test_the_next_write_removes_what_a_dead_one_left(tmp_path: Path) -> None:

@@ -91,6 +91,41 @@ def test_the_same_bytes_again_in_every_kind_of_file(
         assert gzip.decompress(made[0][0]).startswith(b'{"text"')
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_cannot_be_written_loses_nothing(
+    run_mct: Run, put: Callable[..., Path], tmp_path: Path, files_of_at_most: Callable[..., Any]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    rows = [{"text": row["text"], "label": row["label"]} for row in DIRTY]
+    words = ("data", "clean", put("rows.jsonl", rows), "--drop", "duplicates", "-o")
+    for name in ("a.csv", "a.jsonl"):
+        assert run_mct(*words, out / name).returncode == 0
+    before = contents(out)
+    put("rows.jsonl", [{**row, "tags": ["a", "list"]} for row in rows])
+    done = run_mct(*words, out / "a.csv")
+    assert done.returncode == 2 and "CSV holds no lists" in done.stderr and contents(out) == before
+    put("rows.jsonl", [*rows, *({"text": f"row {number}", "label": "x"} for number in range(200))])
+    with files_of_at_most(5_000):  # the record fits, the rows do not
+        done = run_mct(*words, out / "a.jsonl")
+    assert done.returncode == 2 and contents(out) == before, done.stderr
+
+
+def test_a_column_that_no_row_has_is_named(run_mct: Run, put: Callable[..., Path], tmp_path: Path) -> None:
+    file, test = put("rows.jsonl", DIRTY), put("test.jsonl", [{"utterance": "hi", "label": "x"}])
+    for words in (
+        ("check", file, "--field", "label=lable"),
+        ("clean", file, "-o", tmp_path / "o.jsonl", "--drop", "duplicates", "--field", "label=lable"),
+        ("synthesise", file, "-o", tmp_path / "o.jsonl", "--count", 1, "--field", "label=lable"),
+    ):
+        done = run_mct("data", *words)
+        assert done.returncode == 2 and "no row has 'lable'" in done.stderr and "text, label, note" in done.stderr
+    assert run_mct("data", "check", file, test, "--field", "text=utterance").returncode == 0, "one of the files has it"
+
+
 def test_a_check_of_other_bytes_is_refused(run_mct: Run, put: Callable[..., Path], tmp_path: Path) -> None:
     file, out = put("rows.jsonl", DIRTY), tmp_path / "out.jsonl"
     run_mct("data", "check", file, "-o", tmp_path / "checked")

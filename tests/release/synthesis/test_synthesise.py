@@ -172,3 +172,15 @@ def test_what_cannot_be_made_is_refused(run_mct: Run, put: Put, tmp_path: Path) 
         done = run_mct("data", "synthesise", *words, "--count", 2)
         assert done.returncode == 2 and reason in done.stderr, done.stderr
     assert not (tmp_path / "n.jsonl").exists()
+
+
+def test_a_full_disk_loses_nothing_that_was_made_before(
+    run_mct: Run, put: Put, clean_rows: Rows, tmp_path: Path, files_of_at_most: Callable[..., Any]
+) -> None:
+    out = tmp_path / "out" / "new.jsonl"
+    words = ("data", "synthesise", put("rows.jsonl", clean_rows[:300]), "-o", out, "--count")
+    assert run_mct(*words, 5).returncode == 0
+    before = {path.name: path.read_bytes() for path in out.parent.iterdir()}
+    with files_of_at_most(4_000):
+        assert run_mct(*words, 100).returncode == 2
+    assert {path.name: path.read_bytes() for path in out.parent.iterdir()} == before
