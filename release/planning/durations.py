@@ -127,9 +127,9 @@ def bench_seconds(samples: Path) -> float:
     return sum(each.wall_s + each.warm_up_s + (each.import_ms + each.load_ms) / 1e3 for each in records)
 
 
-def of_benches(scenario: str, size: str, results: Iterable[tuple[Path, str]]) -> tuple[Done, ...]:
-    """The history that the raw values of benches tell: each a result's path and the name of its samples."""
-    files = {(path.parent / samples).resolve() for path, samples in results}  # copies of a result name the same samples
+def of_benches(scenario: str, size: str, samples: Iterable[Path]) -> tuple[Done, ...]:
+    """The history that the raw values of benches tell."""
+    files = {path.resolve() for path in samples}  # copies of a result name the same samples
     found = []
     for file in sorted(files):
         with suppress(MctError):

@@ -1,8 +1,9 @@
 """What of a plan is there already: checkpoints, artifacts and results on this disk, told by what they hold.
 
 Nothing is believed by its name. A checkpoint is the scenario's when its `recipe.json` says so; an artifact is made of
-it when its lineage begins with these weights; a result is of the artifact when it measured that digest. What cannot be
-read is passed over: a plan is no judge of other people's folders.
+it when its lineage begins with these weights; a result, an inspection and a decision are of the artifact when they bear
+its digest; a check is of the data when it bears theirs. What cannot be read is passed over: a plan is no judge of other
+people's folders.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ from typing import Any
 from msgspec import Struct
 
 from mct import MctError
+from mct.bench.judge.line import Outcome
 from mct.bench.samples.subject import identify
 from mct.bench.store.store import read_result
 from mct.compress.run.artifact import MANIFEST, Artifact, read_artifact
 from mct.compress.run.lineage import weights_digest
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_json, read_object
+from mct.models.data.files import read_data_file
+from mct.models.tasks.datasets import digests_of
+from mct.release.curation.cleaning import read_check
+from mct.release.decision.inspected import Inspected
+from mct.release.decision.recheck import read_decision
 
 RECIPE = "recipe.json"
 DEEPEST = 6
@@ -119,15 +126,55 @@ def made_of(disk: Disk, checkpoint: Path) -> list[tuple[Path, Artifact]]:
     ]
 
 
-def measured(disk: Disk, digest: str) -> list[tuple[Path, dict[str, Any]]]:
-    """The results of an artifact by its digest: each file, and the artifact's entry in it. Oldest first."""
+@dataclass(frozen=True)
+class Bench:
+    """A result of an artifact; `budget` is what it was held to ("" for nothing), `outcome` how that came out."""
+
+    path: Path
+    created: str
+    budget: str
+    outcome: Outcome | None
+    samples: Path
+
+
+def measured(disk: Disk, digest: str) -> list[Bench]:
+    """The results of an artifact by its digest, oldest first."""
     found = [
-        (path, entry, result["created"])
+        Bench(
+            path, result["created"], (result["budget"] or {}).get("name", ""), (entry["verdict"] or {}).get("outcome"),
+            path.parent / str(entry["samples"]),
+        )
         for path, result in disk.results
         for entry in result["artifacts"]
         if entry["digest"] == digest
-    ]
-    return [(path, entry) for path, entry, _ in sorted(found, key=lambda each: (each[2], str(each[0])))]
+    ]  # fmt: skip
+    return sorted(found, key=lambda each: (each.created, str(each.path)))
+
+
+def checked(path: Path, files: Sequence[Path]) -> Outcome | None:
+    """How a check of these files, as they are now, came out; None where this is none of them."""
+    with suppress(MctError, OSError):
+        found = read_check(path)
+        held = [each.sha256 for each in found.files if not each.against]
+        now = [digests_of(file, read_data_file(file, {})) for file in files]
+        if len(held) == len(now) and all(each in digests for each, digests in zip(held, now, strict=True)):
+            return "fail" if found.leaks else "pass"
+    return None
+
+
+def explained(path: Path, digest: str) -> Outcome | None:
+    """How an inspection of the artifact with that digest came out; None where this is none."""
+    with suppress(MctError, OSError):
+        found = read_json(path, Inspected)
+        return found.outcome if found.digest == digest else None
+    return None
+
+
+def is_decided(path: Path, scenario: str, digest: str) -> bool:
+    """Whether this is a decision of this version about the artifact with that digest."""
+    with suppress(MctError, OSError):
+        return read_decision(path)[0] == scenario and read_object(path).get("digest") == digest
+    return False
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:

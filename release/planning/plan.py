@@ -6,7 +6,7 @@ Made by looking alone: nothing is loaded, nothing is run. The same disk gives th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +14,9 @@ from typing import Any, Literal
 from mct.bench.judge.line import Outcome
 from mct.models.scenarios.table import find_scenario
 from mct.release.planning.durations import Done, Expected, expected, of_benches, read_journal
-from mct.release.planning.found import Disk, digest_of, made_of, measured
+from mct.release.planning.found import Disk, checked, digest_of, explained, is_decided, made_of, measured
 from mct.release.planning.order import Place, in_order
-from mct.release.planning.steps import Step, Work, check_work, steps_of
+from mct.release.planning.steps import CHECK, DECISION, EXPLAIN, Step, Work, check_work, data_of, steps_of
 from mct.release.promotion.store import open_store
 
 State = Literal["there", "ready", "waits", "absent"]
@@ -118,38 +118,49 @@ def make_plan(names: Sequence[str], work: Work, disk: Disk) -> Plan:
 
 @dataclass(frozen=True)
 class There:
-    """What of a scenario is there: where each stage's yield was found, the bench's verdict, and its samples."""
+    """What of a scenario is there: where each stage's yield was found, the verdicts of those that judge, raw values."""
 
     found: Mapping[str, str]
-    outcome: Outcome | None
-    samples: tuple[tuple[Path, str], ...]
+    outcomes: Mapping[str, Outcome | None] = field(default_factory=dict)
+    samples: tuple[Path, ...] = ()
 
 
 def look_for(scenario: str, work: Work, disk: Disk) -> There:
-    """What of a scenario is there; the newest result of the artifact, as it is now, speaks for it."""
-    home = work.of(scenario)
-    files = {
-        "check": home / "check" / "check.json",
-        "explain": home / "explain" / "explain.json",
-        "decide": home / "decision.json",
-    }
-    found = {stage: str(path) for stage, path in files.items() if path.is_file()}
+    """What of a scenario is there, told by what it holds; the newest result of the artifact speaks for it.
+
+    A check that failed is not done; a gate is, where that result met this scenario's budget and its samples are there.
+    """
     checkpoints = disk.checkpoints(scenario, work.size)
     if not checkpoints:
-        return There(found, None, ())
-    found["build"] = str(checkpoints[0])
-    made = {artifact.name: folder for folder, artifact in made_of(disk, checkpoints[0])}
-    if set(work.made) <= made.keys() and len({made[name].parent for name in work.made}) == 1:
-        found["compress"] = str(made[work.artifact].parent)
+        return There({})
+    home, checkpoint = work.of(scenario), checkpoints[0]
+    made = {artifact.name: folder for folder, artifact in made_of(disk, checkpoint)}
     digest = digest_of(made[work.artifact]) if work.artifact in made else ""
-    if digest and (released := release_of(digest, scenario, work.store)):
-        found["release"] = released
-    results = measured(disk, digest)
-    if not results:
-        return There(found, None, ())
-    path, entry = results[-1]
-    samples = dict.fromkeys((where, str(each["samples"])) for where, each in results)
-    return There(found | {"bench": str(path)}, (entry["verdict"] or {}).get("outcome"), tuple(samples))
+    results = measured(disk, digest) if digest else []
+    newest = results[-1] if results else None
+    outcomes: dict[str, Outcome | None] = {
+        "check": checked(home / CHECK, data_of(checkpoint)),
+        "bench": newest.outcome if newest else None,
+        "explain": explained(home / EXPLAIN, digest),
+        "gate": "pass",
+    }
+    passed = newest and newest.outcome == "pass" and newest.budget == scenario and newest.samples.is_file()
+    found = {
+        "build": checkpoint,
+        "check": home / CHECK if outcomes["check"] == "pass" else None,
+        "compress": made[work.artifact].parent if digest and _lie_together(work, made) else None,
+        "bench": newest.path if newest else None,
+        "explain": home / EXPLAIN if outcomes["explain"] else None,
+        "gate": newest.path if newest and passed else None,
+        "release": release_of(digest, scenario, work.store) if digest else None,
+        "decide": home / DECISION if digest and is_decided(home / DECISION, scenario, digest) else None,
+    }
+    samples = tuple(dict.fromkeys(each.samples for each in results))
+    return There({stage: str(each) for stage, each in found.items() if each}, outcomes, samples)
+
+
+def _lie_together(work: Work, made: Mapping[str, Path]) -> bool:
+    return set(work.made) <= made.keys() and len({made[name].parent for name in work.made}) == 1
 
 
 def release_of(digest: str, scenario: str, address: str) -> str:
@@ -160,16 +171,14 @@ def release_of(digest: str, scenario: str, address: str) -> str:
 
 
 def plan_steps(steps: Sequence[Step], there: There, history: Sequence[Done], size: str) -> tuple[Planned, ...]:
-    """Each step with its state. A gate is passed when the newest bench of this very artifact says so."""
+    """Each step with its state."""
     planned: dict[str, Planned] = {}
     for step in steps:
         stage, found = step.stage.name, there.found
         if not is_available(step):
             planned[step.id] = Planned(step, "absent")
         elif stage in found:
-            planned[step.id] = Planned(step, "there", found[stage], there.outcome if stage == "bench" else None)
-        elif stage == "gate" and "bench" in found and there.outcome == "pass":
-            planned[step.id] = Planned(step, "there", found["bench"], there.outcome)
+            planned[step.id] = Planned(step, "there", found[stage], there.outcomes.get(stage))
         else:
             ready = all(planned[each].state == "there" for each in step.needs)
             span = expected(stage, step.scenario, size, history)

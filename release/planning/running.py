@@ -3,7 +3,7 @@
 Each step is the click command of its stage, called with the words that `mct plan` prints, in this process: an interrupt
 ends it as it ends that command, and nothing half-written is left. After each the disk is looked at again, so that a
 step counts as done by what it left and by nothing else. The first gate that does not pass ends the run with its exit
-code: what lies behind a gate is not reached by going round it.
+code: what lies behind a gate is not reached by going round it, nor by a verdict of before, which is judged once more.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from mct.targets.machine import probe_machine
 JUDGING = {"check", "bench", "gate", "explain", "release", "decide"}
 """Stages whose exit code 1 or 3 is a verdict: of a gate it ends the run, of the others it is only said."""
 GATES = {"check", "gate"}
+MAY_LEAVE_NOTHING = {"gate", "release", "decide"}
+"""A decision may be about another artifact: the one that the evidence names, which a person may have written."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ def run_plan(look: Callable[[], Plan], say: Callable[[str], None]) -> Ran:
 
 def _next(plan: Plan, tried: set[str]) -> Planned | None:
     """The first step that is ready and was not tried. MctError where one was tried, and left nothing."""
+    steps = {each.step.id: each for each in plan.steps}
     for each in plan.left:
-        if each.state == "ready" and each.step.id in tried and each.step.stage.name not in ("gate", "release"):
+        if each.state == "ready" and each.step.id in tried and each.step.stage.name not in MAY_LEAVE_NOTHING:
             raise MctError(f"{each.step.id} ran and left no {each.step.stage.yields}", "run its command by hand")
         if each.state == "ready" and each.step.id not in tried:
-            return each
+            gates = (steps[need] for need in each.step.needs if steps[need].step.stage.name == "gate")
+            return next((gate for gate in gates if gate.step.id not in tried), each)
     return None
 
 

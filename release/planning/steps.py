@@ -16,6 +16,8 @@ from mct.models.tables import unknown
 from mct.release.planning.order import Place
 from mct.release.promotion.places import STORE
 
+CHECK, EXPLAIN, DECISION = "check/check.json", "explain/explain.json", "decision.json"
+"""What these stages leave in a scenario's folder."""
 FORMATS = {"onnx": "onnx-int8", "openvino": "openvino-int8", "gguf": "gguf-q8_0"}
 """What each format's 8 bits are called once they are made."""
 
@@ -143,6 +145,12 @@ def paths_of(scenario: str, work: Work, found: Mapping[str, str]) -> Paths:
     return Paths(home, *(Path(found.get(stage, place)) for stage, place in places.items()))
 
 
+def data_of(checkpoint: Path) -> tuple[Path, Path, Path]:
+    """The files that taught a scenario's checkpoint, that it was chosen by, and that judge it."""
+    train, dev, test = (checkpoint / "data" / f"{part}.jsonl" for part in ("train", "dev", "test"))
+    return train, dev, test
+
+
 def check_work(place: Place, work: Work) -> None:
     """MctError where a scenario is not made in this size, or a plan makes no such artifact."""
     row = find_scenario(place.scenario)
@@ -186,7 +194,7 @@ def writes(work: Work, at: Paths) -> dict[str, tuple[str, ...]]:
 
 def arguments(scenario: str, work: Work, at: Paths) -> dict[str, tuple[str, ...]]:
     """What the command of each stage is given."""
-    train, dev, test = (at.checkpoint / "data" / f"{part}.jsonl" for part in ("train", "dev", "test"))
+    train, dev, test = data_of(at.checkpoint)
     chosen = at.artifacts / work.artifact
     capped = () if work.max_seconds is None else ("--max-seconds", f"{work.max_seconds:g}")
     given: dict[str, Sequence[object]] = {

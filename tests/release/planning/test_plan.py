@@ -9,18 +9,26 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from mct import MctError
+from mct.bench.measure.sampling import BenchPlan
+from mct.bench.samples.measurement import Answers, Measurement
+from mct.bench.samples.subject import identify
+from mct.bench.store.store import append, make_question
 from mct.models.scenarios.table import SCENARIOS
+from mct.models.tasks.datasets import Dataset
 from mct.release.planning.durations import GUESSES, JOURNAL, Done, expected, keep, read_journal
 from mct.release.planning.found import looked_at
 from mct.release.planning.order import ALSO, PLACES, find_symptom, symptoms
 from mct.release.planning.plan import Plan, make_plan
 from mct.release.planning.plan_text import as_mermaid, as_pipeline, as_text
+from mct.release.planning.running import run_plan
 from mct.release.planning.steps import STAGES, Work
+from mct.targets.budget import Budget
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -159,6 +167,78 @@ def test_an_artifact_of_other_weights_is_not_this_checkpoint_s(shop: Path, tiny_
     manifest["lineage"][0]["sha256"] = "0" * 64
     config.write_text(json.dumps(manifest))
     assert found_in(plan_of("intent-router", folder=shop, formats=("onnx",)))["compress"] == "ready"
+
+
+def test_a_check_that_failed_or_is_of_other_data_is_still_to_be_done(shop: Path, run_mct: Run) -> None:
+    data = [shop / "somewhere" / "router" / "data" / f"{part}.jsonl" for part in ("train", "dev", "test")]
+    home = shop / "work" / "intent-router-tiny"
+    true = data[2].read_text()
+    states = []
+    for rows in (true + data[0].read_text().partition("\n")[0] + "\n", true):
+        data[2].write_text(rows)
+        code = run_mct("data", "check", *data, "-o", home / "check").returncode
+        states.append((code, found_in(plan_of("intent-router", folder=shop))["check"]))
+    assert states == [(1, "ready"), (0, "there")]
+    data[1].write_text(true)
+    assert found_in(plan_of("intent-router", folder=shop))["check"] == "ready"
+    data[1].write_text("{")
+    assert found_in(plan_of("intent-router", folder=shop))["check"] == "ready"
+
+
+def test_running_again_does_not_go_past_a_check_that_failed(shop: Path, run_mct: Run) -> None:
+    data = shop / "somewhere" / "router" / "data"
+    (data / "test.jsonl").write_text((data / "train.jsonl").read_text())
+    words = ("plan", "intent-router", "--size", "tiny", "--look", shop, "--work", shop / "work", "--run")
+    for _ in range(2):
+        done = run_mct(*words)
+        assert done.returncode == 1 and "stopped at intent-router/check" in done.stderr, done.stderr
+    assert not (shop / "work" / "intent-router-tiny" / "artifacts").exists()
+
+
+@pytest.fixture
+def measured(shop: Path, tiny_onnx: Path, by_hand: ModuleType) -> Path:
+    """A result by which the artifact, which is there, passed a lax budget of the scenario's name."""
+    shutil.copytree(tiny_onnx / "onnx-int8", shop / "out" / "onnx-int8")
+    subject, truth = identify(shop / "out" / "onnx-int8"), ("other",) * 300
+    starts = tuple(by_hand.make_start(number) for number in range(4))
+    told = Measurement(subject, truth, starts, by_hand.lognormal_blocks(1.0), Answers(truth, (5,) * 300))
+    data = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in truth), "a" * 64)
+    lax = Budget("intent-router", "sequence-classification", p95_ms=3.0, quality_at_least=0.9)
+    result = append(shop / "results", make_question([subject], data, BenchPlan(threads=1), budget=lax), [told], data)
+    home = shop / "work" / "intent-router-tiny"
+    (home / "explain").mkdir(parents=True)
+    report = {"kind": "mct-explain", "digest": subject.digest, "outcome": "fail", "lines": []}
+    (home / "explain" / "explain.json").write_text(json.dumps(report))
+    decision = {"kind": "mct-decision", "schema": 1, "scenario": "intent-router", "outcome": "hold", "evidence": []}
+    (home / "decision.json").write_text(json.dumps(decision | {"digest": subject.digest}))
+    return result
+
+
+def test_what_is_there_is_told_by_what_it_holds(shop: Path, measured: Path) -> None:
+    plan = plan_of("intent-router", folder=shop, formats=("onnx",))
+    assert {name for name, state in found_in(plan).items() if state == "there"} >= {
+        "build", "compress", "bench", "explain", "gate", "decide",
+    }  # fmt: skip
+    assert "explain.json, fail" in as_text(plan)
+    home = shop / "work" / "intent-router-tiny"
+    for path, stage in ((home / "explain" / "explain.json", "explain"), (home / "decision.json", "decide")):
+        true = path.read_text()
+        for other in ("{}", true.replace(json.loads(true)["digest"], "0" * 64)):
+            path.write_text(other)
+            assert found_in(plan_of("intent-router", folder=shop, formats=("onnx",)))[stage] == "ready"
+    true = measured.read_text()
+    measured.write_text(true.replace('"name": "intent-router"', '"name": "quick"'))
+    assert found_in(plan_of("intent-router", folder=shop, formats=("onnx",)))["gate"] == "ready"
+    measured.write_text(true)
+    measured.with_suffix(".samples.jsonl.gz").unlink()
+    assert found_in(plan_of("intent-router", folder=shop, formats=("onnx",)))["gate"] == "ready"
+
+
+def test_a_verdict_of_before_is_judged_again_before_anything_is_released(shop: Path, measured: Path) -> None:
+    store = shop / "releases"
+    work = Work(shop / "work", "tiny", formats=("onnx",), store=str(store))
+    ran = run_plan(lambda: make_plan(["intent-router"], work, looked_at((shop,))), lambda _: None)
+    assert (ran.stopped_at, ran.code) == ("intent-router/gate", 3) and not store.exists()
 
 
 def test_what_is_expected_comes_from_what_was(tmp_path: Path) -> None:
