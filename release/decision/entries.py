@@ -16,7 +16,7 @@ AS_STORED = "as stored"
 
 def unjudged(name: str) -> str:
     """What is missing where a result's raw values do not lie beside it."""
-    return f"what {name} was computed from: its samples are not there to judge again"
+    return f"the samples of {name}: they are not there to judge it again"
 
 
 def find_entry(result: Mapping[str, Any] | None, artifact: str) -> Entry | None:

@@ -195,7 +195,7 @@ def test_a_result_without_its_samples_is_not_believed_to_pass(case: Any) -> None
     remove_samples(case)
     found = decided(case)
     assert (states(found)["metric"], states(found)["budget"]) == ("missing", "missing")
-    assert sum("its samples are not there to judge again" in each for each in found.why) == 3
+    assert sum("they are not there to judge it again" in each for each in found.why) == 3
 
 
 def test_without_a_way_back_trouble_holds_and_says_that_it_cannot_wait(case: Any) -> None:
