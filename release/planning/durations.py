@@ -15,16 +15,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from mct import MctError
-from mct.models.data.declared import Amount, Name, parse_json, read_bytes
+from mct.models.data.declared import Name, parse_json, read_bytes
 from mct.models.writing.full_disk import full_disk_explained
 
 JOURNAL = "durations.jsonl"
 LEAST_S = 1.0
+Time = Annotated[float, Meta(ge=0, le=1e10)]
+"""No step takes three centuries: such a line is none."""
 ALONE = 2.0
 """A single run tells little of the next: half and twice as long are as likely as not."""
 OF_OTHERS = 2.0
@@ -48,7 +50,7 @@ class Done(Struct, frozen=True, forbid_unknown_fields=True):
     scenario: Name
     stage: Name
     size: Name
-    seconds: Amount
+    seconds: Time
     cpu: str = ""
 
 
@@ -111,10 +113,10 @@ class _Record(Struct, frozen=True):
     """Of a bench's raw values, what took time."""
 
     kind: str = ""
-    import_ms: Amount = 0.0
-    load_ms: Amount = 0.0
-    warm_up_s: Amount = 0.0
-    wall_s: Amount = 0.0
+    import_ms: Time = 0.0
+    load_ms: Time = 0.0
+    warm_up_s: Time = 0.0
+    wall_s: Time = 0.0
 
 
 def bench_seconds(samples: Path) -> float:

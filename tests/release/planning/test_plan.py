@@ -250,6 +250,7 @@ def test_what_is_expected_comes_from_what_was(tmp_path: Path) -> None:
     for seconds in (10.0, 20.0):
         keep(tmp_path, Done("reranker", "build", "tiny", seconds))
     with (tmp_path / JOURNAL).open("a") as file:
+        file.write(json.dumps({"scenario": "reranker", "stage": "build", "size": "tiny", "seconds": 1e308}) + "\n")
         file.write('{"scenario": "rerank')  # a kill in the middle of a line
     several = expected("build", "reranker", "tiny", read_journal(tmp_path))
     assert (several.low, several.likely, several.high, several.runs) == (10.0, 12.0, 20.0, 3)
