@@ -9,6 +9,7 @@ beside this file; without ../shared/data there is nothing to do, and it says so.
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mct.models.writing.replacing import appearing
 HERE = Path(__file__).resolve().parent
 WORK = Path(".cache/real")
 BUDGETS = Path("results/real.toml")
+FOUND = HERE / "real.json"
 CASES = {**CLASSIFIERS, **WRITERS}
 EXPLAINED = """\
 Written by `python results/real.py`. Each line of a budget beside latency: what the original does, what the artifact
@@ -64,13 +66,18 @@ def run(name: str, max_seconds: int) -> None:
 
 
 def write_found() -> None:
-    """real.json and real.md from every set that was measured."""
-    made = {name: ROOT / WORK / name for name in CASES if (ROOT / WORK / name / "found.json").is_file()}
-    found = {name: _found(folder) for name, folder in made.items()}
-    write_json(HERE / "real.json", found)
-    sections = [_section(CASES[name], each) for name, each in found.items()]
-    page = "\n".join(["# Techniques on real data, before and after compression", "", EXPLAINED, *sections])
-    write_atomically(HERE / "real.md", page)
+    """real.json and real.md from every set that was measured, here or before."""
+    found = read_object(FOUND) if FOUND.is_file() else {}
+    found |= {name: _found(ROOT / WORK / name) for name in CASES if (ROOT / WORK / name / "found.json").is_file()}
+    if found:
+        write_json(FOUND, {name: found[name] for name in CASES if name in found})
+        write_atomically(HERE / "real.md", markdown(read_object(FOUND)))
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The page of these figures."""
+    sections = (_section(CASES[name], each) for name, each in found.items())
+    return "\n".join(["# Techniques on real data, before and after compression", "", EXPLAINED, *sections])
 
 
 def _found(folder: Path) -> dict[str, Any]:
@@ -101,11 +108,20 @@ def _section(case: Case, found: dict[str, Any]) -> str:
         if "p95" not in told["limit"].lower()
     ]
     recipe = found["recipe"]
-    kept = f"Learned from {recipe['rows']['train']:,} rows, tested on {recipe['rows']['test']:,}: {recipe['test']}."
-    more = "".join(f"\n{name}: {value}." for name, value in recipe.items() if name not in {"rows", "test"})
+    learned = f"Learned from {recipe['rows']['train']:,} rows, tested on {recipe['rows']['test']:,}"
+    told = [f"{learned}: {said(recipe['test'])}."]
+    told += [f"{name.capitalize()}: {said(value)}." for name, value in recipe.items() if name not in {"rows", "test"}]
     table = [line(head), "|--" * len(head) + "|", *rows]
     missing = "\n".join(f"- {form}: {why}" for form, why in found["refused"].items())
-    return "\n\n".join(part for part in (f"## {case.title}", kept + more, "\n".join(table), missing) if part) + "\n"
+    return "\n\n".join(part for part in (f"## {case.title}", "\n".join(told), "\n".join(table), missing) if part) + "\n"
+
+
+def said(value: Any) -> str:
+    """Scores in words: names with their numbers, groups of them apart."""
+    if isinstance(value, Mapping):
+        grouped = any(isinstance(each, Mapping) for each in value.values())
+        return ("; " if grouped else ", ").join(f"{name} {said(each)}" for name, each in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -59,16 +59,16 @@ def read_standing(evidence: Evidence, version: int | None = None, address: str |
     """Read the store at `address`, else the one that the evidence names, which lies in its folder.
 
     `version` is the release that is decided about, None what was measured. MctError where the journal is damaged, or
-    has no such version.
+    has no such version; a version without a store is one that is not there.
     """
     named = evidence.named.rollback
     if address is None and (named is None or not (evidence.folder / named.store).is_dir()):
-        return NO_STORE
+        return _without_store(evidence.named.scenario, version)
     name = named.release if named else evidence.named.scenario
     store = open_store(address or _inside(evidence.folder, named.store if named else ""))
     track = store.track(name)
     if not track.entries:
-        return NO_STORE
+        return _without_store(name, version)
     measured = subject_digest(evidence)
     same = [release for release in track.releases if release.digest == measured]
     subject = track.release(version) if version is not None else same[-1] if same else None
@@ -88,6 +88,12 @@ def read_standing(evidence: Evidence, version: int | None = None, address: str |
         drill=last_drill(track),
         gate=_gate(store, subject) if subject else "",
     )
+
+
+def _without_store(name: str, version: int | None) -> Standing:
+    if version is not None:
+        raise MctError(f"there is no store that holds {name}@{version}", "name the releases: --store FOLDER_OR_URL")
+    return NO_STORE
 
 
 def _gate(store: Store, subject: Release) -> str:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mct import MctError
 from mct.release.decision.criterion import ASKS, STATES, Criterion, State
 from mct.release.decision.decision import Asked, Decision, conclude, decide
 from mct.release.decision.decision_text import as_markdown
@@ -222,6 +223,14 @@ def test_a_store_elsewhere_is_the_one_that_is_named(case: Any) -> None:
     assert decided(case).outcome == "hold"
     assert decided(case, store=str(case.folder.parent / "releases")).outcome == "promote"
     assert decided(case, store=str(case.folder.parent / "nothing")).outcome == "hold"
+
+
+def test_a_version_without_a_store_that_holds_it_is_none(case: Any) -> None:
+    elsewhere = str(case.folder.parent / "nothing")
+    shutil.rmtree(case.folder / "store")
+    for store in (None, elsewhere):
+        with pytest.raises(MctError, match=f"no store that holds {NAME}@9"):
+            decided(case, version=9, store=store)
 
 
 def test_the_alarm_of_another_release_is_none_and_says_nothing_of_this_one(case: Any) -> None:
