@@ -8,6 +8,7 @@ auto.json and auto.md beside this file.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -72,22 +73,32 @@ def main() -> int:
 
 def build(name: str) -> None:
     """The checkpoint of a set with its rows in three parts, where it is not there."""
-    folder = ROOT / WORK / name / "checkpoint"
+    folder = ROOT / folder_of(name) / "checkpoint"
     if not folder.is_dir():
+        if CASES[name].of:
+            raise SystemExit(f"{name} goes on from {CASES[name].of}: search that first")
         with appearing(folder) as draft:
             CASES[name].build(draft)
 
 
 def search(name: str, allowed: str) -> None:
-    """`mct compress --auto`, its progress shown."""
-    folder = WORK / name
+    """`mct compress --auto`, its progress shown; its front is kept from the next on the same checkpoint."""
+    folder = folder_of(name)
     rows = {part: folder / "checkpoint" / "data" / f"{part}.jsonl" for part in ("train", "dev", "test")}
     command = [*MCT, "compress", folder / "checkpoint", "-o", folder / "out", "--auto", "--budget", CASES[name].budget]
-    command += ["--budgets", BUDGETS, "--time", allowed]
+    command += ["--budgets", BUDGETS, "--target", CASES[name].target, "--time", allowed]
     command += ["--data", rows["train"], "--dev", rows["dev"], "--eval", rows["test"]]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
     if done.returncode not in ENDED:
         raise SystemExit(f"the search on {name} ended with exit code {done.returncode}")
+    for page in ("front.json", "front.md"):
+        (ROOT / WORK / name).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / folder / "out" / page, ROOT / WORK / name / page)
+
+
+def folder_of(name: str) -> Path:
+    """Where a case's checkpoint and its searches lie."""
+    return WORK / (CASES[name].of or name)
 
 
 # -- the tables ---------------------------------------------------------------------------------------------------
@@ -97,7 +108,7 @@ def write_found() -> None:
     """auto.json and auto.md from every search that came to its end, here or before."""
     found = read_object(FOUND) if FOUND.is_file() else {}
     for name in CASES:
-        front = ROOT / WORK / name / "out" / "front.json"
+        front = ROOT / WORK / name / "front.json"
         if front.is_file():
             found[name] = kept(read_object(front), front.with_name("front.md").read_text(encoding="utf-8"))
     if found:

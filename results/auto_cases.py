@@ -39,11 +39,16 @@ Split = tuple[Sequence[Row], Sequence[Row]]
 
 @dataclass(frozen=True)
 class Case:
-    """A data set: its title, its budget in auto.toml, and what writes the checkpoint with its rows into a folder."""
+    """A data set: its title, its budget in auto.toml, and what writes the checkpoint with its rows into a folder.
+
+    `of` names the case whose checkpoint is searched from for this budget and target too: it has to come first.
+    """
 
     title: str
     budget: str
     build: Callable[[Path], None]
+    target: str = "cpu"
+    of: str = ""
 
 
 def _banking() -> Split:
@@ -125,11 +130,18 @@ def _stories(folder: Path) -> None:
     write_parts(folder, rows[:1_000], rows[3_400:3_900], rows[3_900:4_300])
 
 
+def _again(of: str, title: str, budget: str, target: str = "cpu") -> Case:
+    return Case(title, budget, lambda folder: None, target, of)
+
+
 FEW = Training(epochs=6, learning_rate=5e-4, max_tokens=64, frozen_embeddings=True)
 CASES = {
     "banking77": Case(
         "Banking77, 77 intents", "auto-banking77", _intents(_banking, Training(epochs=4, frozen_embeddings=True))
     ),
+    "banking77-2mb": _again("banking77", "Banking77, at most 2 MB", "auto-banking77-2mb"),
+    "banking77-half": _again("banking77", "Banking77, at most half a point", "auto-banking77-half"),
+    "banking77-one": _again("banking77", "Banking77, one thread", "auto-banking77", "cpu-1"),
     "bitext": Case(
         "Bitext, 27 intents of support", "auto-bitext", _intents(_bitext, Training(epochs=1, frozen_embeddings=True))
     ),

@@ -65,7 +65,6 @@ class Course:
     journal: Journal
     engine: Engine
     report: Report
-    folder: Path
     made: dict[str, Made] = field(default_factory=dict)
     timed: dict[str, Timed] = field(default_factory=dict)
     fates: dict[str, str] = field(default_factory=dict)
@@ -110,7 +109,7 @@ class Course:
         question = self.question
         return Order(
             question.checkpoint.path, each.recipe, each.form, self.splits.train, self.splits.dev,
-            self.folder / "made" / f"{_slug(each.shape.name)}.{each.key}", self.folder / "steps",
+            self.journal.common / "made" / f"{_slug(each.shape.name)}.{each.key}", self.journal.common / "steps",
             question.machine, question.told,
         )  # fmt: skip
 
@@ -138,7 +137,7 @@ class Course:
         return result
 
     def _sheet(self, model: Path, key: str) -> Sheet:
-        return Sheet(model, self.splits.dev, self.folder / "answers" / f"{key}.npz")
+        return Sheet(model, self.splits.dev, self.journal.common / "answers" / f"{key}.npz")
 
     def time(self, candidates: Sequence[Candidate]) -> dict[str, Timed]:
         """How long each takes, measured in turns with nothing beside; not again where these were."""
@@ -149,7 +148,7 @@ class Course:
             self.say(f"timing {len(paths)} candidates")
             with self.journal.spending("timing"):
                 most = TIMING_SHARE * self.question.seconds
-                race = Race(paths, texts, self.question.target, self.folder / "timed", self.question.seed, most)
+                race = Race(paths, texts, self.question.target, self.journal.folder / "timed", self.question.seed, most)
                 times = self.engine.alone(time_all, race) if paths else {}
             by_path = {str(self.made[each.key].folder): each.key for each in candidates}
             noted = {by_path[path]: timed.as_json() for path, timed in times.items()}
@@ -158,7 +157,7 @@ class Course:
 
     def _some_texts(self) -> Path:
         """Rows to time on, of those to choose by: enough for every length, few enough to be asked often."""
-        path = self.folder / "texts.jsonl"
+        path = self.journal.folder / "texts.jsonl"
         if not path.is_file():
             asked = find_task(self.question.checkpoint.task).inputs[0]
             rows = self.splits.dev.read_text(encoding="utf-8").splitlines()

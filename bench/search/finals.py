@@ -95,22 +95,21 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
     for each in standings:
         course.fates.setdefault(each.name, "judged" if each.name in names else "not among the last few")
     paths = tuple(course.made[course.tried[name].key].folder for name in names)
-    looks = list(course.journal.find("looks") or [])
     look = digest(map(str, paths))
     if (noted := course.journal.find(f"verdict-{look}")) is not None:
         return dict(noted)
     course.say(f"judging {len(paths)} on rows that nothing was chosen by")
     job = Job(
         paths=paths, data=course.splits.final, target=question.target, budget=question.budget,
-        baseline=question.checkpoint.path, results=course.folder / "results", seed=question.seed, told=question.told,
+        baseline=question.checkpoint.path, results=course.journal.folder / "results", seed=question.seed,
+        told=question.told,
         max_seconds=max(LEAST_SECONDS, min(JUDGING_S, JUDGING_SHARE * question.seconds)),
     )  # fmt: skip
     with course.journal.spending("judging"):
         result = course.engine.alone(run_job, job)
-    course.journal.note("looks", [*looks, look])
     found = {
         "names": dict(zip(map(str, paths), names, strict=True)),
-        "looks": len(looks) + 1,
+        "looks": course.journal.looked(look),
         "order": order,
         "result": result,
     }

@@ -1,7 +1,9 @@
 """What a search has found so far, on disk as it comes: a kill loses one step, and the same command goes on there.
 
-The folder is named by all that was asked but the time allowed, so that another question never meets the answers to
-this one; what was timed, and the seconds spent, stand in small files of their own.
+Two folders, one in the other. The outer is named by the checkpoint, the rows, the machine and the versions: what was
+made, taught and answered lies there, whatever it was wanted for. The inner is named by the budget and the target too,
+so that another question never meets the verdicts on this one: what was timed, judged and spent. The time allowed is in
+neither, so that the same command with more of it goes on.
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ SPENT = ("making", "teaching", "answering", "timing", "judging")
 
 @dataclass
 class Journal:
-    """The folder of one question. `spent` are seconds by what they went into, all runs together.
+    """The `folder` of one question, within what is `common` to all questions about the same checkpoint and rows.
 
-    Of the seconds that workers had something to make, counted for each of them (`theirs_s`), `busy_s` went into making.
+    `spent` are seconds by what they went into, all runs together. Of the seconds that workers had something to make,
+    counted for each of them (`theirs_s`), `busy_s` went into making.
     """
 
+    common: Path
     folder: Path
     spent: dict[str, float] = field(default_factory=dict)
     busy_s: float = 0.0
@@ -67,28 +71,42 @@ class Journal:
         """Note a value, for this run and the next."""
         write_json(self.folder / f"{name}.json", value)
 
+    def looked(self, look: str) -> int:
+        """Note a look at the rows that nothing is chosen by; gives how many there were, whatever they were for."""
+        path = self.common / "looks.json"
+        looks = [*json.loads(path.read_text(encoding="utf-8")), look] if path.is_file() else [look]
+        write_json(path, looks)
+        return len(looks)
+
 
 @contextmanager
-def open_journal(out: Path, question: Mapping[str, Any]) -> Iterator[Journal]:
-    """The journal of a question below `out`. MctError where another search is at work on it, or a link leads away."""
-    key = hashlib.sha256(json.dumps(question, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    folder = out / FOLDER / key
-    for place in (out / FOLDER, folder):
+def open_journal(out: Path, common: Mapping[str, Any], question: Mapping[str, Any]) -> Iterator[Journal]:
+    """The journal of a question below `out`, among those that have `common` in common.
+
+    MctError where another search is at work on one of these, or a link leads away.
+    """
+    outer = out / FOLDER / _key(common)
+    folder = outer / _key(question)
+    for place in (out / FOLDER, outer, folder):
         if place.is_symlink():
             raise MctError(f"{place} is a link, and a search writes into no folder but its own", "move it away")
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(outer, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise MctError(f"another search is at work in {out}", "wait for it, or give another -o") from error
-        journal = Journal(folder)
+        journal = Journal(outer, folder)
         if found := journal.find("spent"):
             journal.before, journal.spent = float(found["elapsed"]), dict(found["on"])
             journal.busy_s, journal.theirs_s = float(found["busy"]), float(found["theirs"])
         else:
-            write_json(folder / "question.json", json.loads(json.dumps(question, default=str)))
+            write_json(folder / "question.json", json.loads(json.dumps({**common, **question}, default=str)))
         yield journal
     finally:
         os.close(handle)
+
+
+def _key(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]

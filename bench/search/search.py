@@ -66,7 +66,8 @@ class Asked:
 def search(asked: Asked, report: Report = silent) -> dict[str, Any]:
     """Search, and write the front, the winner and its recipe below `asked.out`; gives what front.json says.
 
-    The same call goes on where one that was cut off stopped. MctError for whatever the user can mend.
+    The same call goes on where one that was cut off stopped; one for another budget or target takes what was made and
+    taught. MctError for whatever the user can mend.
     """
     if asked.engine:
         asked = _everywhere(asked)
@@ -85,14 +86,15 @@ def search(asked: Asked, report: Report = silent) -> dict[str, Any]:
     require_container(asked.out, reads)
     require_replaceable(asked.out / WINNER, reads)
     data, evaluation = _files(checkpoint, asked)
-    with open_journal(asked.out, _question(asked, checkpoint, machine, data, evaluation)) as journal:
-        splits = make_splits(checkpoint, journal.folder / DATA, data, asked.dev, evaluation, asked.renames, asked.seed)
+    wanted = {"budget": asdict(asked.budget), "target": asked.target.as_json(), "always": list(asked.always)}
+    with open_journal(asked.out, _common(asked, checkpoint, machine, data, evaluation), wanted) as journal:
+        splits = make_splits(checkpoint, journal.common / DATA, data, asked.dev, evaluation, asked.renames, asked.seed)
         workers = asked.workers or probe_machine().usable_threads
         with open_engine(asked.engine, workers, max(1, probe_machine().usable_threads // workers)) as engine:
             question = Question(
                 checkpoint, asked.budget, asked.target, machine, asked.seconds, asked.seed, asked.always, asked.told
             )
-            course = Course(question, splits, journal, engine, report, journal.folder)
+            course = Course(question, splits, journal, engine, report)
             return _run(course, asked)
 
 
@@ -126,10 +128,10 @@ def _files(checkpoint: Checkpoint, asked: Asked) -> tuple[Path, Path | None]:
     return data, evaluation
 
 
-def _question(
+def _common(
     asked: Asked, checkpoint: Checkpoint, machine: Machine, data: Path, evaluation: Path | None
 ) -> dict[str, Any]:
-    """All that decides what a search finds, but the time and the workers that it is given."""
+    """All that decides what a candidate is and answers, whatever budget it is held to."""
     files = {"data": data, "dev": asked.dev, "eval": evaluation}
     return {
         "mct": mct.__version__,
@@ -137,11 +139,8 @@ def _question(
         "checkpoint": starting_key(checkpoint),
         "rows": {name: read_data_file(path, asked.renames).sha256 for name, path in files.items() if path},
         "fields": dict(asked.renames),
-        "budget": asdict(asked.budget),
-        "target": asked.target.as_json(),
         "machine": [machine.cpu, machine.architecture, list(machine.instruction_sets)],
         "seed": asked.seed,
-        "always": list(asked.always),
     }
 
 
@@ -153,8 +152,9 @@ def _write_winner(course: Course, asked: Asked, won: str) -> None:
     splits = _kept(course.splits, kept)
     plan = make_plan(question.checkpoint, [], [], question.machine, recipe)
     resources, texts = gather(plan, splits.train, splits.final, {}, recipe.seed, question.machine)
-    made = course.folder / "won" / recipe.digest[:16]
-    (folder,) = execute(plan, resources, texts, made, shared=Steps(course.folder / "steps"))
+    common = course.journal.common
+    made = common / "won" / recipe.digest[:16]
+    (folder,) = execute(plan, resources, texts, made, shared=Steps(common / "steps"))
     with appearing(asked.out / WINNER, [asked.checkpoint]) as draft:
         shutil.copytree(folder, draft, dirs_exist_ok=True)
     command = f"mct compress CHECKPOINT --recipe {RECIPE} --data {DATA}/train.jsonl --eval {DATA}/final.jsonl -o DIR"

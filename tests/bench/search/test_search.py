@@ -27,6 +27,11 @@ task = "sequence-classification"
 p95_ms = 1000.0
 quality_max_drop = 0.5
 
+[plenty]
+task = "sequence-classification"
+p95_ms = 900.0
+quality_max_drop = 0.6
+
 [impossible]
 task = "sequence-classification"
 p95_ms = 0.001
@@ -144,6 +149,17 @@ def test_the_same_command_repeats_nothing(shop: Path, found: dict[str, Any]) -> 
     assert done.returncode == 0 and again["winner"] == found["winner"]
     assert again["judged"] == found["judged"], "one look at the rows to judge on"
     assert again["spent_s"]["timing"] - found["spent_s"]["timing"] < 0.2 * found["spent_s"]["timing"]
+
+
+def test_another_budget_takes_what_was_made_and_taught(shop: Path, found: dict[str, Any]) -> None:
+    shutil.copytree(shop / "out", shop / "other")
+    before = made_in(shop / "other")
+    done = mct("compress", "router", "-o", "other", *AUTO, "--budget", "plenty", "--time", "45s", "--json", cwd=shop)
+    front = json.loads(done.stdout)
+    assert done.returncode == 0 and front["winner"], done.stderr
+    after = made_in(shop / "other")
+    assert before and all(after[path] == moment for path, moment in before.items())
+    assert front["judged"]["looks"] == found["judged"]["looks"] + 1, "the rows to judge on are the same"
 
 
 def test_a_budget_that_nothing_can_meet_ends_before_anything_is_taught(shop: Path) -> None:
