@@ -75,10 +75,11 @@ def build(name: str) -> None:
     """The checkpoint of a set with its rows in three parts, where it is not there."""
     folder = ROOT / folder_of(name) / "checkpoint"
     if not folder.is_dir():
-        if CASES[name].of:
+        make = CASES[name].build
+        if make is None:
             raise SystemExit(f"{name} goes on from {CASES[name].of}: search that first")
         with appearing(folder) as draft:
-            CASES[name].build(draft)
+            make(draft)
 
 
 def search(name: str, allowed: str) -> None:

@@ -1,7 +1,8 @@
 """The checkpoints that auto.py searches from, each with its rows: to learn from, to choose by, to judge on.
 
 All but the router and the Llama are the packaged MiniLM-L6 on data that nobody here wrote, taught by mct's loops or
-those of checkpoints.py. The rows to choose by are drawn from a set's training rows; the checkpoint never saw them.
+those of checkpoints.py; the rows to choose by are drawn from a set's training rows, and none of them was taught. The
+router has the rows that `mct models build` deals, and the Llama, pretrained by others, may know all of its texts.
 """
 
 import json
@@ -41,12 +42,13 @@ Split = tuple[Sequence[Row], Sequence[Row]]
 class Case:
     """A data set: its title, its budget in auto.toml, and what writes the checkpoint with its rows into a folder.
 
-    `of` names the case whose checkpoint is searched from for this budget and target too: it has to come first.
+    `of` names the case whose checkpoint is searched from for this budget and target too (`build` is None then): it has
+    to come first.
     """
 
     title: str
     budget: str
-    build: Callable[[Path], None]
+    build: Callable[[Path], None] | None
     target: str = "cpu"
     of: str = ""
 
@@ -74,10 +76,14 @@ def _few(rows: Callable[[], Split]) -> Split:
     return train[:FEW_ROWS], test
 
 
+def _text(row: Row) -> object:
+    return row["text"]
+
+
 def _intents(rows: Callable[[], Split], training: Training) -> Callable[[Path], None]:
     def build(folder: Path) -> None:
         found, test = rows()
-        train, dev = in_two(found, id)
+        train, dev = in_two(found, _text)
         classifier = load_base(str(packaged_minilm()), sorted({str(row["label"]) for row in found}))
         finetune(classifier, train, training, lambda stage, share: None)
         save(classifier, folder)
@@ -87,7 +93,7 @@ def _intents(rows: Callable[[], Split], training: Training) -> Callable[[Path], 
 
 
 def _taught(
-    rows: Callable[[], Split], teach: Callable[[list[Row], Path], object], whole: Callable[[Row], object] = id
+    rows: Callable[[], Split], teach: Callable[[list[Row], Path], object], whole: Callable[[Row], object] = _text
 ) -> Callable[[Path], None]:
     def build(folder: Path) -> None:
         found, test = rows()
@@ -99,7 +105,7 @@ def _taught(
 
 
 def in_two(rows: Sequence[Row], whole: Callable[[Row], object]) -> tuple[list[Row], list[Row]]:
-    """Rows to learn from, and a fifth (`DEV_ROWS` at most) to choose by; those with the same `whole` stay together."""
+    """Rows to learn from, and a fifth, `DEV_ROWS` or a few more, to choose by; those of one `whole` stay together."""
     groups: dict[object, list[Row]] = {}
     for row in rows:
         groups.setdefault(whole(row), []).append(row)
@@ -131,7 +137,7 @@ def _stories(folder: Path) -> None:
 
 
 def _again(of: str, title: str, budget: str, target: str = "cpu") -> Case:
-    return Case(title, budget, lambda folder: None, target, of)
+    return Case(title, budget, None, target, of)
 
 
 FEW = Training(epochs=6, learning_rate=5e-4, max_tokens=64, frozen_embeddings=True)

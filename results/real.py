@@ -17,7 +17,7 @@ from checkpoints import DATA
 from forms import ROOT, Job, line, make, number, run_bench
 from real_case import Case
 from real_classifiers import CLASSIFIERS
-from real_writers import WRITERS
+from real_writers import LLAMA, WRITERS
 
 from mct.models.data.declared import read_object
 from mct.models.writing.folders import write_atomically, write_json
@@ -41,9 +41,10 @@ def main() -> int:
     parser.add_argument("--max-seconds", type=int, default=30, help="of timing, for all forms of a set")
     parser.add_argument("--render", action="store_true", help="write the tables again, and do nothing else")
     told = parser.parse_args()
-    if not DATA.is_dir():
-        print(f"{DATA} is not there, so there is nothing to do", file=sys.stderr)
-        return 0
+    for needed in (DATA, LLAMA):
+        if not needed.is_dir():
+            print(f"{needed} is not there, so there is nothing to do", file=sys.stderr)
+            return 0
     for name in [] if told.render else [told.only] if told.only else CASES:
         started = time.monotonic()
         run(name, told.max_seconds)

@@ -105,11 +105,12 @@ def judge(course: Course, standings: Sequence[Standing]) -> dict[str, Any] | Non
         told=question.told,
         max_seconds=max(LEAST_SECONDS, min(JUDGING_S, JUDGING_SHARE * question.seconds)),
     )  # fmt: skip
+    looks = course.journal.looked(look)  # before: whoever is killed after it has looked
     with course.journal.spending("judging"):
         result = course.engine.alone(run_job, job)
     found = {
         "names": dict(zip(map(str, paths), names, strict=True)),
-        "looks": course.journal.looked(look),
+        "looks": looks,
         "order": order,
         "result": result,
     }

@@ -72,10 +72,15 @@ class Journal:
         write_json(self.folder / f"{name}.json", value)
 
     def looked(self, look: str) -> int:
-        """Note a look at the rows that nothing is chosen by; gives how many there were, whatever they were for."""
-        path = self.common / "looks.json"
-        looks = [*json.loads(path.read_text(encoding="utf-8")), look] if path.is_file() else [look]
-        write_json(path, looks)
+        """Note a look at the rows that nothing is chosen by, begun again or not; gives how many there were.
+
+        Those for other budgets and targets are among them: the rows are the same.
+        """
+        path, named = self.common / "looks.json", f"{self.folder.name}/{look}"
+        looks = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        if named not in looks:
+            looks.append(named)
+            write_json(path, looks)
         return len(looks)
 
 

@@ -122,6 +122,11 @@ class Pass:
     leaves: str = ""
     about: str = ""
 
+    @property
+    def named(self) -> tuple[Option, ...]:
+        """The options that name checkpoints."""
+        return tuple(option for option in self.options if option.checkpoint)
+
 
 def cascade(format_name: str, precision: str) -> Pass:
     """The row of a format's pass that joins two classifiers: its run stands in the room of the format."""

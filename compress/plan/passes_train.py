@@ -94,7 +94,7 @@ TRAIN_PASSES = (
         options=(
             Option("model", str, "a pretrained encoder: a folder, or ORG/NAME@COMMIT of the hub's", checkpoint=True),
         ),
-        about="An encoder of your choice with a new head for the checkpoint's labels: distil teaches it.",
+        about="An encoder of your choice with a head for the checkpoint's labels: distil teaches it.",
     ),
     Pass(
         "distil", START, START, "mct.compress.train.distil:run", CLASSIFIERS, texts="needed",

@@ -16,7 +16,7 @@ from mct.compress.run.resources import Source
 from mct.models.checkpoints.adapted import Adaptation
 from mct.models.checkpoints.adapters import WEIGHTS
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
-from mct.models.checkpoints.hub import origin_of
+from mct.models.checkpoints.hub import find_pinned, origin_of
 from mct.models.data.declared import read_json
 from mct.models.data.inside import list_files
 from mct.models.tables import owner_of
@@ -35,14 +35,12 @@ Entry = dict[str, Any]
 
 def begun_with(checkpoint: Checkpoint, seed: int) -> Entry:
     """The first entry: which checkpoint, how that was made where a recipe left it, by which versions and seed."""
-    origin = origin_of(checkpoint.path)
     made = checkpoint.path / LINEAGE
     before = {"made_by": read_json(made, list[dict[str, Any]])} if made.is_file() else {}
     adapted = _adapted(checkpoint.adaptation) if checkpoint.adaptation else {}
     return {
         "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
-        "parameters": checkpoint.parameters, "sha256": weights_digest(checkpoint.path),
-        **({"hub": origin.name, "revision": origin.commit} if origin else {}), **before, **adapted, "seed": seed,
+        "parameters": checkpoint.parameters, **_weights_of(checkpoint.path), **before, **adapted, "seed": seed,
         "mct": mct.__version__, "libraries": dict(versions()),
     }  # fmt: skip
 
@@ -55,6 +53,8 @@ def entry_of(step: Resolved, product: Product, resources: Resources) -> Entry:
     if owner := owner_of(step.row.run):
         entry["package"] = owner
     entry |= {"effective_options": step.effective_options, "notes": dict(product.notes)}
+    if named := {each.name: _weights_of(find_pinned(entry["options"][each.name])) for each in step.row.named}:
+        entry["named"] = named
     if step.row.texts != "none" and resources.calibration is not None:
         data = resources.calibration
         known = {"card": asdict(data.card)} if data.card else {}
@@ -69,6 +69,10 @@ def other_inputs(folder: Path, resources: Resources, texts: Source) -> list[str]
     history, machine, compared = _recorded(folder)
     if history[0].get("sha256") != weights_digest(resources.checkpoint.path):
         found.append("the checkpoint has other weights")
+    for entry in history:
+        for name, was in entry.get("named", {}).items():
+            if was["sha256"] != weights_digest(find_pinned(entry["options"][name])):
+                found.append(f"the {name} of {entry['step']} has other weights")
     data = next((entry["data"] for entry in history if entry.get("data")), None)
     if data and (resources.calibration is None or resources.calibration.sha256 != data.get("sha256")):
         found.append(f"--data is not the {data['name']} of then")
@@ -100,13 +104,14 @@ def weights_digest(checkpoint: Path) -> str:
 
 def _adapted(adaptation: Adaptation) -> Entry:
     """The adapters by their weights, and what they were put on: the base's own weights, or its name on the hub."""
-    origin = origin_of(adaptation.base)
     adapters = {each.name: sha256(each.folder / WEIGHTS) for each in adaptation.adapters}
-    base = {"sha256": weights_digest(adaptation.base)}
-    return {
-        "adapters": adapters,
-        "base": base | ({"hub": origin.name, "revision": origin.commit} if origin else {}),
-    }
+    return {"adapters": adapters, "base": _weights_of(adaptation.base)}
+
+
+def _weights_of(folder: Path) -> Entry:
+    """Which weights a folder holds, and which model of the hub it is, where it is one."""
+    origin = origin_of(folder)
+    return {"sha256": weights_digest(folder), **({"hub": origin.name, "revision": origin.commit} if origin else {})}
 
 
 def starting_key(checkpoint: Checkpoint) -> str:

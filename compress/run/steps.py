@@ -136,7 +136,7 @@ def step_key(before: str, step: Resolved, resources: Resources, versions: Mappin
     rows = resources.calibration.rows if resources.calibration and step.row.texts != "none" else ()
     machine = resources.machine
     options = step.effective_options
-    named = [content_digest(find_pinned(options[each.name])) for each in step.row.options if each.checkpoint]
+    named = [content_digest(find_pinned(options[each.name])) for each in step.row.named]
     decides = [
         before, step.row.name, step.row.gives, step.row.run, options, named, list(map(dict, rows)),
         resources.seed, mct.__version__, owner_of(step.row.run), dict(versions),

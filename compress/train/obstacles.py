@@ -72,7 +72,10 @@ def why_not_transformer(checkpoint: Checkpoint, options: Mapping[str, Any]) -> s
 
 
 def why_not_pretrained(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
-    """Why this encoder cannot be a student of the checkpoint; "" where it can. MctError where it cannot be read."""
+    """Why this encoder cannot be a student of the checkpoint; "" where it can. MctError where it cannot be read.
+
+    One of the hub's is fetched for that, where the cache lacks it, as a checkpoint is that is named so.
+    """
     if checkpoint.has_prefix or checkpoint.keeps_adapters:
         return ADDED
     given, folder = options["model"], find_pinned(options["model"])

@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from mct import MctError
-from mct.models.checkpoints.adapters import DEFAULT, Adapter
+from mct.models.checkpoints.adapters import Adapter
 from mct.models.checkpoints.files import Config, labels_of
 from mct.models.data.declared import declared
 from mct.models.families.table import find_family
@@ -167,4 +167,4 @@ def require_task_of(adapter: Adapter, model_type: str, base: Path) -> None:
 
 def adapter_name(adapter: Adapter) -> str:
     """The name that peft knows it by: no dots or slashes may be in it, and no two names become one."""
-    return adapter.name.replace("_", "__").replace("/", "_s").replace(".", "_d") or DEFAULT
+    return adapter.name.replace("_", "__").replace("/", "_s").replace(".", "_d")

@@ -82,9 +82,11 @@ class Adapter:
 def find_adapters(folder: Path, files: Iterable[str]) -> dict[str, Adapter]:
     """The adapters among the folder's `files`, by name: "default" at its top, else the folders that they lie in.
 
-    MctError for one that lacks its configuration or its weights, or has these as a pickle only.
+    MctError for one that lacks its configuration or its weights, or has these as a pickle only, and for two of a name.
     """
     places = sorted({PurePosixPath(file).parent for file in files if PurePosixPath(file).name in NAMES})
+    if {PurePosixPath("."), PurePosixPath(DEFAULT)} <= {*places}:
+        raise MctError(f"{folder} and its folder {DEFAULT!r} hold an adapter of the same name", "rename that folder")
     return {name: _read(name, folder / place) for place in places for name in [_name_of(place)]}
 
 

@@ -42,14 +42,14 @@ def find_folder(given: Path, revision: str | None = None) -> Path:
 
 
 def find_pinned(given: str) -> Path:
-    """The folder that `given` is, or that "ORG/NAME@COMMIT" names on the hub: the same files whenever it is asked.
+    """The folder that `given` is, or the one of the cache that "ORG/NAME@COMMIT" of the hub is.
 
     MctError where it is neither, or where a name comes without its whole commit.
     """
-    if Path(given).is_dir():
+    if given and Path(given).is_dir():
         return Path(given)
     name, _, commit = given.partition("@")
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or Path(name).parent.exists():
         raise MctError(f"there is no folder {given}", "give a folder, or ORG/NAME@COMMIT of the hub's")
     if not COMMIT.fullmatch(commit):
         raise MctError(f"{given} does not say which commit of {name} is meant", "write ORG/NAME@COMMIT, all 40 digits")

@@ -30,6 +30,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from mct import MctError
 from mct.models.checkpoints.files import Shards
+from mct.models.checkpoints.hub import COMMIT
 from mct.models.data.declared import read_json, read_object
 
 WANTED = re.compile(r"(\d+_\w+/)?([^/]+\.(safetensors|json|txt|model|jinja)|model_head\.pkl)")
@@ -43,6 +44,9 @@ def fetch(name: str, revision: str) -> Path:
 
     MctError where it cannot be had, or holds nothing that may be loaded.
     """
+    if COMMIT.fullmatch(revision) and (known := _cached(name, revision)):  # what a commit holds never changes
+        _refuse_code(name, known)
+        return known
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     if not sys.stderr.isatty():
         disable_progress_bars()

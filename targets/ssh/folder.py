@@ -35,6 +35,8 @@ SILENCE_S = 150.0
 READY_S = 120.0
 """To unpack the last of it, and say so."""
 LEAVE_S = 10.0
+ANSWER_S = 60.0
+"""A keeper that does not answer for so long is taken for gone; a line that stalls for less loses nothing."""
 NO_SSH = ("there is no ssh here", "apt-get install openssh-client")
 _FOLDER = re.compile(r"/[A-Za-z0-9_./+-]{1,200}")
 
@@ -68,10 +70,10 @@ class RemoteFolder:
         process = self.process
         if process is None or process.stdin is None or process.poll() is not None:
             return False
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # ValueError: it was closed meanwhile
             process.stdin.write(ASKED)
             process.stdin.flush()
-            if _line(process, LEAVE_S):
+            if _reply(_line(process, ANSWER_S)) == {"folder": self.path}:
                 return True
         _end(process)
         return False

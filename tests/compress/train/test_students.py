@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -17,10 +18,10 @@ from tokenizers.pre_tokenizers import Whitespace
 from mct import MctError
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import make_plan
-from mct.compress.plan.recipe import Recipe, Step
+from mct.compress.plan.recipe import Recipe, Step, read_recipe
 from mct.compress.run.artifact import executable, read_artifact
 from mct.compress.run.execute import execute
-from mct.compress.run.lineage import weights_digest
+from mct.compress.run.lineage import other_inputs, weights_digest
 from mct.compress.run.resources import gather
 from mct.compress.run.steps import step_key
 from mct.compress.students import shallow
@@ -325,7 +326,13 @@ def test_a_pretrained_encoder_is_taught_and_exported(tiny_bert: Path, stranger: 
     assert (found.model_type, found.labels) == ("roberta", inspect(tiny_bert).labels)
     assert read_artifact(in_onnx).parity["max_abs_delta"] < 1e-4
     notes = json.loads((student / "mct-lineage.json").read_text())
-    assert notes[1]["notes"]["of"] == {"sha256": weights_digest(stranger)}
+    assert notes[1]["named"] == {"model": {"sha256": weights_digest(stranger)}}
+    plan = make_plan(inspect(tiny_bert), ("checkpoint",), ("fp32",), recipe=read_recipe(student))
+    resources, texts = gather(plan, (tmp_path / "out").with_suffix(".jsonl"), None, {}, 0)
+    assert other_inputs(student, resources, texts.source) == []
+    weights = load_file(stranger / "model.safetensors")
+    save_file({name: weight + 1 for name, weight in weights.items()}, stranger / "model.safetensors", {"format": "pt"})
+    assert other_inputs(student, resources, texts.source) == ["the model of pretrained-student has other weights"]
 
 
 def test_what_it_is_made_of_decides_the_step(tiny_bert: Path, stranger: Path, tmp_path: Path) -> None:
@@ -344,6 +351,7 @@ def test_what_it_is_made_of_decides_the_step(tiny_bert: Path, stranger: Path, tm
     ("name", "said"),
     [
         ("nowhere", "there is no folder nowhere"),
+        ("", "there is no folder"),
         ("org/model", "which commit of org/model"),
         ("org/model@main", "which commit of org/model"),
     ],

@@ -249,5 +249,11 @@ def test_any_name_of_a_folder_is_one_adapter_of_its_own(folder: Path, run_mct: R
     mixed = load_adapted(inspect(folder / "all", mix))
     alone = load_adapted(inspect(folder / "writer", Told(base=folder / "llama")))
     torch.testing.assert_close(mixed(input_ids=ids).logits, alone(input_ids=ids).logits)
+    for file in (folder / "writer").iterdir():
+        shutil.copyfile(file, folder / "all" / file.name)
+    shutil.copytree(folder / "writer", folder / "all" / "default")
+    with pytest.raises(MctError, match="hold an adapter of the same name"):
+        inspect(folder / "all", told)
+    shutil.rmtree(folder / "all" / "default")
     done = run_mct("run", folder / "all", "once", "--adapter", "")
     assert done.returncode == 2 and "--adapter names none" in done.stderr

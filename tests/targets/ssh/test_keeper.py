@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,9 @@ import pytest
 
 from mct.targets.ssh import keeper
 from mct.targets.ssh.bundle import write_bundle
+
+MANY = 1_000
+"""Files whose removal takes so long that others are written meanwhile."""
 
 
 @pytest.fixture
@@ -53,25 +55,28 @@ def test_its_folder_goes_though_somebody_still_writes_into_it(
 ) -> None:
     process, folder = kept
     assert process.stdin is not None
-    ended, wrote = Event(), Event()
+    compiled = folder / "code" / "__pycache__"
+    compiled.mkdir()
+    ended, many = Event(), Event()
 
     def write() -> None:
         for number in range(10**9):
             if ended.is_set():
                 return
             with suppress(OSError):
-                (folder / "code" / "__pycache__").mkdir(parents=True, exist_ok=True)
-                (folder / "code" / "__pycache__" / f"{number}.pyc").write_text("")
-                wrote.set()
+                compiled.mkdir(exist_ok=True)
+                (compiled / f"{number}.pyc").write_text("")
+            if number == MANY:
+                many.set()
 
     writer = Thread(target=write)
     writer.start()
-    assert wrote.wait(20)
+    assert many.wait(60)
     process.stdin.close() if how is None else process.send_signal(how)
-    time.sleep(0.3)
+    while (compiled / "0.pyc").exists() and process.poll() is None:
+        pass
     if how is not None:  # a second one while it clears
         process.send_signal(how)
-    time.sleep(0.2)
     ended.set()
     writer.join()
     assert process.wait(60) == 0 and not folder.exists()
