@@ -165,7 +165,7 @@ def _part_words_from_output(base: PreTrainedModel, adapter: Adapter) -> None:
         return
     names = [name for name, module in base.named_modules() if module is words or module is output]
     changed = (key.partition(f".{name}.")[2] for key in adapter.tensors for name in names)
-    whole = ("weight", "bias", "base_layer.", "token_adapter.")
+    whole = ("weight", "bias", "base_layer.", "token_adapter.", "trainable_tokens_")  # peft changes both alike by these
     if words.weight is output.weight and any(part and not part.startswith(whole) for part in changed):
         output.weight = torch.nn.Parameter(output.weight.detach().clone())
         base.config.tie_word_embeddings = False

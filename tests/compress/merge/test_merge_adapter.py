@@ -4,6 +4,7 @@ Each is put on by peft, changed until it decides at least a tenth of the answers
 """
 
 import json
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,19 @@ def beside(tiny_llama: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_a_merged_adapter_answers_as_peft_runs_it_unmerged(name: str, beside: Path) -> None:
+    require_as_peft_runs_it(name, beside)
+
+
+@pytest.mark.parametrize("name", ["lora", "words and output", "token rows", "trainable tokens"])
+def test_where_the_table_of_words_is_the_output_too(name: str, beside: Path) -> None:
+    base = AutoModelForCausalLM.from_pretrained(beside / "base", tie_word_embeddings=True)
+    base.tie_weights()
+    base.save_pretrained(beside / "base")
+    assert json.loads((beside / "base" / "config.json").read_text())["tie_word_embeddings"] is True
+    require_as_peft_runs_it(name, beside)
+
+
+def require_as_peft_runs_it(name: str, beside: Path) -> None:
     kind, options = ADAPTERS[name]
     base = AutoModelForCausalLM.from_pretrained(beside / "base")
     plain = ask_lm(base)
