@@ -4,7 +4,6 @@ Each is put on by peft, changed until it decides at least a tenth of the answers
 """
 
 import json
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
