@@ -65,7 +65,12 @@ def _drafted(path: Path, content: bytes) -> Iterator[tuple[Path, Path]]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically, keys in the order given."""
-    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    write_bytes_atomically(path, as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """`value` as a JSON file of ours holds it."""
+    return (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def sha256(path: Path) -> str:

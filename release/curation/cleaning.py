@@ -20,7 +20,7 @@ from mct.models.data.card import Ancestor, DataCard, card_path, read_card
 from mct.models.data.declared import declared, read_json
 from mct.models.data.files import Row, read_data_file
 from mct.models.tasks.datasets import digests_of
-from mct.models.writing.folders import write_together
+from mct.models.writing.folders import as_json, write_together
 from mct.release.curation.findings import SCHEMA, Findings
 from mct.release.curation.personal import find_personal, masked, replaced
 
@@ -134,10 +134,12 @@ def content_of(path: Path, rows: Sequence[Row]) -> bytes:
 
 
 def write_with_card(path: Path, content: bytes, card: DataCard, record: Mapping[Path, bytes] | None = None) -> None:
-    """Write a data file and its card, and before them what is recorded of it: nothing is replaced until all is made."""
+    """Write a data file, what is recorded of it, and its card last: nothing is replaced until all is made.
+
+    A kill in between leaves the card of other bytes, which `read_card` refuses.
+    """
     packed = gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
-    written = (json.dumps(asdict(card), ensure_ascii=False, indent=2) + "\n").encode()
-    write_together({**(record or {}), path: packed, card_path(path): written})
+    write_together({path: packed, **(record or {}), card_path(path): as_json(asdict(card))})
 
 
 def count_changes(cleaned: Cleaned) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 from mct import MctError
 from mct.models.data.declared import require_file
 from mct.models.data.files import SUFFIXES, DataFile, Row, read_data_file
+from mct.models.tables import unknown
 from mct.models.tasks.datasets import read_dataset
 from mct.models.tasks.table import Task, find_task, tasks
 
@@ -52,17 +53,23 @@ def read_splits(paths: Sequence[Path], task: str, renames: Mapping[str, str]) ->
 
 
 def require_columns(paths: Sequence[Path], renames: Mapping[str, str]) -> None:
-    """MctError for a column named to be renamed that no row of these files has, nor of the documents beside them."""
+    """MctError for a column named to be renamed that no row of these files has, nor of the documents that they name."""
     if not renames:
         return
-    beside = (path.with_name(f"docs{suffix}") for path in paths for suffix in SUFFIXES)
-    files = (*paths, *(path for path in dict.fromkeys(beside) if path.is_file()))
-    columns = list(dict.fromkeys(name for path in files for row in read_data_file(path, {}).rows for name in row))
+    columns: set[str] = set()
+    for path in paths:
+        found = _columns(path)
+        if renames.get("doc_id", "doc_id") in found:
+            beside = [path.with_name(f"docs{suffix}") for suffix in SUFFIXES]
+            found = found.union(*(_columns(each) for each in beside if each.is_file()))
+        columns |= found
     for ours, theirs in renames.items():
         if theirs not in columns:
-            raise MctError(
-                f"--field {ours}={theirs}: no row has {theirs!r}", f"columns: {', '.join(columns) or 'none'}"
-            )
+            raise unknown(f"column of --field {ours}:", theirs, columns)
+
+
+def _columns(path: Path) -> set[str]:
+    return {name for row in read_data_file(path, {}).rows for name in row}
 
 
 def task_of_rows(found: DataFile, path: Path) -> Task:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mct import MctError
 from mct.models.data.card import card_path, read_card
 from mct.models.data.files import read_data_file
 
@@ -122,8 +124,44 @@ def test_a_column_that_no_row_has_is_named(run_mct: Run, put: Callable[..., Path
         ("synthesise", file, "-o", tmp_path / "o.jsonl", "--count", 1, "--field", "label=lable"),
     ):
         done = run_mct("data", *words)
-        assert done.returncode == 2 and "no row has 'lable'" in done.stderr and "text, label, note" in done.stderr
+        assert done.returncode == 2 and "unknown column of --field label: 'lable'" in done.stderr
+        assert "did you mean label?" in done.stderr
     assert run_mct("data", "check", file, test, "--field", "text=utterance").returncode == 0, "one of the files has it"
+
+
+def test_columns_of_documents_count_where_rows_name_them(run_mct: Run, put: Callable[..., Path]) -> None:
+    """What else is called docs.jsonl is nobody's input."""
+    file = put("rows.jsonl", DIRTY)
+    (file.parent / "docs.jsonl").write_text("no rows at all")
+    done = run_mct("data", "check", file, "--field", "label=lable")
+    assert done.returncode == 2 and "unknown column of --field label: 'lable'" in done.stderr, done.stderr
+    put("docs.jsonl", [{"doc_id": "1", "page": "a series about ghosts"}])
+    assert "unknown column" in run_mct("data", "check", file, "--field", "doc=page").stderr
+    pairs = put("pairs.jsonl", [{"query": "ghosts", "doc_id": "1", "grade": 2}])
+    assert run_mct("data", "check", pairs, "--field", "doc=page").returncode == 0
+
+
+def test_what_is_cut_off_in_between_is_no_file_with_a_card_that_is_believed(
+    run_mct: Run, put: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill leaves it after the first of the three files took its name."""
+    file, out = put("rows.jsonl", DIRTY), tmp_path / "out.jsonl"
+    words = ("data", "clean", file, "-o", out, "--drop")
+    assert run_mct(*words, "conflicts").returncode == 0
+    replace, done = os.replace, []
+
+    def replace_once(draft: Path, final: Path) -> None:
+        if done:
+            raise RuntimeError("killed")
+        done.append(final)
+        replace(draft, final)
+
+    monkeypatch.setattr(os, "replace", replace_once)
+    with pytest.raises(RuntimeError, match="killed"):
+        run_mct(*words, "duplicates")
+    assert done == [out]
+    with pytest.raises(MctError, match="card of other bytes"):
+        read_card(out)
 
 
 def test_a_check_of_other_bytes_is_refused(run_mct: Run, put: Callable[..., Path], tmp_path: Path) -> None:
