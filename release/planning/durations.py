@@ -25,7 +25,8 @@ from mct.models.writing.full_disk import full_disk_explained
 
 JOURNAL = "durations.jsonl"
 LEAST_S = 1.0
-Time = Annotated[float, Meta(ge=0, le=1e10)]
+Seconds = Annotated[float, Meta(ge=0, le=1e10)]
+Milliseconds = Annotated[float, Meta(ge=0, le=1e13)]
 """No step takes three centuries: such a line is none."""
 ALONE = 2.0
 """A single run tells little of the next: half and twice as long are as likely as not."""
@@ -50,7 +51,7 @@ class Done(Struct, frozen=True, forbid_unknown_fields=True):
     scenario: Name
     stage: Name
     size: Name
-    seconds: Time
+    seconds: Seconds
     cpu: str = ""
 
 
@@ -113,10 +114,10 @@ class _Record(Struct, frozen=True):
     """Of a bench's raw values, what took time."""
 
     kind: str = ""
-    import_ms: Time = 0.0
-    load_ms: Time = 0.0
-    warm_up_s: Time = 0.0
-    wall_s: Time = 0.0
+    import_ms: Milliseconds = 0.0
+    load_ms: Milliseconds = 0.0
+    warm_up_s: Seconds = 0.0
+    wall_s: Seconds = 0.0
 
 
 def bench_seconds(samples: Path) -> float:

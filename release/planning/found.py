@@ -127,7 +127,7 @@ def made_of(disk: Disk, checkpoint: Path) -> list[tuple[Path, Artifact]]:
 
 
 @dataclass(frozen=True)
-class Bench:
+class StoredResult:
     """A result of an artifact; `budget` is what it was held to ("" for nothing), `outcome` how that came out."""
 
     path: Path
@@ -137,10 +137,10 @@ class Bench:
     samples: Path
 
 
-def measured(disk: Disk, digest: str) -> list[Bench]:
+def measured(disk: Disk, digest: str) -> list[StoredResult]:
     """The results of an artifact by its digest, oldest first."""
     found = [
-        Bench(
+        StoredResult(
             path, result["created"], (result["budget"] or {}).get("name", ""), (entry["verdict"] or {}).get("outcome"),
             path.parent / str(entry["samples"]),
         )

@@ -25,9 +25,8 @@ def watch_logs(
         subject = identify(Path(ref))
         lengths = _lengths(subject)
         reference = of_logs(references, lengths, margin) if references else of_results(results, subject.digest, margin)
-        return take_look(
-            store.place, subject.digest, reference, logs, lengths
-        ), ref if os.sep in ref else f".{os.sep}{ref}"
+        name = ref if os.sep in ref else f".{os.sep}{ref}"
+        return take_look(store.place, subject.digest, reference, logs, lengths), name
     return _watch_release(store, logs, ref, references, margin)
 
 
