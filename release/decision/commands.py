@@ -66,6 +66,7 @@ origin is production, generated (built-in data) or assumed, which is as good as 
 @click.argument("scenario")
 @click.option("--evidence", "folder", type=FOLDER, help="Folder with its evidence.  [default: .mct/evidence/SCENARIO]")
 @click.option("--begin", "artifact", help="Write an evidence.toml for this artifact where there is none.")
+# 1e9 is MOST_QPS of evidence.py, which is loaded only to decide.
 @click.option("--load", "load_qps", type=Number(min=0, max=1e9, min_open=True), help="Requests a second, for the cost.")
 @click.option("--targets", "targets_file", type=FILE, help="More targets, or other prices (TOML).")
 @click.option("--store", help="The releases, a folder or a URL.  [default: those that the evidence names]")
@@ -86,7 +87,6 @@ def decide(
     Exits with 0 for promote, 1 for roll back, 3 for hold; with --recheck, 1 where the evidence has changed since.
     """
     from mct.models.scenarios.table import find_scenario
-    from mct.models.writing.folders import write_atomically
     from mct.models.writing.ownership import require_output
     from mct.release.decision.decision import EXIT_CODES, Asked
     from mct.release.decision.decision import decide as decide_by
@@ -94,6 +94,7 @@ def decide(
     from mct.release.decision.evidence import FILE as INDEX
     from mct.release.decision.evidence import read_evidence
     from mct.release.decision.recheck import write_decision
+    from mct.release.promotion.places import DiskPlace
     from mct.release.promotion.releases import split_ref
 
     name, version = split_ref(scenario)
@@ -112,7 +113,8 @@ def decide(
             require_output(stem.with_name(stem.name + suffix), given(*map(found.path, found.digests), targets_file))
     decision = decide_by(found, Asked(load_qps, version, targets_file, signed_by, store))
     if begun:  # whatever is refused leaves nothing behind
-        write_atomically(where / INDEX, begun)
+        if not DiskPlace(where).create(INDEX, begun.encode()):
+            raise MctError(f"{where / INDEX} was written by another just now", "look at it, and decide again")
         click.echo(f"wrote {where / INDEX}: add what is still missing", err=True)
     if stem is not None:
         write_decision(stem, decision)

@@ -32,8 +32,8 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
         return missing(NAME, f"a limit of P95 in the budget {budget.name}", files)
     if not evidence.has_samples(metric.result):
         return missing(NAME, unjudged(metric.result), files)
-    outcome, lines, how = verdict_of(evidence, metric.result, entry)
-    facts = [f"budget {budget.name} on {costs.measured_on or 'no target'}, {how}: {outcome}; P95 {p95_text(entry)}"]
+    outcome, lines = verdict_of(evidence, metric.result, entry)
+    facts = [f"budget {budget.name} on {costs.measured_on or 'no target'}: {outcome}; P95 {p95_text(entry)}"]
     assumed = assumed_of(budget, costs)
     lacks = [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
     lacks += read_inspected(evidence, str(entry["digest"]))[1]

@@ -11,7 +11,6 @@ from mct.release.decision.evidence import Evidence, Figure
 
 Entry = Mapping[str, Any]
 Lines = list[Mapping[str, Any]]
-AS_STORED = "as stored"
 
 
 def unjudged(name: str) -> str:
@@ -73,11 +72,9 @@ def high_risk_slices(entry: Entry | None) -> dict[str, Mapping[str, Any] | None]
     return {name: slices.get(name) for name in HIGH_RISK_INTENTS}
 
 
-def verdict_of(evidence: Evidence, name: str, entry: Entry) -> tuple[Outcome, Lines, str]:
-    """The outcome and lines of an artifact, and how they were come by. MctError for samples that are damaged."""
+def verdict_of(evidence: Evidence, name: str, entry: Entry) -> tuple[Outcome, Lines]:
+    """The outcome and lines of an artifact by the samples beside its result. MctError where they are damaged."""
     from mct.bench.jobs.gate import gate
 
-    if not evidence.has_samples(name):
-        return entry["verdict"]["outcome"], entry["verdict"]["lines"], AS_STORED
     judged = gate([evidence.path(name)], None, [entry["artifact"]]).judged[0].verdict.as_json()
-    return judged["outcome"], judged["lines"], "from the raw samples"
+    return judged["outcome"], judged["lines"]

@@ -179,10 +179,11 @@ def misbehaving(evidence: Evidence, standing: Standing) -> Iterator[str]:
     if standing.production is None:
         return
     named = evidence.named.production
-    result = evidence.results.get(named.result or "") if named else None
-    for entry in result["artifacts"] if result and result["budget"] else ():
+    name = named.result if named and named.result else ""
+    result = evidence.results.get(name)
+    for entry in result["artifacts"] if result and result["budget"] and evidence.has_samples(name) else ():
         if entry["digest"] == standing.production.digest and entry["verdict"]:
-            yield from _missed(evidence, named.result if named and named.result else "", standing.production, entry)
+            yield from _missed(evidence, name, standing.production, entry)
     if named and named.watch and named.watch in evidence.objects:
         yield from alarms(named.watch, evidence.objects[named.watch], standing.production)
     if standing.drill == "fail":
@@ -190,10 +191,10 @@ def misbehaving(evidence: Evidence, standing: Standing) -> Iterator[str]:
 
 
 def _missed(evidence: Evidence, name: str, production: Release, entry: Entry) -> Iterator[str]:
-    outcome, lines, how = verdict_of(evidence, name, entry)
+    outcome, lines = verdict_of(evidence, name, entry)
     if outcome == "fail":
         missed = [f"{line['limit']} ({line['measured']})" for line in lines if line["outcome"] == "fail"]
-        yield f"{production.ref} missed its budget ({name}, {how}): {'; '.join(missed)}"
+        yield f"{production.ref} missed its budget ({name}): {'; '.join(missed)}"
 
 
 class _Change(Struct, frozen=True):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mct import MctError
 from mct.release.decision.criterion import ASKS, STATES, Criterion, State
 from mct.release.decision.decision import Asked, Decision, conclude, decide
-from mct.release.decision.decision_text import as_markdown
+from mct.release.decision.decision_text import as_markdown, as_text
 from mct.release.decision.evidence import read_evidence
 from mct.release.decision.standing import Standing
 from mct.release.promotion.releases import Release
@@ -34,7 +34,7 @@ def test_all_five_promote(case: Any) -> None:
     decision = decided(case)
     assert decision.outcome == "promote", decision.why
     assert set(states(decision).values()) == {"met"}
-    page = as_markdown(decision)
+    page = as_text(decision)
     assert "# Promote: 01 intent-router" in page
     for said in (
         "0.23 [0.2, 0.26] of n = 1,200",
@@ -186,13 +186,15 @@ def test_a_production_that_misbehaves_is_rolled_back(case: Any, trouble: Change)
     assert f"{NAME}@1 lies in the store whole: return to it" in decision.why
 
 
-def test_a_result_without_its_samples_is_not_believed_to_pass(case: Any) -> None:
+@pytest.mark.parametrize(("said", "by_its_samples"), [("pass", "promote"), ("fail", "roll back")])
+def test_a_result_without_its_samples_is_not_believed(case: Any, said: str, by_its_samples: str) -> None:
     in_production_twice(case)
-    case.measure_production("pass")
-    assert decided(case).outcome == "promote"
+    case.measure_production(said)
+    assert decided(case).outcome == by_its_samples
     (case.folder / case.read("production.json")["samples"]).unlink()
     found = decided(case)
-    assert found.outcome == "hold" and states(found)["rollback"] == "missing"
+    assert found.outcome == "hold" and states(found)["rollback"] == "missing" and not found.trouble
+    assert any(each.startswith("rollback: missing: how production behaves: the samples of") for each in found.why)
     remove_samples(case)
     found = decided(case)
     assert (states(found)["metric"], states(found)["budget"]) == ("missing", "missing")

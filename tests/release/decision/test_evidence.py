@@ -16,43 +16,57 @@ NAME = "intent-router"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def refused(done: "subprocess.CompletedProcess[str]") -> str:
+def refused(done: "subprocess.CompletedProcess[str]", said: str = "") -> str:
+    """The line that says why; `said` are words of it."""
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == "", done.stderr
     assert [line.partition(":")[0] for line in lines[-2:]] == ["error", "hint"], done.stderr
+    assert said in lines[-2]
     return lines[-2]
 
 
-HOSTILE: dict[str, Callable[[Any], object]] = {
-    "toml that is none": lambda case: (case.folder / "evidence.toml").write_bytes(b"\x00\xff"),
-    "an unknown key": lambda case: change(case, "tolerated", "tolerable"),
-    "a number as a text": lambda case: change(case, "tolerated = 0.1", 'tolerated = "a lot"'),
-    "no number at all": lambda case: change(case, "tolerated = 0.1", "tolerated = nan"),
-    "a load of nothing": lambda case: change(case, "load_qps = 20.0", "load_qps = 0.0"),
-    "another scenario": lambda case: change(case, 'scenario = "intent-router"', 'scenario = "reranker"'),
-    "a path out of the folder": lambda case: change(case, '"pain.json"', '"../pain.json"'),
-    "an absolute path": lambda case: change(case, '"pain.json"', '"/etc/passwd"'),
-    "a link out of the folder": lambda case: link(case, "pain.json", Path("/etc/hostname")),
-    "a store by a link out of the folder": lambda case: link_store(case),
-    "a figure of a day to come": lambda case: case.edit("pain.json", date="2999-01-01"),
-    "a figure of no day": lambda case: case.edit("pain.json", date="2026-02-30"),
-    "a figure outside its interval": lambda case: case.edit("pain.json", low=0.3),
-    "a figure of infinity": lambda case: (case.folder / "pain.json").write_text('{"value": 1e999}'),
-    "a figure that is not a number": lambda case: (case.folder / "pain.json").write_text('{"value": NaN}'),
-    "an empty file": lambda case: (case.folder / "tie.json").write_bytes(b""),
-    "binary": lambda case: (case.folder / "tie.json").write_bytes(os.urandom(64)),
-    "a list": lambda case: (case.folder / "bench.json").write_text("[]"),
-    "a folder instead of a file": lambda case: folder_instead(case, "check.json"),
-    "a pipe": lambda case: pipe_instead(case, "check.json"),
-    "a day that is none": lambda case: case.edit("pain.json", date="yesterday"),
-    "a verdict better than its lines": lambda case: better_than_its_lines(case),
-    "leaks that are a number": lambda case: case.edit("check.json", leaks=-1),
-    "a watch that is none": lambda case: (
-        case.watch(f"{NAME}@1"),
-        case.write("watch.json", {"release": f"{NAME}@1", "outcome": "alarming", "look": None}),
+HOSTILE: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "toml that is none": ("is not valid TOML", lambda case: (case.folder / "evidence.toml").write_bytes(b"\x00\xff")),
+    "an unknown key": ("unknown field `tolerable`", lambda case: change(case, "tolerated", "tolerable")),
+    "a number as a text": ("expected a number", lambda case: change(case, "tolerated = 0.1", 'tolerated = "a lot"')),
+    "no number at all": ("nan is not a finite number", lambda case: change(case, "tolerated = 0.1", "tolerated = nan")),
+    "a load of nothing": ("`$.budget.load_qps`", lambda case: change(case, "load_qps = 20.0", "load_qps = 0.0")),
+    "another scenario": (
+        "is evidence for reranker, not for intent-router",
+        lambda case: change(case, 'scenario = "intent-router"', 'scenario = "reranker"'),
     ),
-    "a journal that was changed": lambda case: change_journal(case),
-    "a very deep file": lambda case: (case.folder / "tie.json").write_text("[" * 100_000),
+    "a path out of the folder": ("outside of its folder", lambda case: change(case, '"pain.json"', '"../pain.json"')),
+    "an absolute path": ("outside of its folder", lambda case: change(case, '"pain.json"', '"/etc/passwd"')),
+    "a link out of the folder": ("leads out of", lambda case: link(case, "pain.json", Path("/etc/hostname"))),
+    "a store by a link out of the folder": ("leads out of", lambda case: link_store(case)),
+    "a figure of a day to come": ("is in the future", lambda case: case.edit("pain.json", date="2999-01-01")),
+    "a figure of no day": ("range", lambda case: case.edit("pain.json", date="2026-02-30")),
+    "a figure outside its interval": ("is not that of 0.23", lambda case: case.edit("pain.json", low=0.3)),
+    "a figure of infinity": ("out of range", lambda case: (case.folder / "pain.json").write_text('{"value": 1e999}')),
+    "a figure that is not a number": (
+        "is not readable as JSON",
+        lambda case: (case.folder / "pain.json").write_text('{"value": NaN}'),
+    ),
+    "an empty file": ("is not readable as JSON", lambda case: (case.folder / "tie.json").write_bytes(b"")),
+    "binary": ("is not readable as JSON", lambda case: (case.folder / "tie.json").write_bytes(os.urandom(64))),
+    "a list": ("is a list, expected an object", lambda case: (case.folder / "bench.json").write_text("[]")),
+    "a folder instead of a file": ("is a folder", lambda case: folder_instead(case, "check.json")),
+    "a pipe": ("is a pipe", lambda case: pipe_instead(case, "check.json")),
+    "a day that is none": ("`$.date`", lambda case: case.edit("pain.json", date="yesterday")),
+    "a verdict better than its lines": ("verdict", lambda case: better_than_its_lines(case)),
+    "leaks that are a number": ("`$.leaks`", lambda case: case.edit("check.json", leaks=-1)),
+    "a watch that is none": (
+        "`$.outcome`",
+        lambda case: (
+            case.watch(f"{NAME}@1"),
+            case.write("watch.json", {"release": f"{NAME}@1", "outcome": "alarming", "look": None}),
+        ),
+    ),
+    "a journal that was changed": ("does not follow", lambda case: change_journal(case)),
+    "a very deep file": (
+        "is a list, expected an object",
+        lambda case: (case.folder / "tie.json").write_text("[" * 100_000),
+    ),
 }
 
 
@@ -96,8 +110,9 @@ def change_journal(case: Any) -> None:
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_evidence_that_is_not_what_it_says_is_refused(case: Any, run_mct: Run, what: str) -> None:
-    HOSTILE[what](case)
-    refused(run_mct("decide", NAME, "--evidence", case.folder, "-o", case.folder.parent / "decision"))
+    said, spoil = HOSTILE[what]
+    spoil(case)
+    refused(run_mct("decide", NAME, "--evidence", case.folder, "-o", case.folder.parent / "decision"), said)
     assert not list(case.folder.parent.glob("decision*"))
 
 
@@ -119,15 +134,32 @@ def test_without_any_evidence_it_holds_and_names_all_five(run_mct: Run, tmp_path
     assert [each["state"] for each in found["criteria"]] == ["missing"] * 5
 
 
+HOSTILE_TEXT = "# Promote\n# 1 <script>alert(1)</script> | a `rm` **b** ![c](http://d) [e](http://f) @g \x1b[2J"
+
+
 def test_text_in_evidence_makes_no_mark_up_of_its_own(run_mct: Run, case: Any) -> None:
-    case.edit("pain.json", what="<script>alert(1)</script> | a\n# Promote\x1b[2J", source="`rm`")
+    case.edit("pain.json", what=HOSTILE_TEXT, source=HOSTILE_TEXT)
+    change(case, '"bench.json" = "mct bench …"', f'"bench.json" = {json.dumps(HOSTILE_TEXT)}')
     stem = case.folder.parent / "decision"
-    said = run_mct("decide", NAME, "--evidence", case.folder, "-o", stem).stdout
+    words = ("decide", NAME, "--evidence", case.folder, "--signed-by", HOSTILE_TEXT.replace("\x1b", ""))
+    said = run_mct(*words, "-o", stem).stdout
     page = stem.with_name("decision.md").read_text(encoding="utf-8")
-    assert "<script>" not in page and "&lt;script>" in page and "<script>" in said and "&lt;" not in said
+    assert page.count("&#60;script&#62;") == said.count("<script>") >= 4 and "&#" not in said
+    for mark_up in ("<", "`", "**", "](", "- # ", "@g", "| a &#96;"):
+        assert mark_up not in page, mark_up
     for text in (page, said):
-        assert "\x1b" not in text and "`" not in text
+        assert "\x1b" not in text
         assert len([line for line in text.splitlines() if line.startswith("# ")]) == 1
+
+
+def test_the_name_of_what_is_decided_about_makes_no_mark_up_either(run_mct: Run, case: Any) -> None:
+    result = case.read("bench.json")
+    (case.folder / result["samples"]).unlink()
+    case.write("bench.json", json.loads(json.dumps(result).replace('"onnx-int8"', '"[x](http://y)"')))
+    change(case, 'artifact = "onnx-int8"', 'artifact = "[x](http://y)"')
+    stem = case.folder.parent / "decision"
+    assert run_mct("decide", NAME, "--evidence", case.folder, "-o", stem).returncode == 3
+    assert "](" not in stem.with_name("decision.md").read_text(encoding="utf-8")
 
 
 def test_a_file_that_changed_afterwards_is_noticed(run_mct: Run, case: Any) -> None:
@@ -196,14 +228,14 @@ def test_samples_in_a_folder_below_are_judged_from_too(
     name = result["artifacts"][0]["artifact"]
     (case.folder / "evidence.toml").write_text(toml.replace('artifact = "onnx-int8"', f'artifact = "{name}"'))
     page = run_mct("decide", NAME, "--evidence", case.folder).stdout
-    assert ", from the raw samples: " in page and "no raw samples lie beside it" not in page
+    assert "- budget quick on cpu: pass; P95" in page and "they are not there to judge it again" not in page
 
 
-ABSURD: dict[str, Callable[[Any], object]] = {
-    "a load in the evidence": lambda case: change(case, "load_qps = 20.0", "load_qps = 1e308"),
-    "a figure": lambda case: case.edit("pain.json", low=-1e308),
-    "a highest load": lambda case: highest_load(case, 1e300),
-    "no time at all": lambda case: no_time_at_all(case),
+ABSURD: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "a load in the evidence": ("`$.budget.load_qps`", lambda case: change(case, "load_qps = 20.0", "load_qps = 1e308")),
+    "a figure": ("numbers of at most", lambda case: case.edit("pain.json", low=-1e308)),
+    "a highest load": ("meets_qps", lambda case: highest_load(case, 1e300)),
+    "no time at all": ("is said to take", lambda case: no_time_at_all(case)),
 }
 
 
@@ -222,8 +254,9 @@ def no_time_at_all(case: Any) -> None:
 
 @pytest.mark.parametrize("what", ABSURD)
 def test_absurd_numbers_are_refused(case: Any, run_mct: Run, what: str) -> None:
-    ABSURD[what](case)
-    refused(run_mct("decide", NAME, "--evidence", case.folder))
+    said, spoil = ABSURD[what]
+    spoil(case)
+    refused(run_mct("decide", NAME, "--evidence", case.folder), said)
 
 
 def test_a_decision_holds_nothing_but_finite_numbers(case: Any, run_mct: Run) -> None:
@@ -274,6 +307,29 @@ def test_what_is_refused_begins_no_evidence(run_mct: Run, case: Any, tmp_path: P
         run_mct("decide", ref, "--evidence", folder, "--store", case.folder / "store", "--begin", "onnx-int8", *out)
     )
     assert [path.name for path in folder.iterdir()] == ["bench.json"]
+
+
+def test_evidence_that_another_began_meanwhile_stays(
+    run_mct: Run, case: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written after this one saw that there was none, and before it wrote its own."""
+    from mct.release.decision import decision
+
+    folder, decide = tmp_path / "begun", decision.decide
+    folder.mkdir()
+    shutil.copy(case.folder / "bench.json", folder)
+    others = 'schema = 1\nscenario = "intent-router"\n'
+
+    def decide_slowly(*given: Any) -> Any:
+        (folder / "evidence.toml").write_text(others)
+        return decide(*given)
+
+    monkeypatch.setattr(decision, "decide", decide_slowly)
+    words = ("decide", NAME, "--evidence", folder, "--begin", "onnx-int8", "-o", tmp_path / "decision")
+    refused(run_mct(*words), "evidence.toml was written by another just now")
+    assert (folder / "evidence.toml").read_text() == others
+    assert sorted(path.name for path in folder.iterdir()) == ["bench.json", "evidence.toml"]
+    assert not list(tmp_path.glob("decision.*"))
 
 
 def test_a_decision_names_the_evidence_that_it_began(run_mct: Run, case: Any, tmp_path: Path) -> None:
