@@ -24,8 +24,8 @@ def pipeline() -> None:
 def pipeline_run(context: click.Context, file: Path, dry_run: bool, as_json: bool) -> int:
     """Run the steps of FILE in order, each a command of mct; what is done and unchanged is not run again.
 
-    Gates, decisions, looks at production, and what is added to, promoted in or fetched from a store of releases are
-    asked every time. Stops at the first step that does not pass, with its exit code.
+    Gates, decisions, plans, looks at production, and what is added to, promoted, drilled, fetched or published from a
+    store of releases are run every time. Stops at the first step that does not pass, with its exit code.
     """
     from mct.release.pipeline.running import run_pipeline
 

@@ -5,8 +5,8 @@ step reads is every file that its words name; it follows the steps that left the
 earlier one (a gate, a promotion) comes after all of them. Folders that only grow, as a store of results, may have
 grown.
 
-What asks a gate, or goes by a store of releases, is run every time: release.toml, results and what is in production
-lie beside the pipeline and change without it.
+What asks a gate, makes a plan, or goes by a store of releases, is run every time: release.toml, results and what is in
+production lie beside the pipeline and change without it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ STATE = Path(".mct/pipeline")
 STORES = frozenset({"--store", "--results"})
 """Options whose folder other steps add to: what lies there is none of a step's input."""
 ASKED_ANEW = (
-    ("release", "add"), ("release", "gate"), ("release", "promote"), ("release", "fetch"), ("gate",), ("decide",),
-    ("watch",),
+    ("release", "add"), ("release", "gate"), ("release", "promote"), ("release", "drill"), ("release", "fetch"),
+    ("release", "publish"), ("gate",), ("decide",), ("watch",), ("plan",),
 )  # fmt: skip
-"""The commands that are run every time. Of the others on a store, verify makes an artifact, each drill is an entry, and
-a second rollback would go back further: they are done once.
+"""The commands that are run every time; a drill among them, as one of before says little of what is in production now.
+Of the others on a store, verify makes an artifact, and a second rollback would go back further: they are done once.
 """
 
 

@@ -15,7 +15,10 @@ import pytest
 
 from mct import MctError
 from mct.release.pipeline.pipeline_file import Step, read_pipeline
-from mct.release.pipeline.steps import key_of, place_of
+from mct.release.pipeline.steps import is_asked_anew, key_of, place_of
+from mct.release.promotion.moves import add, move
+from mct.release.promotion.releases import Moved
+from mct.release.promotion.store import open_store
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 LABELS = ("order_tracking", "returns", "other")
@@ -95,6 +98,33 @@ def test_from_a_checkpoint_to_production_and_nothing_again(made: Path, run_mct: 
     next((made / "results").glob("*.json")).unlink()
     _, found, _ = states(run_mct, file, "--dry-run")
     assert found["compress"] == "kept" and found["bench"] == "to do"
+
+
+def test_a_drill_and_a_plan_are_of_what_is_there_now(tmp_path: Path, run_mct: Run, artifacts: tuple[Path, ...]) -> None:
+    store = open_store(tmp_path / "releases")
+    add(store, artifacts, "router")
+    move(store, store.track("router"), Moved(1, "production", "promote"), "")
+    (tmp_path / "pipeline.toml").write_text(
+        '[[steps]]\nname = "drill"\nrun = "release drill router --store releases"\n'
+        '[[steps]]\nname = "plan"\nrun = "plan reranker --size tiny --work work --store releases"\n'
+    )
+    for version in (1, 2):
+        assert states(run_mct, tmp_path / "pipeline.toml")[:2] == (0, {"drill": "done", "plan": "done"})
+        drill = store.track("router").last_drill()
+        assert drill is not None and drill[0].number == len(store.track("router").entries), version
+        move(store, store.track("router"), Moved(version + 1, "production", "promote"), "")
+
+
+@pytest.mark.parametrize(
+    ("run", "anew"),
+    [
+        ("release publish router --mlflow http://127.0.0.1:9", True), ("release drill router", True),
+        ("plan --run", True), ("release verify router", False), ("release rollback router", False),
+        ("compress router -o out", False),
+    ],
+)  # fmt: skip
+def test_what_can_be_run_twice_and_follows_what_changed_is_run_every_time(run: str, anew: bool) -> None:
+    assert is_asked_anew(Step("one", run)) is anew
 
 
 def test_a_kill_loses_one_step_and_two_at_once_are_refused(tmp_path: Path, run_mct: Run, tiny_onnx: Path) -> None:
