@@ -68,7 +68,7 @@ def verdict_page(verdict: GateVerdict, sha256: str) -> str:
             f"- {MARKS[line.outcome]}  {escape(line.subject)}, {escape(line.limit)}{seen}. {escape(line.reason)}{where}"
         )
     for each in verdict.tried:
-        gone = f", {each.gone} of them gone since" if each.gone else ""
+        gone = f", {each.gone} of them known from earlier looks alone" if each.gone else ""
         lines.append(
             f"- {escape(each.target)}: measured {each.runs} times{gone}; latency judged with an error of "
             f"{100 * each.error:.2g} %, answers with {100 * each.quality_error:.2g} %"

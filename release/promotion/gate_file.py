@@ -13,7 +13,9 @@
     after_days = 7                   # for so long: all its stays there together
     drill_days = 90                  # a rollback of this name was practised within so many days
 
-Paths are relative to the file. What a stage does not name is not asked; a stage that asks nothing is refused.
+Paths are relative to the file. What a stage does not name is not asked; a stage that asks nothing is refused. A target
+that an earlier look for the same stage saw a run on holds a release back while `results` have no whole one of it; a run
+that another stage's look alone saw, in `results` of its own, is a try and no more.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class GateLine(Struct, frozen=True, forbid_unknown_fields=True):
 class Tried(Struct, frozen=True, forbid_unknown_fields=True):
     """How often a release was measured on a target, and at which error the newest run was therefore judged.
 
-    `gone` of the runs are known from the journal alone: a gate saw them, and they are not there any more.
+    `gone` of the runs are known from the journal alone: a gate saw them, and they are not among this one's results.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""What a gate makes of the stored results: every budget, on every target that the artifact was ever seen on.
+"""What a gate makes of the stored results: every budget, on every target that this stage's gate ever saw a run on.
 
 Results are judged again from their samples, as `mct gate` does, at the error that is left to this try (tries.py). A
 target whose result is gone, or whose run was cut off, stays a line that holds the release back: who deletes what failed
@@ -34,16 +34,16 @@ def measured_lines(question: Question) -> tuple[list[GateLine], tuple[Run, ...],
         runs = len(there) + len(gone)
         of_target = Tried(target, runs, len(gone), error_of_try(runs), error_of_try(quality_tries([*there, *gone])))
         newest = next((each for each in reversed(there) if each.path), None)
-        judged = list(_judged(question, newest, of_target)) if newest else [_lost(target, gone)]
+        judged = list(_judged(question, newest, of_target)) if newest else [_lost(target, there)]
         met += all(line.outcome == "pass" for line in judged)
         lines += judged
         tried.append(of_target)
     return [*_enough(question, attempts.there, met), *lines], tuple(each.run for each in attempts.there), tuple(tried)
 
 
-def _lost(target: str, gone: Sequence[Attempt]) -> GateLine:
+def _lost(target: str, cut_off: Sequence[Attempt]) -> GateLine:
     """A target that there is no whole result of any more, or yet."""
-    found = "its result is gone" if gone else "its run was cut off"
+    found = "its run was cut off" if cut_off else "its result is gone"
     reason = "Measure it there again, or name the targets that count (on)."
     return GateLine("measured", f"a result on {target}", f"measured, and {found}", "inconclusive", reason)
 

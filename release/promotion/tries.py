@@ -2,9 +2,9 @@
 
 Who measures again until it passes will pass: each run is another draw of the machine's luck. So every run counts that
 could have served at this gate: those in the stores of results, those that were cut off, and those that an earlier look
-saw and that are gone. The journal remembers them by their numbers, so deleting a result gives no try back. Runs are
-counted by the artifact's digest and the target; not by the budget, since a result may be judged by any; and by the test
-set only where the gate names one.
+saw and that are gone, or lie in another stage's results. The journal remembers them by their numbers, so deleting a
+result gives no try back. Runs are counted by the artifact's digest and the target; not by the budget, since a result
+may be judged by any; and by the test set only where the gate names one.
 
 Only the newest run is judged, and with the error that is left to its try: the first has four fifths of it, every later
 one, j, has one fifth divided by j(j-1). These add up to the whole error however often one tries, so the chance that an
@@ -56,15 +56,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Every run that counts at a gate, oldest first: those that are `there`, and those that earlier looks saw."""
+    """Every run that counts at a gate, oldest first: those that are `there`, and those that earlier looks alone saw.
+
+    `targets` have to be shown: those of the runs that are there, and those that an earlier look for the same stage saw.
+    What a look for another stage saw may lie in results that this gate does not read: it counts as a try, no more.
+    """
 
     there: tuple[Attempt, ...]
     gone: tuple[Attempt, ...]
-
-    @property
-    def targets(self) -> list[str]:
-        """Every target that the artifact was ever seen on."""
-        return sorted({each.run.target for each in (*self.there, *self.gone)})
+    targets: tuple[str, ...]
 
 
 def find_attempts(question: Question) -> Attempts:
@@ -79,7 +79,10 @@ def find_attempts(question: Question) -> Attempts:
         ]
 
     there = _with_answers(looks, counted(attempts_in(question.paths(question.gate.results), digest)))
-    return Attempts(tuple(there), tuple(counted(gone_since(looks, there))))
+    gone = counted(gone_since(looks, there))
+    of_stage = counted(gone_since([look for look in looks if look.to == question.stage], there))
+    targets = sorted({each.run.target for each in (*there, *of_stage)})
+    return Attempts(tuple(there), tuple(gone), tuple(targets))
 
 
 def _looks_at(store: Store, digest: str) -> list[Looked]:
@@ -131,7 +134,7 @@ def attempts_in(places: Sequence[Path], digest: str) -> list[Attempt]:
 
 
 def gone_since(looks: Sequence[Looked], there: Sequence[Attempt]) -> list[Attempt]:
-    """The runs that earlier looks saw and that are not there any more."""
+    """The runs that these looks saw and that are not there."""
     seen = {(run.id, run.target): run for look in looks for run in look.runs}
     for attempt in there:
         seen.pop((attempt.run.id, attempt.run.target), None)

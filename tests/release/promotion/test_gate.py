@@ -182,6 +182,29 @@ def test_who_deletes_the_result_of_a_target_that_failed_has_shown_nothing(
     assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
 
 
+def test_what_only_another_stage_saw_is_a_try_and_holds_nothing_back(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path
+) -> None:
+    """Each stage has results of its own: none of them is gone because another does not read it."""
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], target="ci-box", median_ms=4.0)
+    stored(artifacts[0], seed=2)
+    (tmp_path / "results").rename(tmp_path / "ci")
+    stored(artifacts[0], seed=3)
+    of_shadow = MEASURED.replace('"results"', '"ci"')
+    gate.write_text(f"[shadow]\n{of_shadow}\n[production]\n{MEASURED}")
+    assert ask_gate(store, "router", "shadow", gate).verdict.outcome == "fail"
+    said = ask_gate(store, "router", "production", gate)
+    assert said.verdict.outcome == "pass", open_lines(said)
+    (tried,) = said.verdict.tried
+    assert (tried.target, tried.runs, tried.gone, tried.error) == ("cpu", 2, 1, error_of_try(2))
+    for path in (tmp_path / "ci").iterdir():
+        path.unlink()
+    said = ask_gate(store, "router", "shadow", gate)
+    lost = [line for line in open_lines(said) if line.measured == "measured, and its result is gone"]
+    assert [line.limit for line in lost] == ["a result on ci-box", "a result on cpu"]
+
+
 def test_a_target_that_was_measured_on_loosens_no_budget_of_the_gate(
     store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
 ) -> None:
