@@ -45,7 +45,8 @@ def add(
     found = []
     for artifact in artifacts:
         subject = identify(artifact)
-        manifest = store.keep_artifact(artifact, subject.digest, subject.files)
+        own = next((each.manifest for each in store.track(name).releases if each.digest == subject.digest), "")
+        manifest = store.keep_artifact(artifact, subject.digest, subject.files, own)
         while True:
             track = store.settle(name)
             same = next((each for each in track.releases if each.digest == subject.digest), None)

@@ -20,6 +20,7 @@ import fsspec
 
 from mct import MctError
 from mct.models.tables import missing_library
+from mct.models.writing.full_disk import full_disk_explained
 
 CONDITIONAL = ("memory", "s3", "s3a", "gs", "gcs", "abfs", "az")
 """Whose `pipe_file` refuses an existing name by itself where it is told to create."""
@@ -107,8 +108,8 @@ class ObjectPlace:
     def hand_out(self, name: str, files: Sequence[str], folder: Path) -> None:
         """Copy these files into a folder of this disk."""
         for file in files:
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            with _reaching(self.address, FileNotFoundError):
+            with _reaching(self.address, FileNotFoundError, MctError), full_disk_explained(folder):
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
                 self.files.get_file(self._at(f"{name}/{file}"), str(folder / file))
 
     def on_disk(self, name: str) -> Path | None:
@@ -124,7 +125,7 @@ class ObjectPlace:
 
 
 @contextmanager
-def _reaching(address: str, *told: type[OSError]) -> Iterator[None]:
+def _reaching(address: str, *told: type[Exception]) -> Iterator[None]:
     """MctError where a storage cannot be asked; each library has errors of its own for that. `told` are answers."""
     try:
         yield

@@ -28,7 +28,7 @@ from msgspec import Struct
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST, is_artifact, read_artifact
 from mct.models.data.declared import Digest, Name, parse_json
-from mct.models.writing.folders import sha256
+from mct.models.writing.folders import as_json, sha256
 from mct.release.promotion.places import STORE, Place, open_place
 from mct.release.promotion.releases import NAMES, Entry, Event, Release, Track, require_name, split_ref, track_of
 
@@ -140,30 +140,29 @@ class Store:
 
     def keep_json(self, value: Any) -> str:
         """Store a plain value as evidence; gives the SHA-256 of its text."""
-        return self.keep(json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n")
+        return self.keep(as_json(value))
 
-    def keep_artifact(self, folder: Path, digest: str, files: Sequence[str]) -> str:
+    def keep_artifact(self, folder: Path, digest: str, files: Sequence[str], own: str = "") -> str:
         """Copy an artifact that was verified just now, and appears whole; gives the SHA-256 of its manifest there.
 
         That is another one's where an artifact of the same bytes and another history came first. What is there and is
-        damaged is replaced. MctError where a release's manifest is lost, and is not that of `folder`.
+        damaged is replaced. MctError where a release's manifest is lost, and is not that of `folder`. `own` is the
+        manifest that a release of it is known to bear: while that is there, no journal is searched.
         """
-        if not self.place.take_in(folder, self._artifact(digest), files, MANIFEST):
-            self._mend(folder, digest, files)
+        held, brought = self._manifest(digest) or b"", (folder / MANIFEST).read_bytes()
+        refs = {own: ""} if own == _sha256(held) else self._refs_by_manifest(digest)
+        keeps_history = not refs or _sha256(held) in refs
+        if not keeps_history and _sha256(brought) not in refs:
+            raise MctError(f"the {MANIFEST} of {min(refs.values())} is lost, and {folder} has another", RESTORE)
+        place = self._artifact(digest)
+        there = not self.place.take_in(folder, place, files, MANIFEST)
+        if there and not (keeps_history and self._is_whole(digest, folder.name)):
+            self.place.mend(folder, place, files, MANIFEST, held if _sha256(held) in refs else brought)
         return _sha256(self._manifest(digest) or b"")
 
-    def _mend(self, folder: Path, digest: str, files: Sequence[str]) -> None:
-        """Put a good copy in the place of a damaged artifact; nothing is done to one that is whole."""
-        releases = [each for name in self.names() for each in self.track(name).releases if each.digest == digest]
-        known = {each.manifest for each in releases}
-        held, brought = self._manifest(digest) or b"", (folder / MANIFEST).read_bytes()
-        keeps_history = _sha256(held) in known or not known
-        if keeps_history and self._is_whole(digest, folder.name):
-            return
-        if known.isdisjoint({_sha256(held), _sha256(brought)}) and known:
-            raise MctError(f"the {MANIFEST} of {releases[0].ref} is lost, and {folder} has another", RESTORE)
-        content = held if _sha256(held) in known else brought
-        self.place.mend(folder, self._artifact(digest), files, MANIFEST, content)
+    def _refs_by_manifest(self, digest: str) -> dict[str, str]:
+        releases = (each for name in self.names() for each in self.track(name).releases)
+        return {each.manifest: each.ref for each in releases if each.digest == digest}
 
     def _is_whole(self, digest: str, name: str) -> bool:
         from mct.bench.samples.subject import identify
