@@ -60,14 +60,20 @@ def told_options() -> list[tuple[str, str]]:
     )
 
 
+def test_hints_tell_of_options() -> None:
+    assert len(told_options()) >= 8, told_options()
+
+
 @pytest.mark.parametrize(("words", "option"), told_options())
 def test_an_option_that_a_hint_gives_a_value_takes_one(words: str, option: str) -> None:
     command: click.Command = commands
     for word in words.split():
         if isinstance(command, click.Group):
+            assert word in command.commands, f"a hint says mct {words}, and there is no {word}"
             command = command.commands[word]
-    (found,) = [each for each in command.params if option in each.opts]
-    assert isinstance(found, click.Option) and not found.is_flag
+    found = [each for each in command.params if option in each.opts]
+    assert found, f"a hint says mct {words} {option}, and that has no such option"
+    assert isinstance(found[0], click.Option) and not found[0].is_flag
 
 
 @pytest.mark.parametrize("line", shown_commands())
