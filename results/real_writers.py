@@ -71,7 +71,11 @@ def build_answers(folder: Path) -> dict[str, Any]:
     """RAFT: answers about a product from the document that holds them, among documents of other products."""
     writer = load_writer(LLAMA)
     train, test = (
-        _asked(read_rows(DATA / "product_qa_answers" / f"{part}.jsonl"), count)
+        [
+            row
+            for row in _asked(read_rows(DATA / "product_qa_answers" / f"{part}.jsonl"), count)
+            if _is_short(writer, row)
+        ]
         for part, count in (("train", QA_ROWS), ("test", QA_TESTED))
     )
     before = _score(writer, test)
@@ -97,6 +101,10 @@ def _asked(rows: Sequence[Row], count: int) -> list[Row]:
             "answer": row["answer"], "source": row["source"], "prompt": prompt, "text": f"{prompt} {row['answer']}",
         })  # fmt: skip
     return made
+
+
+def _is_short(writer: Writer, row: Row) -> bool:
+    return len(writer.tokenizer(row["text"])["input_ids"]) < LONGEST
 
 
 def _score(writer: Writer, rows: Sequence[Row]) -> dict[str, float]:

@@ -84,18 +84,19 @@ def finetune(
     def loss_of(pairs: Sequence[tuple[Text, Row]]) -> torch.Tensor:
         batch = batch_of([text for text, _ in pairs], writer, find_device())
         output = writer.model(input_ids=batch.ids, attention_mask=batch.mask)
-        loss = token_losses(output.logits, batch).sum() / (batch.targets != NOTHING).sum()
+        loss = token_losses(output.logits, batch).sum() / (batch.targets != NOTHING).sum().clamp(min=1)
         return loss if more_loss is None else loss + more_loss(output, batch, [row for _, row in pairs])
 
     learn(writer.model, batches, loss_of, training, report, stage, cost=lambda pairs: sum(len(p[0].ids) for p in pairs))
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row], max_tokens: int) -> list[Text]:
-    """Each row's text with the token that ends it, cut to `max_tokens`."""
+    """Each row's text with the token that ends it, cut to `max_tokens`: of a prompt as long as that nothing follows."""
     whole: list[list[int]] = tokenizer([row["text"] for row in rows])["input_ids"]
     before: list[list[int]] = tokenizer([row.get("prompt", "") for row in rows])["input_ids"]
     end = cast(int, tokenizer.eos_token_id)
-    return [Text([*ids, end][:max_tokens], max(1, len(prompt))) for ids, prompt in zip(whole, before, strict=True)]
+    cut = ([*ids, end][:max_tokens] for ids in whole)
+    return [Text(ids, min(max(1, len(prompt)), len(ids))) for ids, prompt in zip(cut, before, strict=True)]
 
 
 def batch_of(texts: Sequence[Text], writer: Writer, device: torch.device) -> Batch:
