@@ -27,10 +27,11 @@ HERE = Path(__file__).resolve().parent
 WORK = Path(".cache/real")
 BUDGETS = Path("results/real.toml")
 FOUND = HERE / "real.json"
+COLUMNS = ("limit", "measured", "outcome", "reason")
 CASES = {**CLASSIFIERS, **WRITERS}
 EXPLAINED = """\
 Written by `python results/real.py`. Each line of a budget beside latency: what the original does, what the artifact
-does, and the paired difference with its interval as `mct bench` tells it. P95 is not the question here.
+does, and what `mct bench` concludes from the paired difference. P95 is not the question here.
 """
 
 
@@ -101,9 +102,9 @@ def _found(folder: Path) -> dict[str, Any]:
 
 def _section(case: Case, found: dict[str, Any]) -> str:
     """One data set: the original's scores, and every line of the budget for each artifact."""
-    head = ("form", "size MB", "limit", "measured", "outcome")
+    head = ("form", "size MB", "limit", "measured", "outcome", "why")
     rows = [
-        line((each["form"], number(each["size_mb"], "{:.1f}"), told["limit"], told["measured"], told["outcome"]))
+        line((each["form"], number(each["size_mb"], "{:.1f}"), *(told[name] for name in COLUMNS)))
         for each in found["artifacts"]
         for told in each["lines"]
         if "p95" not in told["limit"].lower()

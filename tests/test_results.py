@@ -40,7 +40,20 @@ def found(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "name",
-    ["coverage", "data", "demo", "distilled", "emulated", "lost", "max_load", "peers", "power", "techniques", "auto"],
+    [
+        "coverage",
+        "data",
+        "demo",
+        "distilled",
+        "emulated",
+        "lost",
+        "max_load",
+        "peers",
+        "power",
+        "techniques",
+        "auto",
+        "real",
+    ],
 )
 def test_a_table_is_that_of_its_figures(name: str) -> None:
     assert script(name).markdown(found(name)) == (RESULTS / f"{name}.md").read_text(encoding="utf-8")
