@@ -59,7 +59,7 @@ def _pair(row: Row) -> Row:
     if row["majority"] not in {1, 2} or not all(isinstance(each, str) and each.strip() for each in answers):
         return {"prompt": prompt}
     chosen, rejected = answers if row["majority"] == 1 else reversed(answers)
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected, "text": prompt + chosen}
 
 
 def _fits(writer: Writer, row: Row) -> bool:
