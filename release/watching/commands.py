@@ -50,8 +50,11 @@ def watch(
 ) -> int:  # fmt: skip
     """Hold production's LOGS against the evidence of its release: lengths, answers, confidence, deferral, P95.
 
-    Each run looks at the rows that no earlier one has seen, and counts as a look: all looks together raise a false
-    alarm in at most 5 % of releases that did not change. Exits with 0 without one, 1 with one, 3 with too few rows.
+    Each run looks at the rows that no earlier one has seen, and counts as a look: all looks with one reference and
+    margin together raise a false alarm in at most 5 % of releases that did not change.
+
+    Exits with 0 without one, 1 with one, 3 with too few rows, or none that hold answers or confidences as the
+    reference does.
     """
     from mct.models.tables import load
 

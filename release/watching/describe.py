@@ -31,7 +31,18 @@ def describe(watched: Watched, name: str) -> str:
     lines.append(f"- look {look.number}, {look.rows:,} new rows; watched: {', '.join(watching) or 'nothing'}")
     if absent:
         lines.append(f"- not watched, for want of rows that hold it here and there: {', '.join(absent)}")
-    lines.append(f"- false alarms: at most {ALPHA:.0%} over all looks together")
+    if watched.lacking:
+        lines.append(
+            f"- no all-clear without what the reference holds and these rows do not: {', '.join(watched.lacking)}"
+        )
+    if watched.lost:
+        lines.append(f"- looks that are gone, and count as looks: {', '.join(map(str, watched.lost))}")
+    lines.append(f"- false alarms: at most {ALPHA:.0%} over all looks with this reference and margin together")
+    if watched.others:
+        lines.append(
+            f"- {watched.others} other series of looks at this artifact, with another reference or margin: "
+            f"each may err by {ALPHA:.0%} of its own"
+        )
     return "\n".join(lines) + "\n"
 
 

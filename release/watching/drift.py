@@ -120,12 +120,15 @@ def scales(looks: int) -> list[int]:
 Signals = Mapping[str, Mapping[str, Count]]
 
 
-def find_changes(looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float]) -> list[Change]:
+def find_changes(
+    looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float], number: int | None = None
+) -> list[Change]:
     """What changed, as the last of these looks sees it; each is the counts of its own rows, by signal and share.
 
-    A signal that `limits` names is held to that share, from above; every other one to the reference.
+    A signal that `limits` names is held to that share, from above; every other one to the reference. `number` is that
+    of the last look, where some are lost.
     """
-    asked = list(_asked(looks, reference, limits))
+    asked = list(_asked(looks, reference, limits, level_of(number or len(looks))))
     held = [each for each in asked if each.signal not in limits]
     p_values = dict(
         zip(map(id, held), p_of_two([each.now for each in held], [each.before for each in held]), strict=True)
@@ -152,14 +155,14 @@ class _Asked:
     level: float
 
 
-def _asked(looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float]) -> Iterator[_Asked]:
+def _asked(looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float], error: float) -> Iterator[_Asked]:
     watched = [name for name in looks[-1] if name in limits or name in reference]
     sizes = scales(len(looks))
     for signal in watched:
         unseen = Count(0.0, _rows(reference.get(signal, {})))
         for size in sizes:
             together = _together(looks[-size:], signal)
-            level = level_of(len(looks)) / (len(watched) * len(sizes) * max(1, len(together)))
+            level = error / (len(watched) * len(sizes) * max(1, len(together)))
             for share, now in together.items():
                 before = Count(limits[signal], 1.0) if signal in limits else reference[signal].get(share, unseen)
                 yield _Asked(signal, share, size, before, now, level)

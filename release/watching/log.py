@@ -44,19 +44,25 @@ class Row(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Log:
-    """The rows of one file. `key` is the SHA-256 of its first line: a file that grew is still the same log."""
+    """The rows of one file. `key` is the SHA-256 of its first line: a file that grew is still the same log.
+
+    `lines` is that of all lines in the order of their bytes: the same rows, however they were sorted.
+    """
 
     name: str
     key: str
     rows: tuple[Row, ...]
+    lines: str
 
 
 def read_log(path: Path) -> Log:
     """A log, .jsonl or .jsonl.gz. MctError, with its line, where a row is none; a last line cut short is left out."""
-    lines = unpacked(path, read_bytes(path, HINT)).split(b"\n")
-    whole = [(number, line) for number, line in enumerate(lines[:-1], start=1) if line.strip()]
+    read = unpacked(path, read_bytes(path, HINT)).split(b"\n")
+    whole = [(number, line) for number, line in enumerate(read[:-1], start=1) if line.strip()]
     rows = tuple(parse_json(line, Row, f"{path} line {number}", HINT) for number, line in whole)
-    return Log(path.name, hashlib.sha256(whole[0][1]).hexdigest() if whole else "", rows)
+    key = hashlib.sha256(whole[0][1]).hexdigest() if whole else ""
+    lines = hashlib.sha256(b"\n".join(sorted(line.strip() for _, line in whole))).hexdigest()
+    return Log(path.name, key, rows, lines)
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:

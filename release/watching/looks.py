@@ -1,8 +1,8 @@
 """One look at production: its new rows counted, held against the reference, and kept, so that every look is counted.
 
 Looks lie beside the releases, a file each, created under the next number only if it is free; a look that finds no new
-rows is none, and gives the last one again: an alarm stands until enough new rows say otherwise. A look keeps counts,
-not rows: no text of a customer is stored.
+rows is none, and gives the last one again: an alarm stands until enough new rows say otherwise. One that is lost keeps
+its number, and what it might err is spent. A look keeps counts, not rows: no text of a customer is stored.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from mct.release.watching.log import Log, Row, in_order, read_log
 from mct.release.watching.reference import Reference
 from mct.release.watching.signals import Lengths, count, facts_of, p95_of
 
+NEEDED = ("answers", "confidence")
+"""What no all-clear can do without, where the reference holds it."""
 SLOW_SHARE = 0.05
 """Of requests that may be slower than the reference's P95, by its meaning."""
 
@@ -59,13 +61,24 @@ class Look(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Watched:
-    """What a look came to. `new` is False where it found no new rows, or too few: nothing was spent then."""
+    """What a look came to. `new` is False where it found no new rows, or too few: nothing was spent then.
+
+    `lost` are the numbers of looks that are not there any more, `others` how many more series there are of the same
+    artifact, each with another reference or margin and an error of its own.
+    """
 
     look: Look | None
     new: bool
     waiting: int
     outcome: Outcome
     reference: Reference
+    lost: tuple[int, ...]
+    others: int
+
+    @property
+    def lacking(self) -> list[str]:
+        """What the reference holds and the look's rows hardly do, so that there can be no all-clear."""
+        return lacking(self.look.counts, self.reference) if self.look else []
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -73,6 +86,7 @@ class Watched:
             "outcome": self.outcome, "new": self.new, "rows_waiting": self.waiting, "reference": self.reference.of,
             "reference_p95_ms": self.reference.p95_ms, "slow_ms": self.reference.slow_ms,
             "watched": sorted(watched_of(self.look.counts if self.look else self.reference.counts, self.reference)),
+            "lacking": self.lacking, "lost": list(self.lost), "other_series": self.others,
             "look": None if self.look is None else msgspec.to_builtins(self.look),
         }  # fmt: skip
 
@@ -84,6 +98,12 @@ def take_look(
     logs = [read_log(path) for path in paths]
     if len({log.key for log in logs}) < len(logs):
         raise MctError("two logs begin with the same line, so that one would be taken for the other", "log the time")
+    for path, log in zip(paths, logs, strict=True):
+        if {log.key, log.lines} & reference.logs:
+            raise MctError(f"{path} is its own reference", "give a log of the time before: --reference LOG")
+    folder = _folder(digest, reference)
+    series = [name for name in place.names("watch") if name.startswith(f"{digest[:16]}-")]
+    others = len({*series} - {folder.rpartition("/")[2]})
     while True:
         before = looks_at(place, digest, reference)
         seen = dict(before[-1].seen) if before else {}
@@ -92,11 +112,11 @@ def take_look(
         if len(rows) < drift.FEWEST:
             last = before[-1] if before else None
             outcome: Outcome = last.outcome if last and (not rows or last.outcome == "fail") else "inconclusive"
-            return Watched(last, False, len(rows), outcome, reference)
+            return Watched(last, False, len(rows), outcome, reference, _lost(before), others)
         look = _look(before, reference, rows, seen | _positions(logs), lengths)
         content = msgspec.json.format(msgspec.json.encode(look), indent=2) + b"\n"
-        if place.create(f"{_folder(digest, reference)}/{look.number:08d}.json", content):
-            return Watched(look, True, 0, look.outcome, reference)
+        if place.create(f"{folder}/{_file(look.number)}", content):
+            return Watched(look, True, 0, look.outcome, reference, _lost(before), others)
 
 
 def _require_whole(paths: Sequence[Path], logs: Sequence[Log], seen: Mapping[str, int]) -> None:
@@ -116,23 +136,44 @@ def watched_of(counted: Iterable[str], reference: Reference) -> list[str]:
 
 def looks_at(place: Place, digest: str, reference: Reference) -> list[Look]:
     """The looks that were taken of a release with this reference, oldest first."""
-    folder = _folder(digest, reference)
-    paths = [f"{folder}/{name}" for name in place.names(folder)]
-    return [parse_json(place.read(path) or b"", Look, f"{place.address}: {path}") for path in paths]
+    found, folder = [], _folder(digest, reference)
+    for name in place.names(folder):
+        where = f"{place.address}: {folder}/{name}"
+        look = parse_json(place.read(f"{folder}/{name}") or b"", Look, where)
+        if name != _file(look.number):
+            raise MctError(f"{where} holds look {look.number}", "restore the store from a copy")
+        found.append(look)
+    return found
+
+
+def lacking(counted: Iterable[str], reference: Reference) -> list[str]:
+    """What the reference holds and too few rows do, of what no all-clear can do without."""
+    return [name for name in NEEDED if name in reference.counts and name not in counted]
+
+
+def _lost(looks: Sequence[Look]) -> tuple[int, ...]:
+    there = {look.number for look in looks}
+    return tuple(number for number in range(1, max(there, default=0)) if number not in there)
+
+
+def _file(number: int) -> str:
+    return f"{number:08d}.json"
 
 
 def _look(
     before: Sequence[Look], reference: Reference, rows: Sequence[Row], seen: dict[str, int], lengths: Lengths | None
 ) -> Look:
     facts = facts_of(rows, lengths)
-    counts = count(facts, reference.cuts, reference.slow_ms)
+    number = before[-1].number + 1 if before else 1
+    counts = count(facts, reference.cuts, reference.slow_ms, reference.counts.get("answers", ()))
     earlier = [{name: _counts(shares) for name, shares in look.counts.items()} for look in before]
     limits = {"latency": SLOW_SHARE} if reference.slow_ms is not None else {}
-    changes = drift.find_changes([*earlier, counts], reference.counts, limits)
-    unchanged: Outcome = "pass" if watched_of(counts, reference) else "inconclusive"
+    changes = drift.find_changes([*earlier, counts], reference.counts, limits, number)
+    told = watched_of(counts, reference) and not lacking(counts, reference)
+    unchanged: Outcome = "pass" if told else "inconclusive"
     worth = counts["latency"]["share"].rows / len(facts.latency_ms[0]) if "latency" in counts else 1.0
     return Look(
-        1, len(before) + 1, now(), reference.of, len(rows), seen,
+        1, number, now(), reference.of, len(rows), seen,
         {name: {share: (each.hits, each.rows) for share, each in shares.items()} for name, shares in counts.items()},
         p95_of(facts, worth), tuple(Found(**asdict(change)) for change in changes), "fail" if changes else unchanged,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,8 @@ BOTH = "keep a result and its samples together, or give --reference LOG"
 class Reference:
     """Shares of every signal that is known, where they are cut, and from where on a request is slow.
 
-    `key` is one SHA-256 over all that: looks with another reference are another series.
+    `key` is one SHA-256 over all that: looks with another reference are another series. `logs` are the digests of the
+    logs that it was made of, if it was (`Log.key` and `Log.lines`).
     """
 
     of: str
@@ -44,6 +45,7 @@ class Reference:
     counts: Mapping[str, Mapping[str, Count]]
     p95_ms: float | None
     slow_ms: float | None
+    logs: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
@@ -54,8 +56,10 @@ class Reference:
 
 def of_logs(paths: Sequence[Path], lengths: Lengths | None, margin: float) -> Reference:
     """Logs of the time before. `margin` is how much slower than their P95 a request may be, as a share."""
-    rows = in_order([row for path in paths for row in read_log(path).rows])
-    return of_facts(", ".join(path.name for path in paths), facts_of(rows, lengths), margin)
+    logs = [read_log(path) for path in paths]
+    rows = in_order([row for log in logs for row in log.rows])
+    found = of_facts(", ".join(log.name for log in logs), facts_of(rows, lengths), margin)
+    return replace(found, logs=frozenset(digest for log in logs if log.key for digest in (log.key, log.lines)))
 
 
 def of_release(store: Store, release: Release, margin: float) -> Reference:

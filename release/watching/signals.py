@@ -1,13 +1,14 @@
 """What is watched of a log: shares of rows, cut where the reference was cut, so that counts of many looks add up.
 
 Lengths are cut at the reference's quartiles, confidences at its lower tail and its median; answers are labels, or
-several of them joined; whatever else a model answers (a text, a score) is not watched but through the other signals.
+several of them joined, and those that the reference never gave count together too; whatever else a model answers (a
+text, a score) is not watched but through the other signals.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ CUTS: Mapping[str, tuple[float, ...]] = {"lengths": (0.25, 0.5, 0.75, 0.95), "co
 TAIL = 0.95
 MOST_ANSWERS = 200
 """Different answers beyond which they are no labels."""
+UNKNOWN = "not in the reference"
+"""The share of answers that the reference never gave, whatever they are."""
 
 Lengths = Callable[[Sequence[str]], Sequence[int]]
 Cuts = Mapping[str, tuple[float, ...]]
@@ -93,12 +96,10 @@ def cuts_of(facts: Facts) -> dict[str, tuple[float, ...]]:
     }
 
 
-def count(facts: Facts, cuts: Cuts, slow_ms: float | None) -> dict[str, dict[str, Count]]:
-    """The shares of these rows by signal; only of signals that enough rows hold."""
+def count(facts: Facts, cuts: Cuts, slow_ms: float | None, known: Collection[str] = ()) -> dict[str, dict[str, Count]]:
+    """The shares of these rows by signal, where enough rows hold it; `known` are the reference's answers."""
     found: dict[str, dict[str, Count]] = {}
-    if len(facts.answers) >= FEWEST and len(set(facts.answers)) <= MOST_ANSWERS:
-        answers = np.array(facts.answers)
-        flags = {name: (answers == name).astype(np.float64) for name in sorted(set(facts.answers))}
+    if len(facts.answers) >= FEWEST and (flags := _answers(facts.answers, known)):
         found["answers"] = counts_of(flags, _partitions(facts, facts.answered))
     for name, (values, places) in (("lengths", facts.lengths), ("confidence", facts.confidence)):
         if name in cuts and len(values) >= FEWEST:
@@ -111,6 +112,15 @@ def count(facts: Facts, cuts: Cuts, slow_ms: float | None) -> dict[str, dict[str
         if len(values) >= FEWEST and (name != "latency" or slow_ms is not None):
             found[name] = counts_of({"share": flag.astype(np.float64)}, _partitions(facts, places))
     return found
+
+
+def _answers(given: Sequence[str], known: Collection[str]) -> dict[str, Flags]:
+    """Each answer's rows, and those of all that are not `known`; of too many different ones these alone, if any."""
+    answers, names = np.array(given), set(given)
+    strange = sorted(names.difference(known)) if known else []
+    shown = names if len(names) <= MOST_ANSWERS else names.intersection(known)
+    flags = {name: (answers == name).astype(np.float64) for name in sorted(shown)}
+    return flags | ({UNKNOWN: np.isin(answers, strange).astype(np.float64)} if strange else {})
 
 
 def p95_of(facts: Facts, worth: float) -> tuple[float, float, float] | None:

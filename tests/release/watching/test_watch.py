@@ -27,6 +27,7 @@ from mct.release.watching.drift import (
 from mct.release.watching.log import in_order, read_log
 from mct.release.watching.looks import take_look
 from mct.release.watching.reference import of_logs, of_results
+from mct.release.watching.signals import MOST_ANSWERS, UNKNOWN
 
 LABELS = {"order": 0.5, "returns": 0.3, "human": 0.2}
 
@@ -107,6 +108,64 @@ def test_a_look_is_one_only_where_enough_rows_are_new(tmp_path: Path) -> None:
     other = write(tmp_path / "rotated.jsonl", rows(120, 5))
     assert take_look(place, "d" * 64, reference, [log, other], None).look is not None
     assert take_look(place, "e" * 64, reference, [log], None).look.number == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("different", [1500, 150])
+def test_answers_that_the_reference_never_gave_are_a_drift_of_answers(tmp_path: Path, different: int) -> None:
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(3000, 1))], None, 0.2)
+    strange = ({**row, "answer": f"garbage {number % different}"} for number, row in enumerate(rows(1500, 2)))
+    watched = take_look(DiskPlace(tmp_path / "s"), "d" * 64, reference, [write(tmp_path / "l.jsonl", strange)], None)
+    assert watched.outcome == "fail" and watched.look is not None
+    (change,) = [each for each in watched.look.changes if each.share == UNKNOWN]
+    assert (change.signal, change.before, change.now) == ("answers", 0.0, 1.0)
+    known = set(LABELS) if different > MOST_ANSWERS else set()
+    assert {UNKNOWN} <= set(watched.look.counts["answers"]) and not known & set(watched.look.counts["answers"])
+    assert len(watched.look.counts["answers"]) == (1 if different > MOST_ANSWERS else different + 1)
+
+
+@pytest.mark.parametrize("field", ["answer", "confidence"])
+def test_what_the_reference_holds_and_the_log_does_not_leaves_no_all_clear(tmp_path: Path, field: str) -> None:
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(3000, 1))], None, 0.2)
+    log = write(tmp_path / "log.jsonl", ({k: v for k, v in row.items() if k != field} for row in rows(1000, 3)))
+    watched = take_look(DiskPlace(tmp_path / "store"), "d" * 64, reference, [log], None)
+    assert watched.outcome == "inconclusive" and watched.lacking == [{"answer": "answers"}.get(field, field)]
+    assert "no all-clear without" in describe(watched, "router@1")
+
+
+def test_a_look_that_is_lost_keeps_its_number_and_is_said(tmp_path: Path) -> None:
+    place, log = DiskPlace(tmp_path / "store"), tmp_path / "log.jsonl"
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(3000, 1))], None, 0.2)
+    for parts in range(1, 4):
+        write(log, *(rows(300, 10 + number) for number in range(parts)))
+        take_look(place, "d" * 64, reference, [log], None)
+    first, _, third = sorted((tmp_path / "store").rglob("*.json"))
+    first.unlink()
+    write(log, *(rows(300, 10 + number) for number in range(4)))
+    watched = take_look(place, "d" * 64, reference, [log], None)
+    assert watched.look is not None and (watched.look.number, watched.look.rows, watched.lost) == (4, 300, (1,))
+    assert "looks that are gone, and count as looks: 1" in describe(watched, "router@1")
+    first.write_bytes(third.read_bytes())
+    with pytest.raises(MctError, match=r"00000001\.json holds look 3"):
+        take_look(place, "d" * 64, reference, [log], None)
+
+
+def test_a_log_that_is_its_own_reference_is_refused(tmp_path: Path) -> None:
+    log = write(tmp_path / "log.jsonl", rows(500, 1))
+    lines = log.read_text().splitlines(keepends=True)
+    copies = {"copy": lines, "grown": [*lines, '{"tokens": 3}\n'], "sorted": sorted(lines, reverse=True)}
+    for name, content in copies.items():
+        (tmp_path / name).with_suffix(".jsonl").write_text("".join(content))
+        reference = of_logs([tmp_path / f"{name}.jsonl"], None, 0.2)
+        with pytest.raises(MctError, match=r"log\.jsonl is its own reference"):
+            take_look(DiskPlace(tmp_path / "store"), "d" * 64, reference, [log], None)
+
+
+def test_another_margin_is_another_series_and_that_is_said(tmp_path: Path) -> None:
+    place, log = DiskPlace(tmp_path / "store"), write(tmp_path / "log.jsonl", rows(300, 2))
+    before = write(tmp_path / "before.jsonl", rows(1000, 1))
+    watched = [take_look(place, "d" * 64, of_logs([before], None, margin), [log], None) for margin in (0.2, 0.5)]
+    assert [each.others for each in watched] == [0, 1] and all(each.new for each in watched)
+    assert "1 other series of looks" in describe(watched[1], "router@1")
 
 
 def test_an_alarm_stands_until_enough_new_rows_say_otherwise(tmp_path: Path) -> None:
