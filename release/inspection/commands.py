@@ -97,7 +97,8 @@ def behave(
 
     What must not change (a title, an order number, a typo) and what must (a negation), as a person wrote it in a file.
 
-    Exits with 0 when every test keeps its limit, 1 when one does not, 3 when its cases are too few to tell.
+    Exits with 0 when every test keeps its limit, 1 when one does not, 3 when its cases are too few to tell, or nothing
+    has a limit: most_failures of a test, or --most-failures of all.
     """
     from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
@@ -115,7 +116,7 @@ def behave(
     if out is not None:
         _write(out, {"behave.md": markdown}, "behave.json", found.as_json())
     _show(found, markdown, as_json)
-    return EXIT_CODES[found.outcome] if found.lines else 0
+    return EXIT_CODES[found.outcome]
 
 
 def _show(found: Any, markdown: str, as_json: bool) -> None:

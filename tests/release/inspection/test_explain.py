@@ -205,5 +205,5 @@ def test_behaviour_of_one_model_alone(router: tuple[Path, Path, Path], run_mct: 
     assert done.returncode == 3  # one case of one does not show that more than a tenth fails, at 5 % over two lines
     assert run_mct("behave", artifact, "--tests", tmp_path / "tests.toml", "--most-failures", 100).returncode == 3
     (tmp_path / "tests.toml").write_text(TEST)
-    assert run_mct("behave", artifact, "--tests", tmp_path / "tests.toml").returncode == 0
+    assert run_mct("behave", artifact, "--tests", tmp_path / "tests.toml").returncode == 3, "nothing has a limit"
     assert run_mct("behave", artifact, "--tests", tmp_path / "tests.toml", "--most-failures", 100).returncode == 0
