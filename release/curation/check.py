@@ -15,6 +15,7 @@ from mct.models.progress import Report, part, silent
 from mct.models.tables import load, unknown
 from mct.release.curation.composition import compose, truncated
 from mct.release.curation.findings import (
+    NEAR,
     CheckedFile,
     Composition,
     Conflict,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from mct.release.curation.likeness import Match
 
 EXTRA = "release"
-NEAR = 0.9
 ONE_LABEL = "judged where each row has one label"
 
 
@@ -102,8 +102,11 @@ def _duplicates(splits: Sequence[Split], near: float, report: Report) -> tuple[T
 
 
 def _leaks(splits: Sequence[Split], others: Sequence[Split], near: float, report: Report) -> tuple[Twin, ...]:
-    """Rows of a later file that stand in an earlier one, and of every file that stand in those compared with."""
-    pairs = [(later, earlier) for at, later in enumerate(splits) for earlier in splits[:at]]
+    """Rows of a later file that stand in an earlier one, and of every file that stand in those compared with.
+
+    These are compared with each other too: what is said to be compared was.
+    """
+    pairs = [(later, earlier) for part in (splits, others) for at, later in enumerate(part) for earlier in part[:at]]
     pairs += [(split, other) for split in splits for other in others]
     meetings = load("mct.release.curation.likeness:meetings", EXTRA)
     found = []

@@ -13,7 +13,7 @@ from mct.models.tables import load
 SHARE = Number(min=0, max=1)
 FIELD = click.option("--field", "fields", multiple=True, help="Rename a column: text=utterance. May be repeated.")
 AGAINST = click.option(
-    "--against", type=FILE, multiple=True, help="Rows that must not stand in these: a test set. May be repeated."
+    "--against", type=FILE, multiple=True, help="Rows that must not stand in these, nor in each other. May be repeated."
 )
 DROPS = "duplicates, near-duplicates, leaks, conflicts, suspects, outsiders"
 

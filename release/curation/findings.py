@@ -11,6 +11,9 @@ from mct.models.data.declared import Amount, Digest, Index, Name, Share
 
 SCHEMA = 1
 
+NEAR = 0.9
+"""The share of words from which two texts are near, where nobody says otherwise."""
+
 How = Literal["same", "reordered", "near"]
 """Of two texts: letters and digits read alike; the same words; all but the same words."""
 

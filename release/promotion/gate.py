@@ -16,7 +16,7 @@ from mct.release.promotion.gate_file import read_gate
 from mct.release.promotion.gate_values import Evidence, GateLine, GateVerdict, Question, StoredVerdict, Tried
 from mct.release.promotion.measured import measured_lines
 from mct.release.promotion.releases import Looked, Run, Stage, days_between
-from mct.release.promotion.reports import read_data_report, read_model_report
+from mct.release.promotion.reports import read_data_report, read_model_report, taught_by
 from mct.release.promotion.store import Store, now
 
 
@@ -32,7 +32,8 @@ def ask_gate(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = ""
     lines: list[GateLine] = []
     runs: tuple[Run, ...] = ()
     tried: tuple[Tried, ...] = ()
-    with store.artifact(release):
+    with store.artifact(release) as folder:
+        taught = taught_by(folder)
         whole = "the stored artifact is the release"
         lines.append(GateLine("measured", whole, release.digest[:12], "pass", "Every file has its SHA-256."))
     if gate.budgets:
@@ -40,7 +41,7 @@ def ask_gate(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = ""
         lines += found
     lines += [_behaviour_line(question, path) for path in question.paths(gate.behaviour)]
     measured_on = frozenset(run.data for run in runs)
-    lines += [_data_line(question, path, measured_on) for path in question.paths(gate.checks)]
+    lines += [_data_line(question, path, measured_on, taught) for path in question.paths(gate.checks)]
     lines += _rollout(question)
     verdict = GateVerdict(
         1, "mct-release-gate", release.ref, release.digest, stage, question.at,
@@ -69,8 +70,8 @@ def _behaviour_line(question: Question, path: Path) -> GateLine:
     return stale[0] if stale else GateLine(subject, limit, report.outcome, report.outcome, said, evidence)
 
 
-def _data_line(question: Question, path: Path, measured_on: frozenset[str]) -> GateLine:
-    """Whether a data check found no row in two files, and is about the test sets that the release was measured on."""
+def _data_line(question: Question, path: Path, measured_on: frozenset[str], taught: frozenset[str]) -> GateLine:
+    """Whether a data check found no row in two files, and is about what the release was measured on and taught by."""
     subject, limit = "data", f"no row of one file stands in another ({path.name})"
     if not path.exists():
         return GateLine(subject, limit, "missing", "inconclusive", "There is no such report.")
@@ -78,15 +79,15 @@ def _data_line(question: Question, path: Path, measured_on: frozenset[str]) -> G
     evidence = (question.keep("check", path),)
     if report.leaks:
         return GateLine(subject, limit, f"{report.leaks} rows", "fail", "What was tested on was trained on.", evidence)
-    if not measured_on <= report.files:
-        unknown = ", ".join(sorted(each[:12] for each in measured_on - report.files))
-        return GateLine(
-            subject, limit, "not checked", "inconclusive", f"It does not know the test set {unknown}.", evidence
-        )
-    if len(report.files) < 2:
-        reason = "It read one file alone, which nothing can stand in twice: check it with what was trained on."
-        return GateLine(subject, limit, "not compared", "inconclusive", reason, evidence)
-    return GateLine(subject, limit, "none", "pass", f"{len(report.files)} files were compared.", evidence)
+    for what, digests in (("the test set", measured_on), ("what taught it,", taught)):
+        if not digests <= report.files:
+            unknown = ", ".join(sorted(each[:12] for each in digests - report.files))
+            reason = f"It does not know {what} {unknown}."
+            return GateLine(subject, limit, "not checked", "inconclusive", reason, evidence)
+    if report.fault:
+        return GateLine(subject, limit, "not compared", "inconclusive", report.fault, evidence)
+    known = "" if taught else ", of which none is known to have taught it"
+    return GateLine(subject, limit, "none", "pass", f"{len(report.files)} files were compared{known}.", evidence)
 
 
 def _rollout(question: Question) -> Iterator[GateLine]:

@@ -8,7 +8,8 @@
     targets = 2                      # on how many targets at least
     evidence_days = 30               # no result or report may be older
     behaviour = ["explain.json"]     # what mct explain wrote, or its behaviour tests alone
-    checks = ["check.json"]          # what mct data check wrote: of the test set, no row stands in another file
+    checks = ["check.json"]          # what mct data check wrote: of the test set and of the data that the artifact's
+                                     # lineage names, no row stands in another file; at the default --near or below
     after = "canary"                 # it must have been there,
     after_days = 7                   # for so long: all its stays there together
     drill_days = 90                  # a rollback of this name was practised within so many days

@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from mct import MctError
 from mct.bench.judge.line import Outcome, worst
-from mct.models.data.declared import Digest, Index, Name, parse_json, read_bytes
+from mct.compress.run.artifact import read_artifact
+from mct.models.data.declared import Digest, Index, Name, Share, declared, parse_json, read_bytes
+from mct.release.curation.findings import NEAR
 
 OF_MODEL = "make it with: mct explain ORIGINAL ARTIFACT -o FOLDER"
 OF_DATA = "make it with: mct data check FILES… -o FOLDER"
@@ -54,6 +56,17 @@ class _Twin(Struct, frozen=True):
 class _OfData(Struct, frozen=True):
     files: tuple[_File, ...]
     leaks: tuple[_Twin, ...]
+    near: Share = 1.0
+
+
+class _Data(Struct, frozen=True):
+    sha256: Digest
+
+
+class _Step(Struct, frozen=True):
+    """An entry of an artifact's lineage."""
+
+    data: _Data | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +87,22 @@ class ModelReport:
 
 @dataclass(frozen=True)
 class DataReport:
-    """Which files were checked, by SHA-256; and how many of their rows stand in another one too."""
+    """Which files were checked, by SHA-256; and how many of their rows stand in another one too.
+
+    `near` is the share of words from which two texts counted as one, 1 where the report does not say.
+    """
 
     content: bytes
     files: frozenset[str]
     leaks: int
+    near: float
+
+    @property
+    def fault(self) -> str:
+        """Why it could not have found a leak; "" where it could."""
+        if len(self.files) < 2:
+            return "It read one file alone, which nothing can stand in twice: check it with what was trained on."
+        return f"It let pass what is alike by less than {self.near:.0%}." if self.near > NEAR else ""
 
 
 def read_model_report(path: Path) -> ModelReport:
@@ -96,6 +120,12 @@ def read_data_report(path: Path) -> DataReport:
     """A check.json. MctError where it is missing, damaged or of another kind."""
     content = read_bytes(path, OF_DATA)
     found = parse_json(content, _OfData, str(path), OF_DATA)
-    return DataReport(
-        content, frozenset(each.sha256 for each in found.files), len({(each.file, each.row) for each in found.leaks})
-    )
+    leaks = {(each.file, each.row) for each in found.leaks}
+    return DataReport(content, frozenset(each.sha256 for each in found.files), len(leaks), found.near)
+
+
+def taught_by(artifact: Path) -> frozenset[str]:
+    """The SHA-256 of the data that an artifact's lineage names: what it was trained on or calibrated with."""
+    lineage = [*map(dict, read_artifact(artifact, verify=False).lineage)]
+    steps = declared(lineage, tuple[_Step, ...], f"{artifact} lineage", "compress the checkpoint again")
+    return frozenset(step.data.sha256 for step in steps if step.data)

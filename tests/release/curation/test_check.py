@@ -46,6 +46,17 @@ def test_against_is_compared_with_and_not_checked(run_mct: Run, put: Callable[..
     assert not found["duplicates"] and len(found["compositions"]) == 1
 
 
+def test_what_is_compared_with_is_compared_with_each_other_too(
+    run_mct: Run, put: Callable[..., Path], clean_rows: Rows
+) -> None:
+    other, test = put("other.jsonl", clean_rows[:20]), put("test.jsonl", clean_rows[20:40])
+    train = put("train.jsonl", [*clean_rows[40:60], clean_rows[25]])
+    done = run_mct("data", "check", other, "--against", test, "--against", train, "--json")
+    assert done.returncode == 1
+    (leak,) = json.loads(done.stdout)["leaks"]
+    assert (leak["file"], leak["row"], leak["other_file"], leak["other_row"]) == ("train.jsonl", 21, "test.jsonl", 6)
+
+
 def test_rows_that_name_their_documents_are_checked_with_the_texts_beside_them(
     run_mct: Run, put: Callable[..., Path]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -288,6 +289,25 @@ def test_reports_of_behaviour_count_if_they_are_of_this_artifact(
             ask_gate(store, "router", "production", gate)
 
 
+@pytest.mark.parametrize(("taught", "outcome"), [("b", "pass"), ("c", "inconclusive")])
+def test_a_data_check_has_to_be_of_what_taught_the_artifact(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path, taught: str, outcome: str
+) -> None:
+    artifact = shutil.copytree(artifacts[0], tmp_path / "made" / artifacts[0].name)
+    manifest = json.loads((artifact / "mct.json").read_text())
+    data = {"name": "train.jsonl", "rows": 9, "sha256": taught * 64}
+    manifest["lineage"] = [{"step": "checkpoint"}, {"step": "train", "data": data}]
+    (artifact / "mct.json").write_text(json.dumps(manifest))
+    add(store, [artifact], "router")
+    stored(artifact, data="a" * 64)
+    rewrite(gate, 'checks = ["check.json"]')
+    files = [{"name": f"{name}.jsonl", "sha256": name * 64} for name in "ab"]
+    report(tmp_path / "check.json", files=files, leaks=[], near=0.9)
+    line = ask_gate(store, "router", "production", gate).verdict.lines[-1]
+    said = "2 files were compared." if outcome == "pass" else "It does not know what taught it, cccccccccccc."
+    assert (line.outcome, line.reason) == (outcome, said)
+
+
 def test_a_data_check_has_to_be_of_the_test_set_and_without_a_leak(
     store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path
 ) -> None:
@@ -296,13 +316,19 @@ def test_a_data_check_has_to_be_of_the_test_set_and_without_a_leak(
     rewrite(gate, 'checks = ["check.json"]')
     assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["missing"]
     files = [{"name": "train.jsonl", "sha256": "b" * 64}, {"name": "test.jsonl", "sha256": "a" * 64}]
-    check = report(tmp_path / "check.json", files=files, leaks=[])
-    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+    check = report(tmp_path / "check.json", files=files, leaks=[], near=0.9)
+    said = ask_gate(store, "router", "production", gate).verdict
+    assert said.outcome == "pass"
+    assert said.lines[-1].reason == "2 files were compared, of which none is known to have taught it."
+    for near in ({"near": 0.95}, {}):
+        report(check, files=files, leaks=[], **near)
+        (line,) = open_lines(ask_gate(store, "router", "production", gate))
+        assert line.outcome == "inconclusive" and line.measured == "not compared"
     report(check, files=files[:1], leaks=[])
     assert (
         "does not know the test set aaaaaaaaaaaa" in open_lines(ask_gate(store, "router", "production", gate))[0].reason
     )
-    report(check, files=files[1:], leaks=[])
+    report(check, files=files[1:], leaks=[], near=0.9)
     (line,) = open_lines(ask_gate(store, "router", "production", gate))
     assert line.outcome == "inconclusive" and line.measured == "not compared", "nothing stands twice in one file"
     report(check, files=files, leaks=[{"file": "test.jsonl", "row": 3}, {"file": "test.jsonl", "row": 3}])
