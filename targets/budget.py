@@ -95,6 +95,17 @@ def stricter_on(budget: Budget, target: Target) -> Budget:
     return replace(own, **found | kept)
 
 
+def looser_limits(budget: Budget, asked: Budget) -> tuple[str, ...]:
+    """The limits of `asked` that ask for more than those of `budget`; of its two ways to pass one may be closed."""
+    closed = [name for name in HEADLINE if getattr(budget, name) is None]
+    return tuple(
+        each.name
+        for each in _LIMITS
+        if (mine := getattr(budget, each.name)) != _stricter(each.name, mine, getattr(asked, each.name))
+        and not (each.name in closed and len(closed) < len(HEADLINE))
+    )
+
+
 def _stricter(name: str, one: Any, other: Any) -> Any:
     """Of two values of a field the one that asks for more; of names and of limits by name all of both."""
     match one, other:

@@ -42,15 +42,20 @@ class _Check(Struct, frozen=True):
     suspicions: tuple[Any, ...] = ()
     personal: tuple[Any, ...] = ()
     noise: _Noise | None = None
+    near: Share = 1.0
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The files that were checked, by digest; what was found; for each file the share of its rows that leaked."""
+    """The files that were checked, by digest; what was found; for each file the share of its rows that leaked.
+
+    `near` is the share of words from which two texts counted as one, 1 where the report does not say.
+    """
 
     rows: Mapping[str, int]
     leaked: Mapping[str, float]
     facts: tuple[str, ...]
+    near: float
 
 
 def read_check(found: Mapping[str, Any], place: str) -> Checked:
@@ -66,4 +71,4 @@ def read_check(found: Mapping[str, Any], place: str) -> Checked:
     both = {side for twin in check.leaks for side in ((twin.file, twin.row), (twin.other_file, twin.other_row))}
     leaks = {each.sha256: sum(file == each.name for file, _ in both) for each in check.files}
     leaked = {each.sha256: leaks[each.sha256] / max(1, each.rows) for each in check.files}
-    return Checked({each.sha256: each.rows for each in check.files}, leaked, tuple(facts))
+    return Checked({each.sha256: each.rows for each in check.files}, leaked, tuple(facts), check.near)

@@ -37,9 +37,10 @@ evidence.toml, of which everything but the first two lines may be left out:
   front = "front.json"              #    what else a search found (mct compress --auto)
   explain = "explain.json"          #    what mct explain found of it
 \b
-  [budget]                          # 4  latency (the result's own budget) and cost
+  [budget]                          # 4  latency (by the built-in budget of the result's name) and cost
   load_qps = 20.0
   cost_per_month = 150.0            #    US dollars
+  budgets = "budgets.toml"          #    other limits than the built-in ones, as mct bench --budgets takes them
   [budget.max_load]                 #    what `mct bench --find-max-load --json FILE` wrote, by target
   cpu = "max_load.json"
 \b

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from mct.release.curation.findings import NEAR
 from mct.release.decision.checked import read_check
 from mct.release.decision.costs import Costs
 from mct.release.decision.criteria_budget import judge_budget
@@ -25,7 +26,7 @@ def judge_criteria(evidence: Evidence, costs: Costs, standing: Standing) -> tupl
     if subject is not None and subject.digest != subject_digest(evidence):
         lack = f"a bench of {subject.ref} ({subject.digest[:12]}…): another artifact was measured"
         metric, budget = missing("metric", lack, metric.files), missing("budget", lack, budget.files)
-    return judge_pain(evidence), judge_data(evidence), metric, budget, judge_rollback(evidence, standing)
+    return judge_pain(evidence), judge_data(evidence, standing), metric, budget, judge_rollback(evidence, standing)
 
 
 def judge_pain(evidence: Evidence) -> Criterion:
@@ -47,8 +48,8 @@ def judge_pain(evidence: Evidence) -> Criterion:
     )  # fmt: skip
 
 
-def judge_data(evidence: Evidence) -> Criterion:
-    """Whether the data was checked, hardly leaks, and is what the metric was taken on."""
+def judge_data(evidence: Evidence, standing: Standing) -> Criterion:
+    """Whether the data was checked, hardly leaks, and is what the metric was taken on and, if known, what taught it."""
     data, metric = evidence.named.data, evidence.named.metric
     found = evidence.objects.get(data.check) if data else None
     if data is None or found is None:
@@ -66,10 +67,19 @@ def judge_data(evidence: Evidence) -> Criterion:
         return missing(
             "data", "a check of it beside the data that taught: one file alone leaks nowhere", [data.check], facts
         )
+    if unknown := sorted(each[:12] for each in standing.taught - checked.rows.keys()):
+        lack = f"a check of the data that taught it ({', '.join(unknown)}…)"
+        return missing("data", lack, [data.check], facts)
+    if checked.near > NEAR:
+        lack = (
+            f"a check that finds what is alike by {NEAR:.0%}: this one let pass what is by less than {checked.near:.0%}"
+        )
+        return missing("data", lack, [data.check], facts)
+    untold = () if standing.taught else ("among the files that were checked is what taught the artifact",)
     leaked, borne = checked.leaked[digest], data.leaks_tolerated
     lack = f"data to judge by that does not leak: {leaked:.2%} of its rows do, {borne:.2%} can be borne"
     return Criterion(
         "data", "met" if leaked <= borne else "not met", facts, () if leaked <= borne else (lack,), (data.check,),
-        (f"the share of leaks that can be borne: {borne:.2%}",) if borne else (),
+        (*untold, *([f"the share of leaks that can be borne: {borne:.2%}"] if borne else ())),
         (Margin("leaked share of the rows to judge by", leaked, borne, "lower"),) if borne else (),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The fourth criterion: a budget of latency and of cost, and what was measured within both.
 
-The verdict is judged again from the raw samples, which lie beside the result; without them there is none.
+The verdict is judged again from the raw samples, which lie beside the result; without them there is none. What counts
+is the budget of that name as it is built in, or as a file of the evidence has it, never what a result says it was.
 """
 
 from __future__ import annotations
@@ -8,13 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mct.models.data.declared import declared
 from mct.release.decision.costs import Costs
 from mct.release.decision.criterion import Criterion, Margin, absent, missing
-from mct.release.decision.entries import Entry, find_entry, p95_text, unjudged, verdict_of
+from mct.release.decision.entries import (
+    Entry,
+    against_itself,
+    asked_budget,
+    find_entry,
+    held_against_itself,
+    measured_budget,
+    p95_text,
+    unjudged,
+    verdict_of,
+)
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.inspected import read_inspected
-from mct.targets.budget import Budget
+from mct.targets.budget import Budget, looser_limits
 
 NAME = "budget"
 
@@ -26,16 +36,24 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
     entry = find_entry(result, named.artifact)
     if metric is None or result is None or entry is None or not entry["verdict"] or not result["budget"]:
         return missing(NAME, absent(metric.result if metric else None, "a bench of it against a budget"))
-    budget = declared(result["budget"], Budget, str(evidence.path(metric.result)))
-    files = [metric.result, *costs.files]
-    if budget.p95_ms is None:
+    own = (named.budget.budgets if named.budget else None) or ""
+    files = [metric.result, *([own] if own in evidence.digests else []), *costs.files]
+    if own in evidence.absent:
+        return missing(NAME, absent(own, "the limits that count"), files)
+    measured, asked = measured_budget(evidence, metric.result), asked_budget(evidence, metric.result)
+    budget = asked or measured
+    if measured.p95_ms is None:
         return missing(NAME, f"a limit of P95 in the budget {budget.name}", files)
     if not evidence.has_samples(metric.result):
         return missing(NAME, unjudged(metric.result), files)
-    outcome, lines = verdict_of(evidence, metric.result, entry)
+    outcome, lines = verdict_of(evidence, metric.result, entry, *([asked] if asked else []))
+    lacks = [against_itself(metric.result)] if held_against_itself(result, entry) else []
+    lacks += _loosened(measured, asked, own) if asked else []
     facts = [f"budget {budget.name} on {costs.measured_on or 'no target'}: {outcome}; P95 {p95_text(entry)}"]
     assumed = assumed_of(budget, costs)
-    lacks = [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
+    if asked is None:
+        assumed = (f"the limits of {budget.name}, which is not built in: the result alone says them", *assumed)
+    lacks += [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
     lacks += read_inspected(evidence, str(entry["digest"]))[1]
     money = costs.chosen
     if costs.limit is None or money is None:
@@ -51,6 +69,24 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
         NAME, "not met" if lacks else "met", tuple(facts), tuple(lacks), tuple(files), assumed,
         (*margins_of(budget, entry), Margin("cost a month", money.per_month, costs.limit, "lower", "USD")),
     )  # fmt: skip
+
+
+def _loosened(measured: Budget, asked: Budget, own: str) -> list[str]:
+    """What a result was measured for that asks for less than the budget of that name."""
+    by = own or f"the built-in budget {asked.name}, or a file of other limits that the evidence names (budgets)"
+    return [
+        f"a bench against {by}: {name} was {_said(measured, name)}, and is to be {_said(asked, name)}"
+        for name in looser_limits(measured, asked)
+    ]
+
+
+def _said(budget: Budget, name: str) -> str:
+    value = getattr(budget, name)
+    if value is None or value in ((), {}):
+        return "not limited"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {limit:g}" for key, limit in value.items())
+    return ", ".join(value) if isinstance(value, tuple) else f"{value:g}"
 
 
 def assumed_of(budget: Budget, costs: Costs) -> tuple[str, ...]:

@@ -12,7 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from mct.release.decision.criterion import Criterion, Margin, absent, missing, origin_of, together
-from mct.release.decision.entries import figure_text, find_entry, quality_text, unjudged
+from mct.release.decision.entries import (
+    against_itself,
+    figure_text,
+    find_entry,
+    held_against_itself,
+    quality_text,
+    unjudged,
+)
 from mct.release.decision.evidence import Evidence, Metric
 
 NAME = "metric"
@@ -30,6 +37,8 @@ def judge_metric(evidence: Evidence) -> Criterion:
         return missing(NAME, lack, [metric.result])
     if not evidence.has_samples(metric.result):
         return missing(NAME, unjudged(metric.result), [metric.result])
+    if held_against_itself(result, entry):
+        return missing(NAME, against_itself(metric.result), [metric.result])
     told = Criterion(NAME, "met", (f"offline: {quality_text(entry)}",), files=(metric.result,))
     return together(NAME, (told, over_untuned(evidence, metric, entry["quality"]), in_production(evidence, metric)))
 

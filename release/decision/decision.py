@@ -1,8 +1,9 @@
 """The decision as a value: promote, hold or roll back, with its reasons. Nothing in it comes from the clock.
 
 roll back   what is in production was shown to misbehave, and there is a whole version to return to
-promote     it does not, and all five criteria are met
-hold        anything else: a criterion that is not met, or has no evidence
+promote     it does not, all five criteria are met, and nothing in the store holds the release
+hold        anything else: a criterion that is not met, or has no evidence; a release that is retired, damaged, or that
+            its own gate did not let pass
 """
 
 from __future__ import annotations
@@ -140,9 +141,10 @@ def conclude(
         f"{each.name}: {each.state}: {lack}" for each in criteria if each.state != "met" for lack in each.lacks
     )
     if trouble:
-        return "hold", (*trouble, "there is no whole version to return to: this cannot wait", *open_criteria)
-    if open_criteria or any(each.state != "met" for each in criteria):
-        return "hold", open_criteria
+        cannot_wait = "there is no whole version to return to: this cannot wait"
+        return "hold", (*trouble, cannot_wait, *standing.held, *open_criteria)
+    if standing.held or any(each.state != "met" for each in criteria):
+        return "hold", (*standing.held, *open_criteria)
     return "promote", ("all five criteria are met", "nothing says that what is in production misbehaves")
 
 

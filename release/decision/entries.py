@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mct.bench.judge.line import Outcome
+from mct.bench.judge.line import Outcome, worst
+from mct.models.data.declared import declared
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
 from mct.release.decision.evidence import Evidence, Figure
+from mct.targets.budget import Budget, load_budgets, stricter_on
+from mct.targets.target import Target
 
 Entry = Mapping[str, Any]
 Lines = list[Mapping[str, Any]]
@@ -18,10 +21,21 @@ def unjudged(name: str) -> str:
     return f"the samples of {name}: they are not there to judge it again"
 
 
+def against_itself(name: str) -> str:
+    """What is missing where an artifact was its own baseline."""
+    return f"a comparison: in {name} it was held against itself; bench it beside what it was made of"
+
+
 def find_entry(result: Mapping[str, Any] | None, artifact: str) -> Entry | None:
     """The entry of an artifact in a result; None where there is no such result or entry."""
     entries = result["artifacts"] if result else ()
     return next((entry for entry in entries if entry["artifact"] == artifact), None)
+
+
+def held_against_itself(result: Mapping[str, Any], entry: Entry) -> bool:
+    """Whether an artifact was its own baseline, by its name or as a copy of it."""
+    baseline = find_entry(result, result["baseline"] or "")
+    return baseline is not None and baseline["digest"] == entry["digest"]
 
 
 def between(low: float, high: float, shape: str = ".4g") -> str:
@@ -72,9 +86,33 @@ def high_risk_slices(entry: Entry | None) -> dict[str, Mapping[str, Any] | None]
     return {name: slices.get(name) for name in HIGH_RISK_INTENTS}
 
 
-def verdict_of(evidence: Evidence, name: str, entry: Entry) -> tuple[Outcome, Lines]:
-    """The outcome and lines of an artifact by the samples beside its result. MctError where they are damaged."""
+def measured_budget(evidence: Evidence, name: str) -> Budget:
+    """The budget that a result says it was measured for."""
+    return declared(evidence.results[name]["budget"], Budget, str(evidence.path(name)))
+
+
+def asked_budget(evidence: Evidence, name: str) -> Budget | None:
+    """What the budget of that name asks: by the file that the evidence names, else as it is built in; None for neither.
+
+    With those limits of the result's target that ask for more.
+    """
+    result, named = evidence.results[name], evidence.named.budget
+    own = evidence.path(named.budgets) if named and named.budgets and named.budgets in evidence.digests else None
+    found = load_budgets(own).get(result["budget"]["name"])
+    if found is None or not result["target"]:
+        return found
+    return stricter_on(found, declared(result["target"], Target, str(evidence.path(name))))
+
+
+def verdict_of(evidence: Evidence, name: str, entry: Entry, *asked: Budget) -> tuple[Outcome, Lines]:
+    """The outcome and lines of an artifact by the samples beside its result. MctError where they are damaged.
+
+    It is judged by the budget that it was measured for, and by those that are `asked` beside it.
+    """
     from mct.bench.jobs.gate import gate
 
-    judged = gate([evidence.path(name)], None, [entry["artifact"]]).judged[0].verdict.as_json()
-    return judged["outcome"], judged["lines"]
+    budgets = [None, *(each for each in asked if each != measured_budget(evidence, name))]
+    found = [gate([evidence.path(name)], each, [entry["artifact"]]).judged[0].verdict.as_json() for each in budgets]
+    lines = [line for number, each in enumerate(found) for line in each["lines"]
+             if not any(line in before["lines"] for before in found[:number])]  # fmt: skip
+    return worst(each["outcome"] for each in found), lines

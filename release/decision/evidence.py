@@ -98,13 +98,14 @@ class Metric(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cost(Struct, frozen=True, forbid_unknown_fields=True):
-    """What it may cost, at which load; the latency's limits stand in the result."""
+    """What it may cost, at which load; `budgets` is a file with the limits that count, None for the built-in ones."""
 
     load_qps: Load
     cost_per_month: Positive | None = None
     assumed: bool = True
     max_load: dict[Name, Name] = {}
     targets: Name | None = None
+    budgets: Name | None = None
 
 
 class Rollback(Struct, frozen=True, forbid_unknown_fields=True):
@@ -188,7 +189,7 @@ def read_evidence(folder: Path, scenario: str, begun: str = "") -> Evidence:
 
 def _read_files(folder: Path, named: Named, digest: str) -> Evidence:
     figures, results, objects = _names(named)
-    tables = [named.budget.targets] if named.budget and named.budget.targets else []
+    tables = [name for name in (named.budget.targets, named.budget.budgets) if name] if named.budget else []
     paths = {name: _inside(folder, name) for name in (*figures, *results, *objects, *tables)}
     there = {name: path for name, path in paths.items() if path.exists()}
     for path in there.values():
@@ -237,7 +238,16 @@ def _inside(folder: Path, name: str) -> Path:
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or "\0" in name:
         raise MctError(f"{folder / FILE} names a file outside of its folder: {name!a}", "put a copy of it there")
+    return require_within(folder, name, "put a copy of the file there")
+
+
+def require_within(folder: Path, name: str, hint: str) -> Path:
+    """The path of a name in a folder. MctError where it leads out of there, or in a circle."""
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise MctError(f"{path} leads out of {folder}", "put a copy of the file there")
+    try:
+        within = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError) as error:  # links in a circle
+        raise MctError(f"{path} leads nowhere", hint) from error
+    if not within:
+        raise MctError(f"{path} leads out of {folder}", hint)
     return path

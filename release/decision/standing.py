@@ -18,11 +18,13 @@ from mct import MctError
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Name, Share, declared
 from mct.release.decision.criterion import Criterion, absent, missing
-from mct.release.decision.entries import Entry, find_entry, unjudged, verdict_of
-from mct.release.decision.evidence import Evidence
+from mct.release.decision.entries import Entry, asked_budget, find_entry, measured_budget, unjudged, verdict_of
+from mct.release.decision.evidence import Evidence, require_within
 from mct.release.promotion.gate_values import last_verdict
 from mct.release.promotion.releases import Moved, Release, Track
+from mct.release.promotion.reports import taught_by
 from mct.release.promotion.store import Store, open_store
+from mct.targets.budget import looser_limits
 
 NAME = "rollback"
 JOURNAL = "journal"
@@ -36,7 +38,8 @@ class Standing:
     `back` is where one would return to if what is decided about were in production, `earlier` where a rollback leads
     now; `fault` and `earlier_fault` are why these do not lie in the store whole, "" where they do. `drill` is the
     outcome of the last practice since production changed, `gate` what a gate said last of what is decided about, ""
-    where there was none.
+    where there was none. `held` is why that may not go out whatever its evidence says, `taught` the SHA-256 of the data
+    that its lineage names.
     """
 
     release: str = ""
@@ -50,6 +53,8 @@ class Standing:
     earlier_fault: str = ""
     drill: str = ""
     gate: str = ""
+    held: tuple[str, ...] = ()
+    taught: frozenset[str] = frozenset()
 
 
 NO_STORE = Standing()
@@ -86,7 +91,7 @@ def read_standing(evidence: Evidence, version: int | None = None, address: str |
         earlier=track.before,
         earlier_fault=fault_of(store, track.before) if track.before else "",
         drill=last_drill(track),
-        gate=_gate(store, subject) if subject else "",
+        **_of_subject(store, subject),
     )
 
 
@@ -96,16 +101,27 @@ def _without_store(name: str, version: int | None) -> Standing:
     return NO_STORE
 
 
-def _gate(store: Store, subject: Release) -> str:
+def _of_subject(store: Store, subject: Release | None) -> dict[str, Any]:
+    """What the store says of the release that is decided about: its gate, what holds it, what taught it."""
+    if subject is None:
+        return {}
+    held, taught = [], frozenset[str]()
+    if subject.state == "retired":
+        held.append(f"{subject.ref} is retired")
     said = last_verdict(store, subject.ref)
-    return f"{said.verdict.outcome} for {said.verdict.to} ({said.sha256[:12]}…)" if said else ""
+    gate = f"{said.verdict.outcome} for {said.verdict.to} ({said.sha256[:12]}…)" if said else ""
+    if said and said.verdict.outcome != "pass":
+        held.append(f"the gate of {subject.ref} said last: {gate}")
+    try:
+        with store.artifact(subject) as folder:
+            taught = taught_by(folder)
+    except MctError as error:
+        held.append(f"{subject.ref} does not lie in the store whole: {error.message}")
+    return {"gate": gate, "held": tuple(held), "taught": taught}
 
 
 def _inside(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise MctError(f"{path} leads out of {folder}", "put the store, or a copy of it, into the folder")
-    return path
+    return require_within(folder, name, "put the store, or a copy of it, into the folder")
 
 
 def subject_digest(evidence: Evidence) -> str:
@@ -167,11 +183,23 @@ def _untold(evidence: Evidence, standing: Standing) -> str:
             return f"how production behaves: {name} is named and not there"
     if named and named.result and not evidence.has_samples(named.result):
         return f"how production behaves: {unjudged(named.result)}"
+    if named and named.result and (loose := _looser(evidence, named.result)):
+        return f"how production behaves: {named.result} was judged by less than its budget asks ({loose})"
     if named and named.watch and standing.production is not None and named.watch in evidence.objects:
         about = evidence.objects[named.watch].get("release")
         if about != standing.production.ref:
             return f"how production behaves: {named.watch} is about {about}, and {standing.production.ref} is there"
+        if evidence.objects[named.watch].get("outcome") == "inconclusive":
+            return f"how production behaves: {named.watch} could not tell"
     return ""
+
+
+def _looser(evidence: Evidence, name: str) -> str:
+    """The limits of a result's budget that ask for less than the budget of that name."""
+    if not evidence.results[name]["budget"]:
+        return ""
+    asked = asked_budget(evidence, name)
+    return ", ".join(looser_limits(measured_budget(evidence, name), asked)) if asked else ""
 
 
 def misbehaving(evidence: Evidence, standing: Standing) -> Iterator[str]:
@@ -221,6 +249,8 @@ def alarms(name: str, found: Mapping[str, Any], production: Release) -> Iterator
     """The alarms of a watch of this very release. MctError for a file that is no report of a watch."""
     watch = declared(dict(found), _Watch, name, "make it with: mct watch LOG --release NAME --json > FILE")
     if watch.release == production.ref and watch.outcome == "fail" and watch.look:
+        if not watch.look.changes:
+            yield f"mct watch of {production.ref} ({name}) raised an alarm"
         for each in watch.look.changes:
             change = f"{each.before:.1%} before, {each.now:.1%} now (p = {each.p_value:.1g})"
             yield f"mct watch of {production.ref} ({name}): {each.signal}, {each.share}: {change}"

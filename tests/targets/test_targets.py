@@ -4,12 +4,13 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mct import MctError
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
-from mct.targets.budget import Budget, budget_on, find_budget, load_budgets, stricter_on
+from mct.targets.budget import Budget, budget_on, find_budget, load_budgets, looser_limits, stricter_on
 from mct.targets.machine import Machine, probe_machine
 from mct.targets.runtimes.table import RUNTIMES, runtime_for
 from mct.targets.target import find_target, find_targets, load_targets, machine_of
@@ -160,6 +161,25 @@ def test_of_a_target_s_limits_a_gate_takes_those_that_ask_for_more(tmp_path: Pat
     assert stricter_on(mine, box) == more
     headline = stricter_on(Budget("mine", "sequence-classification", quality_max_drop=0.9), box)
     assert (headline.quality_at_least, headline.quality_max_drop, headline.p95_ms) == (None, 0.5, 40.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "loosened"),
+    [
+        ({}, ()), ({"p95_ms": 9999.0}, ("p95_ms",)), ({"p95_ms": None}, ("p95_ms",)), ({"p95_ms": 1.0}, ()),
+        ({"quality_at_least": 0.5}, ("quality_at_least",)), ({"quality_at_least": None}, ()),
+        ({"quality_at_least": None, "quality_max_drop": None}, ("quality_at_least", "quality_max_drop")),
+        ({"slices": ("b",)}, ("slices",)), ({"slices": ("b", "a", "c")}, ()),
+        ({"metric_max_drop": {}}, ("metric_max_drop",)), ({"metric_max_drop": {"f1": 0.2}}, ("metric_max_drop",)),
+        ({"size_mb": 5.0}, ()),
+    ],
+)  # fmt: skip
+def test_the_limits_that_ask_for_less_are_named(changed: dict[str, Any], loosened: tuple[str, ...]) -> None:
+    asked = Budget(
+        "mine", "sequence-classification", p95_ms=15.0, quality_at_least=0.9, quality_max_drop=0.01, slices=("a", "b"),
+        slice_max_drop=0.01, metric_max_drop={"f1": 0.1},
+    )  # fmt: skip
+    assert looser_limits(replace(asked, **changed), asked) == loosened
 
 
 def test_a_target_s_limits_of_a_budget_that_is_none_are_refused(run_mct: RunMct, tmp_path: Path) -> None:

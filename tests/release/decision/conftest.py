@@ -46,6 +46,7 @@ tie = "tie.json"
 load_qps = 20.0
 cost_per_month = 150.0
 assumed = false
+budgets = "budgets.toml"
 
 [rollback]
 store = "store"
@@ -53,6 +54,13 @@ release = "intent-router"
 
 [commands]
 "bench.json" = "mct bench …"
+"""
+
+
+LIMITS = """\
+[intent-router]
+slices = ["returns", "checkout"]
+slice_max_drop = 0.02
 """
 
 
@@ -101,11 +109,12 @@ class Case:
         """Replace the bench by which it is judged, and its samples, by another one."""
         self.bench(self.folder, identify(self.artifact).digest, **other)
 
-    def measure_production(self, outcome: str) -> None:
+    def measure_production(self, outcome: str, **other: Any) -> None:
         """Write a bench of what is in production, with that outcome."""
         production = self.store.track(NAME).production
         assert production is not None
-        self.bench(self.folder, production.digest, "production", median_ms={"pass": 1.47, "fail": 22.0}[outcome])
+        median_ms = {"pass": 1.47, "fail": 22.0}[outcome]
+        self.bench(self.folder, production.digest, "production", median_ms=median_ms, **other)
         self._say("result", "production.json")
 
     def watch(self, release: str, *alarms: str) -> None:
@@ -136,16 +145,18 @@ CPU = Target("cpu", "cpu", "made up", price_per_hour=0.09)
 
 def bench(
     by_hand: ModuleType, folder: Path, digest: str, name: str = "bench", worse: int = 0, median_ms: float = 1.47,
-    budget: Budget | None = BUDGET, target: Target | None = CPU,
+    budget: Budget | None = BUDGET, target: Target | None = CPU, baseline: str = "router", copied: bool = False,
 ) -> None:  # fmt: skip
     """Write NAME.json with its samples: a checkpoint, onnx-int8 of that digest, and one that could not be measured.
 
-    onnx-int8 takes 1.5 ms on average and answers as the checkpoint does, but to so many returns that only that knew.
+    onnx-int8 takes 1.5 ms on average and answers as the checkpoint does, but to so many returns that only that knew;
+    the checkpoint is a copy of it where it is `copied`.
     """
     before = ["human" if number % 13 == 0 else label for number, label in enumerate(TRUTH)]
     now = ["human" if 1 <= number <= worse else label for number, label in enumerate(before)]
     labels = (*dict.fromkeys(TRUTH), "human")
     router = replace(by_hand.make_subject("router", labels, 90.9), format="checkpoint", runtime="torch")
+    router = replace(router, digest=digest) if copied else router
     tuned = replace(by_hand.make_subject("onnx-int8", labels, 23.4), digest=digest)
     starts = tuple(by_hand.make_start(number) for number in range(4))
     tokens = (5,) * len(TRUTH)
@@ -157,7 +168,7 @@ def bench(
     data = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in TRUTH), "a" * 64)
     asked = make_question(
         [each.subject for each in measurements], data, BenchPlan(threads=1), target=target, budget=budget,
-        baseline="router",
+        baseline=baseline,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         path = append(Path(scratch), asked, measurements, data)
@@ -186,7 +197,8 @@ def case(by_hand: ModuleType, tiny_onnx: Path, measured_once: Path, tmp_path: Pa
     judged_by = {"name": "test.jsonl", "sha256": "a" * 64, "rows": 2000}
     taught_by = {"name": "train.jsonl", "sha256": "b" * 64, "rows": 9000}
     files = [judged_by, taught_by]
-    case.write("check.json", {"task": "sequence-classification", "files": files, "leaks": []})
+    case.write("check.json", {"task": "sequence-classification", "files": files, "leaks": [], "near": 0.9})
+    (folder / "budgets.toml").write_text(LIMITS, encoding="utf-8")
     case.put_in_production(case.add(tiny_onnx / "onnx-fp32"))
     case.practise()
     case.add(tiny_onnx / "onnx-int8")

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -16,9 +17,17 @@ from mct.release.decision.decision import Asked, Decision, conclude, decide
 from mct.release.decision.decision_text import as_markdown, as_text
 from mct.release.decision.evidence import read_evidence
 from mct.release.decision.standing import Standing
+from mct.release.promotion.gate import ask_gate
+from mct.release.promotion.moves import retire
 from mct.release.promotion.releases import Release
+from mct.release.promotion.store import open_store
+from mct.targets.budget import Budget
 
 NAME = "intent-router"
+BUDGET = Budget(
+    NAME, "sequence-classification", p95_ms=15.0, quality_at_least=0.921, quality_max_drop=0.005,
+    slices=("returns", "checkout"), slice_max_drop=0.02,
+)  # fmt: skip
 Change = Callable[[Any], None]
 
 
@@ -131,6 +140,105 @@ def test_evidence_against_one_criterion_holds(case: Any, what: str) -> None:
     assert states(decision)[name] == "not met", decision.why
 
 
+@pytest.mark.parametrize("way", [{"baseline": "onnx-int8"}, {"copied": True}], ids=["its own name", "a copy"])
+def test_what_was_held_against_itself_has_shown_nothing(case: Any, way: dict[str, Any]) -> None:
+    case.measure(**way)
+    decision = decided(case)
+    assert decision.outcome == "hold"
+    assert (states(decision)["metric"], states(decision)["budget"]) == ("missing", "not met")
+    assert sum("it was held against itself" in each for each in decision.why) == 2
+
+
+def test_what_a_result_says_its_budget_was_loosens_none(case: Any) -> None:
+    case.measure(budget=replace(BUDGET, p95_ms=9999.0), median_ms=22.0)
+    found = decided(case)
+    assert (found.outcome, states(found)["budget"]) == ("hold", "not met")
+    assert any("p95_ms was 9999, and is to be 15" in each for each in found.why)
+    assert any(each.startswith("budget: not met: P95 < 15 ms: fail") for each in found.why)
+    limits = (case.folder / "budgets.toml").read_text()
+    (case.folder / "budgets.toml").write_text(limits + "p95_ms = 9999.0\n")
+    found = decided(case)
+    assert found.outcome == "promote" and "budgets.toml" in {file for file, _, _ in found.files}
+    (case.folder / "budgets.toml").unlink()
+    assert states(decided(case))["budget"] == "missing"
+    replaced(case, 'budgets = "budgets.toml"\n', "")
+    assert any("the built-in budget intent-router" in each for each in decided(case).why)
+
+
+def test_the_limits_of_a_budget_that_only_the_result_knows_are_assumed(case: Any) -> None:
+    assert not decided(case).assumed or all("is not built in" not in each for each in decided(case).assumed)
+    case.measure(budget=replace(BUDGET, name="mine"))
+    found = decided(case)
+    assert found.outcome == "promote" and any("mine, which is not built in" in each for each in found.assumed)
+
+
+def test_a_production_that_was_judged_by_less_has_not_shown_that_it_behaves(case: Any) -> None:
+    in_production_twice(case)
+    case.measure_production("pass", budget=replace(BUDGET, p95_ms=9999.0))
+    found = decided(case)
+    assert found.outcome == "hold" and not found.trouble
+    assert any("production.json was judged by less than its budget asks (p95_ms)" in each for each in found.why)
+
+
+def ask_in_vain(case: Any, gate: str) -> None:
+    (case.folder / "gate.toml").write_text(gate)
+    ask_gate(case.store, f"{NAME}@2", "production", case.folder / "gate.toml")
+
+
+def damage(case: Any) -> None:
+    model = next((case.folder / "store" / "artifacts" / case.store.find(f"{NAME}@2").digest).rglob("*.onnx"))
+    model.write_bytes(model.read_bytes()[:-1])
+
+
+HELD: dict[str, Change] = {
+    "is retired": lambda case: retire(case.store, f"{NAME}@2", note="it leaks"),
+    "inconclusive for production": lambda case: ask_in_vain(case, '[production]\nafter = "canary"\n'),
+    "does not lie in the store whole": damage,
+}
+
+
+@pytest.mark.parametrize("why", HELD)
+def test_what_may_not_go_out_is_not_promoted_whatever_its_evidence_says(case: Any, why: str) -> None:
+    HELD[why](case)
+    decision = decided(case)
+    assert set(states(decision).values()) == {"met"} and decision.outcome == "hold"
+    (said,) = decision.why
+    assert f"{NAME}@2" in said and why in said
+
+
+def test_a_watch_that_could_not_tell_is_no_all_clear(case: Any) -> None:
+    in_production_twice(case)
+    case.watch(f"{NAME}@2")
+    assert decided(case).outcome == "promote"
+    case.edit("watch.json", outcome="inconclusive")
+    found = decided(case)
+    assert found.outcome == "hold" and any("watch.json could not tell" in each for each in found.why)
+
+
+@pytest.mark.parametrize("near", [1.0, 0.95, None])
+def test_a_check_that_lets_pass_what_is_alike_has_found_no_leak(case: Any, near: float | None) -> None:
+    told = {name: value for name, value in case.read("check.json").items() if name != "near"}
+    case.write("check.json", told | ({"near": near} if near else {}))
+    found = decided(case)
+    assert found.outcome == "hold" and states(found)["data"] == "missing"
+
+
+@pytest.mark.parametrize(("taught", "outcome"), [("b", "promote"), ("c", "hold")])
+def test_a_check_has_to_be_of_what_taught_the_artifact(case: Any, tmp_path: Any, taught: str, outcome: str) -> None:
+    assert any("what taught the artifact" in each for each in decided(case).assumed)
+    artifact = shutil.copytree(case.artifact, tmp_path / "made" / case.artifact.name)
+    manifest = json.loads((artifact / "mct.json").read_text())
+    manifest["lineage"][-1]["data"] = {"name": "train.jsonl", "rows": 9, "sha256": taught * 64}
+    (artifact / "mct.json").write_text(json.dumps(manifest))
+    other = replace(case, store=open_store(tmp_path / "releases"))
+    other.put_in_production(other.add(case.artifact.with_name("onnx-fp32")))
+    other.practise()
+    other.add(artifact)
+    found = decided(case, store=str(tmp_path / "releases"))
+    assert found.outcome == outcome and not any("what taught the artifact" in each for each in found.assumed)
+    assert outcome == "promote" or any("the data that taught it (cccccccccccc" in each for each in found.why)
+
+
 def test_an_inconclusive_verdict_holds(case: Any) -> None:
     case.measure(worse=5)
     decision = decided(case)
@@ -142,23 +250,25 @@ def test_an_inconclusive_verdict_holds(case: Any) -> None:
     states=st.tuples(*[st.sampled_from(STATES)] * 5),
     trouble=st.lists(st.just("P95 < 15 ms (22 ms)"), max_size=2).map(tuple),
     back=st.sampled_from(("", "damaged", "whole")),
+    held=st.lists(st.just("r@1 is retired"), max_size=1).map(tuple),
 )
 def test_only_all_five_promote_and_only_trouble_rolls_back(
-    states: tuple[State, ...], trouble: tuple[str, ...], back: str
+    states: tuple[State, ...], trouble: tuple[str, ...], back: str, held: tuple[str, ...]
 ) -> None:
     criteria = tuple(
         Criterion(name, state, lacks=() if state == "met" else ("something",))
         for name, state in zip(ASKS, states, strict=True)
     )
     earlier = Release("r", 1, "d" * 64, "m" * 64, "a", "onnx", "int8", "t", 1.0, "", "", "retired", "")
-    standing = Standing(earlier=earlier if back else None, earlier_fault="a byte is wrong" if back == "damaged" else "")
+    fault = "a byte is wrong" if back == "damaged" else ""
+    standing = Standing(earlier=earlier if back else None, earlier_fault=fault, held=held)
     outcome, why = conclude(criteria, trouble, standing)
     if trouble and back == "whole":
         assert outcome == "roll back"
-    elif not trouble and set(states) == {"met"}:
+    elif not trouble and not held and set(states) == {"met"}:
         assert outcome == "promote"
     else:
-        assert outcome == "hold"
+        assert outcome == "hold" and set(held) <= set(why)
         assert all(any(line.startswith(f"{each.name}: ") for line in why) for each in criteria if each.state != "met")
     assert why
 

@@ -38,6 +38,7 @@ HOSTILE: dict[str, tuple[str, Callable[[Any], object]]] = {
     "a path out of the folder": ("outside of its folder", lambda case: change(case, '"pain.json"', '"../pain.json"')),
     "an absolute path": ("outside of its folder", lambda case: change(case, '"pain.json"', '"/etc/passwd"')),
     "a link out of the folder": ("leads out of", lambda case: link(case, "pain.json", Path("/etc/hostname"))),
+    "a link to itself": ("leads nowhere", lambda case: link(case, "pain.json", case.folder / "pain.json")),
     "a store by a link out of the folder": ("leads out of", lambda case: link_store(case)),
     "a figure of a day to come": ("is in the future", lambda case: case.edit("pain.json", date="2999-01-01")),
     "a figure of no day": ("range", lambda case: case.edit("pain.json", date="2026-02-30")),
