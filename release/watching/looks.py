@@ -111,7 +111,8 @@ def take_look(
         rows = in_order([row for log in logs for row in log.rows[seen.get(log.key, 0) :]])
         if len(rows) < drift.FEWEST:
             last = before[-1] if before else None
-            outcome: Outcome = last.outcome if last and (not rows or last.outcome == "fail") else "inconclusive"
+            stands = last and (last.outcome == "fail" or (not rows and not lacking(last.counts, reference)))
+            outcome: Outcome = last.outcome if last and stands else "inconclusive"
             return Watched(last, False, len(rows), outcome, reference, _lost(before), others)
         look = _look(before, reference, rows, seen | _positions(logs), lengths)
         content = msgspec.json.format(msgspec.json.encode(look), indent=2) + b"\n"
