@@ -71,9 +71,7 @@ def judge_data(evidence: Evidence, standing: Standing) -> Criterion:
         lack = f"a check of the data that taught it ({', '.join(unknown)}…)"
         return missing("data", lack, [data.check], facts)
     if checked.near > NEAR:
-        lack = (
-            f"a check that finds what is alike by {NEAR:.0%}: this one let pass what is by less than {checked.near:.0%}"
-        )
+        lack = f"a check that finds texts alike by {NEAR:.0%}: this one let pass all below {checked.near:.0%}"
         return missing("data", lack, [data.check], facts)
     untold = () if standing.taught else ("among the files that were checked is what taught the artifact",)
     leaked, borne = checked.leaked[digest], data.leaks_tolerated

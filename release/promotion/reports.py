@@ -102,7 +102,7 @@ class DataReport:
         """Why it could not have found a leak; "" where it could."""
         if len(self.files) < 2:
             return "It read one file alone, which nothing can stand in twice: check it with what was trained on."
-        return f"It let pass what is alike by less than {self.near:.0%}." if self.near > NEAR else ""
+        return f"It let pass texts alike by less than {self.near:.0%}." if self.near > NEAR else ""
 
 
 def read_model_report(path: Path) -> ModelReport:

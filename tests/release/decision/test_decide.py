@@ -213,6 +213,9 @@ def test_a_watch_that_could_not_tell_is_no_all_clear(case: Any) -> None:
     case.edit("watch.json", outcome="inconclusive")
     found = decided(case)
     assert found.outcome == "hold" and any("watch.json could not tell" in each for each in found.why)
+    case.edit("watch.json", outcome="fail")
+    found = decided(case)
+    assert found.outcome == "roll back" and found.trouble == (f"mct watch of {NAME}@2 (watch.json) raised an alarm",)
 
 
 @pytest.mark.parametrize("near", [1.0, 0.95, None])
