@@ -125,9 +125,12 @@ def _is_plain(found: inspect.Type) -> bool:
 
 
 def read_bytes(path: Path, hint: str = HINT) -> bytes:
-    """What a regular file holds. MctError for anything else under that name."""
+    """What a regular file holds. MctError for anything else under that name, and for what cannot be read."""
     require_file(path, hint)
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MctError(f"{path} cannot be read: {error.strerror}", hint) from error
 
 
 def read_text(path: Path, hint: str = HINT) -> str:

@@ -20,7 +20,7 @@ from mct.models.data.declared import Name, Share, declared
 from mct.release.decision.criterion import Criterion, absent, missing
 from mct.release.decision.entries import Entry, asked_budget, find_entry, measured_budget, unjudged, verdict_of
 from mct.release.decision.evidence import Evidence, require_within
-from mct.release.promotion.gate_values import last_verdict
+from mct.release.promotion.gate_values import last_verdict, production_of
 from mct.release.promotion.releases import Moved, Release, Track
 from mct.release.promotion.reports import taught_by
 from mct.release.promotion.store import Store, open_store
@@ -63,8 +63,8 @@ NO_STORE = Standing()
 def read_standing(evidence: Evidence, version: int | None = None, address: str | None = None) -> Standing:
     """Read the store at `address`, else the one that the evidence names, which lies in its folder.
 
-    `version` is the release that is decided about, None what was measured. MctError where the journal is damaged, or
-    has no such version; a version without a store is one that is not there.
+    `version` is the release that is decided about, None what was measured. MctError where the journal is damaged or
+    another one's, or has no such version; a version without a store is one that is not there.
     """
     named = evidence.named.rollback
     if address is None and (named is None or not (evidence.folder / named.store).is_dir()):
@@ -77,7 +77,7 @@ def read_standing(evidence: Evidence, version: int | None = None, address: str |
     measured = subject_digest(evidence)
     same = [release for release in track.releases if release.digest == measured]
     subject = track.release(version) if version is not None else same[-1] if same else None
-    production = track.production
+    production = production_of(store, track)
     is_subject = production is not None and production.digest == (subject.digest if subject else measured)
     back = track.before if is_subject else production
     return Standing(

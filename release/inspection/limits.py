@@ -53,12 +53,25 @@ class Limits:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def find_limits(name: str, extra: Path | None = None) -> Limits:
-    """The limits of that name: built in, those of the file `extra` in their place key by key. MctError for others."""
+KNOWN = frozenset(each.name for each in fields(Limits)) - {"name"}
+
+
+def load_limits(extra: Path | None = None) -> dict[str, Limits]:
+    """All limits by name: built in, those of the file `extra` in their place key by key."""
+    return {name: limits_of(name, table, str(extra or BUILT_IN)) for name, table in _tables(extra).items()}
+
+
+def _tables(extra: Path | None) -> dict[str, dict[str, Any]]:
     tables = read_toml(BUILT_IN, dict[Name, dict[str, Any]], HINT)
     if extra is not None:
         for own, table in read_toml(extra, dict[Name, dict[str, Any]], HINT).items():
             tables[own] = tables.get(own, {}) | table
+    return tables
+
+
+def find_limits(name: str, extra: Path | None = None) -> Limits:
+    """The limits of that name: built in, those of the file `extra` in their place key by key. MctError for others."""
+    tables = _tables(extra)
     if name not in tables:
         raise unknown("limits", name, tables)
     return limits_of(name, tables[name], str(extra or BUILT_IN))

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from mct import MctError
 from mct.models.tables import unknown
 from mct.models.writing.drafts import make_folder
 from mct.release.pipeline.pipeline_file import Step, read_pipeline
-from mct.release.pipeline.steps import Done, Place, is_asked_anew, is_there, key_of, left_by, names_of, place_of
+from mct.release.pipeline.steps import STATE, Done, Place, is_asked_anew, is_there, key_of, left_by, names_of, place_of
 
 State = Literal["kept", "done", "stopped", "to do", "not reached"]
 
@@ -137,13 +137,18 @@ def _resolve(step: Step, root: click.Group) -> None:
 
 @contextmanager
 def _alone(place: Place) -> Iterator[None]:
-    """Hold the pipeline's lock. MctError where another run has it."""
+    """Hold the pipeline's lock; its folder stays only if something is kept there. MctError where another run has it."""
     make_folder(place.state)
     handle = os.open(place.state, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
     except BlockingIOError as error:
+        os.close(handle)
         raise MctError(f"{place.state.name} is running already", "wait for that run to end") from error
+    try:
+        yield
     finally:
+        with suppress(OSError):  # not empty
+            for folder in (place.state, *place.state.parents[: len(STATE.parts)]):
+                folder.rmdir()
         os.close(handle)

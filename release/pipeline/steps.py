@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -135,15 +135,26 @@ def _content(path: Path) -> str:
 
 
 def _files(path: Path, name: str) -> dict[str, str]:
-    """Every file of a folder, or the file itself; hidden ones and links out of it are none of a step's."""
-    if path.is_file():
-        return {name: sha256(path)}
-    found = {}
-    for file in sorted(path.rglob("*")):
-        inside = file.relative_to(path)
-        if file.is_file() and not file.is_symlink() and not any(part.startswith(".") for part in inside.parts):
-            found[str(Path(name, inside))] = sha256(file)
-    return found
+    """Every file of a folder, or the file itself, by what it holds, links followed; hidden ones are none of it."""
+    try:
+        return {name: sha256(path)} if path.is_file() else dict(_below(path, name, frozenset()))
+    except OSError as error:
+        raise MctError(
+            f"{error.filename or path} cannot be read: {error.strerror}", f"see what is at {path}"
+        ) from error
+
+
+def _below(folder: Path, name: str, above: frozenset[Path]) -> Iterator[tuple[str, str]]:
+    """The files below a folder; a link to a folder that holds it leads nowhere new."""
+    above |= {folder.resolve()}
+    for path in sorted(folder.iterdir()):
+        inside = str(Path(name, path.name))
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
+            yield inside, sha256(path)
+        elif path.is_dir() and path.resolve() not in above:
+            yield from _below(path, inside, above)
 
 
 def names_of(steps: Sequence[Step]) -> dict[str, str]:

@@ -88,14 +88,14 @@ def release_list(address: str, as_json: bool) -> None:
 def release_show(ref: str, path_only: bool, address: str, as_json: bool) -> None:
     """Show a release NAME@VERSION with what its gate said; or the history of NAME. --path NAME is its production."""
     from mct.release.promotion.describe import history_table, release_json, release_page, track_json
-    from mct.release.promotion.gate_values import last_verdict
+    from mct.release.promotion.gate_values import last_verdict, production_of
     from mct.release.promotion.releases import split_ref
 
     store = _open(address)
     name, version = split_ref(ref)
     release, track = store.find(ref), store.track(name)
     if path_only:
-        chosen = release if version else track.production
+        chosen = release if version else production_of(store, track)
         if chosen is None:
             raise MctError(f"nothing of {name} is in production", "promote a release, or name one: NAME@VERSION")
         if (folder := store.artifact_on_disk(chosen)) is None:
@@ -119,13 +119,14 @@ def release_show(ref: str, path_only: bool, address: str, as_json: bool) -> None
 def release_fetch(ref: str, out: Path, address: str) -> None:
     """Copy the artifact of NAME's production, or of NAME@VERSION, verified by its digest."""
     from mct.models.writing.replacing import appearing
+    from mct.release.promotion.gate_values import production_of
     from mct.release.promotion.releases import split_ref
 
     store = _open(address)
     name, version = split_ref(ref)
     chosen = store.find(ref)
     if version is None:
-        production = store.track(name).production
+        production = production_of(store, store.track(name))
         if production is None:
             raise MctError(f"nothing of {name} is in production", "promote a release, or name one: NAME@VERSION")
         chosen = production

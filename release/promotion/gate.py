@@ -11,24 +11,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mct.bench.judge.line import Outcome, worst
-from mct.models.data.declared import read_bytes
 from mct.release.promotion.gate_file import read_gate
-from mct.release.promotion.gate_values import Evidence, GateLine, GateVerdict, Question, StoredVerdict, Tried
+from mct.release.promotion.gate_values import GateLine, GateVerdict, Question, StoredVerdict, Tried
 from mct.release.promotion.measured import measured_lines
 from mct.release.promotion.releases import Looked, Run, Stage, days_between
-from mct.release.promotion.reports import read_data_report, read_model_report, taught_by
-from mct.release.promotion.store import Store, now
+from mct.release.promotion.reports import lacking, read_data_report, read_model_report, taught_by
+from mct.release.promotion.store import Store, moment
 
 
 def ask_gate(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = "") -> StoredVerdict:
     """Ask the gate of a stage about a release; verdict and evidence are stored, the look is journalled.
 
-    MctError where the gate's file, a result or a report is damaged: what cannot be read cannot be counted.
+    MctError where the gate's file, a result or a report is damaged: what cannot be read cannot be counted. Nothing is
+    stored then.
     """
     gate = read_gate(gate_file, stage)
     release = store.find(ref)
-    question = Question(store, store.settle(release.name), release, stage, gate, gate_file.parent, now())
-    own = Evidence("gate-file", gate_file.name, store.keep(read_bytes(gate_file)))
+    track = store.settle(release.name)
+    question = Question(store, track, release, stage, gate, gate_file.parent, moment(track))
+    own = question.keep("gate-file", gate_file)
     lines: list[GateLine] = []
     runs: tuple[Run, ...] = ()
     tried: tuple[Tried, ...] = ()
@@ -47,6 +48,8 @@ def ask_gate(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = ""
         1, "mct-release-gate", release.ref, release.digest, stage, question.at,
         worst(line.outcome for line in lines), tuple(lines), tried,
     )  # fmt: skip
+    for content in question.kept.values():
+        store.keep(content)
     digest = store.keep_json(verdict.as_json())
     evidence = {own.sha256: None} | {each.sha256: None for line in lines for each in line.evidence}
     look = Looked(release.version, stage, verdict.outcome, digest, tuple(evidence), runs)
@@ -55,7 +58,7 @@ def ask_gate(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = ""
 
 
 def _behaviour_line(question: Question, path: Path) -> GateLine:
-    """What an inspection comes to; nothing where it is of another artifact, or too old."""
+    """What an inspection comes to; nothing where it is of another artifact, too old, or by looser limits."""
     subject, limit = "behaviour", f"inspected, and within its limits ({path.name})"
     if not path.exists():
         return GateLine(subject, limit, "missing", "inconclusive", "There is no such report.")
@@ -65,6 +68,9 @@ def _behaviour_line(question: Question, path: Path) -> GateLine:
         return GateLine(subject, limit, report.digest[:12], "inconclusive", "It is about another artifact.", evidence)
     if report.original == report.digest:
         return GateLine(subject, limit, "itself", "inconclusive", "It was inspected beside itself.", evidence)
+    own = question.home / question.gate.limits if question.gate.limits else None
+    if report.outcome == "pass" and (lack := lacking(report, own)):
+        return GateLine(subject, limit, "other limits", "inconclusive", lack, evidence)
     stale = [line for line in question.age_lines(limit, report.created, evidence) if line.outcome != "pass"]
     said = "; ".join(report.open_lines) or {"pass": "Every limit holds."}.get(report.outcome, "It judged nothing.")
     return stale[0] if stale else GateLine(subject, limit, report.outcome, report.outcome, said, evidence)

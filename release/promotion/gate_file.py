@@ -7,16 +7,18 @@
                                      # A file with its documents beside it, or its SHA-256 as results have it
     targets = 2                      # on how many targets at least
     evidence_days = 30               # no result or report may be older
-    behaviour = ["explain.json"]     # what mct explain wrote, or its behaviour tests alone
+    behaviour = ["explain.json"]     # what mct explain wrote, or its behaviour tests alone, by the built-in limits
+    limits = "limits.toml"           # or by those of this file in their place
     checks = ["check.json"]          # what mct data check wrote: of the test set and of the data that the artifact's
                                      # lineage names, no row stands in another file; at the default --near or below
     after = "canary"                 # it must have been there,
     after_days = 7                   # for so long: all its stays there together
     drill_days = 90                  # a rollback of this name was practised within so many days
 
-Paths are relative to the file. What a stage does not name is not asked; a stage that asks nothing is refused. A target
-that an earlier look for the same stage saw a run on holds a release back while `results` have no whole one of it; a run
-that another stage's look alone saw, in `results` of its own, is a try and no more.
+Paths are relative to the file. What a stage does not name is not asked; a stage that asks nothing is refused. Each
+target of `on` has to be measured, and one that has a built-in target's name has to be that one. A target that an
+earlier look for the same stage saw a run on holds a release back while `results` have no whole one of it; a run that
+another stage's look alone saw, in `results` of its own, is a try and no more.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     budgets_file: str = ""
     evidence_days: Days | None = None
     behaviour: tuple[Name, ...] = ()
+    limits: str = ""
     checks: tuple[Name, ...] = ()
     after: Literal["", "shadow", "canary"] = ""
     after_days: Positive | None = None

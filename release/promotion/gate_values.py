@@ -6,20 +6,23 @@ again, with the bytes of everything it was read from.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
+from mct import MctError
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Count, Digest, Index, Name, Share, parse_json, read_bytes
 from mct.release.promotion.gate_file import Gate
 from mct.release.promotion.releases import Release, Stage, Time, Track, days_between
-from mct.release.promotion.store import Store
+from mct.release.promotion.store import RESTORE, Store
 
+CLOCKS_DIFFER_DAYS = 1 / 24
 EvidenceKind = Literal["result", "samples", "explain", "check", "gate-file", "journal"]
 
 
@@ -91,7 +94,11 @@ class StoredVerdict:
 
 @dataclass(frozen=True)
 class Question:
-    """What a gate is asked: about a release, for a stage. `home` is the folder that its file's paths start from."""
+    """What a gate is asked: about a release, for a stage. `home` is the folder that its file's paths start from.
+
+    `kept` is what was read for it, by SHA-256: it is stored once a verdict is reached, and nothing of a gate that is
+    refused on the way.
+    """
 
     store: Store
     track: Track
@@ -100,25 +107,36 @@ class Question:
     gate: Gate
     home: Path
     at: str
+    kept: dict[str, bytes] = field(default_factory=dict)
 
     def paths(self, names: Sequence[str]) -> list[Path]:
         """The files that the gate names."""
         return [self.home / name for name in names]
 
     def keep(self, kind: EvidenceKind, path: Path, created: str = "") -> Evidence:
-        """Store what a file holds."""
-        return Evidence(kind, path.name, self.store.keep(read_bytes(path)), created)
+        """Keep what a file holds, to be stored with the verdict."""
+        content = read_bytes(path)
+        digest = hashlib.sha256(content).hexdigest()
+        self.kept[digest] = content
+        return Evidence(kind, path.name, digest, created)
+
+    def is_ahead(self, created: str) -> bool:
+        """Whether something is dated in the future, by more than clocks differ."""
+        age = days_between(created, self.at)
+        return age is not None and age < -CLOCKS_DIFFER_DAYS
 
     def age_lines(self, subject: str, created: str, evidence: tuple[Evidence, ...]) -> Iterator[GateLine]:
-        """Whether something is young enough, where the gate asks for it."""
+        """Whether something is young enough, where the gate asks for it; what is dated in the future, in any case."""
         most = self.gate.evidence_days
+        if self.is_ahead(created):
+            reason = "It is dated in the future: a clock is wrong."
+            yield GateLine(subject, f"{subject}: not from the future", created, "inconclusive", reason, evidence)
+            return
         if most is None:
             return
         limit, age = f"{subject}: at most {most:g} days old", days_between(created, self.at)
         found: tuple[str, Outcome, str] = ("undated", "inconclusive", "It does not say when it was made.")
-        if age is not None and age < -1 / 24:
-            found = created, "inconclusive", "It is dated in the future: a clock is wrong."
-        elif age is not None and age > most:
+        if age is not None and age > most:
             found = f"{age:.1f} days", "inconclusive", "It is too old to speak of today."
         elif age is not None:
             found = f"{max(age, 0.0):.1f} days", "pass", "It is young enough."
@@ -130,6 +148,30 @@ def read_verdict(store: Store, digest: str) -> GateVerdict:
     return parse_json(store.evidence(digest), GateVerdict, f"{store.address}: evidence/{digest}")
 
 
+def verdict_about(store: Store, digest: str, release: Release) -> GateVerdict:
+    """A stored verdict that a journal has about a release. MctError where it is about another: entries bear no name."""
+    found = read_verdict(store, digest)
+    if (found.release, found.digest) != (release.ref, release.digest):
+        raise MctError(
+            f"the verdict {digest[:12]}… in the journal of {release.name} is about {found.release} "
+            f"({found.digest[:12]}…), not about {release.ref}",
+            RESTORE,
+        )
+    return found
+
+
+def production_of(store: Store, track: Track) -> Release | None:
+    """What is in production; None where nothing is. MctError where no verdict about this very release let it in."""
+    release = track.production
+    if release is None:
+        return None
+    promoted = [move.verdict for _, move in track.moves(release.version) if move.to == "production" and move.verdict]
+    found = verdict_about(store, promoted[-1], release)
+    if (found.to, found.outcome) != ("production", "pass"):
+        raise MctError(f"{release.ref} is in production by a verdict of {found.outcome} for {found.to}", RESTORE)
+    return release
+
+
 def last_verdict(store: Store, ref: str) -> StoredVerdict | None:
     """What a gate said last about a release; None where none was asked."""
     release = store.find(ref)
@@ -137,4 +179,4 @@ def last_verdict(store: Store, ref: str) -> StoredVerdict | None:
     if not looks:
         return None
     digest = looks[-1][1].verdict
-    return StoredVerdict(read_verdict(store, digest), digest)
+    return StoredVerdict(verdict_about(store, digest, release), digest)

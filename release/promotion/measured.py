@@ -1,8 +1,9 @@
 """What a gate makes of the stored results: every budget, on every target that this stage's gate ever saw a run on.
 
 Results are judged again from their samples, as `mct gate` does, at the error that is left to this try (tries.py). A
-target whose result is gone, or whose run was cut off, stays a line that holds the release back: who deletes what failed
-has shown nothing.
+target that the gate names and that there is no result of, whose result is gone, or whose run was cut off, stays a line
+that holds the release back: who deletes what failed has shown nothing. Neither has who measures beside a copy of the
+artifact, on a target of his own that bears a built-in's name, or by a clock that runs ahead.
 """
 
 from __future__ import annotations
@@ -15,14 +16,21 @@ from mct import MctError
 from mct.bench.judge.line import Line, Outcome
 from mct.release.promotion.gate_values import GateLine, Question, Tried
 from mct.release.promotion.releases import Run
-from mct.release.promotion.tries import Attempt, error_of_try, find_attempts, quality_tries
+from mct.release.promotion.tries import Attempt, Attempts, error_of_try, find_attempts, quality_tries
 
 if TYPE_CHECKING:
     from mct.bench.judge.verdict import Verdict
     from mct.bench.store.samples_file import Samples
+    from mct.targets.target import Target
 
 LATENCY = "P95 <"
 """What the lines begin with that hang on a run's luck with the machine."""
+
+HARDWARE = (
+    "device", "index", "threads", "memory_mb", "runtimes", "architecture", "instruction_sets", "transport", "host",
+    "download_mbps",
+)  # fmt: skip
+"""The fields of a target that say what is measured on."""
 
 
 def measured_lines(question: Question) -> tuple[list[GateLine], tuple[Run, ...], tuple[Tried, ...]]:
@@ -32,20 +40,48 @@ def measured_lines(question: Question) -> tuple[list[GateLine], tuple[Run, ...],
     for target in attempts.targets:
         there, gone = ([each for each in part if each.run.target == target] for part in (attempts.there, attempts.gone))
         runs = len(there) + len(gone)
+        if not runs:
+            lines.append(_lost(target, "not measured there"))
+            continue
         of_target = Tried(target, runs, len(gone), error_of_try(runs), error_of_try(quality_tries([*there, *gone])))
-        newest = next((each for each in reversed(there) if each.path), None)
-        judged = list(_judged(question, newest, of_target)) if newest else [_lost(target, there)]
+        whole = sorted((each for each in there if each.path), key=lambda each: _rank(question, each))
+        judged = (
+            list(_judged(question, whole[-1], of_target))
+            if whole
+            else [_lost(target, _why_lost(attempts, there, gone))]
+        )
+        judged += [line for each in whole[:-1] for line in _ahead(question, each)]
         met += all(line.outcome == "pass" for line in judged)
         lines += judged
         tried.append(of_target)
     return [*_enough(question, attempts.there, met), *lines], tuple(each.run for each in attempts.there), tuple(tried)
 
 
-def _lost(target: str, cut_off: Sequence[Attempt]) -> GateLine:
+def _rank(question: Question, attempt: Attempt) -> tuple[bool, str, str]:
+    """Runs in order, the newest last; those from the future come before all others."""
+    return (not question.is_ahead(attempt.created), attempt.created, attempt.run.id)
+
+
+def _ahead(question: Question, attempt: Attempt) -> list[GateLine]:
+    """What a run says that is not judged: nothing, unless it is dated in the future."""
+    if attempt.path is None or not question.is_ahead(attempt.created):
+        return []
+    evidence = (question.keep("result", attempt.path, attempt.created),)
+    return list(question.age_lines(f"measured on {attempt.run.target}", attempt.created, evidence))
+
+
+def _lost(target: str, found: str) -> GateLine:
     """A target that there is no whole result of any more, or yet."""
-    found = "its run was cut off" if cut_off else "its result is gone"
-    reason = "Measure it there again, or name the targets that count (on)."
-    return GateLine("measured", f"a result on {target}", f"measured, and {found}", "inconclusive", reason)
+    reason = "Measure it there, or name the targets that count (on)."
+    return GateLine("measured", f"a result on {target}", found, "inconclusive", reason)
+
+
+def _why_lost(attempts: Attempts, cut_off: Sequence[Attempt], gone: Sequence[Attempt]) -> str:
+    if cut_off:
+        return "measured, and its run was cut off"
+    if attempts.pinned.isdisjoint(each.run.data for each in gone) and attempts.pinned:
+        return "measured, on another test set"
+    return "measured, and its result is gone"
 
 
 def _enough(question: Question, attempts: Sequence[Attempt], met: int) -> Iterator[GateLine]:
@@ -88,7 +124,7 @@ def _measured_otherwise(question: Question) -> str:
 
 
 def _judged(question: Question, newest: Attempt, tried: Tried) -> Iterator[GateLine]:
-    """The lines of the newest run on a target, by every budget."""
+    """The lines of the newest run on a target, by every budget; of each copy of the artifact that it measured."""
     from mct.bench.store.reading import read_own_samples
     from mct.bench.store.store import read_result
 
@@ -98,10 +134,24 @@ def _judged(question: Question, newest: Attempt, tried: Tried) -> Iterator[GateL
     raw = newest.path.parent / str(result["samples"])
     evidence = (question.keep("result", newest.path, newest.created), question.keep("samples", raw, newest.created))
     for name in question.gate.budgets:
-        subject = f"budget {name} on {tried.target}"
-        for line in _verdict_lines(question, samples, newest.name, name, tried):
-            yield GateLine(subject, line.limit, line.measured, line.outcome, line.reason, evidence)
+        for artifact in newest.names:
+            subject = f"budget {name} on {tried.target}" + (f" ({artifact})" if len(newest.names) > 1 else "")
+            for line in _verdict_lines(question, samples, artifact, name, tried):
+                yield GateLine(subject, line.limit, line.measured, line.outcome, line.reason, evidence)
+    if other := _unlike_built_in(samples.question.target):
+        limit, reason = f"{tried.target} as it is built in", "Give a target of your own a name of its own."
+        yield GateLine("measured", limit, f"other {other}", "inconclusive", reason, evidence)
     yield from question.age_lines(f"measured on {tried.target}", newest.created, evidence)
+
+
+def _unlike_built_in(target: Target | None) -> str:
+    """In what a target differs from the built-in one of its name; "" where it does not, or there is none."""
+    from mct.targets.target import load_targets
+
+    built_in = load_targets().get(target.name) if target else None
+    if built_in is None:
+        return ""
+    return ", ".join(name for name in HARDWARE if getattr(target, name) != getattr(built_in, name))
 
 
 def _verdict_lines(question: Question, samples: Samples, subject: str, budget_name: str, tried: Tried) -> list[Line]:
@@ -123,14 +173,14 @@ def _verdict_lines(question: Question, samples: Samples, subject: str, budget_na
     by_luck: Verdict = judge(measured, budget, baseline, tried.error)
     by_answers: Verdict = judge(measured, budget, baseline, tried.quality_error)
     said = f" Try {tried.runs}: judged with an error of {100 * tried.error:.2g} %."
-    if baseline is measured:
+    if baseline is not None and baseline.subject.digest == measured.subject.digest:
         by_answers = replace(by_answers, lines=tuple(_against_itself(line) for line in by_answers.lines))
     lucky = [replace(line, reason=line.reason + said) for line in by_luck.lines if line.limit.startswith(LATENCY)]
     return [*lucky, *(line for line in by_answers.lines if not line.limit.startswith(LATENCY))]
 
 
 def _against_itself(line: Line) -> Line:
-    """What a line about answers says of an artifact that was its own baseline: nothing that a gate could rest on."""
+    """What a line about answers says of an artifact that was its own baseline, or a copy was: nothing to rest on."""
     if line.outcome != "pass" or "baseline" not in f"{line.limit} {line.reason}":
         return line
     return replace(

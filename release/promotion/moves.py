@@ -13,7 +13,7 @@ from pathlib import Path
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST, is_artifact
 from mct.release.promotion.gate import ask_gate
-from mct.release.promotion.gate_values import StoredVerdict
+from mct.release.promotion.gate_values import StoredVerdict, production_of
 from mct.release.promotion.releases import Added, Event, Moved, Release, Source, Stage, Track, require_name
 from mct.release.promotion.store import Store
 
@@ -32,7 +32,7 @@ def add(
 ) -> list[Release]:
     """Store artifacts as new candidates of a name, in order. One that is there already keeps its number.
 
-    MctError where one is no artifact, or does another task than the name's other releases.
+    All are added or none. MctError where one is no artifact, or does another task than the name's other releases.
     """
     from mct.bench.samples.subject import identify
 
@@ -42,22 +42,27 @@ def add(
             raise MctError(
                 f"{artifact} is no artifact: it has no {MANIFEST}", "make one with: mct compress CHECKPOINT -o DIR"
             )
+    subjects = [identify(artifact) for artifact in artifacts]
+    there = store.track(name).releases
+    task = there[0].task if there else subjects[0].task
+    for artifact, subject in zip(artifacts, subjects, strict=True):
+        if subject.task != task:
+            raise MctError(
+                f"{artifact} is for {subject.task}, the releases of {name} for {task}", "give it a name of its own"
+            )
+    own = {each.digest: each.manifest for each in reversed(there)}
+    manifests = [
+        store.keep_artifact(artifact, subject.digest, subject.files, own.get(subject.digest, ""))
+        for artifact, subject in zip(artifacts, subjects, strict=True)
+    ]
     found = []
-    for artifact in artifacts:
-        subject = identify(artifact)
-        own = next((each.manifest for each in store.track(name).releases if each.digest == subject.digest), "")
-        manifest = store.keep_artifact(artifact, subject.digest, subject.files, own)
+    for artifact, subject, manifest in zip(artifacts, subjects, manifests, strict=True):
         while True:
             track = store.settle(name)
             same = next((each for each in track.releases if each.digest == subject.digest), None)
             if same is not None:
                 found.append(same)
                 break
-            if track.releases and track.releases[0].task != subject.task:
-                raise MctError(
-                    f"{artifact} is for {subject.task}, the releases of {name} for {track.releases[0].task}",
-                    "give it a name of its own",
-                )
             event = Added(
                 len(track.releases) + 1, subject.digest, manifest, artifact.resolve().name, subject.format,
                 subject.precision, subject.task, subject.size_mb, source or Source(),
@@ -72,9 +77,11 @@ def promote(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = "")
     """Ask the gate of a stage, and move the release there if it passes. The verdict is stored whatever it says.
 
     What is there already is asked about all the same, and stays whatever the gate says.
-    MctError where the release cannot go there from where it stands, or another change came first.
+    MctError where the release cannot go there from where it stands, another change came first, or what is in production
+    is there by a verdict about something else.
     """
     release = store.find(ref)
+    production_of(store, store.track(release.name))
     before = store.settle(release.name)
     require_movable(before, release, stage)
     verdict = ask_gate(store, release.ref, stage, gate_file, by)

@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -32,6 +33,8 @@ VERSIONS = re.compile(r"[1-9][0-9]{0,8}")
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 DAY_S = 86_400.0
+CLOCKS_DIFFER_S = 300.0
+"""How far an entry may be dated before the one that it follows: each machine has a clock of its own."""
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,6 +225,9 @@ def track_of(name: str, entries: Sequence[Entry], link: str = "") -> Track:
     added: list[tuple[Entry, Added]] = []
     states: dict[int, tuple[State, str]] = {}
     productions: list[int] = []
+    for before, entry in pairwise(entries):
+        if goes_back(before.at, entry.at):
+            raise _impossible(name, entry, f"is of {entry.at}, and follows one of {before.at}")
     for entry in entries:
         event = entry.event
         if isinstance(event, Added):
@@ -232,9 +238,23 @@ def track_of(name: str, entries: Sequence[Entry], link: str = "") -> Track:
         elif isinstance(event, Moved):
             if event.version not in states:
                 raise _impossible(name, entry, f"moves version {event.version}, which was never added")
+            if why := _unfounded(event, productions):
+                raise _impossible(name, entry, why)
             productions = _moved(productions, states, event, entry.at)
     releases = [_release(name, entry, event, states[event.version]) for entry, event in added]
     return Track(name, tuple(entries), tuple(releases), tuple(productions), link)
+
+
+def _unfounded(move: Moved, productions: Sequence[int]) -> str:
+    """What no command can have done; "" of any other move."""
+    ref = f"version {move.version}"
+    if move.why == "promote" and move.to == "production" and move.verdict is None:
+        return f"promotes {ref} to production by no verdict"
+    if move.why == "rollback" and (move.to != "production" or move.version not in productions[:-1]):
+        return f"rolls back to {ref}, where no way back leads"
+    if (move.why == "retire") is not (move.to == "retired"):
+        return f"moves {ref} to {move.to} ({move.why})"
+    return ""
 
 
 def _moved(productions: list[int], states: dict[int, tuple[State, str]], event: Moved, at: str) -> list[int]:
@@ -269,6 +289,12 @@ def days_between(earlier: str, later: str) -> float | None:
         return (_moment(later) - _moment(earlier)).total_seconds() / DAY_S
     except ValueError:  # the 31st of February
         return None
+
+
+def goes_back(earlier: str, later: str) -> bool:
+    """Whether a time that follows another lies before it, by more than clocks differ; or the first is none."""
+    days = days_between(earlier, later)
+    return days is None or days * DAY_S < -CLOCKS_DIFFER_S
 
 
 def _moment(text: str) -> datetime:

@@ -1,13 +1,15 @@
 """What other commands found out, as a gate reads it: `mct explain` and its behaviour tests, and `mct data check`.
 
-A gate asks of a report of a model which artifact it is about, when it was made and what it came to. A data check is
+A gate asks of a report of a model which artifact it is about, when it was made, what it came to and by which limits:
+those that are built in or that the gate's own file has, or tighter ones. A data check is
 about bytes, which do not age: a gate asks whether the test set that the release was measured on is among them, and
 whether a row of one file stands in another. The rest is for people.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +20,18 @@ from mct.bench.judge.line import Outcome, worst
 from mct.compress.run.artifact import read_artifact
 from mct.models.data.declared import Digest, Index, Name, Share, declared, parse_json, read_bytes
 from mct.release.curation.findings import NEAR
+from mct.release.inspection.limits import KNOWN, load_limits
 
 OF_MODEL = "make it with: mct explain ORIGINAL ARTIFACT -o FOLDER"
+TEST = "test "
+"""What the limit of a behaviour test begins with."""
+
+OF_TESTS = ("behaviour_fail_max",)
+"""What is judged of behaviour tests without a table of limits."""
+
+AMOUNTS = ("score_drift_max", "attribution_drift_max", "attribution_excess_max")
+"""Limits that are no share of anything, and may be 1 or more."""
+
 OF_DATA = "make it with: mct data check FILES… -o FOLDER"
 
 
@@ -40,6 +52,7 @@ class _OfModel(Struct, frozen=True):
     digest: Digest
     created: str = ""
     lines: tuple[_Line, ...] = ()
+    limits: str = ""
     original: _Original | None = None
 
 
@@ -74,7 +87,7 @@ class ModelReport:
     """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass.
 
     `outcome` is what its lines come to, whatever else it says: without one nothing was judged. `original` is the digest
-    of what it was held against.
+    of what it was held against. `judged` are the limits that mct knows, by name, and `limits` what they are together.
     """
 
     content: bytes
@@ -83,6 +96,8 @@ class ModelReport:
     created: str
     open_lines: tuple[str, ...]
     original: str = ""
+    judged: Mapping[str, float] = field(default_factory=dict)
+    limits: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,36 @@ def read_model_report(path: Path) -> ModelReport:
         raise MctError(f"{path} says {found.outcome}, and its lines come to {outcome}", OF_MODEL)
     lines = [f"{each.limit}: {each.reason or each.measured}" for each in found.lines if each.outcome != "pass"]
     original = found.original.digest if found.original else ""
-    return ModelReport(content, found.outcome, found.digest, found.created, tuple(lines), original)
+    known = KNOWN if found.limits else OF_TESTS
+    judged = dict(filter(None, (_limit(each.limit, known) for each in found.lines)))
+    return ModelReport(
+        content, found.outcome, found.digest, found.created, tuple(lines), original, judged, found.limits
+    )
+
+
+def _limit(text: str, known: Collection[str]) -> tuple[str, float] | None:
+    """The name and value of a line's limit, "flips_max <= 0.03"; None of one that is not known."""
+    name, found, most = text.rpartition(" <= ")
+    try:
+        return (name, float(most)) if found and (name in known or name.startswith(TEST)) else None
+    except ValueError:
+        return None
+
+
+def lacking(report: ModelReport, own: Path | None) -> str:
+    """What a report's limits lack of the built-in ones, those of the file `own` in their place; "" where nothing."""
+    tables = {name: limits.given for name, limits in load_limits(own).items()}
+    if all(most >= 1 and name not in AMOUNTS for name, most in report.judged.items()):
+        return "It bears no limit that mct knows and that can be missed."
+    if report.limits and report.limits not in tables:
+        return f"Its limits, {report.limits}, are not built in: name their file (limits)."
+    wanted = tables.get(report.limits, {})
+    if missing := sorted(wanted.keys() - report.judged.keys()):
+        return f"It bears not all limits of {report.limits}: {', '.join(missing)}."
+    for name, loosest in wanted.items():
+        if (most := report.judged[name]) > float(f"{loosest:g}"):
+            return f"{name} <= {most:g} is looser than {loosest:g}: name limits of your own (limits)."
+    return ""
 
 
 def read_data_report(path: Path) -> DataReport:

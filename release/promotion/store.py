@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,11 +31,22 @@ from mct.compress.run.artifact import MANIFEST, is_artifact, read_artifact
 from mct.models.data.declared import Digest, Name, parse_json
 from mct.models.writing.folders import as_json, sha256
 from mct.release.promotion.places import STORE, Place, open_place
-from mct.release.promotion.releases import NAMES, Entry, Event, Release, Track, require_name, split_ref, track_of
+from mct.release.promotion.releases import (
+    NAMES,
+    Entry,
+    Event,
+    Release,
+    Track,
+    goes_back,
+    require_name,
+    split_ref,
+    track_of,
+)
 
 RESTORE = "restore the store from a copy"
 MEND = "add the artifact again, or restore the store from a copy"
 DIGITS = 8
+ENTRY = re.compile(r"[0-9]{8}\.json")
 
 
 class _Listed(Struct, frozen=True):
@@ -149,7 +161,7 @@ class Store:
         damaged is replaced. MctError where a release's manifest is lost, and is not that of `folder`. `own` is the
         manifest that a release of it is known to bear: while that is there, no journal is searched.
         """
-        held, brought = self._manifest(digest) or b"", (folder / MANIFEST).read_bytes()
+        held, brought = self._held(digest), (folder / MANIFEST).read_bytes()
         refs = {own: ""} if own == _sha256(held) else self._refs_by_manifest(digest)
         keeps_history = not refs or _sha256(held) in refs
         if not keeps_history and _sha256(brought) not in refs:
@@ -159,6 +171,13 @@ class Store:
         if there and not (keeps_history and self._is_whole(digest, folder.name)):
             self.place.mend(folder, place, files, MANIFEST, held if _sha256(held) in refs else brought)
         return _sha256(self._manifest(digest) or b"")
+
+    def _held(self, digest: str) -> bytes:
+        """The manifest of an artifact in the store; nothing where something else has its name."""
+        try:
+            return self._manifest(digest) or b""
+        except MctError:
+            return b""
 
     def _refs_by_manifest(self, digest: str) -> dict[str, str]:
         releases = (each for name in self.names() for each in self.track(name).releases)
@@ -174,9 +193,12 @@ class Store:
             return False
 
     def append(self, track: Track, event: Event, by: str = "") -> Track | None:
-        """Write the next entry of a journal that is as `track` has it; None where another has just written one."""
+        """Write the next entry of a journal that is as `track` has it; None where another has just written one.
+
+        MctError where the clock is behind the last entry.
+        """
         entries = track.entries
-        entry = Entry(len(entries) + 1, track.link, now(), by, event)
+        entry = Entry(len(entries) + 1, track.link, moment(track), by, event)
         try:
             text = msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
         except UnicodeEncodeError as error:  # of bytes on the command line that are no UTF-8
@@ -216,6 +238,8 @@ class Store:
         link = ""
         for file in self.place.names(f"names/{name}/journal"):
             where = f"{self.address}: names/{name}/journal/{file}"
+            if not ENTRY.fullmatch(file):
+                raise MctError(f"{where} is no entry of a journal", "remove it")
             content = self.place.read(f"names/{name}/journal/{file}")
             entry = parse_json(content or b"", Entry, where, RESTORE)
             if file != self._entry(name, len(found) + 1).rpartition("/")[2] or entry.number != len(found) + 1:
@@ -257,6 +281,17 @@ def open_store(address: str | Path = STORE) -> Store:
 def now() -> str:
     """This moment as entries have it (ISO 8601, UTC)."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def moment(track: Track) -> str:
+    """This moment, for what follows in a journal. MctError where the clock is well behind the last entry."""
+    at = now()
+    if track.entries and goes_back(track.entries[-1].at, at):
+        raise MctError(
+            f"the clock says {at}, and the last entry of {track.name} is of {track.entries[-1].at}",
+            "set the clock right",
+        )
+    return at
 
 
 def _sha256(content: bytes) -> str:

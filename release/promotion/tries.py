@@ -4,7 +4,8 @@ Who measures again until it passes will pass: each run is another draw of the ma
 could have served at this gate: those in the stores of results, those that were cut off, and those that an earlier look
 saw and that are gone, or lie in another stage's results. The journal remembers them by their numbers, so deleting a
 result gives no try back. Runs are counted by the artifact's digest and the target; not by the budget, since a result
-may be judged by any; and by the test set only where the gate names one.
+may be judged by any; and by the test set only where the gate names one, and no earlier look for the same stage saw the
+run: another test set gives no try back either.
 
 Only the newest run is judged, and with the error that is left to its try: the first has four fifths of it, every later
 one, j, has one fifth divided by j(j-1). These add up to the whole error however often one tries, so the chance that an
@@ -46,11 +47,14 @@ UNNAMED = "-"
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run of the artifact as a gate sees it. `path` is its result; None for one cut off, or gone."""
+    """One run of the artifact as a gate sees it. `path` is its result; None for one cut off, or gone.
+
+    `names` are what the run calls the artifact: several where it measured copies.
+    """
 
     run: Run
     path: Path | None = None
-    name: str = ""
+    names: tuple[str, ...] = ()
     created: str = ""
 
 
@@ -58,13 +62,15 @@ class Attempt:
 class Attempts:
     """Every run that counts at a gate, oldest first: those that are `there`, and those that earlier looks alone saw.
 
-    `targets` have to be shown: those of the runs that are there, and those that an earlier look for the same stage saw.
+    `targets` have to be shown: those that the gate names, else those of the runs that are there, and those that an
+    earlier look for the same stage saw. `pinned` are the test sets that count, none where any does.
     What a look for another stage saw may lie in results that this gate does not read: it counts as a try, no more.
     """
 
     there: tuple[Attempt, ...]
     gone: tuple[Attempt, ...]
     targets: tuple[str, ...]
+    pinned: frozenset[str]
 
 
 def find_attempts(question: Question) -> Attempts:
@@ -73,16 +79,17 @@ def find_attempts(question: Question) -> Attempts:
     on, pinned = question.gate.on, pinned_data(question.gate, question.home)
     looks = _looks_at(question.store, digest)
 
+    def on_targets(attempts: Sequence[Attempt]) -> list[Attempt]:
+        return [each for each in attempts if not on or each.run.target in on]
+
     def counted(attempts: Sequence[Attempt]) -> list[Attempt]:
-        return [
-            each for each in attempts if (not on or each.run.target in on) and (not pinned or each.run.data in pinned)
-        ]
+        return [each for each in on_targets(attempts) if not pinned or each.run.data in pinned]
 
     there = _with_answers(looks, counted(attempts_in(question.paths(question.gate.results), digest)))
-    gone = counted(gone_since(looks, there))
-    of_stage = counted(gone_since([look for look in looks if look.to == question.stage], there))
-    targets = sorted({each.run.target for each in (*there, *of_stage)})
-    return Attempts(tuple(there), tuple(gone), tuple(targets))
+    of_stage = on_targets(gone_since([look for look in looks if look.to == question.stage], there))
+    of_others = counted(gone_since(looks, [*there, *of_stage]))
+    targets = on or {each.run.target for each in (*there, *of_stage)}
+    return Attempts(tuple(there), (*of_stage, *of_others), tuple(sorted(set(targets))), pinned)
 
 
 def _looks_at(store: Store, digest: str) -> list[Looked]:
@@ -105,7 +112,7 @@ def _with_answers(looks: Sequence[Looked], attempts: Sequence[Attempt]) -> list[
     for each in attempts:
         answers = known.get((each.run.id, each.run.target), "")
         if each.path is not None and not answers:
-            answers = answers_digest(read_own_samples(each.path, read_result(each.path)), each.name)
+            answers = answers_digest(read_own_samples(each.path, read_result(each.path)), each.names)
         found.append(replace(each, run=msgspec.structs.replace(each.run, answers=answers)))
     return found
 
@@ -123,11 +130,11 @@ def attempts_in(places: Sequence[Path], digest: str) -> list[Attempt]:
     found = {}
     for path in _results(places):
         result = _bench_result(path)
-        for entry in result["artifacts"] if result else ():
-            if entry["digest"] == digest:
-                target = (result["target"] or {}).get("name", UNNAMED)
-                run = Run(result["id"], target, result["data"]["sha256"])
-                found[run.id, run.target] = Attempt(run, path, entry["artifact"], result["created"])
+        names = tuple(each["artifact"] for each in result["artifacts"] if each["digest"] == digest) if result else ()
+        if names:
+            target = (result["target"] or {}).get("name", UNNAMED)
+            run = Run(result["id"], target, result["data"]["sha256"])
+            found[run.id, run.target] = Attempt(run, path, names, result["created"])
     for attempt in _cut_off(places, digest):
         found.setdefault((attempt.run.id, attempt.run.target), attempt)
     return [found[key] for key in sorted(found)]
@@ -147,12 +154,14 @@ def quality_tries(attempts: Sequence[Attempt]) -> int:
     return max(1, len(known) + sum(not attempt.run.answers for attempt in attempts))
 
 
-def answers_digest(samples: Samples, name: str) -> str:
-    """One SHA-256 over all answers that a subject gave in a run; "" where it gave none."""
-    answers = next((each.answers for each in samples.measurements if each.subject.name == name), None)
-    if answers is None:
+def answers_digest(samples: Samples, names: Sequence[str]) -> str:
+    """One SHA-256 over all answers that these subjects gave in a run; "" where one gave none."""
+    answers = [each.answers for each in samples.measurements if each.subject.name in names]
+    values = [each.values for each in answers if each is not None]
+    if len(values) < len(names):
         return ""
-    return hashlib.sha256(json.dumps(answers.values, sort_keys=True).encode()).hexdigest()
+    said = values[0] if len(values) == 1 else values
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _results(places: Sequence[Path]) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from mct import MctError
 from mct.bench.samples.measurement import Measurement, per_process_ms
 from mct.models.data.declared import read_bytes
 from mct.models.tables import load
-from mct.release.promotion.gate_values import read_verdict
+from mct.release.promotion.gate_values import verdict_about
 from mct.release.promotion.releases import Release
 from mct.release.promotion.store import Store
 from mct.release.watching.drift import Count
@@ -68,7 +68,7 @@ def of_release(store: Store, release: Release, margin: float) -> Reference:
     moved = [move.verdict for _, move in track.moves(release.version) if move.verdict]
     looked = [look.verdict for _, look in track.looks(release.version)]
     for digest in (*reversed(moved), *reversed(looked)):
-        verdict = read_verdict(store, digest)
+        verdict = verdict_about(store, digest, release)
         samples = {
             each.created + each.name: each for line in verdict.lines for each in line.evidence if each.kind == "samples"
         }

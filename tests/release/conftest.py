@@ -75,23 +75,29 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Stored:
-    """Store a bench of an artifact, with a median latency and so many wrong answers."""
+    """Store a bench of an artifact, with a median latency and so many wrong answers; `beside` another, its baseline."""
 
     def run(
         artifact: Path, median_ms: float = 1.0, wrong: int = 0, target: str | Target = "cpu", seed: int = 1,
-        data: str = "a" * 64, truth: Sequence[str] = TRUTH, own_baseline: bool = False,
+        data: str = "a" * 64, truth: Sequence[str] = TRUTH, own_baseline: bool = False, beside: Path | None = None,
+        median_beside_ms: float = 1.0,
     ) -> Path:  # fmt: skip
         subject = identify(artifact)
         answers = ["human" if number < wrong else right for number, right in enumerate(truth)]
-        measurement = Measurement(
-            subject, tuple(truth), tuple(BY_HAND.make_start(number) for number in range(4)),
-            BY_HAND.lognormal_blocks(median_ms, rounds=6, seed=seed), Answers(tuple(answers), (5,) * len(truth)),
-        )  # fmt: skip
+        timed = [(subject, median_ms), *([(identify(beside), median_beside_ms)] if beside else [])]
+        measurements = [
+            Measurement(
+                each, tuple(truth), tuple(BY_HAND.make_start(number) for number in range(4)),
+                BY_HAND.lognormal_blocks(median, rounds=6, seed=seed), Answers(tuple(answers), (5,) * len(truth)),
+            )
+            for each, median in timed
+        ]  # fmt: skip
+        baseline = subject.name if own_baseline else measurements[-1].subject.name if beside else None
         dataset = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in truth), data)
         question = make_question(
-            [subject], dataset, BenchPlan(threads=1), budget=BUDGET, baseline=subject.name if own_baseline else None,
+            [each.subject for each in measurements], dataset, BenchPlan(threads=1), budget=BUDGET, baseline=baseline,
             target=target if isinstance(target, Target) else Target(target, "cpu", "made up"),
         )  # fmt: skip
-        return append(tmp_path / "results", question, [measurement], dataset)
+        return append(tmp_path / "results", question, measurements, dataset)
 
     return run

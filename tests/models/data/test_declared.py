@@ -7,7 +7,7 @@ import pytest
 from msgspec import Struct
 
 from mct import MctError
-from mct.models.data.declared import Count, Share, read_json, read_toml
+from mct.models.data.declared import Count, Share, read_bytes, read_json, read_toml
 
 
 class Settings(Struct):
@@ -87,3 +87,8 @@ def test_only_plain_files_are_opened(tmp_path: Path, name: str, says: str) -> No
     (tmp_path / "circle").symlink_to("circle")
     with pytest.raises(MctError, match=says):
         read_json(tmp_path / name, Settings)
+
+
+def test_what_is_a_file_and_cannot_be_read_is_refused() -> None:
+    with pytest.raises(MctError, match="/proc/self/mem cannot be read: Input/output error"):
+        read_bytes(Path("/proc/self/mem"))

@@ -19,8 +19,9 @@ from mct.bench.store.store import append, make_question
 from mct.compress.run.artifact import MANIFEST, read_artifact
 from mct.models.tasks.datasets import Dataset
 from mct.models.writing.folders import sha256
+from mct.release.promotion.gate_values import GateVerdict
 from mct.release.promotion.releases import Added, Moved, Practised
-from mct.release.promotion.store import Store, open_store
+from mct.release.promotion.store import Store, now, open_store
 from mct.targets.budget import Budget
 from mct.targets.target import Target
 
@@ -100,7 +101,9 @@ class Case:
         return version
 
     def put_in_production(self, version: int) -> None:
-        self.store.note(NAME, Moved(version, "production", "promote"))
+        release = self.store.track(NAME).release(version)
+        said = GateVerdict(1, "mct-release-gate", release.ref, release.digest, "production", now(), "pass", ())
+        self.store.note(NAME, Moved(version, "production", "promote", self.store.keep_json(said.as_json())))
 
     def practise(self, outcome: Any = "pass") -> None:
         self.store.note(NAME, Practised(outcome, 1.0, 1.0))

@@ -21,6 +21,7 @@ from mct.release.promotion.releases import Moved
 from mct.release.promotion.store import open_store
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+VERDICT = "a" * 64
 LABELS = ("order_tracking", "returns", "other")
 
 
@@ -103,7 +104,7 @@ def test_from_a_checkpoint_to_production_and_nothing_again(made: Path, run_mct: 
 def test_a_drill_and_a_plan_are_of_what_is_there_now(tmp_path: Path, run_mct: Run, artifacts: tuple[Path, ...]) -> None:
     store = open_store(tmp_path / "releases")
     add(store, artifacts, "router")
-    move(store, store.track("router"), Moved(1, "production", "promote"), "")
+    move(store, store.track("router"), Moved(1, "production", "promote", VERDICT), "")
     (tmp_path / "pipeline.toml").write_text(
         '[[steps]]\nname = "drill"\nrun = "release drill router --store releases"\n'
         '[[steps]]\nname = "plan"\nrun = "plan reranker --size tiny --work work --store releases"\n'
@@ -112,7 +113,7 @@ def test_a_drill_and_a_plan_are_of_what_is_there_now(tmp_path: Path, run_mct: Ru
         assert states(run_mct, tmp_path / "pipeline.toml")[:2] == (0, {"drill": "done", "plan": "done"})
         drill = store.track("router").last_drill()
         assert drill is not None and drill[0].number == len(store.track("router").entries), version
-        move(store, store.track("router"), Moved(version + 1, "production", "promote"), "")
+        move(store, store.track("router"), Moved(version + 1, "production", "promote", VERDICT), "")
 
 
 @pytest.mark.parametrize(
@@ -229,3 +230,37 @@ def test_a_step_that_leaves_nothing_of_what_it_said_stops(tmp_path: Path, run_mc
     (tmp_path / "pipeline.toml").write_text('[[steps]]\nname = "list"\nrun = "targets list"\nwrites = ["nothing"]\n')
     done = run_mct("pipeline", "run", tmp_path / "pipeline.toml")
     assert done.returncode == 2 and "did not write nothing" in done.stderr
+
+
+def test_what_a_link_in_a_folder_leads_to_is_read(tmp_path: Path) -> None:
+    """As in a cache of the hub. A link to a folder above leads nowhere new."""
+    for name in ("one", "other"):
+        (tmp_path / name).write_text(name)
+    for folder in ("rows", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    link, far = tmp_path / "rows" / "in.jsonl", tmp_path / "elsewhere" / "far.jsonl"
+    link.symlink_to("../one")
+    (tmp_path / "rows" / "again").symlink_to("../rows")
+    (tmp_path / "rows" / "loop").symlink_to("loop")
+    (tmp_path / "rows" / "beside").symlink_to("../elsewhere")
+    far.write_text("far")
+    step, place = Step("check", "data check x", reads=("rows",)), place_of(tmp_path / "pipeline.toml")
+    keys = [key_of(step, {}, place, {})]
+    link.unlink()
+    link.symlink_to("../other")
+    keys.append(key_of(step, {}, place, {}))
+    far.write_text("further")
+    keys.append(key_of(step, {}, place, {}))
+    assert len(set(keys)) == 3 and keys[-1] == key_of(step, {}, place, {})
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(MctError, match="/proc/self cannot be read: Invalid argument"):
+        key_of(Step("check", "data check x", reads=("/proc/self",)), {}, place_of(tmp_path / "pipeline.toml"), {})
+
+
+def test_a_first_step_that_is_refused_leaves_nothing(tmp_path: Path, run_mct: Run) -> None:
+    file = tmp_path / "pipeline.toml"
+    file.write_text('[[steps]]\nname = "bench"\nrun = "bench nothing --data nothing.jsonl"\n')
+    assert run_mct("pipeline", "run", file).returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.toml"]

@@ -15,6 +15,7 @@ from mct import MctError
 from mct.bench.samples.subject import identify
 from mct.models.tasks.datasets import read_dataset
 from mct.models.tasks.table import find_task
+from mct.release.inspection.limits import find_limits
 from mct.release.promotion.gate import ask_gate
 from mct.release.promotion.gate_file import read_gate
 from mct.release.promotion.gate_values import GateLine, StoredVerdict
@@ -36,7 +37,7 @@ def open_lines(said: StoredVerdict) -> list[GateLine]:
     return [line for line in said.verdict.lines if line.outcome != "pass"]
 
 
-HELD: list[dict[str, str]] = [{"limit": "flips_max <= 0.02", "measured": "0", "outcome": "pass", "reason": ""}]
+HELD: list[dict[str, str]] = [{"limit": "test 'typos' <= 0.02", "measured": "0", "outcome": "pass", "reason": ""}]
 
 
 def report(path: Path, **said: Any) -> Path:
@@ -243,7 +244,8 @@ def test_a_test_set_with_documents_is_pinned_as_a_bench_calls_it(
     rewrite(gate, 'data = ["ranking.jsonl"]')
     assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
     put("docs.jsonl", [{"doc_id": "1", "doc": "a dog"}])
-    assert [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))] == ["no run"]
+    said = [line.measured for line in open_lines(ask_gate(store, "router", "production", gate))]
+    assert said == ["no run", "measured, on another test set"]
 
 
 def test_old_evidence_does_not_speak_of_today(
@@ -361,7 +363,7 @@ def test_time_in_a_stage_is_what_a_release_stood_there(store: Store, artifacts: 
     """Two stays of an hour and a day; what came before, between and after them is none."""
     add(store, artifacts[:1], "router")
     for stage in ("canary", "shadow", "canary", "production"):
-        move(store, store.track("router"), Moved(1, stage, "promote"), "")
+        move(store, store.track("router"), Moved(1, stage, "promote", "a" * 64), "")
     moments = ["01T00", "02T00", "02T01", "05T00", "06T00"]
     entries = [
         msgspec.structs.replace(entry, at=f"2026-01-{moment}:00:00Z")
@@ -410,3 +412,125 @@ def test_days_are_counted_between_times_that_are_some() -> None:
     assert days_between("2026-01-01T00:00:00Z", "2026-01-02T12:00:00Z") == 1.5
     for wrong in ("", "yesterday", "2026-02-31T00:00:00Z"):
         assert days_between(wrong, "2026-03-02T12:00:00Z") is None
+
+
+def test_a_copy_of_the_artifact_is_no_baseline_for_it(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path
+) -> None:
+    budgets = gate.with_name("budgets.toml")
+    budgets.write_text(budgets.read_text().replace("quality_at_least = 0.9", "quality_max_drop = 0.01"))
+    copy = Path(shutil.copytree(artifacts[0], tmp_path / "copy"))
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], beside=copy)
+    lines = open_lines(ask_gate(store, "router", "production", gate))
+    assert {line.subject for line in lines} == {"budget quick on cpu (onnx-int8)", "budget quick on cpu (copy)"}
+    assert all(line.outcome == "inconclusive" and "held against itself" in line.reason for line in lines)
+
+
+def test_of_copies_in_one_run_none_is_left_out(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(artifacts[0], tmp_path / "copy"))
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], beside=copy, median_ms=4.0, median_beside_ms=1.0)
+    (line,) = open_lines(ask_gate(store, "router", "production", gate))
+    assert (line.subject, line.outcome) == ("budget quick on cpu (onnx-int8)", "fail")
+
+
+def test_a_target_that_the_gate_names_has_to_be_measured(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0])
+    rewrite(gate, 'on = ["cpu", "phone"]')
+    (line,) = open_lines(ask_gate(store, "router", "production", gate))
+    assert (line.limit, line.measured, line.outcome) == ("a result on phone", "not measured there", "inconclusive")
+
+
+def test_a_target_of_a_built_in_one_s_name_has_to_be_that_one(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    larger = stored(artifacts[0], target=Target("edge-512mb", "cpu", "a larger one", threads=4))
+    (line,) = open_lines(ask_gate(store, "router", "production", gate))
+    assert (line.measured, line.outcome) == ("other threads, memory_mb", "inconclusive")
+    larger.unlink()
+    stored(artifacts[0], target=Target("edge-512mb", "cpu", "the same", threads=1, memory_mb=512), seed=2)
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
+
+
+def test_a_run_from_the_future_outranks_none_and_holds_back(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    """Also where no age is asked for. What a result or a report says of its date is all that there is."""
+    add(store, artifacts[:1], "router")
+    ahead = stored(artifacts[0])
+    say_in_both(ahead, "created", "2099-01-01T00:00:00Z")
+    slow = stored(artifacts[0], median_ms=4.0, seed=2)
+    lines = {line.limit: line for line in open_lines(ask_gate(store, "router", "production", gate))}
+    assert lines["P95 < 3 ms"].outcome == "fail" and lines["P95 < 3 ms"].evidence[0].name == slow.name
+    assert "future" in lines["measured on cpu: not from the future"].reason
+    slow.unlink()
+    (line,) = open_lines(ask_gate(store, "router", "production", gate))
+    assert line.limit == "measured on cpu: not from the future"
+
+
+def test_another_test_set_gives_no_try_back(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    """A blank line more in the file that a gate names, and its runs are none of those before: the looks know them."""
+    add(store, artifacts[:1], "router")
+    rewrite(gate, f'data = ["{"a" * 64}"]')
+    stored(artifacts[0], data="a" * 64)
+    stored(artifacts[0], data="a" * 64, target="edge")
+    ask_gate(store, "router", "production", gate)
+    rewrite(gate, f'data = ["{"b" * 64}"]')
+    stored(artifacts[0], data="b" * 64, seed=2)
+    said = ask_gate(store, "router", "production", gate)
+    assert [line.measured for line in open_lines(said)] == ["measured, on another test set"]
+    assert [(each.target, each.runs, each.error) for each in said.verdict.tried] == [
+        ("cpu", 2, error_of_try(2)), ("edge", 1, error_of_try(1)),
+    ]  # fmt: skip
+
+
+def test_a_report_is_by_limits_that_are_built_in_or_the_gate_s_own(
+    store: Store, artifacts: tuple[Path, ...], gate: Path, tmp_path: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    own = tmp_path / "limits.toml"
+    own.write_text("[lax]\nflips_max = 1.0\n[intent-router]\nflips_max = 0.2\n")
+    of_it = {"kind": "mct-explain", "digest": identify(artifacts[0]).digest}
+    built_in = find_limits("intent-router").given
+
+    def said(limits: str, more: str = "", **judged: float) -> str:
+        rewrite(gate, f'behaviour = ["explain.json"]\n{more}', measured="")
+        lines = [{"limit": f"{name} <= {most:g}", "outcome": "pass"} for name, most in judged.items()]
+        report(tmp_path / "explain.json", limits=limits, lines=lines, **of_it)
+        verdict = ask_gate(store, "router", "production", gate).verdict
+        assert verdict.outcome == ("pass" if verdict.lines[-1].outcome == "pass" else "inconclusive")
+        return verdict.lines[-1].reason
+
+    held = "Every limit holds."
+    assert said("intent-router", **built_in) == held
+    assert said("intent-router", **built_in | {"flips_max": 0.001}) == held
+    assert "looser than 0.03" in said("intent-router", **built_in | {"flips_max": 0.2})
+    assert said("intent-router", 'limits = "limits.toml"', **built_in | {"flips_max": 0.2}) == held
+    assert "bears not all limits of intent-router: attribution_drift_max" in said("intent-router", flips_max=0.01)
+    assert "lax, are not built in" in said("lax", flips_max=0.5)
+    assert "that can be missed" in said("lax", 'limits = "limits.toml"', flips_max=1.0)
+    assert "no limit that mct knows" in said("", flips_max=0.01), "it was judged by none"
+    assert said("", behaviour_fail_max=0.05) == held
+    assert "that can be missed" in said("", **{"test 'a'": 1.0}) and said("", **{"test 'a'": 0.02}) == held
+    assert "no limit that mct knows" in said("", looks_good=0.0)
+
+
+def test_a_gate_that_is_refused_stores_nothing(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0])
+    rewrite(gate, 'checks = ["check.json"]')
+    (tmp_path / "check.json").write_text("{}")
+    with pytest.raises(MctError, match="missing required field"):
+        ask_gate(store, "router", "production", gate)
+    assert not (tmp_path / "releases" / "evidence").exists()

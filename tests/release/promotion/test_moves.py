@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from mct.bench.samples.subject import identify
 from mct.models.writing.drafts import remove as clear
 from mct.models.writing.folders import sha256
 from mct.release.promotion.drill import practise
-from mct.release.promotion.gate_values import last_verdict, read_verdict
+from mct.release.promotion.gate_values import last_verdict, production_of, read_verdict
 from mct.release.promotion.moves import add, move, promote, retire, rollback
 from mct.release.promotion.places import DiskPlace
-from mct.release.promotion.releases import Moved
+from mct.release.promotion.releases import Added, Entry, Moved, track_of
 from mct.release.promotion.store import Store, open_store
 
 Stored = Callable[..., Path]
 NOBODY = "http://127.0.0.1:9"
+VERDICT = "a" * 64
 
 
 def with_another_history(artifact: Path, folder: Path) -> Path:
@@ -119,9 +121,9 @@ def test_a_change_that_came_first_is_told_to_the_other(
 ) -> None:
     add(store, artifacts[:2], "router")
     decided_on = store.track("router")
-    move(store, decided_on, Moved(1, "production", "promote"), "Ada")
+    move(store, decided_on, Moved(1, "production", "promote", VERDICT), "Ada")
     with pytest.raises(MctError, match=r"another change came first: router@1 went to production \(promote\) by Ada"):
-        move(store, decided_on, Moved(2, "production", "promote"), "Bob")
+        move(store, decided_on, Moved(2, "production", "promote", VERDICT), "Bob")
     assert store.track("router").productions == (1,)
 
 
@@ -129,7 +131,7 @@ def test_what_others_noted_meanwhile_is_no_change(store: Store, artifacts: tuple
     add(store, artifacts[:1], "router")
     decided_on = store.track("router")
     add(store, artifacts[1:2], "router")
-    assert move(store, decided_on, Moved(1, "production", "promote"), "").production == store.find("router@1")
+    assert move(store, decided_on, Moved(1, "production", "promote", VERDICT), "").production == store.find("router@1")
 
 
 def test_a_drill_changes_nothing_but_the_journal_and_finds_a_damaged_artifact(
@@ -402,3 +404,92 @@ def test_a_file_address_is_the_folder(tmp_path: Path) -> None:
     for address in ("", "s3://", "://x", "nothing-such://bucket/x"):
         with pytest.raises(MctError):
             open_store(address)
+
+
+def test_of_artifacts_that_are_added_together_all_are_or_none(
+    store: Store, artifacts: tuple[Path, ...], tmp_path: Path
+) -> None:
+    damaged = Path(shutil.copytree(artifacts[1], tmp_path / "onnx-int8"))
+    (damaged / "tokenizer.json").write_text("{}")
+    with pytest.raises(MctError, match="has changed since it was written"):
+        add(store, [artifacts[0], damaged], "router")
+    assert store.names() == []
+
+
+def test_a_folder_in_the_place_of_a_manifest_is_mended(store: Store, artifacts: tuple[Path, ...]) -> None:
+    (release,) = add(store, artifacts[:1], "router")
+    manifest = Path(store.address) / "artifacts" / release.digest / "mct.json"
+    manifest.unlink()
+    manifest.mkdir()
+    assert add(store, artifacts[:1], "router") == [release]
+    with store.artifact(release):
+        pass
+
+
+def test_a_clock_that_was_set_back_adds_nothing_to_a_journal(store: Store, artifacts: tuple[Path, ...]) -> None:
+    """The last entry is of tomorrow; clocks of machines differ by minutes, which is no damage."""
+    add(store, artifacts[:1], "router")
+    (path,) = (Path(store.address) / "names/router/journal").iterdir()
+    entry = json.loads(path.read_text())
+
+    def last_of(ahead: timedelta) -> None:
+        path.write_text(json.dumps(entry | {"at": f"{datetime.now(UTC) + ahead:%Y-%m-%dT%H:%M:%SZ}"}))
+
+    last_of(timedelta(days=1))
+    with pytest.raises(MctError, match=r"the clock says .*, and the last entry of router is of "):
+        add(store, artifacts[1:2], "router")
+    assert len(store.track("router").entries) == 1
+    last_of(timedelta(minutes=2))
+    add(store, artifacts[1:2], "router")
+    assert len(store.track("router").entries) == 2
+
+
+def at(number: int, moment: str, event: Any) -> Entry:
+    return Entry(number, "", moment, "", event)
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([("10T00", Moved(1, "canary", "promote", VERDICT)), ("09T00", Moved(1, "shadow", "promote", VERDICT))],
+         "entry 3 is of 2026-01-09T00:00:00Z, and follows one of 2026-01-10T00:00:00Z"),
+        ([("10T00", Moved(1, "production", "promote"))], "promotes version 1 to production by no verdict"),
+        ([("10T00", Moved(1, "production", "rollback"))], "rolls back to version 1, where no way back leads"),
+        ([("10T00", Moved(1, "production", "retire"))], r"moves version 1 to production \(retire\)"),
+        ([("10T00", Moved(1, "retired", "promote"))], r"moves version 1 to retired \(promote\)"),
+    ],
+)  # fmt: skip
+def test_what_no_sequence_of_commands_could_have_written_is_damage(events: list[tuple[str, Moved]], said: str) -> None:
+    added = Added(1, VERDICT, VERDICT, "onnx-int8", "onnx", "int8", "sequence-classification", 1.0)
+    entries = [at(1, "2026-01-01T00:00:00Z", added)]
+    entries += [at(number, f"2026-01-{when}:00:00Z", event) for number, (when, event) in enumerate(events, start=2)]
+    with pytest.raises(MctError, match=said):
+        track_of("router", entries)
+
+
+@pytest.mark.parametrize("stray", ["notes.txt", "00000001.json~", "1.json"])
+def test_a_stray_file_among_the_entries_is_named(store: Store, artifacts: tuple[Path, ...], stray: str) -> None:
+    add(store, artifacts[:1], "router")
+    (Path(store.address) / "names/router/journal" / stray).touch()
+    with pytest.raises(MctError, match=f"{stray} is no entry of a journal") as refused:
+        store.track("router")
+    assert refused.value.hint == "remove it"
+
+
+def test_a_journal_under_another_name_lets_nothing_out(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    in_production(store, artifacts, stored, gate, 1)
+    names = Path(store.address) / "names"
+    shutil.copytree(names / "router" / "journal", names / "payments" / "journal")
+    add(store, artifacts[1:2], "payments")
+    stored(artifacts[1])
+    about = "in the journal of payments is about router@1 "
+    for ask in (
+        lambda: production_of(store, store.track("payments")),
+        lambda: last_verdict(store, "payments@1"),
+        lambda: promote(store, "payments@2", "production", gate),
+    ):
+        with pytest.raises(MctError, match=about):
+            ask()
+    assert production_of(store, store.track("router")) == store.find("router@1")

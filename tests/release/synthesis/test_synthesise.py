@@ -158,6 +158,17 @@ def test_added_rows_with_wrong_labels_hurt_and_test_rows_do_not_count(run_mct: R
     assert done.returncode == 2 and "is a test row" in done.stderr
 
 
+def test_test_rows_with_a_word_more_are_test_rows(run_mct: Run, put: Put, clean_rows: Rows) -> None:
+    train, test = put("a.jsonl", clean_rows[:40]), put("c.jsonl", clean_rows[400:])
+    again = [{**row, "text": f"{row['text']} ok"} for row in clean_rows[400:] if len(row["text"].split()) > 3]
+    done = run_mct("data", "prove", train, "--added", put("b.jsonl", again), "--test", test)
+    assert done.returncode == 2 and "is a test row, or nearly" in done.stderr
+    done = run_mct(
+        "data", "prove", train, "--added", put("b.jsonl", [*again, *clean_rows[40:60]]), "--test", test, "--json"
+    )
+    assert json.loads(done.stdout)["leaks"] >= len(again)
+
+
 def test_what_cannot_be_made_is_refused(run_mct: Run, put: Put, tmp_path: Path) -> None:
     file = put("rows.jsonl", [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}])
     texts = put("texts.jsonl", [{"text": "a"}])
