@@ -49,7 +49,7 @@ HOSTILE: dict[str, tuple[str, Callable[[Any], object]]] = {
         lambda case: (case.folder / "pain.json").write_text('{"value": NaN}'),
     ),
     "an empty file": ("is not readable as JSON", lambda case: (case.folder / "tie.json").write_bytes(b"")),
-    "binary": ("is not readable as JSON", lambda case: (case.folder / "tie.json").write_bytes(os.urandom(64))),
+    "binary": ("is not readable as JSON", lambda case: (case.folder / "tie.json").write_bytes(bytes(range(128, 192)))),
     "a list": ("is a list, expected an object", lambda case: (case.folder / "bench.json").write_text("[]")),
     "a folder instead of a file": ("is a folder", lambda case: folder_instead(case, "check.json")),
     "a pipe": ("is a pipe", lambda case: pipe_instead(case, "check.json")),
