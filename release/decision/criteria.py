@@ -63,6 +63,9 @@ def judge_data(evidence: Evidence, standing: Standing) -> Criterion:
     if digest not in checked.rows:
         lack = f"a check of the data that it was judged by ({digest[:12]}…)"
         return Criterion("data", "not met", facts, (lack,), (data.check,))
+    if digest in standing.taught:
+        lack = "data to judge by that did not teach it: its lineage names this very file"
+        return Criterion("data", "not met", facts, (lack,), (data.check,))
     if len(checked.rows) < 2:
         return missing(
             "data", "a check of it beside the data that taught: one file alone leaks nowhere", [data.check], facts

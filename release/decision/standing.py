@@ -102,13 +102,16 @@ def _without_store(name: str, version: int | None) -> Standing:
 
 
 def _of_subject(store: Store, subject: Release | None) -> dict[str, Any]:
-    """What the store says of the release that is decided about: its gate, what holds it, what taught it."""
+    """What the store says of the release that is decided about: its gate, what holds it, what taught it.
+
+    The gate is that of production where it was asked, else the one that was asked last.
+    """
     if subject is None:
-        return {}
+        return {"held": ("what was measured does not lie in the store: mct release add",)}
     held, taught = [], frozenset[str]()
     if subject.state == "retired":
         held.append(f"{subject.ref} is retired")
-    said = last_verdict(store, subject.ref)
+    said = last_verdict(store, subject.ref, "production") or last_verdict(store, subject.ref)
     gate = f"{said.verdict.outcome} for {said.verdict.to} ({said.sha256[:12]}…)" if said else ""
     if said and said.verdict.outcome != "pass":
         held.append(f"the gate of {subject.ref} said last: {gate}")

@@ -83,8 +83,10 @@ def _data_line(question: Question, path: Path, measured_on: frozenset[str], taug
         return GateLine(subject, limit, "missing", "inconclusive", "There is no such report.")
     report = read_data_report(path)
     evidence = (question.keep("check", path),)
-    if report.leaks:
-        return GateLine(subject, limit, f"{report.leaks} rows", "fail", "What was tested on was trained on.", evidence)
+    if measured_on & taught:
+        return GateLine(subject, limit, "all rows", "fail", "It was taught by what it was tested on.", evidence)
+    if leaks := report.leaks(measured_on):
+        return GateLine(subject, limit, f"{leaks} rows", "fail", "What was tested on was trained on.", evidence)
     for what, digests in (("the test set", measured_on), ("what taught it,", taught)):
         if not digests <= report.files:
             unknown = ", ".join(sorted(each[:12] for each in digests - report.files))

@@ -172,11 +172,11 @@ def production_of(store: Store, track: Track) -> Release | None:
     return release
 
 
-def last_verdict(store: Store, ref: str) -> StoredVerdict | None:
-    """What a gate said last about a release; None where none was asked."""
+def last_verdict(store: Store, ref: str, stage: Stage | None = None) -> StoredVerdict | None:
+    """What a gate, or that of one stage, said last about a release; None where none was asked."""
     release = store.find(ref)
-    looks = store.track(release.name).looks(release.version)
+    looks = [look for _, look in store.track(release.name).looks(release.version) if stage in {None, look.to}]
     if not looks:
         return None
-    digest = looks[-1][1].verdict
+    digest = looks[-1].verdict
     return StoredVerdict(verdict_about(store, digest, release), digest)

@@ -44,7 +44,7 @@ def measured_lines(question: Question) -> tuple[list[GateLine], tuple[Run, ...],
             lines.append(_lost(target, "not measured there"))
             continue
         of_target = Tried(target, runs, len(gone), error_of_try(runs), error_of_try(quality_tries([*there, *gone])))
-        whole = sorted((each for each in there if each.path), key=lambda each: _rank(question, each))
+        whole = sorted((each for each in there if each.path and each.shows), key=lambda each: _rank(question, each))
         judged = (
             list(_judged(question, whole[-1], of_target))
             if whole
@@ -86,7 +86,7 @@ def _why_lost(attempts: Attempts, cut_off: Sequence[Attempt], gone: Sequence[Att
 
 def _enough(question: Question, attempts: Sequence[Attempt], met: int) -> Iterator[GateLine]:
     """Whether the release itself was measured, and on how many targets it met everything."""
-    whole = [each for each in attempts if each.path]
+    whole = [each for each in attempts if each.path and each.shows]
     if not whole:
         others = _measured_otherwise(question)
         reason = (

@@ -8,7 +8,7 @@ whether a row of one file stands in another. The rest is for people.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -64,6 +64,7 @@ class _File(Struct, frozen=True):
 class _Twin(Struct, frozen=True):
     file: Name
     row: Index
+    other_file: str = ""
 
 
 class _OfData(Struct, frozen=True):
@@ -77,9 +78,10 @@ class _Data(Struct, frozen=True):
 
 
 class _Step(Struct, frozen=True):
-    """An entry of an artifact's lineage."""
+    """An entry of an artifact's lineage; the first may hold the entries of a checkpoint that a recipe made."""
 
     data: _Data | None = None
+    made_by: tuple[_Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,22 @@ class ModelReport:
 
 @dataclass(frozen=True)
 class DataReport:
-    """Which files were checked, by SHA-256; and how many of their rows stand in another one too.
+    """Which files were checked, by SHA-256; and which rows stand in another one too: file, row, the other file.
 
     `near` is the share of words from which two texts counted as one, 1 where the report does not say.
     """
 
     content: bytes
     files: frozenset[str]
-    leaks: int
+    twins: frozenset[tuple[str, int, str]]
     near: float
+
+    def leaks(self, tested: frozenset[str]) -> int:
+        """How many rows stand in a file that is tested on and in another; without any that is, in any two.
+
+        That files which taught have rows in common is no leak.
+        """
+        return len({(file, row) for file, row, other in self.twins if not tested or {file, other} & (tested | {""})})
 
     @property
     def fault(self) -> str:
@@ -164,12 +173,23 @@ def read_data_report(path: Path) -> DataReport:
     """A check.json. MctError where it is missing, damaged or of another kind."""
     content = read_bytes(path, OF_DATA)
     found = parse_json(content, _OfData, str(path), OF_DATA)
-    leaks = {(each.file, each.row) for each in found.leaks}
-    return DataReport(content, frozenset(each.sha256 for each in found.files), len(leaks), found.near)
+    digests = {each.name: each.sha256 for each in found.files}
+    twins = ((digests.get(each.file, ""), each.row, digests.get(each.other_file, "")) for each in found.leaks)
+    return DataReport(content, frozenset(digests.values()), frozenset(twins), found.near)
 
 
 def taught_by(artifact: Path) -> frozenset[str]:
-    """The SHA-256 of the data that an artifact's lineage names: what it was trained on or calibrated with."""
+    """The SHA-256 of the data that an artifact's lineage names: what it was trained on or calibrated with.
+
+    That of the checkpoint it was made of is among it, where a recipe made that.
+    """
     lineage = [*map(dict, read_artifact(artifact, verify=False).lineage)]
     steps = declared(lineage, tuple[_Step, ...], f"{artifact} lineage", "compress the checkpoint again")
-    return frozenset(step.data.sha256 for step in steps if step.data)
+    return frozenset(_named(steps))
+
+
+def _named(steps: Iterable[_Step]) -> Iterator[str]:
+    for step in steps:
+        yield from _named(step.made_by)
+        if step.data:
+            yield step.data.sha256

@@ -49,13 +49,19 @@ UNNAMED = "-"
 class Attempt:
     """One run of the artifact as a gate sees it. `path` is its result; None for one cut off, or gone.
 
-    `names` are what the run calls the artifact: several where it measured copies.
+    `names` are what the run calls the artifact: several where it measured copies. One without a target, as mct compare
+    leaves it, is a try and shows nothing.
     """
 
     run: Run
     path: Path | None = None
     names: tuple[str, ...] = ()
     created: str = ""
+
+    @property
+    def shows(self) -> bool:
+        """Whether a gate can rest on it."""
+        return self.run.target != UNNAMED
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def find_attempts(question: Question) -> Attempts:
     there = _with_answers(looks, counted(attempts_in(question.paths(question.gate.results), digest)))
     of_stage = on_targets(gone_since([look for look in looks if look.to == question.stage], there))
     of_others = counted(gone_since(looks, [*there, *of_stage]))
-    targets = on or {each.run.target for each in (*there, *of_stage)}
+    targets = on or {each.run.target for each in (*there, *of_stage) if each.shows}
     return Attempts(tuple(there), (*of_stage, *of_others), tuple(sorted(set(targets))), pinned)
 
 

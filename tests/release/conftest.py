@@ -78,7 +78,7 @@ def stored(tmp_path: Path) -> Stored:
     """Store a bench of an artifact, with a median latency and so many wrong answers; `beside` another, its baseline."""
 
     def run(
-        artifact: Path, median_ms: float = 1.0, wrong: int = 0, target: str | Target = "cpu", seed: int = 1,
+        artifact: Path, median_ms: float = 1.0, wrong: int = 0, target: str | Target | None = "cpu", seed: int = 1,
         data: str = "a" * 64, truth: Sequence[str] = TRUTH, own_baseline: bool = False, beside: Path | None = None,
         median_beside_ms: float = 1.0,
     ) -> Path:  # fmt: skip
@@ -96,7 +96,7 @@ def stored(tmp_path: Path) -> Stored:
         dataset = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in truth), data)
         question = make_question(
             [each.subject for each in measurements], dataset, BenchPlan(threads=1), budget=BUDGET, baseline=baseline,
-            target=target if isinstance(target, Target) else Target(target, "cpu", "made up"),
+            target=Target(target, "cpu", "made up") if isinstance(target, str) else target,
         )  # fmt: skip
         return append(tmp_path / "results", question, measurements, dataset)
 

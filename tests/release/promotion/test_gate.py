@@ -291,14 +291,19 @@ def test_reports_of_behaviour_count_if_they_are_of_this_artifact(
             ask_gate(store, "router", "production", gate)
 
 
-@pytest.mark.parametrize(("taught", "outcome"), [("b", "pass"), ("c", "inconclusive")])
+@pytest.mark.parametrize("made_before", [False, True])
+@pytest.mark.parametrize(("taught", "outcome"), [("b", "pass"), ("c", "inconclusive"), ("a", "fail")])
 def test_a_data_check_has_to_be_of_what_taught_the_artifact(
-    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path, taught: str, outcome: str
-) -> None:
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path, taught: str, outcome: str,
+    made_before: bool,
+) -> None:  # fmt: skip
+    """By its own steps, or by those of the checkpoint that it was made of."""
     artifact = shutil.copytree(artifacts[0], tmp_path / "made" / artifacts[0].name)
     manifest = json.loads((artifact / "mct.json").read_text())
     data = {"name": "train.jsonl", "rows": 9, "sha256": taught * 64}
-    manifest["lineage"] = [{"step": "checkpoint"}, {"step": "train", "data": data}]
+    train = {"step": "train", "data": data}
+    own = [{"step": "checkpoint"}, train]
+    manifest["lineage"] = [{"step": "checkpoint", "made_by": own}, {"step": "export"}] if made_before else own
     (artifact / "mct.json").write_text(json.dumps(manifest))
     add(store, [artifact], "router")
     stored(artifact, data="a" * 64)
@@ -306,8 +311,23 @@ def test_a_data_check_has_to_be_of_what_taught_the_artifact(
     files = [{"name": f"{name}.jsonl", "sha256": name * 64} for name in "ab"]
     report(tmp_path / "check.json", files=files, leaks=[], near=0.9)
     line = ask_gate(store, "router", "production", gate).verdict.lines[-1]
-    said = "2 files were compared." if outcome == "pass" else "It does not know what taught it, cccccccccccc."
-    assert (line.outcome, line.reason) == (outcome, said)
+    said = {
+        "pass": "2 files were compared.", "inconclusive": "It does not know what taught it, cccccccccccc.",
+        "fail": "It was taught by what it was tested on.",
+    }  # fmt: skip
+    assert (line.outcome, line.reason) == (outcome, said[outcome])
+
+
+def test_a_run_without_a_target_is_a_try_and_shows_nothing(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    """As mct compare leaves one, of an artifact slowed down on purpose beside itself."""
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0], target=None)
+    said = ask_gate(store, "router", "production", gate).verdict
+    assert said.outcome == "inconclusive" and said.lines[1].measured == "no run"
+    stored(artifacts[0])
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass"
 
 
 def test_a_data_check_has_to_be_of_the_test_set_and_without_a_leak(
@@ -333,8 +353,14 @@ def test_a_data_check_has_to_be_of_the_test_set_and_without_a_leak(
     report(check, files=files[1:], leaks=[], near=0.9)
     (line,) = open_lines(ask_gate(store, "router", "production", gate))
     assert line.outcome == "inconclusive" and line.measured == "not compared", "nothing stands twice in one file"
-    report(check, files=files, leaks=[{"file": "test.jsonl", "row": 3}, {"file": "test.jsonl", "row": 3}])
+    report(check, files=files, leaks=[{"file": "test.jsonl", "row": 3}, {"file": "test.jsonl", "row": 3}], near=0.9)
     assert open_lines(ask_gate(store, "router", "production", gate))[0].measured == "1 rows"
+    taught = [{"name": "calibration.jsonl", "sha256": "c" * 64}, *files]
+    twin = {"file": "calibration.jsonl", "row": 3, "other_file": "train.jsonl"}
+    report(check, files=taught, leaks=[twin], near=0.9)
+    assert ask_gate(store, "router", "production", gate).verdict.outcome == "pass", "both taught: no leak"
+    report(check, files=taught, leaks=[twin | {"other_file": "test.jsonl"}], near=0.9)
+    assert open_lines(ask_gate(store, "router", "production", gate))[0].outcome == "fail"
     report(check, files=[{"name": "x"}], leaks=[])
     with pytest.raises(MctError):
         ask_gate(store, "router", "production", gate)
