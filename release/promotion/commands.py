@@ -95,7 +95,7 @@ def release_show(ref: str, path_only: bool, address: str, as_json: bool) -> None
     name, version = split_ref(ref)
     release, track = store.find(ref), store.track(name)
     if path_only:
-        chosen = release if version else production_of(store, track)
+        chosen = release if version else production_of(store, track, _warn)
         if chosen is None:
             raise MctError(f"nothing of {name} is in production", "promote a release, or name one: NAME@VERSION")
         if (folder := store.artifact_on_disk(chosen)) is None:
@@ -126,7 +126,7 @@ def release_fetch(ref: str, out: Path, address: str) -> None:
     name, version = split_ref(ref)
     chosen = store.find(ref)
     if version is None:
-        production = production_of(store, store.track(name))
+        production = production_of(store, store.track(name), _warn)
         if production is None:
             raise MctError(f"nothing of {name} is in production", "promote a release, or name one: NAME@VERSION")
         chosen = production
@@ -278,6 +278,10 @@ def _open(address: str) -> Any:
     from mct.release.promotion.store import open_store
 
     return open_store(address)
+
+
+def _warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)
 
 
 def _show_verdict(said: Any, as_json: bool) -> None:

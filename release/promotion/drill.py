@@ -18,6 +18,7 @@ from typing import Literal
 
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST
+from mct.release.promotion.gate_values import production_of
 from mct.release.promotion.moves import rollback
 from mct.release.promotion.releases import Moved, Practised, Release, Track
 from mct.release.promotion.store import Store, open_store
@@ -40,7 +41,7 @@ def practise(store: Store, name: str, by: str = "") -> Drill:
     track = store.settle(name)
     if not track.releases:
         store.find(name)
-    production = track.production
+    production = production_of(store, track)
     others = [each for each in track.releases if production is None or each.version != production.version]
     if production is None or not others:
         raise MctError(

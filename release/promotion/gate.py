@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mct.bench.judge.line import Outcome, worst
 from mct.release.promotion.gate_file import read_gate
-from mct.release.promotion.gate_values import GateLine, GateVerdict, Question, StoredVerdict, Tried
+from mct.release.promotion.gate_values import Evidence, GateLine, GateVerdict, Question, StoredVerdict, Tried
 from mct.release.promotion.measured import measured_lines
 from mct.release.promotion.releases import Looked, Run, Stage, days_between
 from mct.release.promotion.reports import lacking, read_data_report, read_model_report, taught_by
@@ -63,14 +63,17 @@ def _behaviour_line(question: Question, path: Path) -> GateLine:
     if not path.exists():
         return GateLine(subject, limit, "missing", "inconclusive", "There is no such report.")
     report = read_model_report(path)
-    evidence = (question.keep("explain", path, report.created),)
+    evidence: tuple[Evidence, ...] = (question.keep("explain", path, report.created),)
     if report.digest != question.release.digest:
         return GateLine(subject, limit, report.digest[:12], "inconclusive", "It is about another artifact.", evidence)
     if report.original == report.digest:
         return GateLine(subject, limit, "itself", "inconclusive", "It was inspected beside itself.", evidence)
     own = question.home / question.gate.limits if question.gate.limits else None
-    if report.outcome == "pass" and (lack := lacking(report, own)):
-        return GateLine(subject, limit, "other limits", "inconclusive", lack, evidence)
+    if report.outcome == "pass":
+        lack = lacking(report, own)
+        evidence += (question.keep("limits", own),) if own else ()
+        if lack:
+            return GateLine(subject, limit, "other limits", "inconclusive", lack, evidence)
     stale = [line for line in question.age_lines(limit, report.created, evidence) if line.outcome != "pass"]
     said = "; ".join(report.open_lines) or {"pass": "Every limit holds."}.get(report.outcome, "It judged nothing.")
     return stale[0] if stale else GateLine(subject, limit, report.outcome, report.outcome, said, evidence)
@@ -111,6 +114,7 @@ def _rollout(question: Question) -> Iterator[GateLine]:
     if gate.drill_days is not None:
         drill = track.last_drill()
         age = days_between(drill[0].at, question.at) if drill else None
+        age = None if age is None else max(age, 0.0)
         limit = f"a rollback was practised in the last {gate.drill_days:g} days"
         if drill is None or age is None or age > gate.drill_days:
             found = "never" if age is None else f"{age:.1f} days ago"

@@ -7,7 +7,7 @@ again, with the bytes of everything it was read from.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,10 +20,10 @@ from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Count, Digest, Index, Name, Share, parse_json, read_bytes
 from mct.release.promotion.gate_file import Gate
 from mct.release.promotion.releases import Release, Stage, Time, Track, days_between
-from mct.release.promotion.store import RESTORE, Store
+from mct.release.promotion.store import RESTORE, LostEvidenceError, Store
 
 CLOCKS_DIFFER_DAYS = 1 / 24
-EvidenceKind = Literal["result", "samples", "explain", "check", "gate-file", "journal"]
+EvidenceKind = Literal["result", "samples", "budgets", "explain", "limits", "check", "gate-file", "journal"]
 
 
 class Evidence(Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,13 +160,26 @@ def verdict_about(store: Store, digest: str, release: Release) -> GateVerdict:
     return found
 
 
-def production_of(store: Store, track: Track) -> Release | None:
-    """What is in production; None where nothing is. MctError where no verdict about this very release let it in."""
+def let_in_by(store: Store, track: Track, release: Release) -> GateVerdict:
+    """The verdict by which a release last went to production. MctError where it is lost, or about another release."""
+    promoted = [move.verdict for _, move in track.moves(release.version) if move.to == "production" and move.verdict]
+    return verdict_about(store, promoted[-1], release)
+
+
+def production_of(store: Store, track: Track, warn: Callable[[str], object] | None = None) -> Release | None:
+    """What is in production; None where nothing is. MctError where a verdict about something else let it in.
+
+    A verdict that is lost shows nothing of that kind: `warn` is told.
+    """
     release = track.production
     if release is None:
         return None
-    promoted = [move.verdict for _, move in track.moves(release.version) if move.to == "production" and move.verdict]
-    found = verdict_about(store, promoted[-1], release)
+    try:
+        found = let_in_by(store, track, release)
+    except LostEvidenceError as error:
+        if warn is not None:
+            warn(f"the verdict that let {release.ref} into production is lost: {error.message}; {error.hint}")
+        return release
     if (found.to, found.outcome) != ("production", "pass"):
         raise MctError(f"{release.ref} is in production by a verdict of {found.outcome} for {found.to}", RESTORE)
     return release

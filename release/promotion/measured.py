@@ -19,6 +19,8 @@ from mct.release.promotion.releases import Run
 from mct.release.promotion.tries import Attempt, Attempts, error_of_try, find_attempts, quality_tries
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mct.bench.judge.verdict import Verdict
     from mct.bench.store.samples_file import Samples
     from mct.targets.target import Target
@@ -136,12 +138,18 @@ def _judged(question: Question, newest: Attempt, tried: Tried) -> Iterator[GateL
     for name in question.gate.budgets:
         for artifact in newest.names:
             subject = f"budget {name} on {tried.target}" + (f" ({artifact})" if len(newest.names) > 1 else "")
-            for line in _verdict_lines(question, samples, artifact, name, tried):
-                yield GateLine(subject, line.limit, line.measured, line.outcome, line.reason, evidence)
+            lines = _verdict_lines(question, samples, artifact, name, tried)
+            judged_by = (question.keep("budgets", file),) if (file := _budgets_file(question)) else ()
+            for line in lines:
+                yield GateLine(subject, line.limit, line.measured, line.outcome, line.reason, (*evidence, *judged_by))
     if other := _unlike_built_in(samples.question.target):
         limit, reason = f"{tried.target} as it is built in", "Give a target of your own a name of its own."
         yield GateLine("measured", limit, f"other {other}", "inconclusive", reason, evidence)
     yield from question.age_lines(f"measured on {tried.target}", newest.created, evidence)
+
+
+def _budgets_file(question: Question) -> Path | None:
+    return question.home / question.gate.budgets_file if question.gate.budgets_file else None
 
 
 def _unlike_built_in(target: Target | None) -> str:
@@ -159,8 +167,7 @@ def _verdict_lines(question: Question, samples: Samples, subject: str, budget_na
     from mct.bench.judge.verdict import judge
     from mct.targets.budget import find_budget, stricter_on
 
-    file = question.home / question.gate.budgets_file if question.gate.budgets_file else None
-    budget = find_budget(budget_name, file)
+    budget = find_budget(budget_name, _budgets_file(question))
     if samples.question.target is not None:
         budget = stricter_on(budget, samples.question.target)
     measured = next(each for each in samples.measurements if each.subject.name == subject)

@@ -7,15 +7,20 @@ decided on: where somebody else moved a release of the same name meanwhile, it i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST, is_artifact
 from mct.release.promotion.gate import ask_gate
-from mct.release.promotion.gate_values import StoredVerdict, production_of
+from mct.release.promotion.gate_values import StoredVerdict, let_in_by, production_of
 from mct.release.promotion.releases import Added, Event, Moved, Release, Source, Stage, Track, require_name
-from mct.release.promotion.store import Store
+from mct.release.promotion.store import LostEvidenceError, Store
+
+if TYPE_CHECKING:
+    from mct.bench.samples.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ def add(
 ) -> list[Release]:
     """Store artifacts as new candidates of a name, in order. One that is there already keeps its number.
 
-    All are added or none. MctError where one is no artifact, or does another task than the name's other releases.
+    None is added where one is refused beforehand. MctError where one is no artifact, or does another task than the
+    name's other releases, those added meanwhile among them.
     """
     from mct.bench.samples.subject import identify
 
@@ -46,10 +52,7 @@ def add(
     there = store.track(name).releases
     task = there[0].task if there else subjects[0].task
     for artifact, subject in zip(artifacts, subjects, strict=True):
-        if subject.task != task:
-            raise MctError(
-                f"{artifact} is for {subject.task}, the releases of {name} for {task}", "give it a name of its own"
-            )
+        _require_task(task, artifact, subject, name)
     own = {each.digest: each.manifest for each in reversed(there)}
     manifests = [
         store.keep_artifact(artifact, subject.digest, subject.files, own.get(subject.digest, ""))
@@ -59,6 +62,8 @@ def add(
     for artifact, subject, manifest in zip(artifacts, subjects, manifests, strict=True):
         while True:
             track = store.settle(name)
+            for each in track.releases[:1]:
+                _require_task(each.task, artifact, subject, name)
             same = next((each for each in track.releases if each.digest == subject.digest), None)
             if same is not None:
                 found.append(same)
@@ -71,6 +76,13 @@ def add(
                 found.append(after.releases[-1])
                 break
     return found
+
+
+def _require_task(task: str, artifact: Path, subject: Subject, name: str) -> None:
+    if subject.task != task:
+        raise MctError(
+            f"{artifact} is for {subject.task}, the releases of {name} for {task}", "give it a name of its own"
+        )
 
 
 def promote(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = "") -> Promotion:
@@ -102,12 +114,17 @@ def require_movable(track: Track, release: Release, stage: Stage) -> None:
 
 
 def way_back(store: Store, name: str) -> Release:
-    """What a rollback would bring back, verified to be whole. MctError where there is no way back."""
+    """What a rollback would bring back, verified to be whole. MctError where there is no way back.
+
+    Nor does one lead to what a verdict about something else let in.
+    """
     track = store.settle(name)
     if not track.releases:
         store.find(name)
     if track.before is None:
         raise MctError(f"{name} has no earlier production to go back to", "promote another release, or add one")
+    with suppress(LostEvidenceError):
+        let_in_by(store, track, track.before)
     with store.artifact(track.before):
         return track.before
 

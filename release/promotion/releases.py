@@ -15,7 +15,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -34,7 +33,7 @@ NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 DAY_S = 86_400.0
 CLOCKS_DIFFER_S = 300.0
-"""How far an entry may be dated before the one that it follows: each machine has a clock of its own."""
+"""How far a gate's clock may be behind the last entry: each machine has a clock of its own."""
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -202,7 +201,8 @@ class Track:
     def days_in(self, version: int, stage: Literal["shadow", "canary"], until: str) -> float | None:
         """The days that a release stood in a stage until then, all its stays together; None where it never did.
 
-        Several of a name may stand there, so a stay ends with the release's own next move.
+        Several of a name may stand there, so a stay ends with the release's own next move; one that ends before it
+        began, by the clocks of two machines, lasted no time.
         """
         moves = self.moves(version)
         ends = [*(entry.at for entry, _ in moves), until][1:]
@@ -225,9 +225,6 @@ def track_of(name: str, entries: Sequence[Entry], link: str = "") -> Track:
     added: list[tuple[Entry, Added]] = []
     states: dict[int, tuple[State, str]] = {}
     productions: list[int] = []
-    for before, entry in pairwise(entries):
-        if goes_back(before.at, entry.at):
-            raise _impossible(name, entry, f"is of {entry.at}, and follows one of {before.at}")
     for entry in entries:
         event = entry.event
         if isinstance(event, Added):

@@ -49,6 +49,10 @@ DIGITS = 8
 ENTRY = re.compile(r"[0-9]{8}\.json")
 
 
+class LostEvidenceError(MctError):
+    """What lay there by its SHA-256 does so no more."""
+
+
 class _Listed(Struct, frozen=True):
     """Of an artifact's manifest: its files."""
 
@@ -89,12 +93,13 @@ class Store:
         return next((each for each in reversed(track.releases) if each.state != "retired"), track.releases[-1])
 
     def evidence(self, digest: str) -> bytes:
-        """What lies there by its SHA-256. MctError where it is not there, or is something else by now."""
+        """What lies there by its SHA-256. LostEvidenceError where it is not there, or is something else by now."""
         content = self.place.read(f"evidence/{digest}")
         if content is None:
-            raise MctError(f"{self.address} lacks the evidence {digest[:12]}…", RESTORE)
+            raise LostEvidenceError(f"{self.address} lacks the evidence {digest[:12]}…", RESTORE)
         if _sha256(content) != digest:
-            raise MctError(f"the evidence {digest[:12]}… in {self.address} was changed since it was stored", RESTORE)
+            said = f"the evidence {digest[:12]}… in {self.address} was changed since it was stored"
+            raise LostEvidenceError(said, RESTORE)
         return content
 
     @contextmanager
@@ -195,10 +200,11 @@ class Store:
     def append(self, track: Track, event: Event, by: str = "") -> Track | None:
         """Write the next entry of a journal that is as `track` has it; None where another has just written one.
 
-        MctError where the clock is behind the last entry.
+        It is dated no earlier than the last one: a rollback waits for no clock, wherever an entry's was ahead.
         """
         entries = track.entries
-        entry = Entry(len(entries) + 1, track.link, moment(track), by, event)
+        at = max([now(), *(each.at for each in entries[-1:])])
+        entry = Entry(len(entries) + 1, track.link, at, by, event)
         try:
             text = msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
         except UnicodeEncodeError as error:  # of bytes on the command line that are no UTF-8
@@ -284,12 +290,12 @@ def now() -> str:
 
 
 def moment(track: Track) -> str:
-    """This moment, for what follows in a journal. MctError where the clock is well behind the last entry."""
+    """This moment, for what a gate says. MctError where the clock is well behind the last entry."""
     at = now()
     if track.entries and goes_back(track.entries[-1].at, at):
         raise MctError(
             f"the clock says {at}, and the last entry of {track.name} is of {track.entries[-1].at}",
-            "set the clock right",
+            "set the clock right; if that entry's was wrong, add the artifact under another name",
         )
     return at
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from mct import MctError
 from mct.bench.samples.subject import Subject, identify
 from mct.models.tables import load
+from mct.release.promotion.gate_values import production_of
 from mct.release.promotion.releases import NAMES, split_ref
 from mct.release.promotion.store import Store, open_store
 from mct.release.watching.looks import Watched, take_look
@@ -50,7 +51,7 @@ def _watch_release(
     name, version = split_ref(ref)
     release = store.find(ref)
     if version is None:
-        production = store.track(name).production
+        production = production_of(store, store.track(name))
         if production is None:
             raise MctError(f"nothing of {name} is in production", "name a release: NAME@VERSION")
         release = production

@@ -51,6 +51,27 @@ def test_from_a_candidate_to_production_and_back(
     assert run_mct("release", "retire", "router@2", *store).returncode == 0
 
 
+def test_production_is_handed_out_with_a_warning_where_its_verdict_is_lost_and_not_under_another_name(
+    tmp_path: Path, run_mct: Run, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    place, store = tmp_path / "releases", ("--store", tmp_path / "releases")
+    stored(artifacts[0])
+    run_mct("release", "add", artifacts[0], "--name", "router", *store)
+    done = run_mct("release", "promote", "router", "--to", "production", "--gate", gate, *store, "--json")
+    shutil.copytree(place / "names" / "router" / "journal", place / "names" / "payments" / "journal")
+    before = tmp_path / "before.jsonl"
+    before.write_text('{"text": "hi", "answer": "other"}\n')
+    about = "in the journal of payments is about router@1 "
+    refused(run_mct("release", "show", "payments", "--path", *store), about)
+    refused(run_mct("release", "fetch", "payments", "-o", tmp_path / "out", *store), about)
+    refused(run_mct("watch", before, "--release", "payments", "--reference", before, *store), about)
+    (place / "evidence" / json.loads(done.stdout)["sha256"]).unlink()
+    for words in (("show", "router", "--path"), ("fetch", "router", "-o", tmp_path / "out")):
+        done = run_mct("release", *words, *store)
+        assert done.returncode == 0 and len(done.stdout.splitlines()) == 1
+        assert done.stderr.startswith("warning: the verdict that let router@1 into production is lost: "), done.stderr
+
+
 def test_what_does_not_pass_ends_as_its_outcome(
     tmp_path: Path, run_mct: Run, artifacts: tuple[Path, ...], stored: Stored, gate: Path
 ) -> None:

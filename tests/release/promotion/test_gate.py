@@ -385,6 +385,23 @@ def test_a_stage_before_and_a_practised_way_back(
     assert "0.00 days in all" in [line.measured for line in open_lines(ask_gate(store, "router@2", "production", gate))]
 
 
+def test_a_drill_by_a_clock_that_was_ahead_is_of_just_now(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    from mct.release.promotion.drill import practise
+
+    stored(artifacts[0])
+    add(store, artifacts[:2], "router")
+    promote(store, "router@1", "production", gate)
+    practise(store, "router")
+    path = max((Path(store.address) / "names/router/journal").iterdir())
+    ahead = datetime.now(UTC) + timedelta(minutes=4)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"at": f"{ahead:%Y-%m-%dT%H:%M:%SZ}"}))
+    rewrite(gate, "drill_days = 30")
+    line = ask_gate(store, "router@1", "production", gate).verdict.lines[-1]
+    assert (line.measured, line.outcome) == ("0.0 days ago", "pass")
+
+
 def test_time_in_a_stage_is_what_a_release_stood_there(store: Store, artifacts: tuple[Path, ...]) -> None:
     """Two stays of an hour and a day; what came before, between and after them is none."""
     add(store, artifacts[:1], "router")
@@ -560,3 +577,22 @@ def test_a_gate_that_is_refused_stores_nothing(
     with pytest.raises(MctError, match="missing required field"):
         ask_gate(store, "router", "production", gate)
     assert not (tmp_path / "releases" / "evidence").exists()
+
+
+def test_limits_and_budgets_that_a_verdict_hangs_on_are_kept_with_it(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path
+) -> None:
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0])
+    rewrite(gate, 'behaviour = ["explain.json"]\nlimits = "limits.toml"')
+    (tmp_path / "limits.toml").write_text("[own]\nflips_max = 0.2\n")
+    lines = [{"limit": "flips_max <= 0.2", "outcome": "pass"}]
+    digest = identify(artifacts[0]).digest
+    report(tmp_path / "explain.json", kind="mct-explain", digest=digest, limits="own", lines=lines)
+    said = ask_gate(store, "router", "production", gate).verdict
+    assert said.outcome == "pass"
+    kept = {each.kind: each.sha256 for line in said.lines for each in line.evidence}
+    ((_, look),) = store.track("router").looks(1)
+    for kind, name in (("budgets", "budgets.toml"), ("limits", "limits.toml")):
+        assert store.evidence(kept[kind]) == (tmp_path / name).read_bytes()
+        assert kept[kind] in look.evidence

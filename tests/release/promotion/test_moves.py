@@ -3,7 +3,7 @@
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mct.release.promotion.drill import practise
 from mct.release.promotion.gate_values import last_verdict, production_of, read_verdict
 from mct.release.promotion.moves import add, move, promote, retire, rollback
 from mct.release.promotion.places import DiskPlace
-from mct.release.promotion.releases import Added, Entry, Moved, track_of
+from mct.release.promotion.releases import Added, Entry, Moved, Stage, track_of
 from mct.release.promotion.store import Store, open_store
 
 Stored = Callable[..., Path]
@@ -426,22 +426,46 @@ def test_a_folder_in_the_place_of_a_manifest_is_mended(store: Store, artifacts: 
         pass
 
 
-def test_a_clock_that_was_set_back_adds_nothing_to_a_journal(store: Store, artifacts: tuple[Path, ...]) -> None:
-    """The last entry is of tomorrow; clocks of machines differ by minutes, which is no damage."""
-    add(store, artifacts[:1], "router")
-    (path,) = (Path(store.address) / "names/router/journal").iterdir()
-    entry = json.loads(path.read_text())
+def last_is_of(store: Store, at: datetime) -> str:
+    """Date the last entry of the router's journal."""
+    path = max((Path(store.address) / "names/router/journal").iterdir())
+    said = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"at": said}))
+    return said
 
-    def last_of(ahead: timedelta) -> None:
-        path.write_text(json.dumps(entry | {"at": f"{datetime.now(UTC) + ahead:%Y-%m-%dT%H:%M:%SZ}"}))
 
-    last_of(timedelta(days=1))
-    with pytest.raises(MctError, match=r"the clock says .*, and the last entry of router is of "):
-        add(store, artifacts[1:2], "router")
-    assert len(store.track("router").entries) == 1
-    last_of(timedelta(minutes=2))
-    add(store, artifacts[1:2], "router")
-    assert len(store.track("router").entries) == 2
+def test_an_entry_by_a_clock_that_is_ahead_stops_the_gate_and_nothing_else(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    """Clocks of machines differ by minutes; the gate counts days."""
+    in_production(store, artifacts, stored, gate, 2)
+    add(store, artifacts[2:3], "router")
+    stored(artifacts[2])
+    ahead = last_is_of(store, datetime(2099, 1, 1, tzinfo=UTC))
+    before = store.track("router")
+    with pytest.raises(MctError, match=rf"the clock says .*, and the last entry of router is of {ahead}"):
+        promote(store, "router@3", "production", gate)
+    assert store.track("router") == before
+    assert practise(store, "router").outcome == "pass"
+    assert rollback(store, "router").production == store.find("router@1")
+    retire(store, "router@2")
+    assert {each.at for each in store.track("router").entries[len(before.entries) :]} == {ahead}
+    last_is_of(store, datetime.now(UTC) + timedelta(minutes=2))
+    assert promote(store, "router@3", "production", gate).moved
+
+
+def test_a_journal_whose_times_go_back_is_read_and_such_a_span_is_none() -> None:
+    added = Added(1, VERDICT, VERDICT, "onnx-int8", "onnx", "int8", "sequence-classification", 1.0)
+    stages: tuple[Stage, ...] = ("canary", "shadow")
+    moves = [Moved(1, stage, "promote", VERDICT) for stage in stages]
+    times = ("01T00", "10T00", "09T00")
+    entries = [
+        at(number, f"2026-01-{when}:00:00Z", event)
+        for number, (when, event) in enumerate(zip(times, (added, *moves), strict=True), start=1)
+    ]
+    track = track_of("router", entries)
+    assert track.days_in(1, "canary", "2026-01-20T00:00:00Z") == 0.0
+    assert track.days_in(1, "shadow", "2026-01-20T00:00:00Z") == 11.0
 
 
 def at(number: int, moment: str, event: Any) -> Entry:
@@ -451,8 +475,6 @@ def at(number: int, moment: str, event: Any) -> Entry:
 @pytest.mark.parametrize(
     ("events", "said"),
     [
-        ([("10T00", Moved(1, "canary", "promote", VERDICT)), ("09T00", Moved(1, "shadow", "promote", VERDICT))],
-         "entry 3 is of 2026-01-09T00:00:00Z, and follows one of 2026-01-10T00:00:00Z"),
         ([("10T00", Moved(1, "production", "promote"))], "promotes version 1 to production by no verdict"),
         ([("10T00", Moved(1, "production", "rollback"))], "rolls back to version 1, where no way back leads"),
         ([("10T00", Moved(1, "production", "retire"))], r"moves version 1 to production \(retire\)"),
@@ -489,7 +511,56 @@ def test_a_journal_under_another_name_lets_nothing_out(
         lambda: production_of(store, store.track("payments")),
         lambda: last_verdict(store, "payments@1"),
         lambda: promote(store, "payments@2", "production", gate),
+        lambda: practise(store, "payments"),
     ):
         with pytest.raises(MctError, match=about):
             ask()
     assert production_of(store, store.track("router")) == store.find("router@1")
+
+
+def test_no_rollback_leads_to_what_a_verdict_about_another_let_in(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    """Under the name that its journal was copied to."""
+    in_production(store, artifacts, stored, gate, 2)
+    names = Path(store.address) / "names"
+    shutil.copytree(names / "router" / "journal", names / "payments" / "journal")
+    with pytest.raises(MctError, match="in the journal of payments is about router@1 "):
+        rollback(store, "payments")
+    assert store.track("payments").production == store.find("payments@2")
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_verdict_that_is_lost_stops_neither_production_nor_a_promotion_nor_a_rollback(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, damage: str
+) -> None:
+    in_production(store, artifacts, stored, gate, 1)
+    ((_, moved),) = store.track("router").moves(1)
+    lost = Path(store.address) / "evidence" / (moved.verdict or "")
+    lost.unlink() if damage == "gone" else lost.write_text("{}")
+    told: list[str] = []
+    assert production_of(store, store.track("router"), told.append) == store.find("router@1")
+    assert len(told) == 1 and told[0].startswith("the verdict that let router@1 into production is lost: ")
+    stored(artifacts[1])
+    add(store, artifacts[1:2], "router")
+    assert promote(store, "router@2", "production", gate).moved
+    assert rollback(store, "router").production == store.find("router@1")
+
+
+def test_of_two_adds_at_once_to_a_new_name_both_do_one_task(
+    store: Store, artifacts: tuple[Path, ...], tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(artifacts[1], tmp_path / "other"))
+    manifest = json.loads((other / "mct.json").read_text())
+    (other / "mct.json").write_text(json.dumps(manifest | {"task": "embedding-head"}))
+
+    class Slower(Store):
+        def keep_artifact(self, folder: Path, digest: str, files: Sequence[str], own: str = "") -> str:
+            add(Store(self.place), artifacts[:1], "router")
+            return super().keep_artifact(folder, digest, files, own)
+
+    with pytest.raises(
+        MctError, match=r"other is for embedding-head, the releases of router for sequence-classification"
+    ):
+        add(Slower(store.place), [other], "router")
+    assert [each.artifact for each in store.track("router").releases] == [artifacts[0].name]
