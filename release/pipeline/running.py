@@ -22,8 +22,9 @@ from mct import MctError
 from mct.models.tables import unknown
 from mct.models.writing.drafts import make_folder
 from mct.release.pipeline.pipeline_file import Step, read_pipeline
-from mct.release.pipeline.steps import STATE, Done, Place, is_asked_anew, is_there, key_of, left_by, names_of, place_of
+from mct.release.pipeline.steps import Done, Place, is_asked_anew, is_there, key_of, left_by, names_of, place_of
 
+TRIES = 1000
 State = Literal["kept", "done", "stopped", "to do", "not reached"]
 
 
@@ -138,17 +139,35 @@ def _resolve(step: Step, root: click.Group) -> None:
 @contextmanager
 def _alone(place: Place) -> Iterator[None]:
     """Hold the pipeline's lock; its folder stays only if something is kept there. MctError where another run has it."""
-    make_folder(place.state)
-    handle = os.open(place.state, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise MctError(f"{place.state.name} is running already", "wait for that run to end") from error
+    handle = _lock(place)
     try:
         yield
     finally:
         with suppress(OSError):  # not empty
-            for folder in (place.state, *place.state.parents[: len(STATE.parts)]):
-                folder.rmdir()
+            place.state.rmdir()
         os.close(handle)
+
+
+def _lock(place: Place) -> int:
+    """The state folder, locked and open; anew where a run that ends removed it in between."""
+    for _ in range(TRIES):
+        make_folder(place.state.parent)
+        with suppress(FileExistsError):
+            place.state.mkdir()
+        try:
+            handle = os.open(place.state, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            break
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(handle), os.stat(place.state)):
+                return handle
+        except BlockingIOError as error:
+            os.close(handle)
+            raise MctError(f"{place.state.name} is running already", "wait for that run to end") from error
+        except FileNotFoundError:
+            pass
+        os.close(handle)
+    raise MctError(f"{place.state} is no folder, or does not stay one", "see what is there")

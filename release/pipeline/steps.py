@@ -79,7 +79,7 @@ def key_of(step: Step, before: Mapping[str, str], place: Place, written: Mapping
     )
     said = {
         "words": step.words,
-        "reads": {read: _content(place.folder / read) for read in reads},
+        "reads": {read: _content(place.folder / read, place) for read in reads},
         "follows": {name: before[name] for name in follows} if follows else dict(before),
         "mct": __version__,
     }
@@ -97,15 +97,17 @@ def left_by(step: Step, place: Place) -> dict[str, str]:
     for name in step.writes:
         if not _exists(place.folder / name):
             raise MctError(f"step {step.name} did not write {name}", "correct its `writes`")
-        found |= _files(place.folder / name, name)
+        found |= _files(place.folder / name, name, place)
     return found
 
 
 def is_there(done: Done, place: Place) -> bool:
     """Whether all that a finished step left is as it left it."""
-    return all(
-        (place.folder / name).is_file() and sha256(place.folder / name) == was for name, was in done.files.items()
-    )
+    for name, was in done.files.items():
+        path = place.folder / name
+        if was != (sha256(path) if path.is_file() else _where(path, place) if path.is_dir() else ""):
+            return False
+    return True
 
 
 def _named(step: Step, place: Place) -> set[str]:
@@ -127,34 +129,43 @@ def _within(path: str, folder: str) -> bool:
     return one == other or one.startswith(other + os.sep)
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, place: Place) -> str:
     """One SHA-256 over a file or folder; "" where nothing is there."""
     if not _exists(path):
         return ""
-    return hashlib.sha256(json.dumps(_files(path, ""), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_files(path, "", place), sort_keys=True).encode()).hexdigest()
 
 
-def _files(path: Path, name: str) -> dict[str, str]:
+def _files(path: Path, name: str, place: Place) -> dict[str, str]:
     """Every file of a folder, or the file itself, by what it holds, links followed; hidden ones are none of it."""
     try:
-        return {name: sha256(path)} if path.is_file() else dict(_below(path, name, frozenset()))
+        return {name: sha256(path)} if path.is_file() else dict(_below(path, name, place, {path.resolve()}))
     except OSError as error:
         raise MctError(
             f"{error.filename or path} cannot be read: {error.strerror}", f"see what is at {path}"
         ) from error
 
 
-def _below(folder: Path, name: str, above: frozenset[Path]) -> Iterator[tuple[str, str]]:
-    """The files below a folder; a link to a folder that holds it leads nowhere new."""
-    above |= {folder.resolve()}
+def _below(folder: Path, name: str, place: Place, seen: set[Path]) -> Iterator[tuple[str, str]]:
+    """The files below a folder. One `seen` before, or a link to one that holds the pipeline, counts by where it is."""
     for path in sorted(folder.iterdir()):
         inside = str(Path(name, path.name))
         if path.name.startswith("."):
             continue
         if path.is_file():
             yield inside, sha256(path)
-        elif path.is_dir() and path.resolve() not in above:
-            yield from _below(path, inside, above)
+        elif path.is_dir():
+            real = path.resolve()
+            if real in seen or (path.is_symlink() and place.folder.is_relative_to(real)):
+                yield inside, _where(path, place)
+            else:
+                seen.add(real)
+                yield from _below(path, inside, place, seen)
+
+
+def _where(folder: Path, place: Place) -> str:
+    """The SHA-256 of where a folder is, links followed."""
+    return hashlib.sha256(os.fsencode(os.path.relpath(folder.resolve(), place.folder))).hexdigest()
 
 
 def names_of(steps: Sequence[Step]) -> dict[str, str]:

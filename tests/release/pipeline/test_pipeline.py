@@ -1,5 +1,6 @@
 """A pipeline runs what is not done, keeps what is, and stops where something does not pass."""
 
+import errno
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import pytest
 
 from mct import MctError
 from mct.release.pipeline.pipeline_file import Step, read_pipeline
-from mct.release.pipeline.steps import is_asked_anew, key_of, place_of
+from mct.release.pipeline.running import _alone
+from mct.release.pipeline.steps import Done, is_asked_anew, is_there, key_of, left_by, place_of
 from mct.release.promotion.moves import add, move
 from mct.release.promotion.releases import Moved
 from mct.release.promotion.store import open_store
@@ -254,13 +257,76 @@ def test_what_a_link_in_a_folder_leads_to_is_read(tmp_path: Path) -> None:
     assert len(set(keys)) == 3 and keys[-1] == key_of(step, {}, place, {})
 
 
-def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(MctError, match="/proc/self cannot be read: Invalid argument"):
-        key_of(Step("check", "data check x", reads=("/proc/self",)), {}, place_of(tmp_path / "pipeline.toml"), {})
+def test_a_folder_counts_once_and_one_that_holds_the_pipeline_by_its_name(tmp_path: Path) -> None:
+    """Folders of which each links to all others are walked once each, and a link to / is not."""
+    place, rows = place_of(tmp_path / "in" / "pipeline.toml"), tmp_path / "in" / "rows"
+    rows.mkdir(parents=True)
+    for number in range(12):
+        (rows / f"{number}").mkdir()
+        for other in range(12):
+            (rows / f"{number}" / f"to {other}").symlink_to(f"../{other}")
+    (rows / "11" / "a.jsonl").write_text("a")
+    (rows / "root").symlink_to("/")
+    step = Step("check", "data check x", reads=("rows",))
+    keys = [key_of(step, {}, place, {})]
+    done = Done("0" * 64, 0, 0.0, left_by(Step("check", "data check x", writes=("rows",)), place))
+    assert is_there(done, place) and sum(name.endswith("a.jsonl") for name in done.files) == 1
+    (rows / "root").unlink()
+    (rows / "root").symlink_to(tmp_path)
+    keys.append(key_of(step, {}, place, {}))
+    assert not is_there(done, place)
+    (tmp_path / "beside").write_text("none of it")
+    assert keys[-1] == key_of(step, {}, place, {})
+    (rows / "0" / "to 1").unlink()
+    keys.append(key_of(step, {}, place, {}))
+    assert len(set(keys)) == 3
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.jsonl").write_text("a")
+    monkeypatch.setattr("mct.release.pipeline.steps.sha256", refuse)
+    with pytest.raises(MctError, match=r"rows/a\.jsonl cannot be read: Input/output error"):
+        key_of(Step("check", "data check x", reads=("rows",)), {}, place_of(tmp_path / "pipeline.toml"), {})
+
+
+def test_runs_that_begin_while_another_ends_hold_the_lock_or_are_refused(tmp_path: Path) -> None:
+    place, inside, most = place_of(tmp_path / "pipeline.toml"), [], []
+
+    def run(_: int) -> int:
+        held = 0
+        for _ in range(500):
+            try:
+                with _alone(place):
+                    inside.append(1)
+                    most.append(len(inside))
+                    held += place.state.is_dir()
+                    inside.pop()
+            except MctError as error:
+                assert "is running already" in error.message
+        return held
+
+    with ThreadPoolExecutor(4) as pool:
+        held = sum(pool.map(run, range(4)))
+    assert held == len(most) > 0 and max(most) == 1 and not place.state.exists()
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_what_is_in_the_way_of_the_state_is_named(tmp_path: Path, run_mct: Run, link: bool) -> None:
+    state = place_of(tmp_path / "pipeline.toml").state
+    state.parent.mkdir(parents=True)
+    state.symlink_to("nowhere") if link else state.write_text("")
+    (tmp_path / "pipeline.toml").write_text('[[steps]]\nname = "list"\nrun = "targets list"\n')
+    done = run_mct("pipeline", "run", tmp_path / "pipeline.toml")
+    assert done.returncode == 2 and "pipeline.toml is no folder" in done.stderr
 
 
 def test_a_first_step_that_is_refused_leaves_nothing(tmp_path: Path, run_mct: Run) -> None:
     file = tmp_path / "pipeline.toml"
     file.write_text('[[steps]]\nname = "bench"\nrun = "bench nothing --data nothing.jsonl"\n')
     assert run_mct("pipeline", "run", file).returncode == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.toml"]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+    assert not place_of(file).state.exists()
