@@ -25,7 +25,7 @@ from mct.release.watching.signals import Facts, count
 
 HERE = Path(__file__).resolve().parent
 TEXTS = HERE.parents[1] / "shared" / "data" / "banking77"
-LOOKS, RUNS, CHANGES_AT = 50, 60, 10
+LOOKS, RUNS, CHANGES_AT, RARE = 50, 60, 10, 200
 MARGIN = 0.2
 
 
@@ -33,7 +33,8 @@ MARGIN = 0.2
 class Shop:
     """How production comes about: requests a look, labels, how long conversations are, and what of it changed.
 
-    `labels` of the texts' own are kept apart, the others thrown together. `more` is the share of requests that go over
+    `labels` of the texts' own are kept apart, the others thrown together; a `rare` share of requests has one of
+    `RARE` more answers. `more` is the share of requests that go over
     to one label; `longer`, `surer`, `slower` multiply lengths, odds of confidence and latencies.
     """
 
@@ -49,6 +50,7 @@ class Shop:
     surer: float = 1.0
     slower: float = 1.0
     deferred: float = 0.1
+    rare: float = 0.0
 
 
 CALM = (
@@ -58,6 +60,8 @@ CALM = (
     Shop("long conversations", turns=6.0),
     Shop("77 labels", labels=77),
     Shop("150 rows a look", rows=150),
+    Shop("a fifth has one of 200 rare answers", reference=300, turns=1.0, rare=0.2),
+    Shop("a fifth has one of 200 rare answers, in conversations", reference=300, rare=0.2),
 )
 BUSY = CALM[1]
 SHIFTED = (
@@ -103,7 +107,7 @@ def first_alarm(shop: Shop, texts: list[tuple[str, int]], number: int, changes: 
     looks = []
     for look in range(1, LOOKS + 1):
         rows = requests(shop if changes and look > CHANGES_AT else before, by_label, shop.rows, rng)
-        looks.append(count(rows, reference.cuts, reference.slow_ms))
+        looks.append(count(rows, reference.cuts, reference.slow_ms, reference.counts["answers"]))
         if find_changes(looks, reference.counts, {"latency": SLOW_SHARE}):
             return look
     return None
@@ -131,10 +135,14 @@ def requests(shop: Shop, texts: Mapping[str, list[int]], rows: int, rng: Rng) ->
     odds = shop.surer * np.exp(2.5 + rng.normal(0, 0.7, rows)[conversation] + rng.normal(0, 1.0, rows))
     words = np.array([texts[names[label]][rng.integers(len(texts[names[label]]))] for label in said])
     every = np.arange(rows, dtype=np.float64)
+    answers = names[said]
+    if shop.rare:
+        rare = np.array([f"rare {number}" for number in range(RARE)])
+        answers = np.where(rng.random(rows)[conversation] < shop.rare, rng.choice(rare, rows)[conversation], answers)
     return Facts(
         (np.round(words * shop.longer), every), (odds / (1 + odds), every),
         (shop.slower * shop.world.process(rng, rows), every),
-        ((rng.random(rows) < shop.deferred).astype(np.float64), every), tuple(names[said].tolist()), every,
+        ((rng.random(rows) < shop.deferred).astype(np.float64), every), tuple(answers.tolist()), every,
         conversation.astype(np.float64) if shop.grouped else None,
     )  # fmt: skip
 

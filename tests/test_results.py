@@ -53,6 +53,7 @@ def found(name: str) -> dict[str, Any]:
         "techniques",
         "auto",
         "real",
+        "watch",
     ],
 )
 def test_a_table_is_that_of_its_figures(name: str) -> None:

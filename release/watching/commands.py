@@ -53,8 +53,8 @@ def watch(
     Each run looks at the rows that no earlier one has seen, and counts as a look: all looks with one reference and
     margin together raise a false alarm in at most 5 % of releases that did not change.
 
-    Exits with 0 without one, 1 with one, 3 with too few rows, or none that hold answers or confidences as the
-    reference does.
+    Exits with 0 without one, 1 with one, 3 with too few rows, or none that hold answers as the reference does, or
+    confidences as an earlier look did.
     """
     from mct.models.tables import load
 

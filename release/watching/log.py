@@ -26,6 +26,8 @@ from mct.models.data.files import unpacked
 HINT = 'one object per line, like {"text": "…", "answer": "…", "confidence": 0.9, "latency_ms": 4.2}'
 LONGEST_MS = 1e9
 """Eleven days: what is said to have taken longer was not timed."""
+HEAD = 20
+"""First lines by which a log is told from another; one alone may well be the same."""
 Moment = str | Annotated[float, Meta(ge=0, le=1e11)]
 
 
@@ -46,13 +48,20 @@ class Row(Struct, frozen=True):
 class Log:
     """The rows of one file. `key` is the SHA-256 of its first line: a file that grew is still the same log.
 
-    `lines` is that of all lines in the order of their bytes: the same rows, however they were sorted.
+    `lines` is that of all lines in the order of their bytes: the same rows, however they were sorted. `head` holds the
+    first lines, each by its own.
     """
 
     name: str
     key: str
     rows: tuple[Row, ...]
     lines: str
+    head: tuple[str, ...]
+
+    def is_same_as(self, other: Log) -> bool:
+        """Whether both hold the same rows, or begin alike so far that one is the other grown."""
+        begun = min(len(self.head), len(other.head))
+        return begun > 0 and (self.lines == other.lines or self.head[:begun] == other.head[:begun])
 
 
 def read_log(path: Path) -> Log:
@@ -60,9 +69,9 @@ def read_log(path: Path) -> Log:
     read = unpacked(path, read_bytes(path, HINT)).split(b"\n")
     whole = [(number, line) for number, line in enumerate(read[:-1], start=1) if line.strip()]
     rows = tuple(parse_json(line, Row, f"{path} line {number}", HINT) for number, line in whole)
-    key = hashlib.sha256(whole[0][1]).hexdigest() if whole else ""
+    head = tuple(hashlib.sha256(line).hexdigest() for _, line in whole[:HEAD])
     lines = hashlib.sha256(b"\n".join(sorted(line.strip() for _, line in whole))).hexdigest()
-    return Log(path.name, key, rows, lines)
+    return Log(path.name, head[0] if head else "", rows, lines, head)
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:

@@ -7,7 +7,7 @@ its number, and what it might err is spent. A look keeps counts, not rows: no te
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from mct.release.watching.reference import Reference
 from mct.release.watching.signals import Lengths, count, facts_of, p95_of
 
 NEEDED = ("answers", "confidence")
-"""What no all-clear can do without, where the reference holds it."""
+"""What no all-clear can do without, where the reference holds it; confidence only where a look of the series had it."""
 SLOW_SHARE = 0.05
 """Of requests that may be slower than the reference's P95, by its meaning."""
 
@@ -64,7 +64,8 @@ class Watched:
     """What a look came to. `new` is False where it found no new rows, or too few: nothing was spent then.
 
     `lost` are the numbers of looks that are not there any more, `others` how many more series there are of the same
-    artifact, each with another reference or margin and an error of its own.
+    artifact, each with another reference or margin and an error of its own. `lacking` is what the look's rows hardly
+    hold, so that there can be no all-clear.
     """
 
     look: Look | None
@@ -74,11 +75,7 @@ class Watched:
     reference: Reference
     lost: tuple[int, ...]
     others: int
-
-    @property
-    def lacking(self) -> list[str]:
-        """What the reference holds and the look's rows hardly do, so that there can be no all-clear."""
-        return lacking(self.look.counts, self.reference) if self.look else []
+    lacking: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -86,7 +83,7 @@ class Watched:
             "outcome": self.outcome, "new": self.new, "rows_waiting": self.waiting, "reference": self.reference.of,
             "reference_p95_ms": self.reference.p95_ms, "slow_ms": self.reference.slow_ms,
             "watched": sorted(watched_of(self.look.counts if self.look else self.reference.counts, self.reference)),
-            "lacking": self.lacking, "lost": list(self.lost), "other_series": self.others,
+            "lacking": list(self.lacking), "lost": list(self.lost), "other_series": self.others,
             "look": None if self.look is None else msgspec.to_builtins(self.look),
         }  # fmt: skip
 
@@ -99,7 +96,7 @@ def take_look(
     if len({log.key for log in logs}) < len(logs):
         raise MctError("two logs begin with the same line, so that one would be taken for the other", "log the time")
     for path, log in zip(paths, logs, strict=True):
-        if {log.key, log.lines} & reference.logs:
+        if any(log.is_same_as(other) for other in reference.logs):
             raise MctError(f"{path} is its own reference", "give a log of the time before: --reference LOG")
     folder = _folder(digest, reference)
     series = [name for name in place.names("watch") if name.startswith(f"{digest[:16]}-")]
@@ -111,13 +108,15 @@ def take_look(
         rows = in_order([row for log in logs for row in log.rows[seen.get(log.key, 0) :]])
         if len(rows) < drift.FEWEST:
             last = before[-1] if before else None
-            stands = last and (last.outcome == "fail" or (not rows and not lacking(last.counts, reference)))
+            lack = lacking(before, reference)
+            stands = last and (last.outcome == "fail" or (not rows and not lack))
             outcome: Outcome = last.outcome if last and stands else "inconclusive"
-            return Watched(last, False, len(rows), outcome, reference, _lost(before), others)
+            return Watched(last, False, len(rows), outcome, reference, _lost(before), others, lack)
         look = _look(before, reference, rows, seen | _positions(logs), lengths)
         content = msgspec.json.format(msgspec.json.encode(look), indent=2) + b"\n"
         if place.create(f"{folder}/{_file(look.number)}", content):
-            return Watched(look, True, 0, look.outcome, reference, _lost(before), others)
+            lack = lacking([*before, look], reference)
+            return Watched(look, True, 0, look.outcome, reference, _lost(before), others, lack)
 
 
 def _require_whole(paths: Sequence[Path], logs: Sequence[Log], seen: Mapping[str, int]) -> None:
@@ -147,9 +146,14 @@ def looks_at(place: Place, digest: str, reference: Reference) -> list[Look]:
     return found
 
 
-def lacking(counted: Iterable[str], reference: Reference) -> list[str]:
-    """What the reference holds and too few rows do, of what no all-clear can do without."""
-    return [name for name in NEEDED if name in reference.counts and name not in counted]
+def lacking(looks: Sequence[Look], reference: Reference) -> tuple[str, ...]:
+    """What too few rows of the last of these looks hold, of what no all-clear can do without."""
+    return _lacking([look.counts for look in looks], reference) if looks else ()
+
+
+def _lacking(counted: Sequence[Collection[str]], reference: Reference) -> tuple[str, ...]:
+    ever = {"answers"}.union(*counted)
+    return tuple(name for name in NEEDED if name in reference.counts and name in ever.difference(counted[-1]))
 
 
 def _lost(looks: Sequence[Look]) -> tuple[int, ...]:
@@ -170,7 +174,7 @@ def _look(
     earlier = [{name: _counts(shares) for name, shares in look.counts.items()} for look in before]
     limits = {"latency": SLOW_SHARE} if reference.slow_ms is not None else {}
     changes = drift.find_changes([*earlier, counts], reference.counts, limits, number)
-    told = watched_of(counts, reference) and not lacking(counts, reference)
+    told = watched_of(counts, reference) and not _lacking([*earlier, counts], reference)
     unchanged: Outcome = "pass" if told else "inconclusive"
     worth = counts["latency"]["share"].rows / len(facts.latency_ms[0]) if "latency" in counts else 1.0
     return Look(

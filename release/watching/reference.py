@@ -22,7 +22,7 @@ from mct.release.promotion.gate_values import verdict_about
 from mct.release.promotion.releases import Release
 from mct.release.promotion.store import Store
 from mct.release.watching.drift import Count
-from mct.release.watching.log import Row, in_order, read_log
+from mct.release.watching.log import Log, Row, in_order, read_log
 from mct.release.watching.signals import Cuts, Facts, Lengths, count, cuts_of, facts_of, p95_of
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ BOTH = "keep a result and its samples together, or give --reference LOG"
 class Reference:
     """Shares of every signal that is known, where they are cut, and from where on a request is slow.
 
-    `key` is one SHA-256 over all that: looks with another reference are another series. `logs` are the digests of the
-    logs that it was made of, if it was (`Log.key` and `Log.lines`).
+    `key` is one SHA-256 over all that: looks with another reference are another series. `logs` are those that it was
+    made of, if it was.
     """
 
     of: str
@@ -45,7 +45,7 @@ class Reference:
     counts: Mapping[str, Mapping[str, Count]]
     p95_ms: float | None
     slow_ms: float | None
-    logs: frozenset[str] = frozenset()
+    logs: tuple[Log, ...] = ()
 
     @property
     def key(self) -> str:
@@ -59,7 +59,7 @@ def of_logs(paths: Sequence[Path], lengths: Lengths | None, margin: float) -> Re
     logs = [read_log(path) for path in paths]
     rows = in_order([row for log in logs for row in log.rows])
     found = of_facts(", ".join(log.name for log in logs), facts_of(rows, lengths), margin)
-    return replace(found, logs=frozenset(digest for log in logs if log.key for digest in (log.key, log.lines)))
+    return replace(found, logs=tuple(logs))
 
 
 def of_release(store: Store, release: Release, margin: float) -> Reference:

@@ -1,8 +1,9 @@
 """What is watched of a log: shares of rows, cut where the reference was cut, so that counts of many looks add up.
 
 Lengths are cut at the reference's quartiles, confidences at its lower tail and its median; answers are labels, or
-several of them joined, and those that the reference never gave count together too; whatever else a model answers (a
-text, a score) is not watched but through the other signals.
+several of them joined, and those that the reference never gave count together too: how many to expect of these is
+what the reference itself gave in one place alone (Good 1953). Whatever else a model answers (a text, a score) is not
+watched but through the other signals.
 """
 
 from __future__ import annotations
@@ -96,11 +97,18 @@ def cuts_of(facts: Facts) -> dict[str, tuple[float, ...]]:
     }
 
 
-def count(facts: Facts, cuts: Cuts, slow_ms: float | None, known: Collection[str] = ()) -> dict[str, dict[str, Count]]:
-    """The shares of these rows by signal, where enough rows hold it; `known` are the reference's answers."""
+def count(
+    facts: Facts, cuts: Cuts, slow_ms: float | None, known: Collection[str] | None = None
+) -> dict[str, dict[str, Count]]:
+    """The shares of these rows by signal, where enough rows hold it.
+
+    `known` are the reference's answers, None where these rows are the reference.
+    """
     found: dict[str, dict[str, Count]] = {}
-    if len(facts.answers) >= FEWEST and (flags := _answers(facts.answers, known)):
-        found["answers"] = counts_of(flags, _partitions(facts, facts.answered))
+    if len(facts.answers) >= FEWEST:
+        partitions = _partitions(facts, facts.answered)
+        if flags := _answers(facts.answers, known, partitions):
+            found["answers"] = counts_of(flags, partitions)
     for name, (values, places) in (("lengths", facts.lengths), ("confidence", facts.confidence)):
         if name in cuts and len(values) >= FEWEST:
             below = {f"at most {cut:.6g}": (values <= cut).astype(np.float64) for cut in cuts[name]}
@@ -114,12 +122,18 @@ def count(facts: Facts, cuts: Cuts, slow_ms: float | None, known: Collection[str
     return found
 
 
-def _answers(given: Sequence[str], known: Collection[str]) -> dict[str, Flags]:
-    """Each answer's rows, and those of all that are not `known`; of too many different ones these alone, if any."""
+def _answers(given: Sequence[str], known: Collection[str] | None, partitions: Sequence[Partition]) -> dict[str, Flags]:
+    """Each answer's rows, and those of all that are not `known`; of too many different ones these alone, if any.
+
+    Of the reference, those stand for them whose answer is in one part alone: what the other parts would not know.
+    """
     answers, names = np.array(given), set(given)
-    strange = sorted(names.difference(known)) if known else []
-    shown = names if len(names) <= MOST_ANSWERS else names.intersection(known)
+    shown = names if len(names) <= MOST_ANSWERS else names.intersection(known or ())
     flags = {name: (answers == name).astype(np.float64) for name in sorted(shown)}
+    if known is not None:
+        strange = sorted(names.difference(known)) if known else []
+    else:
+        strange = [name for name in flags if any(len(set(part[answers == name])) == 1 for part in partitions)]
     return flags | ({UNKNOWN: np.isin(answers, strange).astype(np.float64)} if strange else {})
 
 
