@@ -28,6 +28,9 @@ ENCODERS = (*CLASSIFIERS, *SCORERS, *TAGGERS, *EMBEDDERS)
 REWARDS = ("reward",)
 LANGUAGE_MODELS = ("causal-lm",)
 
+ADDED = "what was added to it (a prefix, adapters kept beside it) belongs to its weights as they are"
+"""Why nothing is trained, or made a teacher of, that is more than its weights."""
+
 
 @dataclass(frozen=True)
 class Product:

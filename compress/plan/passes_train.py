@@ -40,7 +40,7 @@ def _train(name: str, tasks: tuple[str, ...], about: str, fixed: Mapping[str, An
 
 
 _STUDENT = "mct.compress.students.shallow:run"
-_WHY_NO_STUDENT = "mct.compress.train.obstacles:why_not_student"
+_WHY_NO_STUDENT = "mct.compress.students.obstacles:why_not_student"
 _SIZES = (
     Option("width", int, "the width of a token's vector; at most that of the teacher's", 256),
     Option("hidden", int, "the width of the layer between", 512),
@@ -79,7 +79,7 @@ TRAIN_PASSES = (
     ),
     Pass(
         "transformer-student", START, START, "mct.compress.students.transformer:run", CLASSIFIERS,
-        why_not="mct.compress.train.obstacles:why_not_transformer",
+        why_not="mct.compress.students.obstacles:why_not_transformer",
         options=(
             Option("layers", int, "how many layers", 2),
             Option("width", int, "the width of a token's vector", 128),
@@ -90,7 +90,7 @@ TRAIN_PASSES = (
     ),
     Pass(
         "pretrained-student", START, START, "mct.compress.students.pretrained:run", CLASSIFIERS,
-        why_not="mct.compress.train.obstacles:why_not_pretrained",
+        why_not="mct.compress.students.obstacles:why_not_pretrained",
         options=(
             Option("model", str, "a pretrained encoder: a folder, or ORG/NAME@COMMIT of the hub's", checkpoint=True),
         ),

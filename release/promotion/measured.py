@@ -135,13 +135,13 @@ def _judged(question: Question, newest: Attempt, tried: Tried) -> Iterator[GateL
     samples = read_own_samples(newest.path, result)
     raw = newest.path.parent / str(result["samples"])
     evidence = (question.keep("result", newest.path, newest.created), question.keep("samples", raw, newest.created))
+    file = _budgets_file(question)
+    judged_by = (*evidence, *((question.keep("budgets", file),) if file else ()))
     for name in question.gate.budgets:
         for artifact in newest.names:
             subject = f"budget {name} on {tried.target}" + (f" ({artifact})" if len(newest.names) > 1 else "")
-            lines = _verdict_lines(question, samples, artifact, name, tried)
-            judged_by = (question.keep("budgets", file),) if (file := _budgets_file(question)) else ()
-            for line in lines:
-                yield GateLine(subject, line.limit, line.measured, line.outcome, line.reason, (*evidence, *judged_by))
+            for line in _verdict_lines(question, samples, artifact, name, tried):
+                yield GateLine(subject, line.limit, line.measured, line.outcome, line.reason, judged_by)
     if other := _unlike_built_in(samples.question.target):
         limit, reason = f"{tried.target} as it is built in", "Give a target of your own a name of its own."
         yield GateLine("measured", limit, f"other {other}", "inconclusive", reason, evidence)

@@ -49,7 +49,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 IN_GGUF = {"modernbert", "xlm-roberta"}
 # In every kind of task, as the first of them in tests/compress/onnx/test_kinds.py, or as one of the same layers; the
-# network below the transformer in tests/compress/train.
+# network below the transformer in tests/compress/students.
 TRIED_ELSEWHERE = {"bert", "roberta", "distilbert", "camembert", "deberta", "mct_shallow"}
 EVAL = Path(__file__).parents[1] / "messages_eval.csv"
 

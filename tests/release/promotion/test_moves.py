@@ -498,12 +498,17 @@ def test_a_stray_file_among_the_entries_is_named(store: Store, artifacts: tuple[
     assert refused.value.hint == "remove it"
 
 
+def copy_journal(store: Store) -> None:
+    """Give the name payments the journal of router."""
+    names = Path(store.address) / "names"
+    shutil.copytree(names / "router" / "journal", names / "payments" / "journal")
+
+
 def test_a_journal_under_another_name_lets_nothing_out(
     store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
 ) -> None:
     in_production(store, artifacts, stored, gate, 1)
-    names = Path(store.address) / "names"
-    shutil.copytree(names / "router" / "journal", names / "payments" / "journal")
+    copy_journal(store)
     add(store, artifacts[1:2], "payments")
     stored(artifacts[1])
     about = "in the journal of payments is about router@1 "
@@ -523,8 +528,7 @@ def test_no_rollback_leads_to_what_a_verdict_about_another_let_in(
 ) -> None:
     """Under the name that its journal was copied to."""
     in_production(store, artifacts, stored, gate, 2)
-    names = Path(store.address) / "names"
-    shutil.copytree(names / "router" / "journal", names / "payments" / "journal")
+    copy_journal(store)
     with pytest.raises(MctError, match="in the journal of payments is about router@1 "):
         rollback(store, "payments")
     assert store.track("payments").production == store.find("payments@2")
