@@ -18,6 +18,8 @@ from mct.bench.measure.pairs import ratios, shared_rounds
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.levels import ERROR
 from mct.targets.budget import Budget
+from mct.targets.runtimes.table import is_on, runtime_for
+from mct.targets.target import Target
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,13 @@ class Choice:
         return asdict(self) | {"ties": list(self.ties), "uncorrected": list(self.uncorrected)}
 
 
-def choose(measurements: Sequence[Measurement], budget: Budget, baseline: Measurement | None) -> Choice:
-    """The choice among all that were measured, the baseline too."""
-    error = ERROR / len(measurements)
-    passed = [each for each in measurements if judge(each, budget, baseline).outcome == "pass" and each.blocks]
+def choose(
+    measurements: Sequence[Measurement], budget: Budget, baseline: Measurement | None, target: Target | None = None
+) -> Choice:
+    """The choice among all that were measured, the baseline too; but for what has no runtime on the target."""
+    among = [each for each in measurements if target is None or is_on(runtime_for(each.subject.format), target)]
+    error = ERROR / max(1, len(among))
+    passed = [each for each in among if judge(each, budget, baseline).outcome == "pass" and each.blocks]
     shown = [each for each in passed if judge(each, budget, baseline, error).outcome == "pass"]
     ordered = sorted(shown, key=_p95_ms)
     fastest = ordered[0] if ordered else None
@@ -50,7 +55,7 @@ def choose(measurements: Sequence[Measurement], budget: Budget, baseline: Measur
         fastest=None if fastest is None else fastest.subject.name,
         ties=tuple(each.subject.name for each in ties),
         uncorrected=tuple(each.subject.name for each in passed if each not in shown),
-        considered=len(measurements),
+        considered=len(among),
     )
 
 

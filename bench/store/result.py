@@ -89,7 +89,9 @@ def result_json(identity: Identity, question: Question, measurements: Sequence[M
         **asdict(identity),
         **question_json(question),
         "samples": identity.samples,
-        "choice": None if question.budget is None else choose(measurements, question.budget, baseline).as_json(),
+        "choice": None
+        if question.budget is None
+        else choose(measurements, question.budget, baseline, question.target).as_json(),
         "artifacts": [_entry(identity, question, each, baseline) for each in measurements],
     }
 

@@ -1,6 +1,7 @@
 """Which artifact to ship: corrected for how many it was chosen from, with those that may be as fast."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from mct.bench.judge.choice import choose
 from mct.bench.judge.verdict import judge
 from mct.bench.samples.measurement import Measurement
 from mct.targets.budget import Budget
+from mct.targets.target import Target
 
 MakeMeasurement = Callable[..., Measurement]
 BUDGET = Budget("b", "sequence-classification", p95_ms=2.0)
@@ -56,3 +58,16 @@ def test_one_without_a_p95_is_ordered_by_its_slowest_request(
 def test_none_meets_it(made_up: SimpleNamespace, measured: MakeMeasurement) -> None:
     found = choose([timed(made_up, measured, "slow", 3.0, 1)], BUDGET, None)
     assert (found.fastest, found.ties, found.uncorrected, found.considered) == (None, (), (), 1)
+
+
+def test_what_the_target_cannot_run_is_measured_beside_and_never_chosen(
+    made_up: SimpleNamespace, measured: MakeMeasurement
+) -> None:
+    """A checkpoint, which torch runs, is the baseline on a target that has another runtime alone."""
+    original, artifact = (timed(made_up, measured, name, ms, 1) for name, ms in (("original", 0.5), ("slower", 1.0)))
+    original = replace(original, subject=replace(original.subject, format="checkpoint"))
+    box = Target("box", "cpu", "", runtimes=("onnxruntime",))
+    assert choose([original, artifact], BUDGET, original).fastest == "original"
+    found = choose([original, artifact], BUDGET, original, box)
+    assert (found.fastest, found.considered) == ("slower", 1)
+    assert choose([original], BUDGET, original, box).fastest is None
