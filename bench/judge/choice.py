@@ -25,6 +25,7 @@ from mct.targets.target import Target
 @dataclass(frozen=True)
 class Choice:
     """`fastest` is shown to meet the whole budget although it was chosen among `considered` artifacts; None if none is.
+    None is considered where the target has a runtime for none of them.
 
     `ties` are not shown to be slower than it, the fastest first. `uncorrected` meet the budget each by itself only.
     """

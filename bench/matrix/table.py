@@ -10,7 +10,7 @@ import json
 
 from mct.bench.matrix.stored import Cell, Column, Matrix
 from mct.bench.report.markdown import MARKER, escaped
-from mct.bench.report.table import MARKS, figures_table, section, with_interval
+from mct.bench.report.table import MARKS, NO_RUNTIME, figures_table, section, with_interval
 from mct.models.data.declared import declared
 
 COLUMNS = (
@@ -65,6 +65,8 @@ def _shipped(column: Column) -> str:
     if column.failure:
         return f"not measured: {column.failure.message}"
     choice = column.choice
+    if choice and not choice.considered:
+        return NO_RUNTIME
     if choice is None or choice.fastest is None:
         return "none of these is shown to meet the whole budget"
     among = f", chosen among {choice.considered}" if choice.considered > 1 else ""

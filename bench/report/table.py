@@ -25,6 +25,7 @@ COLUMNS = (
     "artifact", "format", "P50 ms", "P95 ms (95 % interval)", "times faster at P95", "model-only P95", "quality",
     "worst slice", "size MB", "load ms", "peak MB", "verdict",
 )  # fmt: skip
+NO_RUNTIME = "this target has a runtime for none of these"
 LOAD_COLUMNS = (
     "artifact", "load /s", "served /s", "utilisation", "P50 ms", "P95 ms under load (95 % interval)", "P99 ms",
     "closed-loop P95 ms", "P95 of first and last tenth, ms", "steady state",
@@ -81,6 +82,8 @@ def _choice(choice: Mapping[str, Any] | None) -> str:
     """Which to ship; "" where there was no budget."""
     if choice is None:
         return ""
+    if not choice["considered"]:
+        return NO_RUNTIME.capitalize() + "."
     among = f", chosen among {choice['considered']}" if choice["considered"] > 1 else ""
     said = "None of these is shown to meet the whole budget."
     if choice["fastest"] is not None:

@@ -416,7 +416,7 @@ class Choice(Struct, frozen=True, forbid_unknown_fields=True):
     fastest: Name | None
     ties: list[Name]
     uncorrected: list[Name]
-    considered: Count
+    considered: Index
 
 
 class Result(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """Several targets in one table: verdicts of each, what to ship where, and one that cannot be had among them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -73,6 +74,15 @@ def test_a_target_that_cannot_be_had_is_a_row_and_the_others_go_on(job: Job, ben
     assert read_matrix(run.path) == matrix and is_matrix(run.path)
     for column in matrix.targets:
         assert column.result is None or (tmp_path / "results" / column.result).is_file()
+
+
+def test_a_target_with_a_runtime_for_none_of_them_ships_none(job: Job, bench: Any) -> None:
+    cpu, small = find_targets("cpu,cpu-1")
+    run = run_matrix(job, (cpu, replace(small, runtimes=("torch",))), bench=bench)
+    last = read_matrix(run.path).targets[-1]
+    assert last.choice is not None and (last.choice.fastest, last.choice.considered) == (None, 0)
+    assert read_result(job.results / str(last.result))["choice"]["considered"] == 0, "it is read again"
+    assert "- **cpu-1**: this target has a runtime for none of these" in matrix_table(run.matrix)
 
 
 def test_where_no_target_can_be_had_it_is_an_error(job: Job, bench: Any) -> None:

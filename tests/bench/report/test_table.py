@@ -109,6 +109,7 @@ CHOICE = {"fastest": "b", "ties": [], "uncorrected": [], "considered": 3}
         ({"considered": 1}, "The fastest that is shown to meet the whole budget: **b**."),
         ({"ties": ["a", "c", "d"]}, "**b**. Not shown to be slower: a, c and d."),
         ({"uncorrected": ["a"]}, "**b**. Each by itself passes, but not as the best of 3: a."),
+        ({"fastest": None, "considered": 0}, "This target has a runtime for none of these."),
         ({"fastest": None}, "None of these is shown to meet the whole budget."),
         (
             {"fastest": None, "uncorrected": ["a", "b"]},
