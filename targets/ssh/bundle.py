@@ -6,12 +6,14 @@ of the hub's cache becomes the file that it leads to.
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 import mct
+from mct import MctError
 
 CODE = "code"
 ROOMS = ("models", "targets", "bench/worker")
@@ -30,8 +32,16 @@ def code_files() -> dict[str, Path]:
 
 
 def size_of(files: Mapping[str, Path]) -> int:
-    """Bytes of all of them."""
-    return sum(path.stat().st_size for path in files.values())
+    """Bytes of all of them. MctError where one cannot be read."""
+    return sum(_size(path) for path in files.values())
+
+
+def _size(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise MctError(f"{path} cannot be copied: {error.strerror}", "is it still being written, or gone?") from error
 
 
 def write_bundle(stream: IO[bytes], files: Mapping[str, Path], wrote: Callable[[int], None]) -> None:

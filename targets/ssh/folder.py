@@ -84,7 +84,12 @@ class RemoteFolder:
         done = _run(command, self.remote)
         said = done.stderr.decode("utf-8", "replace").splitlines()
         if done.returncode:
-            raise explained(self.remote, done.returncode, said) or MctError(
+            if error := explained(self.remote, done.returncode, said):
+                raise error
+            with self.lock:
+                if not self._answers():  # its files were being cleared away meanwhile
+                    raise MctError(f"the connection to {self.remote.name} broke", "run the command again")
+            raise MctError(
                 f"{self.remote.python} on {self.remote.name} failed: {(said or ['it said nothing'])[-1][:300]}",
                 "try another Python there, named in a target file",
             )
@@ -111,7 +116,10 @@ class RemoteFolder:
             )
         if not _FOLDER.fullmatch(str(reply.get("folder"))):
             _end(process)
-            raise MctError(f"{self.remote.name} names no folder", "its login prints more than was asked for")
+            raise MctError(
+                f"{self.remote.name} has its temporary files in {str(reply.get('folder'))[:300]!r}",
+                "point TMPDIR of that user to a shorter path of ASCII letters, digits and . _ + - alone",
+            )
         Thread(target=self._say_alive, args=(process,), daemon=True).start()
         return str(reply["folder"])
 

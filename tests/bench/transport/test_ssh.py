@@ -29,6 +29,9 @@ from mct.bench.transport.table import open_site
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.datasets import Dataset, read_examples
 from mct.targets.budget import find_budget
+from mct.targets.ssh.address import parse_address
+from mct.targets.ssh.connection import Remote
+from mct.targets.ssh.folder import opened
 from mct.targets.target import Target, find_target
 
 QUICK = {"max_seconds": 4.0, "rounds": 2, "block_s": 0.05}
@@ -290,6 +293,44 @@ def test_a_login_that_prints_of_its_own_is_one_line(
     with pytest.raises(MctError) as error, open_site(replace(box, python=str(loud)), [identify(inputs.artifact)]):
         pass
     assert "its login prints 'Welcome to the shop'" in one_line(error.value)
+    assert ends(lambda: server.left() == [])
+
+
+@pytest.mark.parametrize("name", ["a folder", "caf\u00e9", "a:b", "x" * 220])
+def test_temporary_files_in_a_folder_that_cannot_be_named_there_are_one_line(
+    name: str, box: Target, server: SshServer, tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir()
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexport TMPDIR="{tmp_path / name}"\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    with pytest.raises(MctError) as error, open_site(replace(box, python=str(python)), []):
+        pass
+    assert str(tmp_path / name) in one_line(error.value) and "TMPDIR" in error.value.hint
+    assert ends(lambda: list((tmp_path / name).iterdir()) == [])
+
+
+def test_a_keeper_that_ends_meanwhile_is_no_fault_of_the_python_there(
+    box: Target, server: SshServer, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\nif [ "$1" = -P ]; then\n  kill "$(basename "${PYTHONPATH%/code}" | cut -d- -f3)"\n'
+        f'  while [ -d "$PYTHONPATH" ]; do sleep 0.1; done\n  exit 1\nfi\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    with pytest.raises(MctError) as error, open_site(replace(box, python=str(python)), []):
+        pass
+    assert one_line(error.value) == "the connection to box broke"
+
+
+def test_a_file_that_went_before_it_was_copied_is_named(box: Target, server: SshServer, tmp_path: Path) -> None:
+    with (
+        pytest.raises(MctError) as error,
+        opened(Remote(parse_address("box"), box.python), {"models/0/gone": tmp_path / "gone"}),
+    ):
+        pass
+    assert "gone" in one_line(error.value) and "Python" not in error.value.hint
     assert ends(lambda: server.left() == [])
 
 
