@@ -28,6 +28,8 @@ OURS = ("page.html", "page.mjs", "engine.mjs", "tokens.mjs", "tasks.mjs")
 READY = "typeof mctObey === 'function' && crossOriginIsolated"
 LEAD = 'exec 3<"/dev/fd/$1" 4>"/dev/fd/$2" && shift 2 && exec "$@"'
 STARTING_S = 30.0
+SOCKET = "SingletonSocket"
+"""Of a profile: a link into another folder, which Chromium itself removes only if it is not ended by force."""
 WEBGPU_ADAPTER = "MCT_WEBGPU_ADAPTER"
 """A variable that picks Chromium's adapter: "swiftshader" computes on the CPU, to see whether answers are the same."""
 
@@ -47,6 +49,8 @@ def open_browser(files: Files, keeper: Keeper) -> Iterator[Engine]:
             session = _opened(browser, address + "page.html")
         except (PageLost, ValueError) as lost:
             raise MctError(f"the page could not be opened: {lost}", "see: mct targets probe") from None
+        finally:
+            keeper.remove((profile / SOCKET).resolve().parent)
 
         def send(command: Mapping[str, Any]) -> dict[str, Any]:
             asked = f"mctObey({json.dumps(command)})"

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -47,8 +48,20 @@ def site(host: str) -> Iterator[Site]:
         yield found
 
 
-def _profiles() -> set[Path]:
-    return set(Path(os.environ.get("TMPDIR", "/tmp")).glob("mct-browser-*"))
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where workers have their temporary files: a short path, since that of Chromium's socket has few letters."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+def _empty(folder: Path, seconds: float = 10.0) -> bool:
+    """Whether nothing is left in it within a few seconds."""
+    until = time.monotonic() + seconds
+    while any(folder.iterdir()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not any(folder.iterdir())
 
 
 def _gone(processes: list[int], seconds: float = 10.0) -> bool:
@@ -63,9 +76,10 @@ def _gone(processes: list[int], seconds: float = 10.0) -> bool:
     return False
 
 
-def test_it_loads_warms_up_runs_serves_and_answers(site: Site, small_artifact: MakeArtifact, texts: list[str]) -> None:
+def test_it_loads_warms_up_runs_serves_and_answers(
+    temporary: Path, site: Site, small_artifact: MakeArtifact, texts: list[str]
+) -> None:
     setting = _setting(texts, site)
-    before = _profiles()
     with closing(start_worker(identify(small_artifact("sequence-classification")), setting, 1)) as worker:
         start = worker.start
         assert 0 < start.import_ms < start.load_ms
@@ -83,7 +97,7 @@ def test_it_loads_warms_up_runs_serves_and_answers(site: Site, small_artifact: M
         assert all(began >= due for began, due in zip(segment.started_ns, segment.scheduled_ns, strict=True))
         processes = descendants(worker.process.pid)
         assert os.sched_getaffinity(_largest(processes)) == set(setting.affinity)
-    assert _gone(processes) and _profiles() == before
+    assert _gone(processes) and _empty(temporary)
 
 
 def _answers(artifact: Path, setting: Setting) -> Any:
@@ -188,10 +202,9 @@ def _surest(artifact: Path, texts: list[str]) -> list[float]:
 
 @pytest.mark.parametrize("ended", ["worker", "engine"])
 def test_what_is_killed_leaves_no_process_and_no_folder(
-    site: Site, small_artifact: MakeArtifact, texts: list[str], ended: str
+    temporary: Path, site: Site, small_artifact: MakeArtifact, texts: list[str], ended: str
 ) -> None:
     """Whether the bench kills the worker, or Node or the page dies in the middle."""
-    before = _profiles()
     subject = identify(small_artifact("sequence-classification"))
     with closing(launch_answerer(subject, _setting(texts, site))) as worker:
         worker.get_ready()
@@ -200,7 +213,7 @@ def test_what_is_killed_leaves_no_process_and_no_folder(
         with pytest.raises(WorkerDied) as death:
             worker.run(1000, 60.0, 0)
     assert re.search("SIGKILL|^the page crashed$", death.value.failure.message)
-    assert _gone(processes) and _profiles() == before
+    assert _gone(processes) and _empty(temporary)
 
 
 def _largest(processes: list[int]) -> int:
