@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mct.models.checkpoints.adapted import Told
     from mct.targets.target import Target
 
+REFERENCE = "What a preference-tuned model was tuned from: for its implicit reward."
+
 
 @click.command()
 @click.option("--work", type=FOLDER, default=Path(".mct/demo"), show_default=True, help="Folder for what it builds.")
@@ -56,7 +58,7 @@ def demo(work: Path, size: str, json_file: Path | None) -> None:
 @click.option("--budget", help="Budget to judge against; without one there is no verdict.")
 @click.option("--baseline", type=FOLDER, help="Checkpoint or artifact that quality is compared with.")
 @click.option("--revision", help="Branch, tag or commit of a baseline that is named on the hub.  [default: main]")
-@click.option("--reference", type=FOLDER, help="What a preference-tuned model was tuned from: for its implicit reward.")
+@click.option("--reference", type=FOLDER, help=REFERENCE)
 @telling
 @click.option("--budgets", "budgets_file", type=FILE, help="More budgets, or other limits (TOML).")
 @click.option("--targets", "targets_file", type=FILE, help="More targets (TOML).")
@@ -240,6 +242,7 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @click.argument("a", type=FOLDER)
 @click.argument("b", type=FOLDER)
 @click.option("--data", type=FILE, help=EVALUATION_SET)
+@click.option("--reference", type=FOLDER, help=REFERENCE)
 @telling
 @click.option("--target", default="cpu", show_default=True, help="What both must run on.")
 @click.option("--target-b", help="Another target for B: the same artifact under two settings.")
@@ -280,8 +283,8 @@ def _bench_load(job: Job, qps: float | None, json_file: Path | None) -> int:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "json_file", type=FILE, help="Also write the comparison to this file.")
 def compare(
-    a: Path, b: Path, data: Path | None, told: Told, target: str, target_b: str | None, margin: float,
-    quality_margin: float, slices: tuple[str, ...], fields: tuple[str, ...], group: str, results: Path,
+    a: Path, b: Path, data: Path | None, reference: Path | None, told: Told, target: str, target_b: str | None,
+    margin: float, quality_margin: float, slices: tuple[str, ...], fields: tuple[str, ...], group: str, results: Path,
     max_seconds: float, slow_down_b: float, seed: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     """Compare B with A in one job: ratio of P95 and P50, and paired quality.
@@ -292,6 +295,7 @@ def compare(
     from mct.bench.jobs.compare import CompareJob, run_compare
     from mct.bench.judge.compare import EXIT_CODES as OUTCOMES
     from mct.bench.judge.compare import Limits, markdown
+    from mct.bench.report.table import further_figures
     from mct.bench.samples.subject import own_data
     from mct.models.checkpoints.hub import find_folder
     from mct.models.progress import shown
@@ -315,10 +319,15 @@ def compare(
         slow_down_b=slow_down_b,
         seed=seed,
         told=told,
+        reference=find_folder(reference) if reference else None,
     )
     with shown() as report:
         comparison, texts = run_compare(job, report)
     click.echo(markdown(comparison, texts), nl=False)
+    names, scored = (comparison.a, comparison.b), (quality.as_json() for quality in comparison.scored)
+    entries = [{"artifact": name, "quality": quality} for name, quality in zip(names, scored, strict=True)]
+    if figures := further_figures(entries, "B's change against A, the baseline; they decide nothing here"):
+        click.echo(f"\n{figures}")
     if json_file is not None:
         flips = {row: texts[row] for row in (flip.row for flip in (*comparison.lost, *comparison.gained))}
         write_json(json_file, comparison.as_json() | {"texts": flips})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mct import MctError
 from mct.bench.jobs.job import asked_by, read_rows, require_machine, require_one_task
+from mct.bench.jobs.reference import with_reference
 from mct.bench.judge.compare import Comparison, Limits, compare
 from mct.bench.measure.pairs import Arm, PairPlan, measure_pair
 from mct.bench.measure.sampling import plan_bench
@@ -18,7 +19,7 @@ from mct.bench.store.store import RESULTS, append, make_question
 from mct.bench.transport.table import open_site
 from mct.bench.worker.predict import Pause
 from mct.models.checkpoints.adapted import NOTHING, Told
-from mct.models.progress import Report, silent
+from mct.models.progress import Report, part, silent
 from mct.models.tasks.datasets import read_examples
 from mct.models.writing.ownership import require_container
 from mct.targets.target import Target
@@ -33,7 +34,7 @@ class CompareJob:
 
     `slow_down_b` above 1 makes B's requests that much longer from end to end, to try whether the check would find it.
     A waits as long after each of its own, uncounted: then the two differ by nothing else. `told` is said of the one
-    that is an adapter, or of both.
+    that is an adapter, or of both. `reference`: the model that preference-tuned ones were tuned from.
     """
 
     a: Path
@@ -49,6 +50,7 @@ class CompareJob:
     slow_down_b: float = 1.0
     seed: int = 0
     told: Told = NOTHING
+    reference: Path | None = None
 
 
 def run_compare(job: CompareJob, report: Report = silent) -> tuple[Comparison, list[str]]:
@@ -64,6 +66,8 @@ def _compare(job: CompareJob, arms: tuple[Arm, Arm], report: Report) -> tuple[Co
     a, b = (replace(arm, subject=subject) for arm, subject in zip((a, b), subjects, strict=True))
     require_container(job.results, (job.a, job.b))
     dataset = read_rows(job.data, job.renames, subjects, job.group)
+    if job.reference is not None:
+        dataset = with_reference(dataset, a.subject.task, job.reference, part(report, 0.0, 0.0))
     facts = a.site.facts()
     plan = plan_bench(facts, max(arm.threads for arm in (a, b) if arm.site.here == a.site.here), seed=job.seed)
     memory_mb = facts.machine.memory_mb

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mct.bench.judge.quality import Flip, flipped, headline, part_of, slice_metric
+from mct.bench.judge.quality import Flip, Quality, flipped, headline, part_of, score, slice_metric
 from mct.bench.measure.pairs import ratios
 from mct.bench.samples.measurement import Measurement
 from mct.bench.statistics.paired import NonInferiority, compare_slices, difference, difference_p, non_inferior
@@ -44,7 +44,8 @@ class Comparison:
     """The whole answer. Ratios are B over A: above 1, B is slower. On `lost` examples A does better, on `gained` B.
 
     `mid_p` is the p-value of "no difference in quality" (McNemar's mid-p where an example is right or wrong).
-    `latency_shown` names the percentiles that are shown to differ.
+    `latency_shown` names the percentiles that are shown to differ. `scored` are the scores of A and of B, B's against
+    A's: among them what beside the headline a technique gave, which is shown and decides nothing here.
     """
 
     a: str
@@ -60,7 +61,8 @@ class Comparison:
     gained: tuple[Flip, ...]
     slices: tuple[Slice, ...]
     limits: Limits
-    latency_shown: tuple[str, ...] = ()
+    latency_shown: tuple[str, ...]
+    scored: tuple[Quality, Quality]
 
     @property
     def outcome(self) -> Outcome:
@@ -74,13 +76,16 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"schema": 1, "kind": "mct-compare", "outcome": self.outcome} | asdict(self)
+        scored = [quality.as_json() for quality in self.scored]
+        return {"schema": 1, "kind": "mct-compare", "outcome": self.outcome} | asdict(self) | {"scored": scored}
 
 
 def compare(a: Measurement, b: Measurement, limits: Limits, slices: tuple[str, ...] = ()) -> Comparison:
     """Compare what `mct.bench.measure.pairs` measured. `slices` (labels, "month=2026-03") have the same limit."""
     before, after = headline(a), headline(b)
     change, (lost, gained) = difference(before, after), flipped(a, b)
+    own, against = score(a, a, ()), score(b, a, ())
+    assert own is not None and against is not None  # a pair without answers is none
     parts = {name: (part_of(a, name), part_of(b, name)) for name in slices}
     tests = compare_slices({name: both for name, both in parts.items() if both[0].value is not None}, limits.quality)
     p50, p95 = ratios(a.blocks, b.blocks)
@@ -100,6 +105,7 @@ def compare(a: Measurement, b: Measurement, limits: Limits, slices: tuple[str, .
         gained=gained,
         slices=tuple(Slice(name, test.n, test.drop, test.outcome) for name, test in tests.items()),
         limits=limits,
+        scored=(own, against),
     )
 
 

@@ -21,7 +21,7 @@ from time import monotonic
 from mct import MctError
 from mct.bench.measure.answers import collect_answers
 from mct.bench.measure.launch import WorkerDied, start_worker
-from mct.bench.measure.rounds import Collect, Runner, Track
+from mct.bench.measure.rounds import Collect, Runner, Track, collect_beside
 from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, per_process_ms
 from mct.bench.samples.subject import Subject
 from mct.bench.statistics.ratio import FEWEST_ROUNDS, Ratio, compare_percentile, is_decided
@@ -154,10 +154,10 @@ def measure_pair(
 def _answers(
     a: Arm, b: Arm, examples: Sequence[Example], plan: PairPlan, collect: Collect, report: Report
 ) -> list[Answers | Failure]:
-    """Those of both: together where they run at one site."""
+    """Those of both: together where they run at one site, and B's outputs then beside what was kept of A's."""
     settings = [Setting(examples, arm.threads, arm.affinity(plan), plan.seed, site=arm.site) for arm in (a, b)]
     if a.site is b.site:
-        return collect([a.subject, b.subject], settings[0], report)
+        return collect_beside([a.subject, b.subject], a.subject.name, settings[0], report, collect)
     return [*collect([a.subject], settings[0], report), *collect([b.subject], settings[1], report)]
 
 

@@ -51,7 +51,7 @@ def markdown_table(result: Mapping[str, Any]) -> str:
     entries = result["artifacts"]
     parts = (
         figures_table(COLUMNS, [_cells(entry) for entry in entries], words=(0, 1)), _choice(result.get("choice")),
-        _elsewhere(entries), _kept(entries), _written(entries), _cascades(entries), _in_a_page(entries),
+        _elsewhere(entries), further_figures(entries), _written(entries), _cascades(entries), _in_a_page(entries),
         _reasons(entries), _limits(entries), _context(result),
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -233,15 +233,18 @@ def _worst_slice(quality: Mapping[str, Any] | None) -> str:
     return f"{worst['name']} {worst['value']:.2%}{change}"
 
 
-def _kept(entries: Sequence[Entry]) -> str:
-    """What a technique gave beyond the headline score, a row a figure, and what each artifact kept of it."""
+def further_figures(entries: Sequence[Entry], said: str = "change against the baseline") -> str:
+    """What a technique gave beyond the headline score, a row a figure, and what each artifact kept of it.
+
+    Of an entry only its name and its quality are read. `said` stands in the title; "" where there is no figure.
+    """
     told = [_figures(entry["quality"]) for entry in entries]
     names = list(dict.fromkeys(name for figures in told for name in figures))
     if not names:
         return ""
     rows = [[name, *(figures.get(name, "-") for figures in told)] for name in names]
     head = ["", *(entry["artifact"] for entry in entries)]
-    return f"Further figures (change against the baseline):\n\n{figures_table(head, rows, words=(0,))}"
+    return f"Further figures ({said}):\n\n{figures_table(head, rows, words=(0,))}"
 
 
 def _figures(quality: Mapping[str, Any] | None) -> dict[str, str]:

@@ -1,19 +1,23 @@
 """Which experts a mixture sends its tokens to, original against what became of it."""
 
 import json
+from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
 
+from mct.bench.judge.compare import Limits, compare
 from mct.bench.judge.quality import score
 from mct.bench.judge.verdict import judge
 from mct.bench.measure import launch
 from mct.bench.measure.rounds import collect_beside
-from mct.bench.samples.measurement import Answers, Failure, Measurement, from_record
+from mct.bench.samples.measurement import Answers, Block, Failure, Measurement, from_record
 from mct.bench.samples.subject import Subject, identify
+from mct.bench.statistics.ratio import FEWEST_ROUNDS
 from mct.bench.transport.site import Setting
 from mct.bench.worker import worker
 from mct.compress.plan.plan import make_plan
@@ -43,6 +47,19 @@ def mixture(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def spoilt(mixture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with its routers' rows turned round, so that they send tokens elsewhere."""
+    folder = tmp_path_factory.mktemp("mixture") / "spoilt"
+    model = transformers.AutoModelForCausalLM.from_pretrained(mixture)
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.mlp.gate.weight.copy_(layer.mlp.gate.weight.flip(0))
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(mixture).save_pretrained(folder)
+    return folder
+
+
 def in_process(subjects: Sequence[Subject], setting: Setting, report: Report) -> list[Answers | Failure]:
     found: list[Answers | Failure] = []
     for subject in subjects:
@@ -63,19 +80,13 @@ def answered(folders: Sequence[Path]) -> list[Measurement]:
     ]
 
 
-def test_routing_is_held_against_the_originals(mixture: Path, tmp_path: Path) -> None:
+def test_routing_is_held_against_the_originals(mixture: Path, spoilt: Path, tmp_path: Path) -> None:
     """Spoilt routers send tokens elsewhere; an ONNX graph shows that it sends them where the original does."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(mixture)
-    with torch.no_grad():
-        for layer in model.model.layers:
-            layer.mlp.gate.weight.copy_(layer.mlp.gate.weight.flip(0))
-    model.save_pretrained(tmp_path / "spoilt")
-    transformers.AutoTokenizer.from_pretrained(mixture).save_pretrained(tmp_path / "spoilt")
     plan = make_plan(inspect(mixture), ["onnx"], ["fp32"])
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(json.dumps(row) + "\n" for row in ROWS[:3]))
     execute(plan, *gather(plan, None, texts, {}, seed=0), tmp_path / "out")
-    measured = answered([mixture, tmp_path / "out" / "onnx-fp32", tmp_path / "spoilt"])
+    measured = answered([mixture, tmp_path / "out" / "onnx-fp32", spoilt])
     kept = [{each.name: each for each in found.others} for one in measured if (found := score(one, measured[0], ()))]
     assert [round(each["same_experts"].value or 0.0, 3) for each in kept[:2]] == [1.0, 1.0]
     assert kept[2]["same_experts"].value < 0.6 and kept[2]["expert_load_kept"].value < 0.9
@@ -83,6 +94,17 @@ def test_routing_is_held_against_the_originals(mixture: Path, tmp_path: Path) ->
     assert [judge(each, budget, measured[0]).outcome for each in measured] == ["pass", "pass", "fail"]
     (balance,) = (each for each in score(measured[0], None, ()).amounts if each.name == "expert_balance")
     assert 0.5 < balance.value <= 1.0
+
+
+def test_a_comparison_of_two_shows_how_many_tokens_go_to_the_same_experts(mixture: Path, spoilt: Path) -> None:
+    """Both were as fast: what is compared here is what they answered."""
+    times = array("q", [1_000_000] * 40)
+    blocks = tuple(Block(number, number, times, times, 1.0, 1.0, 0, 0.0, 0, 0, 0) for number in range(FEWEST_ROUNDS))
+    a, b = (replace(each, blocks=blocks) for each in answered([mixture, spoilt]))
+    before, after = compare(a, b, Limits()).scored
+    assert {each.name: each.value for each in before.others}["same_experts"] == 1.0
+    kept = {each.name: each for each in after.others}["same_experts"]
+    assert kept.value is not None and kept.value < 0.6 and kept.delta_ci is not None and kept.delta_ci[1] < 0
 
 
 def test_a_runtime_that_does_not_show_it_is_said(mixture: Path, tiny_llama: Path) -> None:

@@ -11,9 +11,11 @@ import jsonschema
 import pytest
 import torch
 import transformers
+from click.testing import CliRunner
 
 import mct.bench.store
 from mct import MctError
+from mct.bench.commands import compare
 from mct.bench.jobs.gate import gate
 from mct.bench.jobs.job import Job, run_job
 from mct.bench.jobs.reference import with_reference
@@ -222,6 +224,28 @@ def test_a_language_model_is_held_against_what_the_original_foresees(policies: d
     assert {each.name for each in kl} == {"kl_to_original"}
     assert kl[1].value < 0.01 < kl[2].value_ci[0] < kl[2].value < kl[2].value_ci[1]
     assert judge(measured[1], budget).outcome == "inconclusive", "there is no baseline"
+
+
+def test_a_comparison_of_two_shows_what_the_tuning_gave_as_a_bench_does(
+    policies: dict[str, Path], tmp_path: Path
+) -> None:
+    rows = [{"prompt": each, "chosen": " yes", "rejected": f" {each.split()[0]}"} for each in PROMPTS]
+    data, found = tmp_path / "rows.jsonl", tmp_path / "compared.json"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = [str(policies["tuned"]), str(policies["back"]), "--data", str(data), "--results", str(tmp_path / "results")]
+    words += ["--reference", str(policies["reference"]), "--max-seconds", "1", "--json", str(found)]
+    done = CliRunner().invoke(compare, words, standalone_mode=False)
+    assert done.exception is None, done.exception
+    before, after = json.loads(found.read_text())["scored"]
+    plain = Dataset("rows.jsonl", tuple(rows), "0" * 64)
+    dataset = with_reference(plain, "preference", policies["reference"], silent, in_process)
+    measured = answered([policies["tuned"], policies["back"]], dataset, "preference")
+    benched = [quality.as_json() for each in measured if (quality := score(each, measured[0], ()))]
+    assert [before, after] == benched
+    amounts = {each["name"]: each for each in after["amounts"]}
+    assert amounts["implicit_reward_margin"]["delta_ci"][1] < 0 < amounts["kl_to_original"]["value_ci"][0]
+    assert "| KL from the baseline, nats a token | 0, +0" in done.output and "| same_top_token | 100.00%" in done.output
+    assert "they decide nothing here" in done.output
 
 
 @pytest.mark.parametrize(
