@@ -270,6 +270,7 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "label, ModernBERT": _label("modernbert", word_pieces, local_attention=32),
     "label, MPNet": _label("mpnet", roberta_tokens, max_position_embeddings=LONGEST + 2),
     "label, ELECTRA": _label("electra", word_pieces, embedding_size=WIDTH // 2),
+    "label, ELECTRA, as wide throughout": _label("electra", word_pieces, embedding_size=WIDTH),
     "label, ALBERT": _label("albert", word_pieces, embedding_size=WIDTH // 2),
     "label, DeBERTa-v2": _label("deberta-v2", word_pieces, relative_attention=True, position_buckets=32),
     "labels, BERT": labels_bert,

@@ -33,7 +33,10 @@ def _graphs(family: Family) -> tuple[str, str, str]:
     """An encoder that has no graph of ours is traced; OpenVINO's of encoders are made of ONNX."""
     onnx, gguf = family.graphs.get("onnx"), family.graphs.get("gguf")
     openvino = ", ".join(family.graphs.get("openvino", "").split()) if family.decoder else "yes"
-    return "fused" if onnx else "traced", openvino, gguf or f"no: {family.refused.get('gguf', 'not known')}"
+    reason = family.refused.get("gguf", "" if gguf else "not known")
+    if gguf and reason:
+        gguf = f"{gguf}; not where {reason}"
+    return "fused" if onnx else "traced", openvino, gguf or f"no: {reason}"
 
 
 def routes_on(plan: Plan, target: Target, named: bool) -> Plan:

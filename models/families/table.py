@@ -17,13 +17,17 @@ from mct.models.tables import added_by_others
 
 @dataclass(frozen=True)
 class ConfigKeys:
-    """What config.json calls each size."""
+    """What config.json calls each size.
+
+    `embeddings` is the width of the embeddings, where that may be another than the layers' and they are projected then.
+    """
 
     hidden: str = "hidden_size"
     layers: str = "num_hidden_layers"
     heads: str = "num_attention_heads"
     feed_forward: str = "intermediate_size"
     activation: str = "hidden_act"
+    embeddings: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,10 @@ class Family:
 
     `graphs` says by format which of its graphs computes the family: "onnx" and "gguf" a graph of ours, "openvino" the
     tasks that the exporter gets right, "genai" the family that onnxruntime-genai takes it for. `refused` gives the
-    reason where a format has none. `positions_follow_padding`: position ids begin at pad_token_id + 1, and the rows of
-    the table before that are never used. `decoder`: it reads from left to right, in layers with these `traits`.
-    `says_head_width`: its config.json can say how wide an attention head is, so that there may be fewer of them.
+    reason where a format has none, or one that computes a part of the family. `positions_follow_padding`: position ids
+    begin at pad_token_id + 1, and the rows of the table before that are never used. `decoder`: it reads from left to
+    right, in layers with these `traits`. `says_head_width`: its config.json can say how wide an attention head is, so
+    that there may be fewer of them.
     """
 
     model_type: str
@@ -189,9 +194,9 @@ FAMILIES = (
         refused={"gguf": "its attention adds a learned bias for relative positions"}, positions_follow_padding=True,
     ),
     Family(
-        "electra", *_BERT_PLACES, "electra.", BERT,
-        classifier=Classifier("classifier.dense", "classifier.out_proj", "gelu"), graphs={"onnx": "encoder"},
-        refused={"gguf": "its embeddings may be narrower than its layers, and are projected"},
+        "electra", *_BERT_PLACES, "electra.", BERT, ConfigKeys(embeddings="embedding_size"),
+        classifier=Classifier("classifier.dense", "classifier.out_proj", "gelu"), graphs=ENCODER_GRAPHS,
+        refused={"gguf": "its embeddings are not as wide as its layers, and are projected"},
     ),
     Family(
         "albert", "", _BERT_PLACES[1], "albert.",

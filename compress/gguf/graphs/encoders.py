@@ -87,8 +87,12 @@ def find_encoder(model_type: str) -> Family:
     family = find_family(model_type)
     if family is not None and family.graphs.get("gguf") in _READERS:
         return family
+    raise _cannot(model_type, family)
+
+
+def _cannot(model_type: str, family: Family | None) -> MctError:
     reason = family.refused.get("gguf") if family else None
-    raise MctError(
+    return MctError(
         f"a {model_type!r} model cannot be written as GGUF{f': {reason}' if reason else ''}",
         f"encoders that can: {', '.join(with_graph('gguf', _READERS))}; choose --format onnx or openvino for others",
     )
@@ -137,6 +141,8 @@ def backbone(family: Family, prefix: str) -> dict[str, str]:
 def read_sizes(family: Family, config: Mapping[str, Any], labels: int) -> Sizes:
     """The dimensions in config.json, after refusing what the "bert" graph does not compute."""
     names = family.keys
+    if names.embeddings and config[names.embeddings] != config[names.hidden]:
+        raise _cannot(family.model_type, family)
     _refuse_variants(config, config[names.activation])
     unused = _rows_before_the_first(config) if family.positions_follow_padding else 0
     return Sizes(

@@ -379,7 +379,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(
 @pytest.mark.parametrize(
     ("key", "value", "says", "hint"),
     [
-        ("model_type", "electra", "'electra'", ", ".join(with_graph("gguf", [GRAPH]))),
+        ("model_type", "mpnet", "'mpnet'", ", ".join(with_graph("gguf", [GRAPH]))),
         ("hidden_act", "relu", "'relu'", "onnx"),
         ("position_embedding_type", "relative_key", "'relative_key'", "onnx"),
         ("vocab_size", 20, "vocab_size of 20, which no tensor has", "same model"),

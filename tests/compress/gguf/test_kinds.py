@@ -57,12 +57,13 @@ TEXTS = [
 TEXTS += [" ".join(TEXTS), " ".join(TEXTS[::-1] * 2)]
 PAIRS = [{"query": query, "docs": TEXTS[:7]} for query in ("berserk deluxe", "a very long question about " + TEXTS[7])]
 MAX_TOKENS = 120
-PADDING = {"bert": 0, "distilbert": 0, "roberta": 1, "xlm-roberta": 1, "modernbert": 0}
+PADDING = {"bert": 0, "distilbert": 0, "electra": 0, "roberta": 1, "xlm-roberta": 1, "modernbert": 0}
 SPECIALS = {
     "bert": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
     "roberta": ("<s>", "<pad>", "</s>", "<unk>", "<mask>"),
 }
-SPECIALS |= {"distilbert": SPECIALS["bert"], "xlm-roberta": SPECIALS["roberta"], "modernbert": SPECIALS["bert"]}
+SPECIALS |= dict.fromkeys(("distilbert", "electra", "modernbert"), SPECIALS["bert"])
+SPECIALS["xlm-roberta"] = SPECIALS["roberta"]
 BACKBONES = tuple(PADDING)
 
 
@@ -105,10 +106,12 @@ def _config(backbone: str, **more: Any) -> Any:
         sizes = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 96}
     if backbone == "modernbert":
         sizes |= {"num_hidden_layers": 4, "local_attention": 16}
+    if backbone == "electra":
+        sizes |= {"embedding_size": 64}
     return AutoConfig.for_model(
         backbone, vocab_size=300, max_position_embeddings=positions, initializer_range=0.2,
         pad_token_id=PADDING[backbone],
-        type_vocab_size={"bert": 2}.get(backbone, 1), **sizes, **more,
+        type_vocab_size={"bert": 2, "electra": 2}.get(backbone, 1), **sizes, **more,
     )  # fmt: skip
 
 
@@ -418,8 +421,8 @@ def test_activations_are_those_of_torch() -> None:
         assert np.allclose(answer([rows])["logits"], function(torch.from_numpy(rows)).numpy(), atol=1e-6)
 
 
-@pytest.mark.parametrize("model_type", ["mpnet", "electra", "albert"])
+@pytest.mark.parametrize("model_type", ["mpnet", "deberta-v2", "albert"])
 def test_trunks_without_a_graph_are_refused_with_what_can(model_type: str) -> None:
     with pytest.raises(MctError, match=f"{model_type!r} model cannot be written as GGUF") as refusal:
         find_encoder(model_type)
-    assert "bert, roberta, xlm-roberta, camembert, distilbert, modernbert" in refusal.value.hint
+    assert "bert, roberta, xlm-roberta, camembert, distilbert, electra, modernbert" in refusal.value.hint

@@ -178,7 +178,7 @@ def test_xlm_roberta_goes_through_all_three_formats(xlm_roberta: Path, tmp_path:
     [
         ("albert", "layers share their weights"),
         ("deberta-v2", "content and position apart"),
-        ("electra", "embeddings may be narrower"),
+        ("electra", "embeddings are not as wide"),
         ("mpnet", "relative positions"),
     ],
 )
