@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mct import MctError
 from mct.compress.openvino.export import MODEL, name_by_place
 from mct.compress.plan.passes import Product, Resources
@@ -18,6 +20,10 @@ from mct.targets.runtimes.private_openvino import ov
 
 # What a language model keeps between two tokens, where its weights are not kept in full.
 CACHE = {"kv_cache_precision": "f16"}
+
+LARGEST = float.fromhex("0x1.fep127")
+"""bfloat16's largest finite number. A mask of float32's lowest becomes minus infinity in it, and a row of which all is
+masked (what a padding token looks at) then no number."""
 
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
@@ -30,10 +36,31 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
 
 
 def run_bfloat16(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
-    """The fp32 files, to be computed in bfloat16. MctError where the CPU they are meant for does not have it."""
+    """The fp32 files, to be computed in bfloat16. MctError where the CPU they are meant for does not have it.
+
+    Constants that bfloat16 has no finite number for are brought to the nearest that it has.
+    """
     require_bfloat16(resources.machine)
     shutil.copytree(source.folder, draft, dirs_exist_ok=True)
+    model = ov.Core().read_model(source.folder / source.model)
+    if _bring_within(model):
+        name_by_place(model)
+        ov.save_model(model, draft / source.model, compress_to_fp16=False)
     return Product(draft, source.model, {**_with_cache(source.settings), "inference_precision": "bf16"})
+
+
+def _bring_within(model: ov.Model) -> bool:
+    """Whether constants of the model had to be brought within what bfloat16 holds."""
+    beyond = [
+        (node, node.data)
+        for node in model.get_ops()
+        if node.get_type_name() == "Constant" and node.get_element_type() == ov.Type.f32 and node.data.size
+        if max(node.data.max(), -node.data.min()) > LARGEST
+    ]
+    for node, values in beyond:
+        within = ov.opset13.constant(np.clip(values, -LARGEST, LARGEST), dtype=np.float32)
+        node.output(0).replace(within.output(0))
+    return bool(beyond)
 
 
 def require_bfloat16(machine: Machine) -> None:

@@ -27,6 +27,8 @@ from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_object
 from mct.models.families.table import Family, families
 from mct.models.writing.folders import write_json
+from mct.targets.arithmetic import arithmetic_of
+from mct.targets.machine import probe_machine
 
 SIZES = {
     "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96,
@@ -68,8 +70,8 @@ def _write(family: str, folder: Path, tokenizer: Path, auto: Any, **more: Any) -
     return folder
 
 
-def _parities(folder: Path, formats: list[str], out: Path) -> dict[str, Any]:
-    plan = make_plan(inspect(folder), formats, ["fp32"])
+def _parities(folder: Path, formats: list[str], out: Path, precision: str = "fp32") -> dict[str, Any]:
+    plan = make_plan(inspect(folder), formats, [precision])
     made = execute(plan, *gather(plan, None, EVAL, {}, 0), out)
     return {each.name: read_object(each / "mct.json")["parity"] for each in made}
 
@@ -90,6 +92,14 @@ def test_a_classifier_of_every_family_gives_its_answers_in_every_format_that_hol
     for name, parity in found.items():
         assert parity["agreement"] == 1.0
         assert parity["max_abs_delta"] <= (0.02 if name == "gguf-f32" else 1e-3)
+
+
+@pytest.mark.skipif(not arithmetic_of(probe_machine()).bfloat16, reason="this CPU has no bfloat16")
+def test_a_mask_of_float32_s_lowest_is_none_of_bfloat16_s_infinities(tiny_bert: Path, tmp_path: Path) -> None:
+    """DeBERTa masks what a padding token looks at altogether, which was no number once that became minus infinity."""
+    folder = _write("deberta-v2", tmp_path / "deberta", tiny_bert, AutoModelForSequenceClassification, num_labels=5)
+    found = _parities(folder, ["openvino"], tmp_path / "out", "bf16")["openvino-bf16"]
+    assert found["agreement"] >= 0.9 and found["max_abs_delta"] > 0.0
 
 
 def test_a_tagger_of_modernbert_has_the_head_that_its_classifier_has(tiny_bert: Path, tmp_path: Path) -> None:
