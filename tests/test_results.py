@@ -50,6 +50,7 @@ def found(name: str) -> dict[str, Any]:
         "max_load",
         "peers",
         "power",
+        "support",
         "techniques",
         "auto",
         "real",
