@@ -21,6 +21,12 @@ SHRINK_PASSES = (
         about="Keep the pieces that the texts of --data need, and every single character.",
     ),
     Pass(
+        "factorise-embeddings", START, START, "mct.compress.shrink.factorise_embeddings:run", ENCODERS, texts="needed",
+        why_not="mct.compress.shrink.obstacles:why_not_factorise_embeddings",
+        options=(Option("width", int, "the width of a token's vector before one matrix widens it"),),
+        about="Keep narrow token vectors and a matrix that widens them, along the axes that the texts of --data need.",
+    ),
+    Pass(
         "narrow-ffn", START, START, "mct.compress.shrink.narrow_ffn:run", EVERY, texts="needed",
         why_not="mct.compress.shrink.obstacles:why_not_narrow_ffn",
         options=(Option("keep", int | float, "how many neurons of each layer to keep, or which share of them"),),

@@ -11,6 +11,7 @@ from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 
 SHOWN = 60
+FACTORISED = ("BertModel", "BertForSequenceClassification", "BertForTokenClassification")
 PREFIX = "its prefix of keys and values belongs to this model as it is"
 EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe")
 KEPT = "adapters that are kept beside it belong to this base as it is"
@@ -85,6 +86,20 @@ def why_not_narrow_ffn(checkpoint: Checkpoint, options: Mapping[str, Any]) -> st
         return f"config.json does not say {family.keys.feed_forward}"
     if not 0 < neurons_kept(width, keep) < width:
         return f"`keep` is {keep}: a number of neurons, or a share of them below 1, of the {width} that a layer has"
+    return ""
+
+
+def why_not_factorise_embeddings(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
+    """Why this checkpoint's token vectors cannot be so narrow; "" where they can."""
+    if checkpoint.has_prefix or checkpoint.keeps_adapters:
+        return PREFIX if checkpoint.has_prefix else KEPT
+    if checkpoint.model_type != "bert" or checkpoint.architecture not in FACTORISED:
+        return f"it is for {', '.join(FACTORISED)}, and this is a {checkpoint.architecture}"
+    config = read_object(checkpoint.sizes / "config.json")
+    if (kind := config.get("position_embedding_type", "absolute")) != "absolute":
+        return f"its positions are {str(kind)[:SHOWN]}, and those of what comes out are absolute"
+    if not 1 < options["width"] <= config["hidden_size"]:
+        return f"`width` is {options['width']}: from 2 to {config['hidden_size']}, the width of its layers"
     return ""
 
 
