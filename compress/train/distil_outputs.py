@@ -40,7 +40,8 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     """Write the checkpoint after learning. MctError without rows, or without labels where these alone count."""
     torch.set_num_threads(options["threads"] or resources.machine.usable_threads)
     teacher = (resources.teacher or resources.checkpoint) if options["hard"] < 1.0 else None
-    rounds, taught_by = read_rounds(source.folder), asked_of(teacher) if teacher else None
+    taught_by = asked_of(teacher, resources.checkpoint) if teacher else None
+    rounds = read_rounds(source.folder)
     lessons, written = lessons_from(resources, teacher), list[Lesson]()
     if most := options.get("written", 0):
         assert teacher is not None and taught_by is not None

@@ -37,13 +37,13 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     """Write the checkpoint with its layers' weights on the grid. MctError where it has no layers that can lie there."""
     teacher = (resources.teacher or resources.checkpoint) if options["teach"] else None
     lessons = lessons_from(resources, teacher)
-    learner = asked_of(resources.checkpoint)
+    learner, taught_by = asked_of(resources.checkpoint), asked_of(teacher, resources.checkpoint) if teacher else None
     grid = _grid(options, resources)
     training = Training(
         epochs=options["epochs"], learning_rate=options["learning_rate"], batch=options["batch"], seed=resources.seed
     )
     with _threads(options["threads"]):
-        trained = _train(learner, asked_of(teacher) if teacher else None, lessons, grid, training, resources)
+        trained = _train(learner, taught_by, lessons, grid, training, resources)
     _write(source.folder, draft, trained, resources.checkpoint.network)
     copy_rest(source.folder, draft)
     notes = {"grid": asdict(grid), "inputs": len(lessons), "taught": teacher is not None, "trained": len(trained)}

@@ -59,12 +59,14 @@ MAKERS: dict[str, tuple[Callable[[Path, Path], Path], list[dict[str, Any]]]] = {
 }
 
 
-def taught(checkpoint: Path, rows: list[dict[str, Any]], out: Path, **options: Any) -> dict[str, Any]:
+def taught(
+    checkpoint: Path, rows: list[dict[str, Any]], out: Path, first: tuple[Step, ...] = (), **options: Any
+) -> dict[str, Any]:
     """What the lineage says of the last step."""
     data = out.with_suffix(".jsonl")
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     distil = Step("distil", options={"epochs": 6.0, "learning_rate": 2e-3, "threads": 1} | options)
-    recipe = Recipe((Step("drop-layers", options={"keep": [1]}), distil))
+    recipe = Recipe((*first, Step("drop-layers", options={"keep": [1]}), distil))
     plan = make_plan(inspect(checkpoint), ["checkpoint"], [], recipe=recipe)
     (made,) = execute(plan, *gather(plan, data, None, {}, 0), out)
     entry: dict[str, Any] = json.loads((made / "mct-lineage.json").read_text())[-1]
@@ -145,6 +147,18 @@ def test_a_language_model_learns_what_its_teacher_writes(tiny_llama: Path, tmp_p
     assert told["inputs"] + told["dev"] == 2 * told["written"]
     before, after = entry["notes"]["dev_loss"]
     assert after < before
+
+
+@pytest.mark.parametrize("hard", [0.0, 0.3])
+def test_a_language_model_of_fewer_pieces_learns_from_one_that_has_them_all(
+    hard: float, tiny_llama: Path, tmp_path: Path
+) -> None:
+    rows = [{"text": text} for text in TEXTS]
+    entry = taught(tiny_llama, rows, tmp_path / "out", (Step("trim-vocabulary"),), hard=hard)
+    trimmed = json.loads((tmp_path / "out" / "checkpoint" / "config.json").read_text())["vocab_size"]
+    assert trimmed < json.loads((tiny_llama / "config.json").read_text())["vocab_size"]
+    before, after = entry["notes"]["dev_loss"]
+    assert after < 0.8 * before
 
 
 def test_the_teacher_writes_what_it_answers_greedily(tiny_llama: Path) -> None:
