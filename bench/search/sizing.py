@@ -23,7 +23,8 @@ MAKING = 0.35
 def first_timing(course: Course) -> dict[str, tuple[Candidate, Timed]]:
     """Every shape in every form, untaught, by the candidate's name: those that the budget leaves."""
     question = course.question
-    shapes, forms = shapes_of(question.checkpoint, has_texts=True), forms_of(question.checkpoint, question.target)
+    trims = question.budget.kl_at_most is None  # no divergence is known of what foresees fewer tokens than the original
+    shapes, forms = shapes_of(question.checkpoint, trims), forms_of(question.checkpoint, question.target)
     if not forms:
         raise MctError(
             f"no runtime of target {question.target.name} takes {question.checkpoint.task}", "choose another"

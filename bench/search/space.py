@@ -72,11 +72,11 @@ class Candidate:
         return self.recipe.digest[:16]
 
 
-def shapes_of(checkpoint: Checkpoint, has_texts: bool) -> tuple[Shape, ...]:
-    """Every shape whose passes take this checkpoint, the checkpoint itself first."""
-    trim = (TRIM,) if has_texts and _is_open((TRIM,), checkpoint) else ()
+def shapes_of(checkpoint: Checkpoint, trims: bool) -> tuple[Shape, ...]:
+    """Every shape whose passes take this checkpoint, the checkpoint itself first; some without what no text needs."""
+    trim = (TRIM,) if trims and _is_open((TRIM,), checkpoint) else ()
     found = [("whole", (), False), *([("whole, trimmed", trim, False)] if trim else [])]
-    if has_texts and _is_open((Step(LESSON),), checkpoint):
+    if _is_open((Step(LESSON),), checkpoint):
         found += [(name, (*trim, *steps), True) for name, steps in _smaller(checkpoint)]
     opened = [each for each in found if _is_open(each[1], checkpoint)]
     return tuple(Shape(*each) for each in opened)

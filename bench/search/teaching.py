@@ -48,6 +48,8 @@ def teach(course: Course, fit: dict[str, tuple[Candidate, Timed]]) -> list[Stand
         course.say(f"after lesson {number}: {', '.join(front([*standings, *latest.values()]))}")
         if _nothing_faster(course, [*standings, *latest.values()], pupils):
             break
+    for name in pupils.keys() - latest.keys():
+        course.fates.setdefault(name, "not taught: too little time")
     return [*standings, *latest.values()]
 
 

@@ -223,6 +223,9 @@ def test_a_time_is_written_with_its_unit(written: str, seconds: float) -> None:
 
 
 def test_the_checkpoint_itself_is_the_first_shape(tiny_bert: Path) -> None:
-    shapes = shapes_of(inspect(tiny_bert), has_texts=True)
+    shapes = shapes_of(inspect(tiny_bert), trims=True)
     assert shapes[0].name == "whole" and not shapes[0].taught and not shapes[0].steps
     assert len({shape.name for shape in shapes}) == len(shapes) > 1
+    whole = shapes_of(inspect(tiny_bert), trims=False)
+    assert {shape.name for shape in whole} == {shape.name for shape in shapes} - {"whole, trimmed"}
+    assert not any(step.name == "trim-vocabulary" for shape in whole for step in shape.steps)
