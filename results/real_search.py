@@ -31,6 +31,7 @@ from mct.models.writing.folders import write_atomically, write_json
 from mct.models.writing.replacing import appearing
 
 HERE = Path(__file__).resolve().parent
+FOUND = HERE / "real_search.json"
 WORK = Path(".cache/real-search")
 MAX_TOKENS = 64
 TEST_ROWS = 1_000
@@ -130,11 +131,12 @@ def write_checkpoint(case: Case, folder: Path) -> None:
 
 
 def write_found() -> None:
-    """real_search.json and real_search.md from every case that was built."""
+    """real_search.json and real_search.md from every case that was built, here or before."""
     files = {name: ROOT / WORK / name / "recipe.json" for name in CASES}
-    found = {name: read_object(file) for name, file in files.items() if file.is_file()}
-    write_json(HERE / "real_search.json", found)
-    write_atomically(HERE / "real_search.md", markdown(found))
+    before = read_object(FOUND) if FOUND.is_file() else {}
+    found = before | {name: read_object(file) for name, file in files.items() if file.is_file()}
+    write_json(FOUND, {name: found[name] for name in CASES if name in found})
+    write_atomically(HERE / "real_search.md", markdown(read_object(FOUND)))
 
 
 def markdown(found: Mapping[str, Any]) -> str:
