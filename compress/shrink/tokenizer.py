@@ -14,20 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mct import MctError
+from mct.models.checkpoints.files import pieces_of
 
 Json = dict[str, Any]
 Ids = Mapping[int, int]
 """Old id to new id, of the pieces that stay."""
-
-
-def pieces_of(tokenizer: Json) -> dict[str, int]:
-    """Every piece with its id, those added beside the model's own among them."""
-    model = tokenizer["model"]
-    if model["type"] == "Unigram":
-        found = {piece: number for number, (piece, _) in enumerate(model["vocab"])}
-    else:
-        found = dict(model["vocab"])
-    return found | {added["content"]: added["id"] for added in tokenizer.get("added_tokens", ())}
 
 
 def pieces_needed(tokenizer: Json, used: Iterable[int]) -> set[int]:

@@ -18,8 +18,8 @@ from mct import MctError
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.folders import copy_rest, rewrite_weights
 from mct.compress.run.inputs import encode_requests
-from mct.compress.shrink.tokenizer import Ids, pieces_needed, pieces_of, trimmed
-from mct.models.checkpoints.files import read_tokenizer
+from mct.compress.shrink.tokenizer import Ids, pieces_needed, trimmed
+from mct.models.checkpoints.files import pieces_of, read_tokenizer
 from mct.models.data.declared import read_object
 from mct.models.families.table import find_family
 from mct.models.writing.folders import write_atomically, write_json

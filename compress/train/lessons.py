@@ -12,9 +12,8 @@ import torch
 from mct import MctError
 from mct.compress.plan.passes import LANGUAGE_MODELS, SCORERS, Resources
 from mct.compress.run.inputs import encode_requests
-from mct.compress.shrink.tokenizer import pieces_of
 from mct.models.checkpoints.checkpoint import Checkpoint
-from mct.models.checkpoints.files import pad_id, read_tokenizer
+from mct.models.checkpoints.files import pad_id, pieces_of, read_tokenizer
 from mct.models.tasks.examples import Row, find_kind
 from mct.models.tasks.table import find_task
 from mct.models.tasks.tokens import Tokens

@@ -245,3 +245,13 @@ def read_tokenizer(folder: Path) -> dict[str, Any]:
     if not isinstance(model, dict) or "type" not in model:
         found = load("mct.models.tasks.tokens:read_whole")(folder)
     return found
+
+
+def pieces_of(tokenizer: Mapping[str, Any]) -> dict[str, int]:
+    """Every piece with its id, those added beside the model's own among them."""
+    model = tokenizer["model"]
+    if model["type"] == "Unigram":
+        found = {piece: number for number, (piece, _) in enumerate(model["vocab"])}
+    else:
+        found = dict(model["vocab"])
+    return found | {added["content"]: added["id"] for added in tokenizer.get("added_tokens", ())}
