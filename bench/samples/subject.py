@@ -16,6 +16,7 @@ from typing import Any
 
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST, executable, is_artifact, read_artifact
+from mct.compress.run.lineage import equals, known_of, made_of
 from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.checkpoints.adapters import CONFIG, WEIGHTS
 from mct.models.checkpoints.checkpoint import Checkpoint, holds_adapter, inspect, weight_files
@@ -31,13 +32,29 @@ TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What something was made of: the checkpoints it goes back to, each by one SHA-256 over its `weights`.
+
+    `equals` is the one whose answers it gives, "" for none: a checkpoint its own, and an artifact those of what it was
+    exported from in full precision by exact steps alone.
+    """
+
+    weights: tuple[str, ...]
+    equals: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As results have it."""
+        return {"weights": list(self.weights), "equals": self.equals}
+
+
+@dataclass(frozen=True)
 class Subject:
     """One thing to measure. `files` are those needed to run it, relative to `path`; `size_mb` is theirs (10^6 bytes).
 
     `prompt_format` is how a model that answers from documents is asked, where it was taught a way.
     `made_for` is the machine that an artifact was made for, as its manifest describes it; empty where it says none.
     `digest` is one SHA-256 over the names and SHA-256 of `files` and how the manifest has them used: the same digest,
-    the same answers.
+    the same answers. `origin` is None in what was stored before it was noted.
     """
 
     name: Name
@@ -54,6 +71,7 @@ class Subject:
     heads: tuple[Head, ...] = ()
     prompt_format: PromptFormat | None = None
     made_for: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
 
 
 def identify(path: Path, told: Told = NOTHING) -> Subject:
@@ -144,6 +162,7 @@ def _artifact(path: Path, adapter: str) -> Subject:
         size_mb=_size_mb(path, found.files),
         digest=_digest({**found.files, MANIFEST: use}),
         made_for=found.made_for,
+        origin=Origin(made_of(found.lineage, str(path)), equals(found.lineage, found.precision, str(path))),
     )
 
 
@@ -154,9 +173,9 @@ def _checkpoint(path: Path, told: Told) -> Subject:
     names = tuple(os.path.relpath(file, path) for file in files.values())
     said = found.adaptation.told.as_json() if found.adaptation else {}
     use = {"told": json.dumps(said | {"base": None}, sort_keys=True)} if said else {}
-    origin = origin_of(path)
+    hub, began = origin_of(path), [known_of(found)]
     return Subject(
-        name=origin.name.rpartition("/")[2] if origin else path.resolve().name,
+        name=hub.name.rpartition("/")[2] if hub else path.resolve().name,
         path=path,
         format="checkpoint",
         precision="fp32",
@@ -169,6 +188,7 @@ def _checkpoint(path: Path, told: Told) -> Subject:
         files=names,
         size_mb=_size_mb(path, names),
         digest=_digest(hashes | use),
+        origin=Origin(made_of(began, str(path)), equals(began, "fp32", str(path))),
     )
 
 

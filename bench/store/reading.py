@@ -78,8 +78,9 @@ def read_own_samples(path: Path, result: Mapping[str, Any]) -> Samples:
     timed = {each.subject.name: (each.subject.digest, each.requests) for each in samples.measurements}
     told = {entry["artifact"]: (entry["digest"], (entry["latency"] or {"n": 0})["n"]) for entry in result["artifacts"]}
     target = samples.question.target.name if samples.question.target else None
-    asked = (samples.identity.id, samples.identity.created, samples.question.data.sha256, target)
-    said = (result["id"], result["created"], result["data"]["sha256"], (result["target"] or {}).get("name"))
+    data = samples.question.data.as_json()
+    asked = (samples.identity.id, samples.identity.created, data, target)
+    said = (result["id"], result["created"], result["data"], (result["target"] or {}).get("name"))
     if asked != said or timed != told:
         raise MctError(f"{where} does not hold the samples of {path.name}", "copy both files of one run together")
     return samples

@@ -7,7 +7,7 @@ computed again from its samples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Annotated, Any
 
@@ -42,11 +42,20 @@ RunId = Annotated[str, Meta(pattern="^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$")]
 
 @dataclass(frozen=True)
 class Data:
-    """Which evaluation set: file name, number of rows, SHA-256 of its bytes."""
+    """Which evaluation set: file name, number of rows, SHA-256 of its bytes.
+
+    `fields` says which column was read as which ({"label": "intent"}), where some were told; it is written only then.
+    """
 
     name: Name
     rows: Count
     sha256: Digest
+    fields: Mapping[Name, Name] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """As results have it."""
+        found = {"name": self.name, "rows": self.rows, "sha256": self.sha256}
+        return found | ({"fields": dict(self.fields)} if self.fields else {})
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ def question_json(question: Question) -> dict[str, Any]:
     """The question without the environments, which stand with each artifact."""
     target, budget = question.target, question.budget
     return {
-        "data": asdict(question.data),
+        "data": question.data.as_json(),
         "plan": asdict(question.plan) | {"affinity": list(question.plan.affinity)},
         "target": None if target is None else target.as_json(),
         "budget": None if budget is None else _budget_json(budget),
@@ -133,6 +142,7 @@ def _entry(
         "precision": subject.precision,
         "runtime": "onnxruntime-web" if any(start.stages_ms for start in measured.starts) else subject.runtime,
         "task": subject.task,
+        **({} if subject.origin is None else {"origin": subject.origin.as_json()}),
         "latency": None if latency is None else latency.as_json(),
         "speedup": _speedup(measured, baseline),
         "model_only": None if model_only is None else model_only.as_json(),

@@ -157,7 +157,7 @@ def begin_load(
         "schema": LOAD_SCHEMA,
         "kind": kind,
         **asdict(identity),
-        "data": asdict(_data_of(dataset)),
+        "data": _data_of(dataset).as_json(),
         "plan": asdict(plan),
         "samples": identity.samples,
         "environments": {subject.name: fingerprint(subject, dataset, plan, facts) for subject in subjects},
@@ -174,7 +174,7 @@ def new_run(folder: Path) -> Identity:
 
 
 def _data_of(dataset: Dataset) -> Data:
-    return Data(dataset.name, len(dataset.rows), dataset.sha256)
+    return Data(dataset.name, len(dataset.rows), dataset.sha256, dataset.renamed)
 
 
 def _finish_interrupted(folder: Path) -> None:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mct.bench.judge.line import Outcome, worst
 from mct.bench.judge.roofline import Encoder
+from mct.bench.samples.subject import Origin
 from mct.bench.store.result import Data, RunId
 from mct.models.data.declared import Amount, Count, Digest, Index, Name, Positive, Share
 from mct.targets.budget import Budget
@@ -368,6 +369,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     failure: Failure | None
     environment: Environment
     samples: Name
+    origin: Origin | None = None
     limit: Limit | None = None
     speedup: Speedup | None = None
     energy_per_request_mj: Amount = 0.0

@@ -1,23 +1,28 @@
 """What an artifact says of its making: the checkpoint it began with, then each step with all that decided it."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 import mct
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import Resolved
 from mct.compress.plan.recipe import LINEAGE
+from mct.compress.plan.table import passes
 from mct.compress.run.artifact import check_lineage, read_artifact
 from mct.compress.run.resources import Source
 from mct.models.checkpoints.adapted import Adaptation
 from mct.models.checkpoints.adapters import WEIGHTS
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.hub import find_pinned, origin_of
-from mct.models.data.declared import read_json
+from mct.models.data.declared import declared, read_json
 from mct.models.data.inside import list_files
 from mct.models.tables import owner_of
 from mct.models.writing.folders import digest, sha256
@@ -30,19 +35,75 @@ LIBRARIES = (
 # Evaluation and training data lie there, which no pass reads by itself.
 DATA = "data/"
 
+EXPORT = "export-"
+"""What steps are called that write a checkpoint in a format, as it is."""
+
+WHOLE = ("fp32", "f32")
+"""Precisions in which nothing is rounded."""
+
 Entry = dict[str, Any]
 
 
 def begun_with(checkpoint: Checkpoint, seed: int) -> Entry:
     """The first entry: which checkpoint, how that was made where a recipe left it, by which versions and seed."""
+    return {
+        "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
+        "parameters": checkpoint.parameters, **known_of(checkpoint), "seed": seed, "mct": mct.__version__,
+        "libraries": dict(versions()),
+    }  # fmt: skip
+
+
+def known_of(checkpoint: Checkpoint) -> Entry:
+    """What says which checkpoint it is: its weights, how a recipe made them, the base that an adapter was put on."""
     made = checkpoint.path / LINEAGE
     before = {"made_by": read_json(made, list[dict[str, Any]])} if made.is_file() else {}
     adapted = _adapted(checkpoint.adaptation) if checkpoint.adaptation else {}
-    return {
-        "step": "checkpoint", "architecture": checkpoint.architecture, "technique": checkpoint.technique,
-        "parameters": checkpoint.parameters, **_weights_of(checkpoint.path), **before, **adapted, "seed": seed,
-        "mct": mct.__version__, "libraries": dict(versions()),
-    }  # fmt: skip
+    return {**_weights_of(checkpoint.path), **before, **adapted}
+
+
+class _Weights(Struct, frozen=True):
+    sha256: str = ""
+
+
+class _Came(Struct, frozen=True):
+    """What is read again of an entry: which checkpoint it is of, and what made that."""
+
+    step: str = ""
+    sha256: str = ""
+    base: _Weights | None = None
+    made_by: tuple[_Came, ...] = ()
+
+    @property
+    def weights(self) -> str:
+        """The checkpoint by its weights; an adapter by its own and those of what it was put on; "" of a step."""
+        base = self.base.sha256 if self.base else ""
+        return digest({"adapter": self.sha256, "base": base}) if self.sha256 and base else self.sha256
+
+
+def made_of(history: Sequence[Mapping[str, Any]], place: str) -> tuple[str, ...]:
+    """The checkpoints that a lineage goes back to, each by one SHA-256: what it began with, and what that was made of.
+
+    A student's teacher is among them. MctError, naming the place, where it is no lineage.
+    """
+    return tuple(dict.fromkeys(filter(None, _weights(_read(history, place)))))
+
+
+def equals(history: Sequence[Mapping[str, Any]], precision: str, place: str) -> str:
+    """The checkpoint whose answers an artifact of this lineage gives; "" where a step or its precision changed them."""
+    exact = {row.name for row in passes() if row.exact}
+    came = _read(history, place)
+    kept = all(each.step in exact or each.step.startswith(EXPORT) for each in came[1:])
+    return came[0].weights if came and kept and precision in WHOLE else ""
+
+
+def _read(history: Sequence[Mapping[str, Any]], place: str) -> tuple[_Came, ...]:
+    return declared([*map(dict, history)], tuple[_Came, ...], f"{place} lineage", "compress the checkpoint again")
+
+
+def _weights(came: Sequence[_Came]) -> Iterator[str]:
+    for each in came:
+        yield each.weights
+        yield from _weights(each.made_by)
 
 
 def entry_of(step: Resolved, product: Product, resources: Resources) -> Entry:

@@ -7,7 +7,7 @@ hands the rows to it.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ class Dataset:
 
     Where the rows' documents come from a file of their own, the hash is of both. `groups` numbers what belongs
     together, one for each row; empty where every row stands for itself. `card` is what lies beside the file about its
-    rows, where that was asked for.
+    rows, where that was asked for. `renamed` says which columns were told to be read as others: the same bytes read
+    otherwise are another test.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Dataset:
     sha256: str
     groups: tuple[int, ...] = ()
     card: DataCard | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, field: str) -> list[Any]:
         """One field of every row, in order."""
@@ -63,7 +65,12 @@ def read_dataset(path: Path, task: Task, renames: Mapping[str, str] | None = Non
         found = _with_documents(path, found, renames or {})
     for number, row in enumerate(found.rows, start=1):
         _check_fields(path, number, row, task)
-    return Dataset(path.name, found.rows, found.sha256)
+    return Dataset(path.name, found.rows, found.sha256, renamed=told_renames(renames or {}))
+
+
+def told_renames(renames: Mapping[str, str]) -> dict[str, str]:
+    """Those that say more than that a column is what it is called."""
+    return {ours: theirs for ours, theirs in renames.items() if ours != theirs}
 
 
 def asked_task(path: Path, task: str, renames: Mapping[str, str] | None = None) -> str:
@@ -239,16 +246,16 @@ def _check_head(place: str, row: Row, head: Head) -> None:
 
 
 def _check_fields(path: Path, number: int, row: Row, task: Task) -> None:
-    for field in task.fields:
-        if row.get(field) in (None, ""):
+    for name in task.fields:
+        if row.get(name) in (None, ""):
             has = ", ".join(sorted(row)) or "nothing"
             raise MctError(
-                f"{path} row {number} has no {field!r} (it has {has})", f"name the column, like --field {field}=NAME"
+                f"{path} row {number} has no {name!r} (it has {has})", f"name the column, like --field {name}=NAME"
             )
-        _check_field(f"{path} row {number}", row, field, _FIELDS.get(field, _TEXT))
-    for field in task.optional:
-        if row.get(field) not in (None, ""):
-            _check_field(f"{path} row {number}", row, field, _FIELDS.get(field, _TEXT))
+        _check_field(f"{path} row {number}", row, name, _FIELDS.get(name, _TEXT))
+    for name in task.optional:
+        if row.get(name) not in (None, ""):
+            _check_field(f"{path} row {number}", row, name, _FIELDS.get(name, _TEXT))
 
 
 def _check_field(place: str, row: Row, field: str, expected: FieldType) -> None:

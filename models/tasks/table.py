@@ -146,6 +146,13 @@ def network_of(name: str) -> str:
     return find_task(name).network or name
 
 
+def asks_alike(task: str, other: str) -> bool:
+    """Whether the other asks by columns by which the first, or another task of its network, asks; no unknown one."""
+    network = network_of(task)
+    own = {each.inputs for each in tasks() if network_of(each.name) == network}
+    return next((each.inputs for each in tasks() if each.name == other), None) in own
+
+
 def recognised(network: str, architecture: str, labels: tuple[str, ...]) -> str:
     """The task that a checkpoint with this network is for: another package's where that knows it for its own."""
     theirs = [task for task in _of_others() if task.recognise]

@@ -13,6 +13,7 @@ from mct import MctError
 from mct.models.data.leaks import normalised
 from mct.models.progress import Report, part, silent
 from mct.models.tables import load, unknown
+from mct.models.tasks.datasets import told_renames
 from mct.release.curation.composition import compose, truncated
 from mct.release.curation.findings import (
     NEAR,
@@ -88,6 +89,7 @@ def check(asked: Asked, report: Report = silent) -> Findings:
         compositions=_compositions(own, asked.checkpoint, left_out),
         drifts=drifts,
         left_out=left_out,
+        fields=told_renames(asked.renames),
         mct=mct.__version__,
     )
 

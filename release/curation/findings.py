@@ -172,7 +172,10 @@ class Drift:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that a check found. `left_out` says of each part that could not be checked why."""
+    """Everything that a check found. `left_out` says of each part that could not be checked why.
+
+    `fields` says which column was read as which ({"text": "utterance"}), where some were told.
+    """
 
     task: Name
     near: Share
@@ -187,6 +190,7 @@ class Findings:
     compositions: tuple[Composition, ...] = ()
     drifts: tuple[Drift, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
     mct: str = ""
 

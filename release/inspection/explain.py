@@ -6,6 +6,7 @@ opening a model can end it; a part that a task, a format or a missing library ha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -102,12 +103,16 @@ def explain(job: Job, report: Report = silent) -> Explanation:
     """Everything that there is to find. MctError where models and data do not go together, before any is asked."""
     began = monotonic()
     report("opening both models", 0.0)
-    models, dataset, examples = _opened(job)
+    models, dataset, every = _opened(job)
+    places = distinct(every)
+    examples = tuple(every[place] for place in places)
     original, artifact = (ready(model) for model in models)
     if job.suite is not None:
         require_fitting(job.suite, original)
         require_fitting(job.suite, artifact)
-    both = _asked(original, artifact, dataset, examples, report)
+    beside = fields_beside(dataset, models[0].subject.task, every)
+    fields = {name: [values[place] for place in places] for name, values in beside.items()}
+    both = _asked(original, artifact, examples, fields, report)
     subject = models[0].subject
     parts = Parts(job, report)
     floor = parts.look("floor", lambda: _floor(models, original, job))
@@ -116,7 +121,7 @@ def explain(job: Job, report: Report = silent) -> Explanation:
     )
     found = Explanation(
         original=_inspected(models[0]), artifact=_inspected(models[1]), task=subject.task, data=dataset.name,
-        sha256=dataset.sha256, rows=len(examples), seed=job.seed,
+        sha256=dataset.sha256, rows=len(every), repeated=len(every) - len(examples), seed=job.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), flips=flips,
         scores=parts.look("score drift", lambda: _scores(parts, both, floor or _floor(models, original, job, BYTES))),
         attribution=parts.look("attribution", lambda: _attribution(parts, (original, artifact, floor), examples)),
@@ -124,9 +129,28 @@ def explain(job: Job, report: Report = silent) -> Explanation:
         sensitivity=parts.look("layers", lambda: _sensitivity(parts, models[0], _bits(models[1]) or 8, both.original)),
         behaviour=_behaviour(job, original, artifact, part(report, SHARES["behaviour"], 1.0)),
         tests=job.suite.name if job.suite else "", limits=job.limits.name if job.limits else "",
+        fields=dataset.renamed,
     )  # fmt: skip
-    found = replace(found, left_out=parts.left_out, seconds=monotonic() - began)
+    found = replace(_by_place(found, places), left_out=parts.left_out, seconds=monotonic() - began)
     return replace(found, lines=_lines(found, job.limits))
+
+
+def distinct(examples: Sequence[Example]) -> tuple[int, ...]:
+    """The places of examples that ask something new. What is asked again is no further example: its answer is known."""
+    first: dict[str, int] = {}
+    for place, example in enumerate(examples):
+        first.setdefault(json.dumps(example.scored, sort_keys=True, default=str), place)
+    return tuple(first.values())
+
+
+def _by_place(found: Explanation, places: Sequence[int]) -> Explanation:
+    """The same with every example by its place in the file."""
+    listed = tuple(replace(each, row=places[each.row]) for each in found.flips.listed)
+    found = replace(found, flips=replace(found.flips, listed=listed))
+    if found.attribution is None:
+        return found
+    examples = tuple(replace(each, row=places[each.row]) for each in found.attribution.examples)
+    return replace(found, attribution=replace(found.attribution, examples=examples))
 
 
 def _opened(job: Job) -> tuple[tuple[Model, Model], Dataset, tuple[Example, ...]]:
@@ -147,16 +171,20 @@ def _opened(job: Job) -> tuple[tuple[Model, Model], Dataset, tuple[Example, ...]
     return (asked[0], asked[1]), dataset, read_examples(dataset, subjects[0].task, subjects[0].heads)
 
 
-def _asked(original: Asked, artifact: Asked, dataset: Dataset, examples: Sequence[Example], report: Report) -> Both:
+def _asked(
+    original: Asked, artifact: Asked, examples: Sequence[Example], fields: Mapping[str, Sequence[str]], report: Report
+) -> Both:
     middle, keep = SHARES["scores"] / 2, original.manner.labels
     before = decide_all(original, examples, part(report, 0.01, middle), keep)
     after = decide_all(artifact, examples, part(report, middle, SHARES["scores"]), keep)
-    return Both(examples, fields_beside(dataset, original.model.subject.task, examples), before, after)
+    return Both(examples, fields, before, after)
 
 
 def _inspected(model: Model) -> Inspected:
     subject = model.subject
-    return Inspected(subject.name, subject.format, subject.precision, subject.runtime, subject.digest, subject.path)
+    return Inspected(
+        subject.name, subject.format, subject.precision, subject.runtime, subject.digest, subject.origin, subject.path
+    )
 
 
 def _scores(parts: Parts, both: Both, floor: Floor) -> ScoreDrift:

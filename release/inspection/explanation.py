@@ -1,7 +1,8 @@
 """What an inspection found, as values: what `explain.json` holds, and what gates read of it.
 
 `kind`, `outcome`, `created`, `digest` (the artifact's), `files` (SHA-256 of the data) and `lines` are what a gate asks
-for; the rest is for people and for programs that know it.
+for, and `original`, with what that was made of, and `fields` (which column was read as which, where some were told);
+the rest is for people and for programs that know it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from mct import MctError
 from mct.bench.judge.line import Line, Outcome, worst
+from mct.bench.samples.subject import Origin
 from mct.bench.statistics.rounding import rounded
 from mct.models.data.declared import Digest, Name, read_json
 from mct.release.inspection.behaviour.behave import Outcome as CaseOutcome
@@ -39,6 +41,7 @@ class Inspected:
     precision: str
     runtime: str
     digest: str
+    origin: Origin | None = None
     path: Path = field(default=Path(), compare=False)
 
 
@@ -131,7 +134,10 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that was found. A part that is None is in `left_out`, with the reason. `task` is what both models do."""
+    """All that was found. A part that is None is in `left_out`, with the reason. `task` is what both models do.
+
+    `repeated` of the `rows` ask what another one asks, and were left out: they are one example.
+    """
 
     original: Inspected
     artifact: Inspected
@@ -139,6 +145,7 @@ class Explanation:
     data: str
     sha256: str
     rows: int
+    repeated: int
     seed: int
     created: str
     flips: Flips
@@ -150,6 +157,7 @@ class Explanation:
     lines: tuple[Line, ...] = ()
     limits: str = ""
     tests: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 

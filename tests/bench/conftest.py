@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +25,10 @@ WORDS = ("[PAD]", "[UNK]", "order", "returns", "human", "where", "is", "my", "pl
 
 
 def write_tiny_artifact(
-    folder: Path, output: str = "logits", votes: Mapping[str, Sequence[float]] | None = None
+    folder: Path,
+    output: str = "logits",
+    votes: Mapping[str, Sequence[float]] | None = None,
+    lineage: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """A sealed ONNX artifact whose answer is the label-word that a text holds most often.
 
@@ -53,8 +57,8 @@ def write_tiny_artifact(
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
     artifact = Artifact(
-        "onnx", "fp32", "onnxruntime", "sequence-classification", LABELS, "none", 32, "onnx/model.onnx", {}, (), {}, {},
-        (Head("logits", "label", LABELS),),
+        "onnx", "fp32", "onnxruntime", "sequence-classification", LABELS, "none", 32, "onnx/model.onnx", {},
+        tuple(lineage), {}, {}, (Head("logits", "label", LABELS),),
     )  # fmt: skip
     seal(artifact, folder)
     return folder

@@ -33,7 +33,8 @@ def explanation_markdown(found: Explanation) -> str:
         _sensitivity(found.sensitivity),
         _behaviour(found.behaviour, found.tests),
         _left_out(found.left_out),
-        f"{found.rows:,} examples of {_text(found.data)} (SHA-256 {found.sha256[:12]}), seed {found.seed}, "
+        f"{found.rows - found.repeated:,} examples of {_text(found.data)} (SHA-256 {found.sha256[:12]})"
+        f"{f', {found.repeated:,} that ask the same left out' if found.repeated else ''}, seed {found.seed}, "
         f"{found.seconds:.0f} s; artifact {found.artifact.digest[:12]}, original {found.original.digest[:12]}.",
     ]
     return "\n\n".join(each for each in parts if each) + "\n"

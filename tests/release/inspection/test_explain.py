@@ -78,6 +78,18 @@ def test_all_that_there_is_to_say_of_an_int8_artifact(
         require_about(report, "0" * 64, out)
 
 
+def test_a_row_that_is_repeated_is_one_example(router: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """One text three hundred times says no more of flips than once; what differs keeps its place in the file."""
+    original, artifact, data = router
+    first, *_, last = data.read_text().splitlines(keepends=True)
+    (tmp_path / "one.jsonl").write_text(first * 300 + last)
+    left = frozenset({"layers", "gradients", "spurious words"})
+    told = explain(Job(original, artifact, tmp_path / "one.jsonl", examples=2, without=left))
+    assert (told.rows, told.repeated, told.flips.rate.n) == (301, 299, 2)
+    assert told.attribution is not None and {each.row for each in told.attribution.examples} == {0, 300}
+    assert told.as_json()["original"]["origin"]["equals"] in told.as_json()["artifact"]["origin"]["weights"]
+
+
 def test_json_alone_on_stdout(router: tuple[Path, Path, Path], run_mct: Run) -> None:
     original, artifact, data = router
     done = run_mct("explain", original, artifact, "--data", data, "--examples", 2, "--without", "layers", "--json")
