@@ -11,11 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mct.bench.judge.line import Outcome, worst
-from mct.release.promotion.gate_file import read_gate
-from mct.release.promotion.gate_values import Evidence, GateLine, GateVerdict, Question, StoredVerdict, Tried
+from mct.models.tasks.table import asks_alike
+from mct.release.promotion.gate_file import pinned_data, read_gate
+from mct.release.promotion.gate_values import Evidence, GateLine, GateVerdict, Question, StoredVerdict, Tried, copied
 from mct.release.promotion.measured import measured_lines
 from mct.release.promotion.releases import Looked, Run, Stage, days_between
-from mct.release.promotion.reports import lacking, read_data_report, read_model_report, taught_by
+from mct.release.promotion.reports import (
+    DataReport,
+    ModelReport,
+    lacking,
+    read_data_report,
+    read_model_report,
+    taught_by,
+    weights_of,
+)
 from mct.release.promotion.store import Store, moment
 
 
@@ -28,15 +37,16 @@ def ask_gate(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = ""
     gate = read_gate(gate_file, stage)
     release = store.find(ref)
     track = store.settle(release.name)
-    question = Question(store, track, release, stage, gate, gate_file.parent, moment(track))
-    own = question.keep("gate-file", gate_file)
+    at, pinned = moment(track), pinned_data(gate, gate_file.parent)
     lines: list[GateLine] = []
     runs: tuple[Run, ...] = ()
     tried: tuple[Tried, ...] = ()
     with store.artifact(release) as folder:
-        taught = taught_by(folder)
+        taught, weights = taught_by(folder), weights_of(folder)
         whole = "the stored artifact is the release"
         lines.append(GateLine("measured", whole, release.digest[:12], "pass", "Every file has its SHA-256."))
+    question = Question(store, track, release, stage, gate, gate_file.parent, at, weights, pinned)
+    own = question.keep("gate-file", gate_file)
     if gate.budgets:
         found, runs, tried = measured_lines(question)
         lines += found
@@ -66,8 +76,8 @@ def _behaviour_line(question: Question, path: Path) -> GateLine:
     evidence: tuple[Evidence, ...] = (question.keep("explain", path, report.created),)
     if report.digest != question.release.digest:
         return GateLine(subject, limit, report.digest[:12], "inconclusive", "It is about another artifact.", evidence)
-    if report.original == report.digest:
-        return GateLine(subject, limit, "itself", "inconclusive", "It was inspected beside itself.", evidence)
+    if why := _why_no_inspection(question, report):
+        return GateLine(subject, limit, *why, evidence)
     own = question.home / question.gate.limits if question.gate.limits else None
     if report.outcome == "pass":
         lack = lacking(report, own)
@@ -77,6 +87,24 @@ def _behaviour_line(question: Question, path: Path) -> GateLine:
     stale = [line for line in question.age_lines(limit, report.created, evidence) if line.outcome != "pass"]
     said = "; ".join(report.open_lines) or {"pass": "Every limit holds."}.get(report.outcome, "It judged nothing.")
     return stale[0] if stale else GateLine(subject, limit, report.outcome, report.outcome, said, evidence)
+
+
+def _why_no_inspection(question: Question, report: ModelReport) -> tuple[str, Outcome, str] | None:
+    """What was found, and why that shows nothing: what it was inspected beside, on which data, read how.
+
+    None where it does. Behaviour tests alone ask no data, and are judged without an original.
+    """
+    if not report.compares:
+        return None
+    if report.original == report.digest:
+        return "itself", "inconclusive", "It was inspected beside itself."
+    if why := question.unfit(report.original, report.equals):
+        return "beside another", "inconclusive", why
+    if question.pinned and not report.files <= question.pinned:
+        return "other data", "inconclusive", "It was inspected on data that the gate does not name (data)."
+    if why := question.misread(report.fields):
+        return "other columns", "inconclusive", why
+    return None
 
 
 def _data_line(question: Question, path: Path, measured_on: frozenset[str], taught: frozenset[str]) -> GateLine:
@@ -95,15 +123,25 @@ def _data_line(question: Question, path: Path, measured_on: frozenset[str], taug
             unknown = ", ".join(sorted(each[:12] for each in digests - report.files))
             reason = f"It does not know {what} {unknown}."
             return GateLine(subject, limit, "not checked", "inconclusive", reason, evidence)
-    if report.fault:
-        return GateLine(subject, limit, "not compared", "inconclusive", report.fault, evidence)
+    if fault := report.fault or question.misread(report.fields) or _other_inputs(question, report):
+        return GateLine(subject, limit, "not compared", "inconclusive", fault, evidence)
     known = "" if taught else ", of which none is known to have taught it"
     return GateLine(subject, limit, "none", "pass", f"{len(report.files)} files were compared{known}.", evidence)
+
+
+def _other_inputs(question: Question, report: DataReport) -> str:
+    """Why a check compared other columns than a release of this task is asked by; "" where it compared these."""
+    if asks_alike(question.release.task, report.task):
+        return ""
+    return f"It compared what a {report.task or 'nameless'} task asks, and the release is for {question.release.task}."
 
 
 def _rollout(question: Question) -> Iterator[GateLine]:
     """Where the release has been before, and whether the way back was practised."""
     gate, track, release = question.gate, question.track, question.release
+    if (gate.after or gate.drill_days is not None) and (fault := copied(question.store, track)):
+        yield GateLine("rollout", "a journal of its own", "another's", "inconclusive", fault)
+        return
     if gate.after:
         days = track.days_in(release.version, gate.after, question.at)
         wanted = f" for at least {gate.after_days:g} days" if gate.after_days else ""

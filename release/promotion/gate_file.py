@@ -5,6 +5,7 @@
     results = [".mct/results"]       # stored results: folders, or files
     data = ["test.jsonl"]            # test sets that count; without it any does, and runs on all of them are tries.
                                      # A file with its documents beside it, or its SHA-256 as results have it
+    fields = {label = "intent"}      # how columns are renamed in them, checks and inspections: just so, else not at all
     targets = 2                      # on how many targets at least
     evidence_days = 30               # no result or report may be older
     behaviour = ["explain.json"]     # what mct explain wrote, or its behaviour tests alone, by the built-in limits
@@ -18,7 +19,8 @@
 Paths are relative to the file. What a stage does not name is not asked; a stage that asks nothing is refused. Each
 target of `on` has to be measured, and one that has a built-in target's name has to be that one. A target that an
 earlier look for the same stage saw a run on holds a release back while `results` have no whole one of it; a run that
-another stage's look alone saw, in `results` of its own, is a try and no more.
+another stage's look alone saw, in `results` of its own, is a try and no more. So is one that lies beside a file that
+`results` name, or in the folder where mct bench leaves results beside this file.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     budgets: tuple[Name, ...] = ()
     results: tuple[Name, ...] = ()
     data: tuple[Name, ...] = ()
+    fields: dict[Name, Name] = {}
     targets: Count = 1
     on: tuple[Name, ...] = ()
     budgets_file: str = ""

@@ -7,7 +7,8 @@ again, with the bytes of everything it was read from.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from mct import MctError
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Count, Digest, Index, Name, Share, parse_json, read_bytes
 from mct.release.promotion.gate_file import Gate
-from mct.release.promotion.releases import Release, Stage, Time, Track, days_between
+from mct.release.promotion.releases import Looked, Moved, Release, Stage, Time, Track, days_between, split_ref
 from mct.release.promotion.store import RESTORE, LostEvidenceError, Store
 
 CLOCKS_DIFFER_DAYS = 1 / 24
@@ -96,6 +97,8 @@ class StoredVerdict:
 class Question:
     """What a gate is asked: about a release, for a stage. `home` is the folder that its file's paths start from.
 
+    `weights` are the checkpoints that the release was made of, as its own lineage names them; `pinned` the SHA-256 of
+    the test sets that count, none where any does.
     `kept` is what was read for it, by SHA-256: it is stored once a verdict is reached, and nothing of a gate that is
     refused on the way.
     """
@@ -107,6 +110,8 @@ class Question:
     gate: Gate
     home: Path
     at: str
+    weights: frozenset[str]
+    pinned: frozenset[str]
     kept: dict[str, bytes] = field(default_factory=dict)
 
     def paths(self, names: Sequence[str]) -> list[Path]:
@@ -119,6 +124,27 @@ class Question:
         digest = hashlib.sha256(content).hexdigest()
         self.kept[digest] = content
         return Evidence(kind, path.name, digest, created)
+
+    def unfit(self, digest: str, equals: str | None) -> str:
+        """Why something is nothing to hold the release against; "" where it is what that was made of, or production.
+
+        `equals` is the checkpoint whose answers it gives, as `Origin` has it; None where nobody noted that.
+        """
+        if digest == self.release.digest:
+            return "It was held against itself: bench it beside what it was made of."
+        once = {self.track.release(version).digest for version in self.track.productions}
+        if equals in self.weights or digest in once:
+            return ""
+        if equals is None:
+            return "It does not say what it was held against: make it again."
+        return f"It was held against {digest[:12]}, neither what it was made of, unchanged, nor what production was."
+
+    def misread(self, fields: Mapping[str, str]) -> str:
+        """How columns were read otherwise than the gate has them read; "" where they were not."""
+        if dict(fields) == self.gate.fields:
+            return ""
+        told = ", ".join(f"{theirs} as {ours}" for ours, theirs in fields.items()) or "no column as another"
+        return f"It read {told}: read them as the gate does, or name it (fields)."
 
     def is_ahead(self, created: str) -> bool:
         """Whether something is dated in the future, by more than clocks differ."""
@@ -158,6 +184,21 @@ def verdict_about(store: Store, digest: str, release: Release) -> GateVerdict:
             RESTORE,
         )
     return found
+
+
+def copied(store: Store, track: Track) -> str:
+    """Why a journal is not this name's own; "" where it is. Its entries bear no name, but the verdicts in it do.
+
+    One that was copied from another name begins as that one's does, so the first verdict that is not lost tells.
+    """
+    for entry in track.entries:
+        verdict = entry.event.verdict if isinstance(entry.event, Looked | Moved) else None
+        with suppress(LostEvidenceError):
+            if verdict is not None:
+                about = read_verdict(store, verdict).release
+                own = split_ref(about)[0] == track.name
+                return "" if own else f"Its first verdict is about {about}: it was copied from there."
+    return ""
 
 
 def let_in_by(store: Store, track: Track, release: Release) -> GateVerdict:

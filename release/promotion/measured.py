@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mct import MctError
 from mct.bench.judge.line import Line, Outcome
+from mct.models.data.declared import read_object
 from mct.release.promotion.gate_values import GateLine, Question, Tried
 from mct.release.promotion.releases import Run
 from mct.release.promotion.tries import Attempt, Attempts, error_of_try, find_attempts, quality_tries
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mct.bench.judge.verdict import Verdict
+    from mct.bench.samples.subject import Subject
     from mct.bench.store.samples_file import Samples
     from mct.targets.target import Target
 
 LATENCY = "P95 <"
 """What the lines begin with that hang on a run's luck with the machine."""
+
+MACHINE = ("cpu", "architecture", "instruction_sets")
+"""What of an environment tells one kind of machine from another."""
+
+NO_BASELINE = "There is no baseline to compare with"
 
 HARDWARE = (
     "device", "index", "threads", "memory_mb", "runtimes", "architecture", "instruction_sets", "transport", "host",
@@ -38,7 +45,7 @@ HARDWARE = (
 def measured_lines(question: Question) -> tuple[list[GateLine], tuple[Run, ...], tuple[Tried, ...]]:
     """The lines of all budgets on all targets, the runs that were seen, and what each target's try may err."""
     attempts = find_attempts(question)
-    lines, tried, met = [], [], 0
+    lines, tried, met = [], [], set[tuple[object, ...]]()
     for target in attempts.targets:
         there, gone = ([each for each in part if each.run.target == target] for part in (attempts.there, attempts.gone))
         runs = len(there) + len(gone)
@@ -53,10 +60,15 @@ def measured_lines(question: Question) -> tuple[list[GateLine], tuple[Run, ...],
             else [_lost(target, _why_lost(attempts, there, gone))]
         )
         judged += [line for each in whole[:-1] for line in _ahead(question, each)]
-        met += all(line.outcome == "pass" for line in judged)
+        if whole and all(line.outcome == "pass" for line in judged):
+            met.add(_machine_of(whole[-1]))
         lines += judged
         tried.append(of_target)
-    return [*_enough(question, attempts.there, met), *lines], tuple(each.run for each in attempts.there), tuple(tried)
+    return (
+        [*_enough(question, attempts.there, len(met)), *lines],
+        tuple(each.run for each in attempts.there),
+        tuple(tried),
+    )
 
 
 def _rank(question: Question, attempt: Attempt) -> tuple[bool, str, str]:
@@ -78,9 +90,12 @@ def _lost(target: str, found: str) -> GateLine:
     return GateLine("measured", f"a result on {target}", found, "inconclusive", reason)
 
 
-def _why_lost(attempts: Attempts, cut_off: Sequence[Attempt], gone: Sequence[Attempt]) -> str:
-    if cut_off:
-        return "measured, and its run was cut off"
+def _why_lost(attempts: Attempts, there: Sequence[Attempt], gone: Sequence[Attempt]) -> str:
+    whole = [each for each in there if each.path]
+    if misread := next((each.fields for each in whole if each.fields), None):
+        return f"measured, {', '.join(f'{theirs} read as {ours}' for ours, theirs in misread.items())}"
+    if there:
+        return "measured, in no result that counts here" if whole else "measured, and its run was cut off"
     if attempts.pinned.isdisjoint(each.run.data for each in gone) and attempts.pinned:
         return "measured, on another test set"
     return "measured, and its result is gone"
@@ -106,8 +121,22 @@ def _enough(question: Question, attempts: Sequence[Attempt], met: int) -> Iterat
         outcome: Outcome = "pass" if met >= wanted else "inconclusive"
         yield GateLine(
             "measured", f"every budget met on at least {wanted} targets", f"{met} of {there}", outcome,
-            "A target that was measured and not met counts against it by its own lines.",
+            "A target that was measured and not met counts against it by its own lines; one machine under two names, "
+            "once.",
         )  # fmt: skip
+
+
+def _machine_of(attempt: Attempt) -> tuple[object, ...]:
+    """What a run was measured on, whatever it was called: one kind of machine, used in one way, is one target."""
+    assert attempt.path is not None
+    result = read_object(attempt.path)
+    environment = next(each["environment"] for each in result["artifacts"] if each["artifact"] in attempt.names)
+    target, plan = result["target"], result["plan"]
+    way = target.get("transport", "")
+    return (
+        *(str(environment.get(name)) for name in MACHINE), (environment.get("gpu") or {}).get("name"),
+        target["device"], "" if way in {"here", "ssh"} else way, plan["threads"], plan.get("memory_mb", 0),
+    )  # fmt: skip
 
 
 def _measured_otherwise(question: Question) -> str:
@@ -177,19 +206,21 @@ def _verdict_lines(question: Question, samples: Samples, subject: str, budget_na
             "name the budget of its scenario",
         )
     baseline = next((each for each in samples.measurements if each.subject.name == samples.question.baseline), None)
+    unfit = _unfit(question, baseline.subject) if baseline is not None else ""
+    baseline = None if unfit else baseline
     by_luck: Verdict = judge(measured, budget, baseline, tried.error)
     by_answers: Verdict = judge(measured, budget, baseline, tried.quality_error)
     said = f" Try {tried.runs}: judged with an error of {100 * tried.error:.2g} %."
-    if baseline is not None and baseline.subject.digest == measured.subject.digest:
-        by_answers = replace(by_answers, lines=tuple(_against_itself(line) for line in by_answers.lines))
     lucky = [replace(line, reason=line.reason + said) for line in by_luck.lines if line.limit.startswith(LATENCY)]
-    return [*lucky, *(line for line in by_answers.lines if not line.limit.startswith(LATENCY))]
+    rest = [line for line in by_answers.lines if not line.limit.startswith(LATENCY)]
+    return [*lucky, *(_without(line, unfit) if unfit else line for line in rest)]
 
 
-def _against_itself(line: Line) -> Line:
-    """What a line about answers says of an artifact that was its own baseline, or a copy was: nothing to rest on."""
-    if line.outcome != "pass" or "baseline" not in f"{line.limit} {line.reason}":
-        return line
-    return replace(
-        line, outcome="inconclusive", reason="It was held against itself: bench it beside what it was made of."
-    )
+def _unfit(question: Question, baseline: Subject) -> str:
+    """Why a run's baseline is none for the release; "" where it is one."""
+    return question.unfit(baseline.digest, baseline.origin.equals if baseline.origin else None)
+
+
+def _without(line: Line, unfit: str) -> Line:
+    """What a line says that was judged without a baseline, since the one that there was is none."""
+    return replace(line, reason=unfit) if NO_BASELINE in line.reason else line

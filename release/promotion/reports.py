@@ -18,6 +18,7 @@ from msgspec import Struct
 from mct import MctError
 from mct.bench.judge.line import Outcome, worst
 from mct.compress.run.artifact import read_artifact
+from mct.compress.run.lineage import made_of
 from mct.models.data.declared import Digest, Index, Name, Share, declared, parse_json, read_bytes
 from mct.release.curation.findings import NEAR
 from mct.release.inspection.limits import KNOWN, load_limits
@@ -42,8 +43,17 @@ class _Line(Struct, frozen=True):
     reason: str = ""
 
 
+class _Origin(Struct, frozen=True):
+    equals: str = ""
+
+
 class _Original(Struct, frozen=True):
     digest: Digest
+    origin: _Origin | None = None
+
+
+class _Asked(Struct, frozen=True):
+    sha256: Digest
 
 
 class _OfModel(Struct, frozen=True):
@@ -53,7 +63,9 @@ class _OfModel(Struct, frozen=True):
     created: str = ""
     lines: tuple[_Line, ...] = ()
     limits: str = ""
-    original: _Original | None = None
+    original: _Original | str | None = None
+    files: tuple[_Asked, ...] = ()
+    fields: dict[Name, Name] = {}
 
 
 class _File(Struct, frozen=True):
@@ -71,6 +83,8 @@ class _OfData(Struct, frozen=True):
     files: tuple[_File, ...]
     leaks: tuple[_Twin, ...]
     near: Share = 1.0
+    task: str = ""
+    fields: dict[Name, Name] = {}
 
 
 class _Data(Struct, frozen=True):
@@ -88,8 +102,11 @@ class _Step(Struct, frozen=True):
 class ModelReport:
     """What an inspection of an artifact (its digest) came to; `open_lines` are the limits that it did not pass.
 
-    `outcome` is what its lines come to, whatever else it says: without one nothing was judged. `original` is the digest
-    of what it was held against. `judged` are the limits that mct knows, by name, and `limits` what they are together.
+    `outcome` is what its lines come to, whatever else it says: without one nothing was judged. `judged` are the limits
+    that mct knows, by name, and `limits` what they are together.
+
+    Where it `compares` answers to data: `original` is the digest of what it was held against, `equals` the checkpoint
+    whose answers that gives (None: unsaid), `files` what was asked, and `fields` how columns were renamed.
     """
 
     content: bytes
@@ -98,6 +115,10 @@ class ModelReport:
     created: str
     open_lines: tuple[str, ...]
     original: str = ""
+    equals: str | None = None
+    files: frozenset[str] = frozenset()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    compares: bool = False
     judged: Mapping[str, float] = field(default_factory=dict)
     limits: str = ""
 
@@ -106,13 +127,16 @@ class ModelReport:
 class DataReport:
     """Which files were checked, by SHA-256; and which rows stand in another one too: file, row, the other file.
 
-    `near` is the share of words from which two texts counted as one, 1 where the report does not say.
+    `near` is the share of words from which two texts counted as one, 1 where the report does not say. `task` is what
+    the files were read for, `fields` how columns were renamed.
     """
 
     content: bytes
     files: frozenset[str]
     twins: frozenset[tuple[str, int, str]]
     near: float
+    task: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     def leaks(self, tested: frozenset[str]) -> int:
         """How many rows stand in a file that is tested on and in another; without any that is, in any two.
@@ -136,12 +160,14 @@ def read_model_report(path: Path) -> ModelReport:
     if found.outcome != (outcome := worst(each.outcome for each in found.lines)):
         raise MctError(f"{path} says {found.outcome}, and its lines come to {outcome}", OF_MODEL)
     lines = [f"{each.limit}: {each.reason or each.measured}" for each in found.lines if each.outcome != "pass"]
-    original = found.original.digest if found.original else ""
+    beside = found.original if isinstance(found.original, _Original) else _Original("")
     known = KNOWN if found.limits else OF_TESTS
     judged = dict(filter(None, (_limit(each.limit, known) for each in found.lines)))
     return ModelReport(
-        content, found.outcome, found.digest, found.created, tuple(lines), original, judged, found.limits
-    )
+        content, found.outcome, found.digest, found.created, tuple(lines), beside.digest,
+        beside.origin.equals if beside.origin else None, frozenset(each.sha256 for each in found.files), found.fields,
+        found.kind == "mct-explain", judged, found.limits,
+    )  # fmt: skip
 
 
 def _limit(text: str, known: Collection[str]) -> tuple[str, float] | None:
@@ -175,7 +201,8 @@ def read_data_report(path: Path) -> DataReport:
     found = parse_json(content, _OfData, str(path), OF_DATA)
     digests = {each.name: each.sha256 for each in found.files}
     twins = ((digests.get(each.file, ""), each.row, digests.get(each.other_file, "")) for each in found.leaks)
-    return DataReport(content, frozenset(digests.values()), frozenset(twins), found.near)
+    files = frozenset(digests.values())
+    return DataReport(content, files, frozenset(twins), found.near, found.task, found.fields)
 
 
 def taught_by(artifact: Path) -> frozenset[str]:
@@ -186,6 +213,11 @@ def taught_by(artifact: Path) -> frozenset[str]:
     lineage = [*map(dict, read_artifact(artifact, verify=False).lineage)]
     steps = declared(lineage, tuple[_Step, ...], f"{artifact} lineage", "compress the checkpoint again")
     return frozenset(_named(steps))
+
+
+def weights_of(artifact: Path) -> frozenset[str]:
+    """The checkpoints that an artifact's lineage goes back to, each by one SHA-256 over its weights."""
+    return frozenset(made_of(read_artifact(artifact, verify=False).lineage, str(artifact)))
 
 
 def _named(steps: Iterable[_Step]) -> Iterator[str]:

@@ -1,11 +1,15 @@
 """How often an artifact was measured, and what a further try therefore costs.
 
 Who measures again until it passes will pass: each run is another draw of the machine's luck. So every run counts that
-could have served at this gate: those in the stores of results, those that were cut off, and those that an earlier look
-saw and that are gone, or lie in another stage's results. The journal remembers them by their numbers, so deleting a
-result gives no try back. Runs are counted by the artifact's digest and the target; not by the budget, since a result
-may be judged by any; and by the test set only where the gate names one, and no earlier look for the same stage saw the
-run: another test set gives no try back either.
+could have served at this gate: those in the stores of results, those beside a result that the gate names and where mct
+bench leaves them beside its file, those that were cut off, and those that an earlier look saw and that are gone, or lie
+in another stage's results. The journal remembers them by their numbers, so deleting a result gives no try back. Runs
+are counted by the artifact's digest and the target; not by the budget, since a result may be judged by any; and by the
+test set only where the gate names one, and no earlier look for the same stage saw the run: another test set gives no
+try back either.
+
+Runs that were deleted before any gate looked, or left in a place that no gate looks at, are known to nobody: measuring
+an artifact must not change its bytes, and `mct bench` knows no store of releases that it could write to.
 
 Only the newest run is judged, and with the error that is left to its try: the first has four fifths of it, every later
 one, j, has one fifth divided by j(j-1). These add up to the whole error however often one tries, so the chance that an
@@ -20,8 +24,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +33,8 @@ import msgspec
 
 from mct import MctError
 from mct.bench.store.samples_file import PARTIAL
-from mct.bench.store.store import list_results, read_result
+from mct.bench.store.store import RESULTS, list_results, read_result
 from mct.models.data.declared import read_object
-from mct.release.promotion.gate_file import pinned_data
 from mct.release.promotion.gate_values import Question
 from mct.release.promotion.releases import Looked, Run
 from mct.release.promotion.store import Store
@@ -50,18 +53,21 @@ class Attempt:
     """One run of the artifact as a gate sees it. `path` is its result; None for one cut off, or gone.
 
     `names` are what the run calls the artifact: several where it measured copies. One without a target, as mct compare
-    leaves it, is a try and shows nothing.
+    leaves it, is a try and shows nothing. Nor does one that is not the gate's to rest on (`rests`): the results that
+    it names are others, or its test set was read otherwise; `fields` says which column was read as which.
     """
 
     run: Run
     path: Path | None = None
     names: tuple[str, ...] = ()
     created: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    rests: bool = True
 
     @property
     def shows(self) -> bool:
         """Whether a gate can rest on it."""
-        return self.run.target != UNNAMED
+        return self.rests and self.run.target != UNNAMED
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Attempts:
 def find_attempts(question: Question) -> Attempts:
     """The runs that count at a gate: on its targets, and on its test sets where it names some."""
     digest = question.release.digest
-    on, pinned = question.gate.on, pinned_data(question.gate, question.home)
+    on, pinned = question.gate.on, question.pinned
     looks = _looks_at(question.store, digest)
 
     def on_targets(attempts: Sequence[Attempt]) -> list[Attempt]:
@@ -91,7 +97,12 @@ def find_attempts(question: Question) -> Attempts:
     def counted(attempts: Sequence[Attempt]) -> list[Attempt]:
         return [each for each in on_targets(attempts) if not pinned or each.run.data in pinned]
 
-    there = _with_answers(looks, counted(attempts_in(question.paths(question.gate.results), digest)))
+    places = question.paths(question.gate.results)
+    found = attempts_in(places, digest, question.gate.fields)
+    beside = attempts_in(_beside(question, places), digest, named=False)
+    known = {(each.run.id, each.run.target) for each in found}
+    found += [each for each in beside if (each.run.id, each.run.target) not in known]
+    there = _with_answers(looks, counted(found))
     of_stage = on_targets(gone_since([look for look in looks if look.to == question.stage], there))
     of_others = counted(gone_since(looks, [*there, *of_stage]))
     targets = on or {each.run.target for each in (*there, *of_stage) if each.shows}
@@ -128,8 +139,12 @@ def error_of_try(number: int) -> float:
     return ERROR * (FIRST_SHARE if number == 1 else (1 - FIRST_SHARE) / (number * (number - 1)))
 
 
-def attempts_in(places: Sequence[Path], digest: str) -> list[Attempt]:
+def attempts_in(
+    places: Sequence[Path], digest: str, fields: Mapping[str, str] | None = None, named: bool = True
+) -> list[Attempt]:
     """Every run of an artifact in folders or files of results, oldest first; those cut off too.
+
+    A gate can rest on those that were read by these `fields`, in places that it has `named`.
 
     MctError where a result is damaged: one that cannot be read cannot be counted.
     """
@@ -140,10 +155,18 @@ def attempts_in(places: Sequence[Path], digest: str) -> list[Attempt]:
         if names:
             target = (result["target"] or {}).get("name", UNNAMED)
             run = Run(result["id"], target, result["data"]["sha256"])
-            found[run.id, run.target] = Attempt(run, path, names, result["created"])
+            read_as = result["data"].get("fields", {})
+            rests = named and read_as == dict(fields or {})
+            found[run.id, run.target] = Attempt(run, path, names, result["created"], read_as, rests)
     for attempt in _cut_off(places, digest):
         found.setdefault((attempt.run.id, attempt.run.target), attempt)
     return [found[key] for key in sorted(found)]
+
+
+def _beside(question: Question, places: Sequence[Path]) -> list[Path]:
+    """The folders whose runs are tries, too: those around a file that a gate names, and where results go by default."""
+    around = [place.parent for place in places if place.is_file()]
+    return [each for each in dict.fromkeys([*around, question.home / RESULTS]) if each.is_dir()]
 
 
 def gone_since(looks: Sequence[Looked], there: Sequence[Attempt]) -> list[Attempt]:

@@ -23,6 +23,8 @@ Put = Callable[[str, Sequence[Mapping[str, Any]]], Path]
 Stored = Callable[..., Path]
 
 TRUTH = ("order", "returns", "human") * 100
+ROOT = "1" * 64
+MADE_OF = ({"step": "checkpoint", "architecture": "Tiny", "sha256": ROOT}, {"step": "export-onnx"})
 BUDGET = Budget("quick", "sequence-classification", p95_ms=3.0, quality_at_least=0.9)
 
 
@@ -67,10 +69,12 @@ def by_hand() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """Three tiny artifacts of one task whose bytes differ: to read, not to change."""
+    """Three tiny artifacts of one task, exported from one checkpoint, whose bytes differ: to read, not to change."""
     folder = tmp_path_factory.mktemp("artifacts")
     votes = ({}, {"now": (0.1, 0.0, 0.0)}, {"now": (0.0, 0.1, 0.0)})
-    return tuple(BY_HAND.write_tiny_artifact(folder / f"v{n}" / "onnx-int8", votes=votes[n]) for n in range(3))
+    return tuple(
+        BY_HAND.write_tiny_artifact(folder / f"v{n}" / "onnx-int8", votes=votes[n], lineage=MADE_OF) for n in range(3)
+    )
 
 
 @pytest.fixture
@@ -80,24 +84,32 @@ def stored(tmp_path: Path) -> Stored:
     def run(
         artifact: Path, median_ms: float = 1.0, wrong: int = 0, target: str | Target | None = "cpu", seed: int = 1,
         data: str = "a" * 64, truth: Sequence[str] = TRUTH, own_baseline: bool = False, beside: Path | None = None,
-        median_beside_ms: float = 1.0,
+        median_beside_ms: float = 1.0, renamed: Mapping[str, str] | None = None, wrong_beside: int = 0,
+        place: str = "results",
     ) -> Path:  # fmt: skip
         subject = identify(artifact)
-        answers = ["human" if number < wrong else right for number, right in enumerate(truth)]
-        timed = [(subject, median_ms), *([(identify(beside), median_beside_ms)] if beside else [])]
+
+        def answers(wrong: int) -> Answers:
+            said = ["human" if number < wrong else right for number, right in enumerate(truth)]
+            return Answers(tuple(said), (5,) * len(truth))
+
+        timed = [(subject, median_ms, wrong)]
+        timed += [(identify(beside), median_beside_ms, wrong_beside or wrong)] if beside else []
         measurements = [
             Measurement(
                 each, tuple(truth), tuple(BY_HAND.make_start(number) for number in range(4)),
-                BY_HAND.lognormal_blocks(median, rounds=6, seed=seed), Answers(tuple(answers), (5,) * len(truth)),
+                BY_HAND.lognormal_blocks(median, rounds=6, seed=seed), answers(how_many),
             )
-            for each, median in timed
+            for each, median, how_many in timed
         ]  # fmt: skip
         baseline = subject.name if own_baseline else measurements[-1].subject.name if beside else None
-        dataset = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in truth), data)
+        dataset = Dataset(
+            "test.jsonl", tuple({"text": "t", "label": label} for label in truth), data, renamed=renamed or {}
+        )
         question = make_question(
             [each.subject for each in measurements], dataset, BenchPlan(threads=1), budget=BUDGET, baseline=baseline,
             target=Target(target, "cpu", "made up") if isinstance(target, str) else target,
         )  # fmt: skip
-        return append(tmp_path / "results", question, measurements, dataset)
+        return append(tmp_path / place, question, measurements, dataset)
 
     return run

@@ -40,8 +40,15 @@ def open_lines(said: StoredVerdict) -> list[GateLine]:
 HELD: list[dict[str, str]] = [{"limit": "test 'typos' <= 0.02", "measured": "0", "outcome": "pass", "reason": ""}]
 
 
+ROOT = "1" * 64
+BESIDE = {"digest": "c" * 64, "origin": {"weights": [ROOT], "equals": ROOT}}
+"""The checkpoint that the artifacts were made of, as an inspection names it."""
+
+
 def report(path: Path, **said: Any) -> Path:
-    path.write_text(json.dumps({"created": now(), "outcome": "pass"} | said))
+    """Write what an inspection of an artifact says, or a check of data; made just now, and passed."""
+    told = {"original": BESIDE} if "digest" in said else {"task": "sequence-classification"}
+    path.write_text(json.dumps({"created": now(), "outcome": "pass"} | told | said))
     return path
 
 
