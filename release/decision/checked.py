@@ -43,19 +43,23 @@ class _Check(Struct, frozen=True):
     personal: tuple[Any, ...] = ()
     noise: _Noise | None = None
     near: Share = 1.0
+    fields: dict[Name, Name] = {}
 
 
 @dataclass(frozen=True)
 class Checked:
     """The files that were checked, by digest; what was found; for each file the share of its rows that leaked.
 
-    `near` is the share of words from which two texts counted as one, 1 where the report does not say.
+    `near` is the share of words from which two texts counted as one, 1 where the report does not say; `fields` says
+    which column was read as which, `task` for what they were read.
     """
 
     rows: Mapping[str, int]
     leaked: Mapping[str, float]
     facts: tuple[str, ...]
     near: float
+    fields: Mapping[str, str]
+    task: str
 
 
 def read_check(found: Mapping[str, Any], place: str) -> Checked:
@@ -71,4 +75,6 @@ def read_check(found: Mapping[str, Any], place: str) -> Checked:
     both = {side for twin in check.leaks for side in ((twin.file, twin.row), (twin.other_file, twin.other_row))}
     leaks = {each.sha256: sum(file == each.name for file, _ in both) for each in check.files}
     leaked = {each.sha256: leaks[each.sha256] / max(1, each.rows) for each in check.files}
-    return Checked({each.sha256: each.rows for each in check.files}, leaked, tuple(facts), check.near)
+    return Checked(
+        {each.sha256: each.rows for each in check.files}, leaked, tuple(facts), check.near, check.fields, check.task
+    )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from mct.models.tasks.table import asks_alike
 from mct.release.curation.findings import NEAR
 from mct.release.decision.checked import read_check
 from mct.release.decision.costs import Costs
 from mct.release.decision.criteria_budget import judge_budget
 from mct.release.decision.criteria_metric import judge_metric
 from mct.release.decision.criterion import Criterion, Margin, absent, missing, origin_of
-from mct.release.decision.entries import figure_text
+from mct.release.decision.entries import figure_text, find_entry, read_otherwise, unlike_its_origin
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.standing import Standing, judge_rollback, subject_digest
 
@@ -26,7 +27,23 @@ def judge_criteria(evidence: Evidence, costs: Costs, standing: Standing) -> tupl
     if subject is not None and subject.digest != subject_digest(evidence):
         lack = f"a bench of {subject.ref} ({subject.digest[:12]}…): another artifact was measured"
         metric, budget = missing("metric", lack, metric.files), missing("budget", lack, budget.files)
+    if lack := _unfit(evidence, standing):
+        metric, budget = missing("metric", lack, metric.files), missing("budget", lack, budget.files)
     return judge_pain(evidence), judge_data(evidence, standing), metric, budget, judge_rollback(evidence, standing)
+
+
+def _unfit(evidence: Evidence, standing: Standing) -> str:
+    """Why the result by which is judged shows nothing of the artifact: what it read, or what it was held against."""
+    data, metric = evidence.named.data, evidence.named.metric
+    result = evidence.results.get(metric.result) if metric else None
+    entry = find_entry(result, evidence.named.artifact)
+    if metric is None or result is None or entry is None:
+        return ""
+    fields = result["data"].get("fields", {})
+    production = standing.production.digest if standing.production else ""
+    return read_otherwise(f"a bench ({metric.result})", fields, data.fields if data else {}) or unlike_its_origin(
+        result, entry, production
+    )
 
 
 def judge_pain(evidence: Evidence) -> Criterion:
@@ -72,6 +89,12 @@ def judge_data(evidence: Evidence, standing: Standing) -> Criterion:
         )
     if unknown := sorted(each[:12] for each in standing.taught - checked.rows.keys()):
         lack = f"a check of the data that taught it ({', '.join(unknown)}…)"
+        return missing("data", lack, [data.check], facts)
+    if lack := read_otherwise("a check", checked.fields, data.fields):
+        return missing("data", lack, [data.check], facts)
+    tasks = {entry["task"] for entry in result["artifacts"]}
+    if not all(asks_alike(task, checked.task) for task in tasks):
+        lack = f"a check of what a {' or '.join(sorted(tasks))} is asked: this one is of what a {checked.task} is"
         return missing("data", lack, [data.check], facts)
     if checked.near > NEAR:
         lack = f"a check that finds texts alike by {NEAR:.0%}: this one let pass all below {checked.near:.0%}"

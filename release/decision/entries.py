@@ -38,6 +38,27 @@ def held_against_itself(result: Mapping[str, Any], entry: Entry) -> bool:
     return baseline is not None and baseline["digest"] == entry["digest"]
 
 
+def unlike_its_origin(result: Mapping[str, Any], entry: Entry, production: str) -> str:
+    """Why the baseline of a result is none for an artifact; "" where it is what that was made of, or production.
+
+    `production` is the digest of that. A result of before it was noted what things are made of is believed.
+    """
+    baseline = find_entry(result, result["baseline"] or "")
+    if baseline is None or "origin" not in baseline or "origin" not in entry or baseline["digest"] == production:
+        return ""
+    if baseline["origin"]["equals"] in entry["origin"]["weights"]:
+        return ""
+    return f"a comparison with what it was made of, unchanged, or with production: {baseline['artifact']} is neither"
+
+
+def read_otherwise(name: str, fields: Mapping[str, str], asked: Mapping[str, str]) -> str:
+    """What is missing where columns were renamed in another way than the evidence says; "" where they were not."""
+    if dict(fields) == dict(asked):
+        return ""
+    told = ", ".join(f"{theirs} as {ours}" for ours, theirs in fields.items()) or "no column as another"
+    return f"{name} by the columns that the evidence names: it read {told} (name it: fields of [data])"
+
+
 def between(low: float, high: float, shape: str = ".4g") -> str:
     """An interval, "[0.31, 0.42]"."""
     return f"[{low:{shape}}, {high:{shape}}]"

@@ -81,9 +81,13 @@ class Pain(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(Struct, frozen=True, forbid_unknown_fields=True):
-    """The data that teaches and judges, as it was checked; which share of the rows to judge by may leak."""
+    """The data that teaches and judges, as it was checked; which share of the rows to judge by may leak.
+
+    `fields` is how columns are renamed in it ({"label": "intent"}): what was read otherwise is no evidence.
+    """
 
     check: Name
+    fields: dict[Name, Name] = {}
     leaks_tolerated: Share = 0.0
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 
 from mct.bench.measure.sampling import BenchPlan
 from mct.bench.samples.measurement import Answers, Failure, Measurement
-from mct.bench.samples.subject import identify
+from mct.bench.samples.subject import Origin, identify
 from mct.bench.store.store import append, make_question
 from mct.compress.run.artifact import MANIFEST, read_artifact
 from mct.models.tasks.datasets import Dataset
@@ -149,11 +149,13 @@ CPU = Target("cpu", "cpu", "made up", price_per_hour=0.09)
 def bench(
     by_hand: ModuleType, folder: Path, digest: str, name: str = "bench", worse: int = 0, median_ms: float = 1.47,
     budget: Budget | None = BUDGET, target: Target | None = CPU, baseline: str = "router", copied: bool = False,
+    renamed: Mapping[str, str] | None = None, origins: tuple[str, str] | None = None,
 ) -> None:  # fmt: skip
     """Write NAME.json with its samples: a checkpoint, onnx-int8 of that digest, and one that could not be measured.
 
     onnx-int8 takes 1.5 ms on average and answers as the checkpoint does, but to so many returns that only that knew;
-    the checkpoint is a copy of it where it is `copied`.
+    the checkpoint is a copy of it where it is `copied`. `origins` are what onnx-int8 was made of, and what the
+    checkpoint is.
     """
     before = ["human" if number % 13 == 0 else label for number, label in enumerate(TRUTH)]
     now = ["human" if 1 <= number <= worse else label for number, label in enumerate(before)]
@@ -161,6 +163,9 @@ def bench(
     router = replace(by_hand.make_subject("router", labels, 90.9), format="checkpoint", runtime="torch")
     router = replace(router, digest=digest) if copied else router
     tuned = replace(by_hand.make_subject("onnx-int8", labels, 23.4), digest=digest)
+    if origins is not None:
+        tuned = replace(tuned, origin=Origin(origins[:1]))
+        router = replace(router, origin=Origin(tuple(filter(None, origins[1:])), origins[1]))
     starts = tuple(by_hand.make_start(number) for number in range(4))
     tokens = (5,) * len(TRUTH)
     measurements = [
@@ -168,7 +173,9 @@ def bench(
         Measurement(tuned, TRUTH, starts, by_hand.lognormal_blocks(median_ms), Answers(tuple(now), tokens)),
         Measurement(by_hand.make_subject("gguf-q8_0", labels), TRUTH, (), (), None, Failure("it was ended by SIGSEGV")),
     ]
-    data = Dataset("test.jsonl", tuple({"text": "t", "label": label} for label in TRUTH), "a" * 64)
+    data = Dataset(
+        "test.jsonl", tuple({"text": "t", "label": label} for label in TRUTH), "a" * 64, renamed=renamed or {}
+    )
     asked = make_question(
         [each.subject for each in measurements], data, BenchPlan(threads=1), target=target, budget=budget,
         baseline=baseline,

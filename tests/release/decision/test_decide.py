@@ -226,6 +226,36 @@ def test_a_check_that_lets_pass_what_is_alike_has_found_no_leak(case: Any, near:
     assert found.outcome == "hold" and states(found)["data"] == "missing"
 
 
+@pytest.mark.parametrize("told", [{"fields": {"text": "id"}}, {"task": "pair-scoring"}])
+def test_a_check_of_other_columns_has_found_no_leak(case: Any, told: dict[str, Any]) -> None:
+    case.edit("check.json", **told)
+    found = decided(case)
+    assert found.outcome == "hold" and states(found)["data"] == "missing"
+
+
+def test_a_bench_that_read_other_columns_is_of_another_test(case: Any) -> None:
+    """Where the evidence says so, all of it was read in that way."""
+    case.measure(renamed={"label": "predicted"})
+    found = decided(case)
+    assert found.outcome == "hold" and {states(found)[name] for name in ("metric", "budget")} == {"missing"}
+    assert any("it read predicted as label" in each for each in found.why)
+    index = case.folder / "evidence.toml"
+    said = 'check = "check.json"\n'
+    index.write_text(index.read_text().replace(said, f'{said}fields = {{label = "predicted"}}\n'))
+    assert states(decided(case))["data"] == "missing", "the check read it as label"
+    case.edit("check.json", fields={"label": "predicted"})
+    assert decided(case).outcome == "promote"
+
+
+@pytest.mark.parametrize(("equals", "outcome"), [("1", "promote"), ("2", "hold"), ("", "hold")])
+def test_a_baseline_is_what_the_artifact_was_made_of(case: Any, equals: str, outcome: str) -> None:
+    """Of results of before it was noted nothing is said."""
+    case.measure(origins=("1" * 64, equals * 64))
+    found = decided(case)
+    assert found.outcome == outcome
+    assert outcome == "promote" or any("router is neither" in each for each in found.why)
+
+
 @pytest.mark.parametrize(("taught", "outcome"), [("b", "promote"), ("c", "hold")])
 def test_a_check_has_to_be_of_what_taught_the_artifact(case: Any, tmp_path: Any, taught: str, outcome: str) -> None:
     assert any("what taught the artifact" in each for each in decided(case).assumed)

@@ -185,6 +185,21 @@ def test_a_check_that_failed_or_is_of_other_data_is_still_to_be_done(shop: Path,
     assert found_in(plan_of("intent-router", folder=shop))["check"] == "ready"
 
 
+@pytest.mark.parametrize("asked", [("--near", "1"), ("--field", "text=id")])
+def test_a_check_that_looked_elsewhere_is_still_to_be_done(shop: Path, run_mct: Run, asked: tuple[str, ...]) -> None:
+    checkpoint = shop / "somewhere" / "router" / "data"
+    data = [checkpoint / f"{part}.jsonl" for part in ("train", "dev", "test")]
+    for path in data:
+        rows = [json.loads(line) | {"id": f"{path.name} {n}"} for n, line in enumerate(path.read_text().splitlines())]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    home = shop / "work" / "intent-router-tiny"
+    run_mct("data", "check", *data, *asked, "-o", home / "check")
+    assert (home / "check" / "check.json").is_file()
+    assert found_in(plan_of("intent-router", folder=shop))["check"] == "ready"
+    run_mct("data", "check", *data, "-o", home / "check")
+    assert found_in(plan_of("intent-router", folder=shop))["check"] == "there"
+
+
 def test_running_again_does_not_go_past_a_check_that_failed(shop: Path, run_mct: Run) -> None:
     data = shop / "somewhere" / "router" / "data"
     (data / "test.jsonl").write_text((data / "train.jsonl").read_text())
