@@ -5,7 +5,7 @@
     results = [".mct/results"]       # stored results: folders, or files
     data = ["test.jsonl"]            # test sets that count; without it any does, and runs on all of them are tries.
                                      # A file with its documents beside it, or its SHA-256 as results have it
-    fields = {label = "intent"}      # how columns are renamed in them, checks and inspections: just so, else not at all
+    # fields = {label = "intent"}    # how columns are renamed in them, checks and inspections; without it not at all
     targets = 2                      # on how many targets at least
     evidence_days = 30               # no result or report may be older
     behaviour = ["explain.json"]     # what mct explain wrote, or its behaviour tests alone, by the built-in limits

@@ -106,9 +106,9 @@ def _enough(question: Question, attempts: Sequence[Attempt], met: int) -> Iterat
     whole = [each for each in attempts if each.path and each.shows]
     if not whole:
         others = _measured_otherwise(question)
-        reason = (
-            f"No stored result is of this artifact; {others}" if others else "No stored result is of this artifact."
-        )
+        misread = [why for each in attempts if each.path and (why := question.misread(each.fields))]
+        none = f"No stored result is of this artifact; {others}" if others else "No stored result is of this artifact."
+        reason = misread[-1] if misread else none
         yield GateLine("measured", "what is deployed is what was measured", "no run", "inconclusive", reason)
         return
     yield GateLine(

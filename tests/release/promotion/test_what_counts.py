@@ -54,7 +54,7 @@ def test_a_test_set_whose_columns_were_renamed_is_another_one(
     assert result["data"]["fields"] == {"label": "predicted"}
     pin = f'data = ["{plain.sha256}"]\n'
     (line, *_) = open_lines(store, gate, pin + 'on = ["cpu"]')
-    assert line.measured == "no run"
+    assert line.measured == "no run" and "It read predicted as label" in line.reason
     assert open_lines(store, gate, pin + 'on = ["cpu"]')[1].measured == "measured, predicted read as label"
     assert open_lines(store, gate, pin + 'fields = {label = "predicted"}') == []
     assert "fields" not in read_result(stored(artifacts[0], data=plain.sha256, seed=2))["data"]
