@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mct.models.checkpoints.adapters import PROMPTS, SOFT_PROMPTS
+from mct.models.checkpoints.adapters import ALTERED_BASE, PROMPTS, SOFT_PROMPTS
 from mct.models.checkpoints.checkpoint import Checkpoint
-from mct.models.checkpoints.techniques import ALTERED_BASE
 
 # Types whose adapters peft adds up into the weights of the base, each held against the adapted model by a test.
 MERGED = frozenset({

@@ -4,9 +4,8 @@ A runtime adds what a low-rank adapter gives to the products of a matrix, and no
 and rows of tokens that were trained along have no place in its files. For those there is merging.
 """
 
-from mct.models.checkpoints.adapters import Adapter
+from mct.models.checkpoints.adapters import ALTERED_BASE, Adapter
 from mct.models.checkpoints.checkpoint import Checkpoint
-from mct.models.checkpoints.techniques import ALTERED_BASE
 
 LOW_RANK = (".lora_A.weight", ".lora_B.weight")
 OUTPUTS = frozenset({"lm_head", "embed_out"})
@@ -46,6 +45,8 @@ def _why_not(adapter: Adapter) -> str:
         return f"{name!r} was begun by {how or 'loftq'}, which changed the base: the others have another one"
     if config.target_parameters:
         return f"{name!r} changes the matrices of experts, or other parameters that are no layer of their own"
+    if config.layer_replication:
+        return f"{name!r} repeats layers of its base, which the others have once"
     for tensor in adapter.tensors:
         if reason := _besides(tensor):
             return f"{name!r} has more than a file of adapters holds: {reason}"

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from mct import MctError
-from mct.models.checkpoints.adapters import Adapter
+from mct.models.checkpoints.adapters import ALTERED_BASE, WEIGHTS, Adapter
 from mct.models.checkpoints.files import Config, labels_of
 from mct.models.data.declared import declared
 from mct.models.families.table import find_family
+from mct.models.tables import load
 
 FourBit = Literal["", "nf4", "fp4"]
 
@@ -22,6 +24,13 @@ _HEADED = {
     "pair-scoring": "ForSequenceClassification", "reward": "ForSequenceClassification",
     "token-classification": "ForTokenClassification",
 }  # fmt: skip
+
+# Types of which several can be added up, and the parts of tensors' names that are so.
+_MIXED = frozenset({"LORA", "IA3"})
+_ADDED_UP = (".lora_", ".ia3_")
+
+# What stands in a tensor's name between the module that it is of and the rest.
+_WITHIN = frozenset({"base_layer", "token_adapter"})
 
 _TAKES_DECODERS = ("CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS", "FEATURE_EXTRACTION")
 _TAKES_ENCODERS = ("SEQ_CLS", "TOKEN_CLS", "FEATURE_EXTRACTION")
@@ -92,9 +101,72 @@ class Adaptation:
         return self.told.keep
 
     @property
+    def is_mix(self) -> bool:
+        """Whether several adapters are added up, or other than the whole of one is taken."""
+        return not self.kept and self.weights != (1.0,)
+
+    @property
     def virtual_tokens(self) -> int:
         """How many tokens are put before every text."""
         return self.first.virtual_tokens
+
+
+def require_mixable(folder: Path, adaptation: Adaptation) -> None:
+    """MctError where the adapters cannot be added up by their weights, as they can where one is taken as it is."""
+    if adaptation.is_mix and (reason := _why_not_mix(adaptation)):
+        raise MctError(
+            f"the adapters of {folder} cannot be mixed by {adaptation.told.adapter}: {reason}",
+            f"take one as it is: --adapter {adaptation.first.name}",
+        )
+
+
+def _why_not_mix(adaptation: Adaptation) -> str:
+    """Why no mix of them has a meaning; "" where it has.
+
+    A weight is that of what an adapter adds to the base. What it has in the place of the base's (a head, rows of the
+    table of words, biases) cannot be taken by halves: it comes whole, from the one adapter that has it.
+    """
+    for adapter, weight in zip(adaptation.adapters, adaptation.weights, strict=True):
+        config, how = adapter.config, adapter.config.init_lora_weights
+        if config.peft_type not in _MIXED:
+            return f"adapters of the type {config.peft_type} have no weighted mix"
+        if config.use_dora:
+            return f"{adapter.name!r} is a DoRA, whose magnitudes hold for the whole of it alone"
+        if weight != 1 and isinstance(how, str) and how.startswith(ALTERED_BASE):
+            return f"{adapter.name!r} was begun by {how}, which took from the base what the whole of it gives back"
+    if sum(each.config.bias not in (None, "none") for each in adaptation.adapters) > 1:
+        return "more than one of them has biases in the place of the base's, and a model has one set"
+    return _two_of_one(adaptation.adapters)
+
+
+def _two_of_one(adapters: tuple[Adapter, ...]) -> str:
+    """What two of the adapters have unlike ones of, in words; "" where there is nothing."""
+    for one, other in combinations(adapters, 2):
+        theirs, ours = _in_place_of_the_base(one), _in_place_of_the_base(other)
+        for module in theirs.keys() & ours.keys():
+            if theirs[module] != ours[module] or not _same(one, other, theirs[module]):
+                what = module.rpartition(".")[2]
+                return f"{one.name!r} and {other.name!r} each bring a {what!r} of their own, and a model has one"
+    return ""
+
+
+def _in_place_of_the_base(adapter: Adapter) -> dict[str, set[str]]:
+    """By module, the tensors that take the place of the base's."""
+    found: dict[str, set[str]] = {}
+    for name in adapter.tensors:
+        if not any(part in name for part in _ADDED_UP):
+            module = ".".join(part for part in name.split(".")[:-1] if part not in _WITHIN)
+            found.setdefault(module, set()).add(name)
+    return found
+
+
+def _same(one: Adapter, other: Adapter, tensors: set[str]) -> bool:
+    """Whether both have the same numbers, as of tables of words that peft saves along; rows may stand at others."""
+    if any("token_adapter" in name for name in tensors):
+        return False
+    read = load("mct.models.checkpoints.tensor_files:read_tensors")
+    theirs, ours = (read(each.folder / WEIGHTS) for each in (one, other))
+    return all(theirs[name].shape == ours[name].shape and bool((theirs[name] == ours[name]).all()) for name in tensors)
 
 
 def head_rows(adapter: Adapter) -> int:

@@ -34,6 +34,9 @@ _STEP = re.compile(r"checkpoint-\d+(/|$)")
 SOFT_PROMPTS = frozenset({"PROMPT_TUNING", "P_TUNING"})
 PROMPTS = SOFT_PROMPTS | {"PREFIX_TUNING", "MULTITASK_PROMPT_TUNING", "CPT", "CARTRIDGE"}
 
+# Initialisations by which peft takes a part of the base's weights into the adapter: the base is another one then.
+ALTERED_BASE = ("pissa", "corda", "olora", "lora_ga", "loftq")
+
 Shape = tuple[int, ...]
 
 
@@ -44,6 +47,7 @@ class AdapterConfig(Struct, frozen=True):
     base_model_name_or_path: str | None = None
     revision: str | None = None
     task_type: str | None = None
+    bias: str | None = None
     use_dora: bool = False
     use_rslora: bool = False
     rank_pattern: dict[str, Index] | None = None
@@ -51,6 +55,7 @@ class AdapterConfig(Struct, frozen=True):
     init_lora_weights: bool | str | None = None
     loftq_config: dict[str, Any] | None = None
     target_parameters: list[str] | None = None
+    layer_replication: list[list[Index]] | None = None
     trainable_token_indices: list[Index] | dict[str, list[Index]] | None = None
     modules_to_save: list[str] | None = None
     alora_invocation_tokens: list[Index] | None = None
@@ -168,6 +173,8 @@ def _weight(part: str, share: str) -> float:
         weight = math.nan
     if not math.isfinite(weight):
         raise MctError(f"--adapter {part}: {share!r} is no weight", "write it as --adapter a=0.7,b=0.3")
+    if weight == 0:
+        raise MctError(f"--adapter {part} takes nothing of that adapter", "leave it out, or give it a weight")
     return weight
 
 

@@ -17,6 +17,7 @@ from mct.models.checkpoints.adapted import (
     head_rows,
     labels_with,
     require_head,
+    require_mixable,
     require_same_kind,
     require_task_of,
 )
@@ -296,14 +297,17 @@ def _adapted(contents: Contents, told: Told) -> Checkpoint:
     first = next(iter(chosen.values()))
     folder = find_base(first, contents.path, is_whole(contents), told.base)
     base_contents = contents if folder == contents.path else read_contents(folder)
-    base = _whole(base_contents, first)
+    headed = next(filter(head_rows, chosen.values()), first)
+    base = _whole(base_contents, headed)
     require_task_of(first, base.model_type, folder)
-    require_head(first, base.network, base.architecture)
+    require_head(headed, base.network, base.architecture)
     heads = base.heads
     if len(heads) == 1 and not base.network.startswith("embedding"):
-        labels = labels_with(first, read_config(folder), folder / CONFIG, told.labels)
+        labels = labels_with(headed, read_config(folder), folder / CONFIG, told.labels)
         heads = (replace(heads[0], labels=labels),)
     quantised_base: FourBit = "" if base.quantised else told.base_quant
+    adaptation = Adaptation(folder, tuple(chosen.values()), tuple(weights.values()), quantised_base, told)
+    require_mixable(contents.path, adaptation)
     return replace(
         base,
         path=contents.path,
@@ -312,7 +316,7 @@ def _adapted(contents: Contents, told: Told) -> Checkpoint:
         parameters=base.parameters
         + sum(math.prod(shape) for each in chosen.values() for shape in each.tensors.values()),
         size_mb=round(size_mb(contents.path) + (0 if folder == contents.path else size_mb(folder)), 3),
-        adaptation=Adaptation(folder, tuple(chosen.values()), tuple(weights.values()), quantised_base, told),
+        adaptation=adaptation,
     )
 
 

@@ -5,9 +5,8 @@ bring is known once peft has put it together: one that lacks some, or holds othe
 loaded. Everything is in fp32, whatever the files were saved in.
 """
 
-import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict
-from peft.utils import ModulesToSaveWrapper
+from peft.tuners.lora import LoraLayer
+from peft.tuners.trainable_tokens import TrainableTokensLayer
+from peft.utils import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
 from transformers import DynamicCache, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.base import get_keys_to_not_convert
@@ -118,10 +119,11 @@ def inner_model(adapted: PeftModel) -> PreTrainedModel:
 
 def merge(checkpoint: Checkpoint, base: PreTrainedModel) -> PreTrainedModel:
     """The adapter taken up into the weights of `base`, which is changed: an ordinary model."""
-    _part_words_from_output(base, _adaptation(checkpoint).first)
     adapted = load_peft(checkpoint, base)
+    _part_shared_weights(inner_model(adapted))
     with _refused_in_one_line(checkpoint.path):
         model: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
+    _tie_words_where_equal(model)
     model.train(False)
     return model
 
@@ -147,28 +149,38 @@ def plain_base(checkpoint: Checkpoint) -> PreTrainedModel:
     if labels:
         base.config.id2label = dict(enumerate(labels))
         base.config.label2id = {label: number for number, label in enumerate(labels)}
-    brought = adaptation.first.tensors
+    brought = [name for adapter in adaptation.adapters for name in adapter.tensors]
     lost = [name for name in unread(checkpoint.network, missing) if not any(_is_same(name, each) for each in brought)]
     if lost:
         raise MctError(
             f"neither {adaptation.base} nor its adapter has {len(lost)} of the weights: {', '.join(lost[:SHOWN])}",
             "an adapter trained with a new head must be saved with it (modules_to_save)",
         )
-    _make_room(base, adaptation.first)
+    for adapter in adaptation.adapters:
+        _make_room(base, adapter)
     return base
 
 
-def _part_words_from_output(base: PreTrainedModel, adapter: Adapter) -> None:
-    """Give a matrix of its own to the output where it is the table of words and an adapter changes one of the two."""
-    words, output = base.get_input_embeddings(), base.get_output_embeddings()  # type: ignore[no-untyped-call]
-    if not isinstance(output, torch.nn.Linear) or not isinstance(words, torch.nn.Embedding):
+def _part_shared_weights(model: PreTrainedModel) -> None:
+    """Give each module weights of its own: what is merged into the one must not show, or be added again, in the other.
+
+    Tables of words that are the output too, and layers that an adapter's training repeated (`layer_replication`).
+    """
+    seen: set[int] = set()
+    for module in model.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if id(weight) in seen:
+                setattr(module, name, torch.nn.Parameter(weight.detach().clone(), requires_grad=False))
+            seen.add(id(weight))
+
+
+def _tie_words_where_equal(model: PreTrainedModel) -> None:
+    """Make the output the table of words again where it was so, and the adapter changed both alike."""
+    words, output = model.get_input_embeddings(), model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    if not isinstance(words, torch.nn.Embedding) or not isinstance(output, torch.nn.Linear):
         return
-    names = [name for name, module in base.named_modules() if module is words or module is output]
-    changed = (key.partition(f".{name}.")[2] for key in adapter.tensors for name in names)
-    whole = ("weight", "bias", "base_layer.", "token_adapter.", "trainable_tokens_")  # peft changes both alike by these
-    if words.weight is output.weight and any(part and not part.startswith(whole) for part in changed):
-        output.weight = torch.nn.Parameter(output.weight.detach().clone())
-        base.config.tie_word_embeddings = False
+    if model.config.tie_word_embeddings and torch.allclose(words.weight, output.weight, atol=1e-6):
+        output.weight = words.weight
 
 
 def _is_same(name: str, brought: str) -> bool:
@@ -202,16 +214,16 @@ def round_linear_layers(model: PreTrainedModel, kind: Literal["nf4", "fp4"], dty
 def load_peft(checkpoint: Checkpoint, base: PreTrainedModel) -> PeftModel:
     """The adapters put on `base` by peft, the chosen one or their mix active. MctError where they do not fit it."""
     adaptation = _adaptation(checkpoint)
-    first, *others = adaptation.adapters
     for adapter in adaptation.adapters:
         _require_finite(adapter)
+    first, *others = sorted(adaptation.adapters, key=_has_rows)  # peft takes none without rows of words after one
     with _refused_in_one_line(checkpoint.path):
         adapted = PeftModel.from_pretrained(
             base, str(first.folder), adapter_name(first), config=_config(first), autocast_adapter_dtype=True
         )
+        _require_all(adapted, first)
         for adapter in others:
             adapted.load_adapter(str(adapter.folder), adapter_name(adapter), peft_config=_config(adapter))
-        for adapter in adaptation.adapters:
             _require_all(adapted, adapter)
         _activate(adapted, adaptation)
     return adapted.to(torch.float32).train(False)
@@ -221,6 +233,10 @@ def _config(adapter: Adapter) -> PeftConfig:
     config: PeftConfig = PeftConfig.from_pretrained(str(adapter.folder))
     config.inference_mode = True
     return config
+
+
+def _has_rows(adapter: Adapter) -> bool:
+    return any("token_adapter" in name for name in adapter.tensors)
 
 
 def _require_finite(adapter: Adapter) -> None:
@@ -259,20 +275,61 @@ def _is_of_the_base(adapted: PeftModel, name: str) -> bool:
 
 
 def _activate(adapted: PeftModel, adaptation: Adaptation) -> None:
-    """Make the one adapter active, or the mix of several that peft can add up."""
+    """Make the one adapter active, or the mix of several.
+
+    Low-rank adapters of a mix are active together, each layer's by its weight. peft's own mix of them is one more
+    adapter, which has nothing of what the others bring besides: no head, no rows of the table of words, no biases.
+    """
     names = [adapter_name(adapter) for adapter in adaptation.adapters]
-    if adaptation.kept or (len(names) == 1 and adaptation.weights == (1.0,)):
+    if not adaptation.is_mix:
         adapted.set_adapter(names[0])
         return
-    add: Callable[..., Any] | None = getattr(adapted.base_model, "add_weighted_adapter", None)
-    if add is None:
-        raise MctError(
-            f"adapters of the type {adaptation.first.config.peft_type} have no weighted mix", "take one: --adapter NAME"
-        )
-    takes = inspect.signature(add).parameters
-    how = {"combination_type": "cat"} if "combination_type" in takes else {}
-    add(names, list(adaptation.weights), MIX, **how)
-    adapted.set_adapter(MIX)
+    if adaptation.first.config.peft_type == "LORA":
+        _activate_together(adapted, dict(zip(names, adaptation.weights, strict=True)))
+    else:
+        adapted.base_model.add_weighted_adapter(names, list(adaptation.weights), MIX)
+        adapted.set_adapter(MIX)
+    for module in adapted.modules():
+        if isinstance(module, AuxiliaryTrainingWrapper):
+            module.set_adapter([name for name in names if name in _names_in(module)][:1], inference_mode=True)
+    require_all_used(adapted, adaptation)
+
+
+def _activate_together(adapted: PeftModel, weights: Mapping[str, float]) -> None:
+    for module in adapted.modules():
+        if isinstance(module, LoraLayer):
+            for name in weights.keys() & module.scaling.keys():
+                module.scaling[name] *= weights[name]
+            module.set_adapter(list(weights), inference_mode=True)
+    adapted.base_model.active_adapter = list(weights)
+
+
+def _names_in(wrapper: AuxiliaryTrainingWrapper) -> set[str]:
+    """The adapters that have a module, or rows of it, of their own."""
+    if isinstance(wrapper, ModulesToSaveWrapper):
+        return set(wrapper.modules_to_save)
+    return set(wrapper.token_adapter.trainable_tokens_delta)
+
+
+def require_all_used(adapted: PeftModel, adaptation: Adaptation) -> None:
+    """RuntimeError unless what a mix answers with has the weights that the files bring in the place of the base's.
+
+    Both what is merged and what that is held against are put together here: a head that is lost would be lost in both.
+    """
+    model = inner_model(adapted)
+    for adapter in adaptation.adapters:
+        for name, tensor in read_tensors(adapter.folder / WEIGHTS).items():
+            place, _, kind = name.removeprefix("base_model.model.").rpartition(".")
+            if ".lora_" in name or ".ia3_" in name:
+                continue
+            module: Any = model.get_submodule(place)
+            is_row = isinstance(module, TrainableTokensLayer)
+            if not (adapter_name(adapter) in module.active_adapters if is_row else _has(module, kind, tensor)):
+                raise RuntimeError(f"{name} of the adapter {adapter.name!r} is not used")
+
+
+def _has(module: torch.nn.Module, kind: str, tensor: torch.Tensor) -> bool:
+    return torch.equal(getattr(module, kind).float(), tensor.float())
 
 
 def unwrapped(model: PreTrainedModel, name: str) -> PreTrainedModel:
@@ -302,9 +359,9 @@ def _refused_in_one_line(folder: Path) -> Iterator[None]:
 
 def _does_not_fit(folder: Path, error: Exception) -> MctError:
     reason = cannot_load(folder, error).message.partition(": ")[2]
-    if "size mismatch" in str(error):
+    hint = "give the base that it was trained on: --base DIR_OR_HUB_NAME"
+    if "size mismatch" in reason:
         reason = f"its base has other sizes ({reason[reason.find('size mismatch') :]})"
-    return MctError(
-        f"peft cannot put the adapter in {folder} on its base: {reason}",
-        "give the base that it was trained on: --base DIR_OR_HUB_NAME",
-    )
+    elif "lora_bias" in reason or "one adapter" in reason.lower():
+        hint = "it is peft that cannot: change how it is trained (lora_bias=False), or take one adapter alone"
+    return MctError(f"peft cannot put the adapter in {folder} on its base: {reason}", hint)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mct.models.checkpoints.adapted import head_rows, head_tensor
-from mct.models.checkpoints.adapters import REFERENCE, Adapter
+from mct.models.checkpoints.adapters import ALTERED_BASE, REFERENCE, Adapter
 from mct.models.checkpoints.evidence import Contents
 from mct.models.families.table import find_family
 from mct.models.tables import added_by_others, unknown
@@ -19,9 +19,6 @@ from mct.models.tasks.prompt_format import FILE as PROMPT_FORMAT
 UNKNOWN = "unknown"
 CLASSIFIER = "ForSequenceClassification"
 SHOWN = 3
-
-# Initialisations by which peft takes a part of the base's weights into the adapter: the base is another one then.
-ALTERED_BASE = ("pissa", "corda", "olora", "lora_ga", "loftq")
 
 Evidence = tuple[str, ...]
 Clue = Callable[[Contents], Evidence]

@@ -66,6 +66,14 @@ CASES = {
         "llama", "CAUSAL_LM", lora("q_proj", modules_to_save=["embed_tokens"], ensure_weight_tying=True),
     ),
     "rows of tied words": ("llama", "CAUSAL_LM", lora("q_proj", trainable_token_indices=[70, 71])),
+    "rows of the output alone": (
+        "llama", "CAUSAL_LM", lora("q_proj", trainable_token_indices={"lm_head": [70, 71, 96]}),
+    ),
+    "words, and the output after them": (
+        "llama", "CAUSAL_LM", lora("embed_tokens", "q_proj", ensure_weight_tying=True),
+    ),
+    "the output, and words after it": ("llama", "CAUSAL_LM", lora("lm_head", "q_proj", ensure_weight_tying=True)),
+    "layers that are repeated": ("llama", "CAUSAL_LM", lora("q_proj", "up_proj", layer_replication=[[0, 2], [1, 2]])),
     "a prompt on tied words": ("llama", "CAUSAL_LM", PROMPT),
     "gpt2": ("gpt2", "CAUSAL_LM", lora("c_attn", "c_fc", fan_in_fan_out=True)),
     "a prompt on gpt2": ("gpt2", "CAUSAL_LM", PROMPT),
