@@ -28,9 +28,11 @@ from mct.models.checkpoints.files import (
     GENERATION,
     HEADS,
     MODULES,
+    SENTENCES,
     Config,
     Generation,
     Module,
+    Sentences,
     labels_of,
     read_config,
     read_heads,
@@ -230,6 +232,7 @@ def _whole(contents: Contents, adapter: Adapter | None = None) -> Checkpoint:
     read_if_there(path / GENERATION, Generation)
     architecture = (config.architectures or ["?"])[0]
     network = _network(path, config, architecture, adapter)
+    _require_no_pairs(network, [path, adapter.folder] if adapter else [path])
     by_file = read_by_file(path)
     shapes = {name: shape for found in by_file.values() for name, shape in found.items()}
     check_sizes(path, config, shapes)
@@ -356,6 +359,18 @@ def _kind_of_classifier(path: Path, config: Config, outputs: int = 0) -> str:
             "a scorer of pairs and a reward model have one output",
         )
     return "sequence-classification"
+
+
+def _require_no_pairs(network: str, folders: Sequence[Path]) -> None:
+    """MctError for a classifier of pairs of texts, which a classifier of single ones looks like."""
+    if network not in {"sequence-classification", "multi-label-classification"}:
+        return
+    for folder in folders:
+        if read_if_there(folder / SENTENCES, Sentences).model_type == "CrossEncoder":
+            raise MctError(
+                f"{folder} is a cross-encoder of several labels: two texts go in, and mct's classifiers read one",
+                "a cross-encoder of one score (num_labels=1) is taken",
+            )
 
 
 def _pools(path: Path) -> bool:

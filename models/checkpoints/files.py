@@ -157,6 +157,7 @@ class Sentences(Struct, frozen=True):
     default_prompt_name: Name | None = None
     prompts: dict[str, str | None] | None = None
     similarity_fn_name: str | None = None
+    truncate_dim: Count | None = None
     model_type: str | None = None
 
 

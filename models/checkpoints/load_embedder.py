@@ -48,6 +48,9 @@ OLD_MODES = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 
+# Nothing happens there but in training.
+DROPOUT = "Dropout"
+
 # Dense layers name a class to import; only these are built, and nothing is imported.
 ACTIVATIONS: Mapping[str, type[torch.nn.Module]] = {
     "torch.nn.modules.linear.Identity": torch.nn.Identity,
@@ -90,6 +93,12 @@ class DenseConfig(StepConfig, frozen=True):
     use_residual: bool = False
 
 
+class LayerNormConfig(StepConfig, frozen=True):
+    """Of a layer norm."""
+
+    dimension: Count = 1
+
+
 class Pooling(torch.nn.Module):
     """Token vectors (batch, tokens, width) and their mask to one vector a text; several modes are concatenated.
 
@@ -125,6 +134,10 @@ class Normalize(torch.nn.Module):
     def forward(self, vector: Tensor) -> Tensor:
         """(batch, width) to the same."""
         return functional.normalize(vector, p=2.0, dim=-1)
+
+
+class LayerNorm(torch.nn.LayerNorm):
+    """To mean 0 and variance 1, then by a weight and a bias."""
 
 
 class Embedder(torch.nn.Module):
@@ -205,13 +218,31 @@ def load_embedder(checkpoint: Checkpoint) -> Embedder:
     """The folder as a module in evaluation mode. MctError for a step that is not known here."""
     folder = checkpoint.steps
     _check_text(folder)
-    steps = [_load_step(folder, module) for module in _modules_behind_the_backbone(folder)]
+    modules = [each for each in _modules_behind_the_backbone(folder) if _module_type(each) != DROPOUT]
+    steps = [_load_step(folder, module) for module in modules]
     if checkpoint.model_type == STATIC:
-        return Embedder(_load_table(folder), Pooling(("mean",)), steps).train(False)
-    if not steps or not isinstance(steps[0], Pooling) or any(isinstance(step, Pooling) for step in steps[1:]):
+        embedder = Embedder(_load_table(folder), Pooling(("mean",)), steps)
+    elif not steps or not isinstance(steps[0], Pooling) or any(isinstance(step, Pooling) for step in steps[1:]):
         raise _refused(folder, "it does not pool its tokens once, right after the transformer")
-    embedder = Embedder(load_model(checkpoint), steps[0], steps[1:])
+    else:
+        embedder = Embedder(load_model(checkpoint), steps[0], steps[1:])
+    if length := read_if_there(folder / SENTENCES, Sentences).truncate_dim:
+        embedder.steps.append(_first_values(_width(embedder), length))
     return embedder.train(False)
+
+
+def _width(embedder: Embedder) -> int:
+    """How many values its vectors have."""
+    widths = [step.linear.out_features for step in embedder.steps if isinstance(step, Dense)]
+    return widths[-1] if widths else int(embedder.model.config.hidden_size) * len(embedder.pooling.modes)
+
+
+def _first_values(width: int, length: int) -> Dense:
+    """The first `length` values of a vector (`truncate_dim`), behind all modules: ones and zeros, which every format
+    has a place for, and which round nothing."""
+    linear = torch.nn.Linear(width, min(length, width), bias=False)
+    linear.load_state_dict({"weight": torch.eye(min(length, width), width)})
+    return Dense(linear, torch.nn.Identity())
 
 
 def load_with_head(checkpoint: Checkpoint) -> EmbedderWithHead:
@@ -272,13 +303,7 @@ def _load_dense(folder: Path, config: DenseConfig) -> Dense:
         raise _refused(folder, f"its activation {activation!r} is not known here")
     if config.use_residual:
         raise _refused(folder, "its dense layer has a residual connection")
-    if not (folder / "model.safetensors").is_file():
-        raise MctError(
-            f"{folder} has no model.safetensors", "save the model again with sentence-transformers 3 or later"
-        )
-    weights = {
-        name.removeprefix("linear."): value for name, value in read_tensors(folder / "model.safetensors").items()
-    }
+    weights = {name.removeprefix("linear."): value for name, value in _weights_of(folder).items()}
     shape = (config.out_features, config.in_features)
     wanted = {"weight": shape} | ({"bias": shape[:1]} if config.bias else {})
     if {name: tuple(value.shape) for name, value in weights.items()} != wanted:
@@ -286,6 +311,24 @@ def _load_dense(folder: Path, config: DenseConfig) -> Dense:
     linear = torch.nn.Linear(config.in_features, config.out_features, bias=config.bias)
     linear.load_state_dict({name: value.float() for name, value in weights.items()})
     return Dense(linear, ACTIVATIONS[activation]())
+
+
+def _load_layer_norm(folder: Path, config: LayerNormConfig) -> LayerNorm:
+    shape = (config.dimension,)
+    weights = {name.removeprefix("norm."): value for name, value in _weights_of(folder).items()}
+    if {name: tuple(value.shape) for name, value in weights.items()} != {"weight": shape, "bias": shape}:
+        raise _refused(folder, "its weights are not those of the layer norm in its config.json")
+    norm = LayerNorm(config.dimension)
+    norm.load_state_dict({name: value.float() for name, value in weights.items()})
+    return norm
+
+
+def _weights_of(folder: Path) -> dict[str, Tensor]:
+    if not (folder / "model.safetensors").is_file():
+        raise MctError(
+            f"{folder} has no model.safetensors", "save the model again with sentence-transformers 3 or later"
+        )
+    return read_tensors(folder / "model.safetensors")
 
 
 def _check_text(folder: Path) -> None:
@@ -310,7 +353,7 @@ def _squeezed(path: Path) -> str:
 
 
 def _refused(folder: Path, reason: str) -> MctError:
-    steps = ", ".join(("Transformer", STATIC_EMBEDDING, *_STEPS))
+    steps = ", ".join(("Transformer", STATIC_EMBEDDING, *_STEPS, DROPOUT))
     return MctError(f"{folder} is an embedder that mct cannot read: {reason}", f"modules that it reads: {steps}")
 
 
@@ -353,5 +396,6 @@ _POOL: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 _STEPS: Mapping[str, tuple[type[StepConfig], Callable[[Path, Any], torch.nn.Module]]] = {
     "Pooling": (PoolingConfig, _load_pooling),
     "Dense": (DenseConfig, _load_dense),
+    "LayerNorm": (LayerNormConfig, _load_layer_norm),
     "Normalize": (StepConfig, lambda folder, config: Normalize()),
 }

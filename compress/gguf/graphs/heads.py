@@ -19,7 +19,7 @@ from mct import MctError
 from mct.compress.gguf.graphs.encoders import GRAPH, MODERN, Sizes, Tensor, plan_tensors
 from mct.compress.gguf.graphs.weights import Read
 from mct.models.checkpoints.checkpoint import Checkpoint
-from mct.models.checkpoints.load_embedder import Dense, Embedder, load_embedder, load_with_head
+from mct.models.checkpoints.load_embedder import Dense, Embedder, LayerNorm, load_embedder, load_with_head
 from mct.models.families.table import Family
 from mct.models.tasks.multi_head import SUFFIX
 
@@ -152,7 +152,7 @@ def _pooling(checkpoint: Checkpoint, embedder: Embedder) -> PoolingType:
 
 
 def _steps(embedder: Embedder) -> tuple[dict[str, Array], list[Step]]:
-    """The arrays and steps behind the pooling: dense layers with their activations, a normalisation."""
+    """The arrays and steps behind the pooling: dense layers with their activations, norms."""
     outside: dict[str, Array] = {}
     steps: list[Step] = []
     for number, module in enumerate(embedder.steps):
@@ -160,6 +160,11 @@ def _steps(embedder: Embedder) -> tuple[dict[str, Array], list[Step]]:
             name = f"dense_{number}"
             outside |= _arrays(name, module.linear)
             steps += [{"linear": name}, *_ACTIVATIONS[type(module.activation)]]
+        elif isinstance(module, LayerNorm):
+            name = f"norm_{number}"
+            weight, bias = (tensor.detach().numpy() for tensor in (module.weight, module.bias))
+            outside |= {f"{name}.weight": np.diag(weight), f"{name}.bias": bias}
+            steps += ["standardise", {"linear": name}]
         else:
             steps.append("normalise")
     return outside, steps

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from transformers import PreTrainedModel
 
 from mct.compress.onnx.graphs.graph import GraphBuilder, Weights
-from mct.models.checkpoints.load_embedder import Dense, Embedder, EmbedderWithHead, Normalize
+from mct.models.checkpoints.load_embedder import Dense, Embedder, EmbedderWithHead, LayerNorm, Normalize
 from mct.models.checkpoints.load_heads import Heads
 from mct.models.families.table import find_family
 from mct.models.tasks.multi_head import SUFFIX
@@ -139,6 +139,9 @@ def _write_steps(builder: GraphBuilder, vector: str, embedder: Embedder) -> tupl
         if isinstance(step, Normalize):
             length = builder.add("ReduceL2", [vector, builder.integer(1)], keepdims=1)
             vector = builder.add("Div", [vector, builder.add("Max", [length, _float(builder, NO_LESS)])])
+        elif isinstance(step, LayerNorm):
+            norm = [builder.weight(f"steps.{number}.{part}") for part in ("weight", "bias")]
+            vector = builder.add("LayerNormalization", [vector, *norm], axis=-1, epsilon=step.eps)
         else:
             assert isinstance(step, Dense)
             layer = _Layer(f"steps.{number}.linear", _ACTIVATIONS[type(step.activation)])

@@ -76,6 +76,29 @@ def test_dense_layers_and_normalisation_follow_in_their_order(make: Make) -> Non
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
+def test_a_layer_norm_is_computed_and_a_dropout_is_none(make: Make) -> None:
+    from sentence_transformers.sentence_transformer.modules import Dense, Dropout, LayerNorm
+
+    norm = LayerNorm(64)
+    torch.nn.init.normal_(norm.norm.weight)
+    torch.nn.init.normal_(norm.norm.bias)
+    folder = make("mean", Dropout(0.4), norm, Dense(64, 16), LayerNorm(16))
+    np.testing.assert_allclose(_ours(folder), _theirs(folder), atol=5e-5)
+    assert not np.allclose(_ours(folder), _theirs(make("mean", Dense(64, 16))), atol=0.1)
+
+
+@pytest.mark.parametrize("length", [16, 64, 100])
+def test_vectors_are_cut_behind_all_modules_as_their_folder_says(make: Make, length: int) -> None:
+    """A vector of length 1 that is cut is shorter than that: nothing is made 1 again, as the library does not."""
+    from sentence_transformers.sentence_transformer.modules import Normalize
+
+    folder = make("mean", Normalize())
+    _edit(folder / "config_sentence_transformers.json", truncate_dim=length)
+    found = _ours(folder)
+    assert found.shape == (len(TEXTS), min(length, 64))
+    np.testing.assert_allclose(found, _theirs(folder), atol=2e-5)
+
+
 @pytest.mark.parametrize("marked", [("mean",), ("cls", "max", "mean")])
 def test_a_pooling_saved_by_an_older_library_is_read_too(make: Make, marked: tuple[str, ...]) -> None:
     folder = make(marked if len(marked) > 1 else marked[0])
@@ -91,10 +114,14 @@ def _edit(path: Path, **changes: object) -> None:
 
 
 def test_what_is_not_known_is_refused_and_named(make: Make) -> None:
-    from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm
+    from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, WordWeights
 
-    with pytest.raises(MctError, match="module LayerNorm is not known"):
-        load_module(inspect(make("mean", LayerNorm(64))))
+    with pytest.raises(MctError, match="module WordWeights is not known"):
+        load_module(inspect(make("mean", WordWeights(["a"], {"a": 1.0}))))
+    folder = make("mean", LayerNorm(64))
+    _edit(next(folder.glob("2_*")) / "config.json", dimension=32)
+    with pytest.raises(MctError, match="not those of the layer norm"):
+        load_module(inspect(folder))
     folder = make("mean", Dense(64, 32))
     dense = next(folder.glob("2_*"))
     _edit(dense / "config.json", activation_function="os.system")
@@ -130,25 +157,34 @@ def test_a_prompt_or_lower_casing_outside_the_tokenizer_is_refused_not_forgotten
         load_module(inspect(folder))
 
 
-def _setfit(folder: Path, labels: list[str], config: dict[str, object]) -> None:
+def _setfit(folder: Path, labels: list[str], config: dict[str, object], width: int = 64) -> None:
     """A SetFit folder's head over the embedder in `folder`, as SetFit writes it."""
     import joblib
     from sklearn.linear_model import LogisticRegression
 
-    vectors = np.random.default_rng(0).normal(size=(40, 64))
+    vectors = np.random.default_rng(0).normal(size=(40, width))
     head = LogisticRegression().fit(vectors, [labels[row % len(labels)] for row in range(40)])
     joblib.dump(head, folder / "model_head.pkl")
     (folder / "config_setfit.json").write_text(json.dumps(config))
 
 
+def test_a_length_of_nothing_is_refused(make: Make) -> None:
+    folder = make("mean")
+    _edit(folder / "config_sentence_transformers.json", truncate_dim=0)
+    with pytest.raises(MctError, match="truncate_dim"):
+        load_module(inspect(folder))
+
+
 @pytest.mark.parametrize("normalised", [False, True])
-def test_a_setfit_folder_gives_its_heads_logits(make: Make, normalised: bool) -> None:
+@pytest.mark.parametrize("cut", [None, 16])
+def test_a_setfit_folder_gives_its_heads_logits(make: Make, normalised: bool, cut: int | None) -> None:
     import joblib
     from sentence_transformers import SentenceTransformer
 
     folder = make("mean")
     labels = ["returns", "other", "manga"]
-    _setfit(folder, labels, {"normalize_embeddings": normalised, "labels": None})
+    _setfit(folder, labels, {"normalize_embeddings": normalised, "labels": None}, cut or 64)
+    _edit(folder / "config_sentence_transformers.json", truncate_dim=cut)
     checkpoint = inspect(folder)
     assert (checkpoint.task, checkpoint.labels) == ("embedding-head", ("manga", "other", "returns"))
     vectors = SentenceTransformer(str(folder), device="cpu").encode(TEXTS, normalize_embeddings=normalised)

@@ -116,6 +116,15 @@ def test_what_is_said_on_the_command_line_comes_first(tiny_llama: Path) -> None:
     assert "raft" in refused.value.hint
 
 
+def test_a_cross_encoder_of_several_labels_is_no_classifier_of_single_texts(tiny_bert: Path, tmp_path: Path) -> None:
+    from sentence_transformers import CrossEncoder
+
+    CrossEncoder(str(tiny_bert), num_labels=3, device="cpu").save(str(tmp_path / "cross"))
+    with pytest.raises(MctError, match="two texts go in") as refused:
+        inspect(tmp_path / "cross")
+    assert "num_labels=1" in refused.value.hint
+
+
 def test_one_score_is_a_cross_encoder_or_a_reward_model(tiny_bert: Path, tiny_llama: Path, tmp_path: Path) -> None:
     for name, folder in (("cross-encoder", tiny_bert), ("reward", tiny_llama)):
         model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, ignore_mismatched_sizes=True)
