@@ -16,13 +16,23 @@ MERGED = frozenset({
 # Initialisations that peft repeats on the base when it loads an adapter, the same every time.
 REPEATED = ("pissa", "olora")
 
+# Encoders that take earlier keys and values at all: peft can train no other's prefix.
+PREFIXED = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
 
 _WHY_NOT_PROMPTS = {
-    "PREFIX_TUNING": "its keys and values stand before those of every layer, and no weight of a model could give them",
+    "PREFIX_TUNING": "its keys and values stand before those of every layer: the graphs of language models hold them, "
+    f"and of classifiers and taggers of the families {', '.join(sorted(PREFIXED))}, but not those of this model",
     "CARTRIDGE": "its keys and values stand before those of every layer, and no weight of a model could give them",
     "MULTITASK_PROMPT_TUNING": "its virtual tokens are other ones for every task, which a text does not name",
     "CPT": "its virtual tokens are weighed by those of each text",
 }
+
+
+def why_not_type(peft_type: str) -> str:
+    """Why no adapter of this type can be merged; "" where one can."""
+    if peft_type in PROMPTS:
+        return _WHY_NOT_PROMPTS.get(peft_type, "no matrix of the base could take it up")
+    return "" if peft_type in MERGED else f"peft cannot merge adapters of the type {peft_type}"
 
 
 def why_not_merge(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
@@ -31,10 +41,8 @@ def why_not_merge(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
         return "it is no adapter"
     for adapter in checkpoint.adaptation.adapters:
         config = adapter.config
-        if config.peft_type in PROMPTS:
-            return _WHY_NOT_PROMPTS.get(config.peft_type, "no matrix of the base could take it up")
-        if config.peft_type not in MERGED:
-            return f"peft cannot merge adapters of the type {config.peft_type}"
+        if reason := why_not_type(config.peft_type):
+            return reason
         if config.alora_invocation_tokens:
             return "an activated LoRA works from certain tokens on, and a merged one would always"
         how = config.init_lora_weights

@@ -1,5 +1,6 @@
 """The passes that make an ordinary checkpoint of what fine-tuning left: every recipe begins with the one that fits."""
 
+from mct.compress.merge.obstacles import PREFIXED
 from mct.compress.plan.passes import CLASSIFIERS, ENCODERS, LANGUAGE_MODELS, REWARDS, SCORERS, START, Pass
 from mct.models.checkpoints.adapters import SOFT_PROMPTS
 from mct.models.checkpoints.checkpoint import Checkpoint
@@ -26,13 +27,9 @@ UNPACK_WEIGHTS = Pass(
 MERGE_PASSES = (MERGE_ADAPTER, BAKE_PROMPT, UNPACK_WEIGHTS)
 
 
-# Encoders that take earlier keys and values at all: peft can train no other's prefix.
-PREFIXED = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
-
-
 def _holds_prefix(checkpoint: Checkpoint) -> bool:
     """Whether the graphs of such a model hold its prefix themselves."""
-    if checkpoint.network in CLASSIFIERS:
+    if checkpoint.network in (*CLASSIFIERS, "token-classification"):
         return checkpoint.model_type in PREFIXED
     return checkpoint.network in LANGUAGE_MODELS
 

@@ -175,16 +175,24 @@ def test_what_cannot_hold_a_prefix_says_so(adapter: Path, tmp_path: Path, run_mc
     assert done.returncode == 2 and "belongs to this model as it is" in done.stderr
 
 
+OF_TASKS = {
+    "SEQ_CLS": transformers.AutoModelForSequenceClassification,
+    "TOKEN_CLS": transformers.AutoModelForTokenClassification,
+}
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_a_classifier_may_have_one(family: str, tiny_bert: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", OF_TASKS)
+def test_a_classifier_or_tagger_may_have_one(task: str, family: str, tiny_bert: Path, tmp_path: Path) -> None:
     base = shutil.copytree(tiny_bert, tmp_path / "base")
-    model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(base)
+    sizes = transformers.AutoConfig.from_pretrained(base).to_dict()
     if family == "roberta":
-        torch.manual_seed(0)
-        sizes = {**model.config.to_dict(), "model_type": "roberta", "type_vocab_size": 1}
-        model = transformers.RobertaForSequenceClassification(transformers.RobertaConfig(**sizes))
-        model.save_pretrained(base)
-    adapted = peft.get_peft_model(model, peft.PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=TOKENS)).eval()
+        sizes |= {"type_vocab_size": 1}
+    torch.manual_seed(0)
+    sizes.pop("model_type")
+    OF_TASKS[task].from_config(transformers.AutoConfig.for_model(family, **sizes)).save_pretrained(base)
+    model: Any = OF_TASKS[task].from_pretrained(base)
+    adapted = peft.get_peft_model(model, peft.PrefixTuningConfig(task_type=task, num_virtual_tokens=TOKENS)).eval()
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in adapted.parameters():
@@ -193,7 +201,7 @@ def test_a_classifier_may_have_one(family: str, tiny_bert: Path, tmp_path: Path)
     adapted.save_pretrained(tmp_path / "adapter")
     plan = make_plan(inspect(tmp_path / "adapter"), ["onnx", "openvino"], ["fp32"])
     resources, texts = gather(plan, None, None, {}, seed=0)
-    plain = transformers.AutoModelForSequenceClassification.from_pretrained(base)
+    plain = OF_TASKS[task].from_pretrained(base)
     for folder in execute(plan, resources, texts, tmp_path / "out"):
         artifact = read_artifact(folder)
         session = open_session(runtime_for(artifact.format), executable(artifact, folder), 1)
@@ -227,4 +235,4 @@ def test_an_encoder_that_takes_none_is_refused(tiny_bert: Path, tmp_path: Path, 
         adapted(input_ids=torch.tensor([[5, 6]]))
     adapted.save_pretrained(tmp_path / "adapter")
     done = run_mct("compress", tmp_path / "adapter", "--base", base, "-o", tmp_path / "out", "--plan")
-    assert done.returncode == 2 and "no weight of a model could give them" in done.stderr
+    assert done.returncode == 2 and "not those of this model" in done.stderr
