@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from forms import MCT, ROOT, Job, is_made, line, make, number, run_bench
+from peft import PeftType
 from techniques_adapters import ADAPTERS, BASE, write_adapter
 
+from mct.compress.merge.obstacles import why_not_type
+from mct.models.checkpoints.adapters import SOFT_PROMPTS
 from mct.models.data.declared import read_object
 from mct.models.scenarios.table import SCENARIOS
 from mct.models.writing.folders import write_atomically, write_json
@@ -142,6 +145,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     missing = [f"- **{name}**, {form}: {why}" for name, row in rows.items() for form, why in row["refused"].items()]
     absent = [f"- {case.name}: not measured" for case in list_cases(found["size"]) if case.name not in rows]
     absent += [f"- {each.number} {each.name}: no model; {each.technique}" for each in SCENARIOS if not each.build]
+    missing += [f"- **{kind}**, any: {why}" for kind, why in types_without_a_way().items()]
     machines = sorted({machine(row["environment"]) for row in rows.values()})
     parts = [
         "# Every technique", EXPLAINED.format(size=found["size"], machines="; ".join(machines)),
@@ -149,6 +153,13 @@ def markdown(found: Mapping[str, Any]) -> str:
         "\n".join(absent) or "None.",
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def types_without_a_way() -> dict[str, str]:
+    """The types of peft's adapters that become no model of any format, each with the reason that the plan gives."""
+    ways = SOFT_PROMPTS | {"PREFIX_TUNING"}
+    reasons = {kind.value: why_not_type(kind.value) for kind in PeftType if kind.value not in ways}
+    return {kind: why for kind, why in sorted(reasons.items()) if why}
 
 
 def machine(environment: Mapping[str, Any]) -> str:

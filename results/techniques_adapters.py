@@ -53,6 +53,17 @@ ADAPTERS: dict[str, tuple[str, dict[str, Any], float]] = {
     "WaveFT": ("WAVEFT", PAIR | {"n_frequency": 100}, 5e-2),
     "DeLoRA": ("DELORA", PAIR, 1e-2),
     "GraLoRA": ("GRALORA", PAIR, 1e-2),
+    "PVeRA": ("PVERA", SQUARE | {"r": 16}, 5e-2),
+    "AdaMSS": ("ADAMSS", SQUARE, 1e-2),
+    "FRoD": ("FROD", SQUARE, 1e-2),
+    "GLoRA": ("GLORA", SQUARE, 1e-2),
+    "HiRA": ("HIRA", SQUARE, 1e-2),
+    "UniLoRA": ("UNILORA", SQUARE, 1e-2),
+    "PSOFT": ("PSOFT", SQUARE, 1e-2),
+    "PEANuT": ("PEANUT", SQUARE, 1e-2),
+    "SuperTuning": ("SUPERTUNING", SQUARE, 1e-2),
+    "DEFT": ("DEFT", SQUARE, 1e-2),
+    "OSF": ("OSF", SQUARE, 1e-2),
 }
 
 
