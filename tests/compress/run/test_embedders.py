@@ -32,16 +32,15 @@ def test_norms_and_cut_vectors_come_along_into_every_format(precision: str, tiny
     SentenceTransformer(modules=modules, device="cpu", truncate_dim=24).save(str(tmp_path / "embedder"))
     wanted = SentenceTransformer(str(tmp_path / "embedder"), device="cpu").encode(TEXTS)
     assert wanted.shape == (len(TEXTS), 24)
-    rows = [
-        {"query": text, "doc": text, "doc_id": str(number), "grade": 1, "text": text}
-        for number, text in enumerate(TEXTS)
-    ]
-    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, texts in (("eval", TEXTS), ("data", [f"{text}, or this" for text in TEXTS])):
+        rows = [{"query": text, "doc": text, "doc_id": text, "grade": 1} for text in texts]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     plan = make_plan(inspect(tmp_path / "embedder"), ["onnx", "openvino", "gguf"], [precision])
-    resources, requests = gather(plan, tmp_path / "texts.jsonl", tmp_path / "texts.jsonl", {}, seed=0)
+    resources, requests = gather(plan, tmp_path / "data.jsonl", tmp_path / "eval.jsonl", {}, seed=0)
     for made in execute(plan, resources, requests, tmp_path / "out"):
         artifact = read_artifact(made)
         session = open_session(runtime_for(artifact.format), executable(artifact, made), 1)
         found = np.concatenate([session([open_tokenizer(made, 64)(text)])["sentence_embedding"] for text in TEXTS])
         assert found.shape == wanted.shape
-        assert np.abs(found - wanted).max() <= (1e-4 if precision == "fp32" else 0.1)
+        near = 1e-3 if artifact.format == "gguf" else 1e-4  # llama.cpp takes its GELU from a table in half precision
+        assert np.abs(found - wanted).max() <= (near if precision == "fp32" else 0.1)
