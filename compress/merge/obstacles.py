@@ -32,7 +32,7 @@ def why_not_type(peft_type: str) -> str:
     """Why no adapter of this type can be merged; "" where one can."""
     if peft_type in PROMPTS:
         return _WHY_NOT_PROMPTS.get(peft_type, "no matrix of the base could take it up")
-    return "" if peft_type in MERGED else f"peft cannot merge adapters of the type {peft_type}"
+    return "" if peft_type in MERGED else f"mct merges no adapters of the type {peft_type}"
 
 
 def why_not_merge(checkpoint: Checkpoint, options: Mapping[str, Any]) -> str:
