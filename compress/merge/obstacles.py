@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mct.compress.plan.passes_merge import PREFIXED
 from mct.models.checkpoints.adapters import ALTERED_BASE, PROMPTS, SOFT_PROMPTS
 from mct.models.checkpoints.checkpoint import Checkpoint
 
@@ -15,9 +16,6 @@ MERGED = frozenset({
 
 # Initialisations that peft repeats on the base when it loads an adapter, the same every time.
 REPEATED = ("pissa", "olora")
-
-# Encoders that take earlier keys and values at all: peft can train no other's prefix.
-PREFIXED = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
 
 _WHY_NOT_PROMPTS = {
     "PREFIX_TUNING": "its keys and values stand before those of every layer: the graphs of language models hold them, "

@@ -1,11 +1,12 @@
 """The passes that make an ordinary checkpoint of what fine-tuning left: every recipe begins with the one that fits."""
 
-from mct.compress.merge.obstacles import PREFIXED
 from mct.compress.plan.passes import CLASSIFIERS, ENCODERS, LANGUAGE_MODELS, REWARDS, SCORERS, START, Pass
 from mct.models.checkpoints.adapters import SOFT_PROMPTS
 from mct.models.checkpoints.checkpoint import Checkpoint
 
 EVERY = (*ENCODERS, *REWARDS, *LANGUAGE_MODELS)
+PREFIXED = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
+"""Encoders that take earlier keys and values at all: peft can train no other's prefix."""
 
 MERGE_ADAPTER = Pass(
     "merge-adapter", START, START, "mct.compress.merge.merge_adapter:run", EVERY, texts="used", exact=True,

@@ -287,7 +287,8 @@ def _activate(adapted: PeftModel, adaptation: Adaptation) -> None:
     if adaptation.first.config.peft_type == "LORA":
         _activate_together(adapted, dict(zip(names, adaptation.weights, strict=True)))
     else:
-        adapted.base_model.add_weighted_adapter(names, list(adaptation.weights), MIX)
+        tuner: Any = adapted.base_model
+        tuner.add_weighted_adapter(names, list(adaptation.weights), MIX)
         adapted.set_adapter(MIX)
     for module in adapted.modules():
         if isinstance(module, AuxiliaryTrainingWrapper):
@@ -296,12 +297,13 @@ def _activate(adapted: PeftModel, adaptation: Adaptation) -> None:
 
 
 def _activate_together(adapted: PeftModel, weights: Mapping[str, float]) -> None:
+    tuner: Any = adapted.base_model
     for module in adapted.modules():
         if isinstance(module, LoraLayer):
             for name in weights.keys() & module.scaling.keys():
                 module.scaling[name] *= weights[name]
             module.set_adapter(list(weights), inference_mode=True)
-    adapted.base_model.active_adapter = list(weights)
+    tuner.active_adapter = list(weights)
 
 
 def _names_in(wrapper: AuxiliaryTrainingWrapper) -> set[str]:
