@@ -19,7 +19,7 @@ from latencies import Rng, World
 from mct.models.data.files import read_data_file
 from mct.models.writing.folders import write_atomically, write_json
 from mct.release.watching.drift import ALPHA, find_changes
-from mct.release.watching.looks import SLOW_SHARE
+from mct.release.watching.looks import SLOW_SHARE, watched_of
 from mct.release.watching.reference import of_facts
 from mct.release.watching.signals import Facts, count
 
@@ -108,7 +108,8 @@ def first_alarm(shop: Shop, texts: list[tuple[str, int]], number: int, changes: 
     for look in range(1, LOOKS + 1):
         rows = requests(shop if changes and look > CHANGES_AT else before, by_label, shop.rows, rng)
         looks.append(count(rows, reference.cuts, reference.slow_ms, reference.counts["answers"]))
-        if find_changes(looks, reference.counts, {"latency": SLOW_SHARE}):
+        held = [{name: each[name] for name in watched_of(each, reference)} for each in looks]
+        if find_changes(held, reference.counts, {"latency": SLOW_SHARE}, slow=reference.slow):
             return look
     return None
 

@@ -35,6 +35,11 @@ def describe(watched: Watched, name: str) -> str:
         lines.append(
             f"- no all-clear without what the reference holds and these rows do not: {', '.join(watched.lacking)}"
         )
+    if watched.reference.too_short:
+        lines.append(
+            f"- no all-clear: the reference is too short to tell, it varies as slowly as it is long: "
+            f"{', '.join(watched.reference.too_short)}; give one that spans whole cycles (days, weeks), several times"
+        )
     if watched.lost:
         lines.append(f"- looks that are gone, and count as looks: {', '.join(map(str, watched.lost))}")
     lines.append(f"- false alarms: at most {ALPHA:.0%} over all looks with this reference and margin together")

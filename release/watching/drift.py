@@ -3,8 +3,10 @@
 Every signal is a share: of requests with an answer, longer than a length, less sure than a confidence, slower than a
 latency, deferred. Requests that come together are alike, so n of them tell less than n: the design effect (Kish 1965)
 is the variance of the share between blocks of time, or conversations, over what independent requests would have. It is
-estimated, and so is taken at the upper end of what it may be. The counts are divided by it, and what is left is held
-against the reference by Fisher's exact test, since a normal tail is wrong far out for rare answers.
+estimated, and so is taken at the upper end of what it may be. What varies more slowly than a look shows in none; a log
+of the time before shows it between blocks as long as looks (slow.py), and the larger effect of the two counts. The
+counts are divided by it, and what is left is held against the reference by Fisher's exact test, since a normal tail is
+wrong far out for rare answers.
 
 Looks: look number j may err by `ALPHA` / (j(j+1)), which adds up to `ALPHA` over any number of looks (union bound: the
 looks may depend on one another, as they do, all using one reference). A look tests the newest rows, and the newest two,
@@ -15,8 +17,10 @@ so do the signals, and within a signal its shares (Bonferroni).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +40,24 @@ Partition = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Count:
-    """So many of the rows have it; in rows that are worth as much as independent ones."""
+    """So many of the rows have it; in rows that are worth as much as independent ones.
+
+    `effect` is the design effect that both were divided by.
+    """
 
     hits: float
     rows: float
+    effect: float = field(default=1.0, repr=False)
+
+    def at(self, effect: float) -> Count:
+        """The same, divided by a design effect of at least so much."""
+        more = max(1.0, effect / self.effect)
+        return Count(self.hits / more, self.rows / more, self.effect * more)
+
+    @property
+    def counted(self) -> float:
+        """The rows as they were counted."""
+        return self.rows * self.effect
 
     def plus(self, other: Count) -> Count:
         """Both together."""
@@ -73,11 +91,14 @@ def counts_of(flags: Mapping[str, Flags], partitions: Sequence[Partition]) -> di
     if not n:
         return {}
     effect = max(design_effect(np.stack(list(flags.values())), each) for each in partitions)
-    return {name: Count(float(each.sum()) / effect, n / effect) for name, each in flags.items()}
+    return {name: Count(float(each.sum()) / effect, n / effect, effect) for name, each in flags.items()}
 
 
-def design_effect(flags: Flags, blocks: Partition) -> float:
-    """How many times more the shares (one per row of `flags`) vary than of independent requests; at least 1."""
+def design_effect(flags: Flags, blocks: Partition, unsure: float = UNSURE) -> float:
+    """How many times more the shares (one per row of `flags`) vary than of independent requests; at least 1.
+
+    At the end of what it may be that it lies beyond with the chance `unsure`.
+    """
     n = int(flags.shape[1])
     sizes = np.bincount(blocks).astype(np.float64)
     shares = flags.mean(axis=1)
@@ -87,8 +108,7 @@ def design_effect(flags: Flags, blocks: Partition) -> float:
     sums = np.stack([np.bincount(blocks, weights=row) for row in flags])
     seen = float(((sums - shares[:, None] * sizes) ** 2).sum())
     independent = len(sizes) - 1
-    unsure = independent / float(stats.chi2.ppf(UNSURE, independent))
-    return max(1.0, seen / expected * unsure)
+    return max(1.0, seen / expected * independent / float(stats.chi2.ppf(unsure, independent)))
 
 
 def p_of_two(now: Sequence[Count], before: Sequence[Count]) -> Flags:
@@ -120,15 +140,26 @@ def scales(looks: int) -> list[int]:
 Signals = Mapping[str, Mapping[str, Count]]
 
 
+class Slow(Protocol):
+    """How slowly a signal of the reference varies (slow.py)."""
+
+    def effect(self, size: int, doublings: int = 0) -> float:
+        """The design effect of `size` rows, doubled so often, as far as the reference tells."""
+
+
 def find_changes(
-    looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float], number: int | None = None
+    looks: Sequence[Signals],
+    reference: Signals,
+    limits: Mapping[str, float],
+    number: int | None = None,
+    slow: Mapping[str, Slow] = MappingProxyType({}),
 ) -> list[Change]:
     """What changed, as the last of these looks sees it; each is the counts of its own rows, by signal and share.
 
     A signal that `limits` names is held to that share, from above; every other one to the reference. `number` is that
-    of the last look, where some are lost.
+    of the last look, where some are lost. `slow` tells of signals how much their shares vary from look to look.
     """
-    asked = list(_asked(looks, reference, limits, level_of(number or len(looks))))
+    asked = list(_asked(looks, reference, limits, level_of(number or len(looks)), slow))
     held = [each for each in asked if each.signal not in limits]
     p_values = dict(
         zip(map(id, held), p_of_two([each.now for each in held], [each.before for each in held]), strict=True)
@@ -155,16 +186,28 @@ class _Asked:
     level: float
 
 
-def _asked(looks: Sequence[Signals], reference: Signals, limits: Mapping[str, float], error: float) -> Iterator[_Asked]:
+def _asked(
+    looks: Sequence[Signals],
+    reference: Signals,
+    limits: Mapping[str, float],
+    error: float,
+    slow: Mapping[str, Slow],
+) -> Iterator[_Asked]:
     watched = [name for name in looks[-1] if name in limits or name in reference]
     sizes = scales(len(looks))
     for signal in watched:
-        unseen = Count(0.0, _rows(reference.get(signal, {})))
-        for size in sizes:
-            together = _together(looks[-size:], signal)
+        for doublings, size in enumerate(sizes):
+            newest = [look[signal] for look in looks[-size:] if look.get(signal)]
+            effect = 1.0
+            if signal in slow:
+                rows = sum(_counted(counts) for counts in newest) / len(newest)
+                effect = slow[signal].effect(max(1, round(rows)), doublings)
+            together = _together([{name: count.at(effect) for name, count in counts.items()} for counts in newest])
+            known = {name: count.at(effect) for name, count in reference.get(signal, {}).items()}
+            unseen = Count(0.0, _rows(known))
             level = error / (len(watched) * len(sizes) * max(1, len(together)))
             for share, now in together.items():
-                before = Count(limits[signal], 1.0) if signal in limits else reference[signal].get(share, unseen)
+                before = Count(limits[signal], 1.0) if signal in limits else known.get(share, unseen)
                 yield _Asked(signal, share, size, before, now, level)
 
 
@@ -183,16 +226,18 @@ def blocks_of_time(n: int) -> Partition:
     return (np.arange(n) * count) // n
 
 
-def _together(looks: Sequence[Signals], signal: str) -> dict[str, Count]:
-    """The counts of several looks added up; a share that a look does not know had no hits in it."""
-    names = {name for look in looks for name in look.get(signal, {})}
+def _together(looks: Sequence[Mapping[str, Count]]) -> dict[str, Count]:
+    """The counts of one signal in several looks added up; a share that a look does not know had no hits in it."""
+    names = {name for counts in looks for name in counts}
     found: dict[str, Count] = {}
-    for look in looks:
-        counts = look.get(signal, {})
-        if counts:
-            for name in names:
-                found[name] = found.get(name, Count(0.0, 0.0)).plus(counts.get(name, Count(0.0, _rows(counts))))
+    for counts in looks:
+        for name in names:
+            found[name] = found.get(name, Count(0.0, 0.0)).plus(counts.get(name, Count(0.0, _rows(counts))))
     return dict(sorted(found.items()))
+
+
+def _counted(counts: Mapping[str, Count]) -> float:
+    return max((count.counted for count in counts.values()), default=0.0)
 
 
 def _rows(counts: Mapping[str, Count]) -> float:

@@ -10,8 +10,9 @@ hold is not watched.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ HINT = 'one object per line, like {"text": "…", "answer": "…", "confidence":
 LONGEST_MS = 1e9
 """Eleven days: what is said to have taken longer was not timed."""
 HEAD = 20
-"""First lines by which a log is told from another; one alone may well be the same."""
+"""First lines by which a log is told from its reference, and one that lost rows known; one alone may be the same."""
 Moment = str | Annotated[float, Meta(ge=0, le=1e11)]
 
 
@@ -46,32 +47,46 @@ class Row(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Log:
-    """The rows of one file. `key` is the SHA-256 of its first line: a file that grew is still the same log.
+    """The rows of one file, and the lines that they stand on.
 
-    `lines` is that of all lines in the order of their bytes: the same rows, however they were sorted. `head` holds the
-    first lines, each by its own.
+    `sorted_lines` is the SHA-256 of all lines in the order of their bytes: the same rows, however they were sorted.
+    `head` holds the first lines, each by its own.
     """
 
     name: str
-    key: str
     rows: tuple[Row, ...]
-    lines: str
+    lines: tuple[bytes, ...]
+    sorted_lines: str
     head: tuple[str, ...]
 
     def is_same_as(self, other: Log) -> bool:
         """Whether both hold the same rows, or begin alike so far that one is the other grown."""
         begun = min(len(self.head), len(other.head))
-        return begun > 0 and (self.lines == other.lines or self.head[:begun] == other.head[:begun])
+        return begun > 0 and (self.sorted_lines == other.sorted_lines or self.head[:begun] == other.head[:begun])
+
+    def digests(self, counts: Collection[int]) -> dict[int, str]:
+        """The SHA-256 of its first rows, so many as each of `counts` says and it has: what it is known by."""
+        found, digest = {}, hashlib.sha256()
+        for number, line in enumerate(self.lines, start=1):
+            digest.update(line + b"\n")
+            if number in counts:
+                found[number] = digest.hexdigest()
+        return found
+
+    @property
+    def begins(self) -> str:
+        """The SHA-256 of its first `HEAD` lines."""
+        return hashlib.sha256("".join(self.head).encode()).hexdigest()
 
 
 def read_log(path: Path) -> Log:
     """A log, .jsonl or .jsonl.gz. MctError, with its line, where a row is none; a last line cut short is left out."""
-    read = unpacked(path, read_bytes(path, HINT)).split(b"\n")
-    whole = [(number, line) for number, line in enumerate(read[:-1], start=1) if line.strip()]
+    read = unpacked(path, read_bytes(path, HINT)).removeprefix(codecs.BOM_UTF8).split(b"\n")
+    whole = [(number, line.strip()) for number, line in enumerate(read[:-1], start=1) if line.strip()]
     rows = tuple(parse_json(line, Row, f"{path} line {number}", HINT) for number, line in whole)
-    head = tuple(hashlib.sha256(line).hexdigest() for _, line in whole[:HEAD])
-    lines = hashlib.sha256(b"\n".join(sorted(line.strip() for _, line in whole))).hexdigest()
-    return Log(path.name, head[0] if head else "", rows, lines, head)
+    lines = tuple(line for _, line in whole)
+    head = tuple(hashlib.sha256(line).hexdigest() for line in lines[:HEAD])
+    return Log(path.name, rows, lines, hashlib.sha256(b"\n".join(sorted(lines))).hexdigest(), head)
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:

@@ -22,7 +22,7 @@ from mct.release.promotion.places import Place
 from mct.release.promotion.releases import Time
 from mct.release.promotion.store import now
 from mct.release.watching import drift
-from mct.release.watching.log import Log, Row, in_order, read_log
+from mct.release.watching.log import HEAD, Log, Row, in_order, read_log
 from mct.release.watching.reference import Reference
 from mct.release.watching.signals import Lengths, count, facts_of, p95_of
 
@@ -45,7 +45,11 @@ class Found(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Look(Struct, frozen=True, forbid_unknown_fields=True):
-    """A look: how many rows were new, what they count, P95 with its interval, and what changed."""
+    """A look: how many rows were new, what they count, P95 with its interval, and what changed.
+
+    `seen` holds how many rows of each log were seen by then, by the SHA-256 of these rows, and `begins` that of its
+    first lines. `effects` are what the counts were divided by.
+    """
 
     schema: Literal[1]
     number: Count
@@ -57,6 +61,8 @@ class Look(Struct, frozen=True, forbid_unknown_fields=True):
     p95_ms: tuple[Amount, Amount, Amount] | None
     changes: tuple[Found, ...]
     outcome: Outcome
+    begins: dict[Digest, Digest] = {}
+    effects: dict[Name, Amount] = {}
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,12 @@ class Watched:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
+        counted = self.look.counts if self.look else self.reference.counts
         return {
             "outcome": self.outcome, "new": self.new, "rows_waiting": self.waiting, "reference": self.reference.of,
             "reference_p95_ms": self.reference.p95_ms, "slow_ms": self.reference.slow_ms,
-            "watched": sorted(watched_of(self.look.counts if self.look else self.reference.counts, self.reference)),
-            "lacking": list(self.lacking), "lost": list(self.lost), "other_series": self.others,
+            "watched": sorted(watched_of(counted, self.reference)), "lacking": list(self.lacking),
+            "too_short": list(self.reference.too_short), "lost": list(self.lost), "other_series": self.others,
             "look": None if self.look is None else msgspec.to_builtins(self.look),
         }  # fmt: skip
 
@@ -93,8 +100,7 @@ def take_look(
 ) -> Watched:
     """Look at the rows of these logs that no look has seen. MctError where a log is none, or lost rows since."""
     logs = [read_log(path) for path in paths]
-    if len({log.key for log in logs}) < len(logs):
-        raise MctError("two logs begin with the same line, so that one would be taken for the other", "log the time")
+    _require_apart(paths, logs)
     for path, log in zip(paths, logs, strict=True):
         if any(log.is_same_as(other) for other in reference.logs):
             raise MctError(f"{path} is its own reference", "give a log of the time before: --reference LOG")
@@ -103,35 +109,66 @@ def take_look(
     others = len({*series} - {folder.rpartition("/")[2]})
     while True:
         before = looks_at(place, digest, reference)
-        seen = dict(before[-1].seen) if before else {}
-        _require_whole(paths, logs, seen)
-        rows = in_order([row for log in logs for row in log.rows[seen.get(log.key, 0) :]])
+        known = [_known_as(log, before[-1].seen if before else {}) for log in logs]
+        _require_whole(paths, logs, known, before)
+        seen = [before[-1].seen[key] if key else 0 for key in known]
+        rows = in_order([row for log, old in zip(logs, seen, strict=True) for row in log.rows[old:]])
         if len(rows) < drift.FEWEST:
             last = before[-1] if before else None
             lack = lacking(before, reference)
-            stands = last and (last.outcome == "fail" or (not rows and not lack))
+            stands = last and (last.outcome == "fail" or (not rows and not lack and not reference.too_short))
             outcome: Outcome = last.outcome if last and stands else "inconclusive"
             return Watched(last, False, len(rows), outcome, reference, _lost(before), others, lack)
-        look = _look(before, reference, rows, seen | _positions(logs), lengths)
+        look = _look(before, reference, rows, _positions(before, logs, known), lengths)
         content = msgspec.json.format(msgspec.json.encode(look), indent=2) + b"\n"
         if place.create(f"{folder}/{_file(look.number)}", content):
             lack = lacking([*before, look], reference)
             return Watched(look, True, 0, look.outcome, reference, _lost(before), others, lack)
 
 
-def _require_whole(paths: Sequence[Path], logs: Sequence[Log], seen: Mapping[str, int]) -> None:
-    """MctError where a log has fewer rows than a look saw of it: which of the others are new cannot be told."""
-    for path, log in zip(paths, logs, strict=True):
-        if len(log.rows) < seen.get(log.key, 0):
+def _require_apart(paths: Sequence[Path], logs: Sequence[Log]) -> None:
+    """MctError where one log begins with all rows of another: they would count twice."""
+    counts = {len(log.rows) for log in logs}
+    digests = [log.digests(counts) for log in logs]
+    for one, log in enumerate(logs):
+        for other in range(len(logs)):
+            if one != other and log.rows and digests[other].get(len(log.rows)) == digests[one][len(log.rows)]:
+                raise MctError(
+                    f"{paths[other]} begins with all rows of {paths[one]}, which would count twice", "give one of them"
+                )
+
+
+def _known_as(log: Log, seen: Mapping[str, int]) -> str:
+    """What an earlier look knew this log by: the most of its first rows that were all seen; "" where none did."""
+    digests = log.digests({*seen.values()})
+    known = [key for key, count in seen.items() if digests.get(count) == key]
+    return max(known, key=seen.__getitem__, default="")
+
+
+def _require_whole(paths: Sequence[Path], logs: Sequence[Log], known: Sequence[str], before: Sequence[Look]) -> None:
+    """MctError where a log has fewer rows than a look saw of one that begins as it does: which are new, none can tell.
+
+    And where two logs begin with the same rows that a look saw.
+    """
+    for path, log, key in zip(paths, logs, known, strict=True):
+        begun = [count for each, count in (before[-1].seen if before else {}).items()
+                 if not key and before[-1].begins.get(each) == log.begins]  # fmt: skip
+        if begun and len(log.rows) < max(begun):
             raise MctError(
-                f"{path} has {len(log.rows):,} rows, and an earlier look saw {seen[log.key]:,} of it",
-                "give the log whole; one that was begun anew begins with another line",
+                f"{path} has {len(log.rows):,} rows, and an earlier look saw {max(begun):,} of it",
+                f"give the log whole; one that was begun anew has other first lines, within {HEAD}",
             )
+        if key and list(known).count(key) > 1:
+            raise MctError(f"two logs begin with the same rows as {path}, which would count twice", "give one of them")
 
 
 def watched_of(counted: Iterable[str], reference: Reference) -> list[str]:
-    """The signals that can be held against the reference: those that it holds too, and latency where it has a limit."""
-    return [name for name in counted if name in reference.counts or name == "latency"]
+    """The signals that can be held against the reference: those that it holds too, and latency where it has a limit.
+
+    None of those for which it is too short.
+    """
+    known = {*reference.counts, "latency"}.difference(reference.too_short)
+    return [name for name in counted if name in known]
 
 
 def looks_at(place: Place, digest: str, reference: Reference) -> list[Look]:
@@ -161,35 +198,73 @@ def _lost(looks: Sequence[Look]) -> tuple[int, ...]:
     return tuple(number for number in range(1, max(there, default=0)) if number not in there)
 
 
+def newest_looks(place: Place, digest: str) -> list[tuple[str, bytes, Look]]:
+    """The last look of each series about an artifact, oldest first: its place, what it holds, and the look.
+
+    A series is that of one reference and margin; of looks of the same second an alarm is the newest. MctError where one
+    is damaged.
+    """
+    found = []
+    for series in place.names("watch"):
+        names = place.names(f"watch/{series}") if series.startswith(f"{digest[:16]}-") else []
+        if names:
+            name = f"watch/{series}/{names[-1]}"
+            content = place.read(name) or b""
+            found.append((name, content, parse_json(content, Look, f"{place.address}: {name}")))
+    return sorted(found, key=lambda each: (each[2].at, each[2].outcome == "fail", each[0]))
+
+
 def _file(number: int) -> str:
     return f"{number:08d}.json"
 
 
 def _look(
-    before: Sequence[Look], reference: Reference, rows: Sequence[Row], seen: dict[str, int], lengths: Lengths | None
+    before: Sequence[Look], reference: Reference, rows: Sequence[Row], seen: _Seen, lengths: Lengths | None
 ) -> Look:
     facts = facts_of(rows, lengths)
     number = before[-1].number + 1 if before else 1
     counts = count(facts, reference.cuts, reference.slow_ms, reference.counts.get("answers", ()))
-    earlier = [{name: _counts(shares) for name, shares in look.counts.items()} for look in before]
+    earlier = [_counts(look) for look in before]
     limits = {"latency": SLOW_SHARE} if reference.slow_ms is not None else {}
-    changes = drift.find_changes([*earlier, counts], reference.counts, limits, number)
-    told = watched_of(counts, reference) and not _lacking([*earlier, counts], reference)
+    held = [{name: each[name] for name in watched_of(each, reference)} for each in (*earlier, counts)]
+    changes = drift.find_changes(held, reference.counts, limits, number, reference.slow)
+    lack = _lacking([*earlier, counts], reference)
+    told = held[-1] and not lack and not reference.too_short
     unchanged: Outcome = "pass" if told else "inconclusive"
     worth = counts["latency"]["share"].rows / len(facts.latency_ms[0]) if "latency" in counts else 1.0
     return Look(
-        1, number, now(), reference.of, len(rows), seen,
+        1, number, now(), reference.of, len(rows), seen.rows,
         {name: {share: (each.hits, each.rows) for share, each in shares.items()} for name, shares in counts.items()},
         p95_of(facts, worth), tuple(Found(**asdict(change)) for change in changes), "fail" if changes else unchanged,
+        seen.begins, {name: max(each.effect for each in shares.values()) for name, shares in counts.items()},
     )  # fmt: skip
 
 
-def _counts(shares: dict[str, tuple[float, float]]) -> dict[str, drift.Count]:
-    return {name: drift.Count(*each) for name, each in shares.items()}
+def _counts(look: Look) -> dict[str, dict[str, drift.Count]]:
+    return {
+        name: {share: drift.Count(*each, look.effects.get(name, 1.0)) for share, each in shares.items()}
+        for name, shares in look.counts.items()
+    }
 
 
-def _positions(logs: Sequence[Log]) -> dict[str, int]:
-    return {log.key: len(log.rows) for log in logs if log.key}
+@dataclass(frozen=True)
+class _Seen:
+    """How many rows of each log were seen, by the SHA-256 of these rows; and that of its first lines."""
+
+    rows: dict[str, int]
+    begins: dict[str, str]
+
+
+def _positions(before: Sequence[Look], logs: Sequence[Log], known: Sequence[str]) -> _Seen:
+    """What is seen once these logs are: each in the place of what it was known as."""
+    rows, begins = (dict(before[-1].seen), dict(before[-1].begins)) if before else ({}, {})
+    for log, key in zip(logs, known, strict=True):
+        rows.pop(key, None)
+        begins.pop(key, None)
+        if log.rows:
+            digest = log.digests({len(log.rows)})[len(log.rows)]
+            rows[digest], begins[digest] = len(log.rows), log.begins
+    return _Seen(rows, begins)
 
 
 def _folder(digest: str, reference: Reference) -> str:

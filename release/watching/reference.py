@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,8 @@ from mct.release.promotion.releases import Release
 from mct.release.promotion.store import Store
 from mct.release.watching.drift import Count
 from mct.release.watching.log import Log, Row, in_order, read_log
-from mct.release.watching.signals import Cuts, Facts, Lengths, count, cuts_of, facts_of, p95_of
+from mct.release.watching.signals import Cuts, Facts, Lengths, count, cuts_of, facts_of, flags_of, p95_of
+from mct.release.watching.slow import Trace, trace_of
 
 if TYPE_CHECKING:
     from mct.bench.store.samples_file import Samples
@@ -37,7 +38,7 @@ class Reference:
     """Shares of every signal that is known, where they are cut, and from where on a request is slow.
 
     `key` is one SHA-256 over all that: looks with another reference are another series. `logs` are those that it was
-    made of, if it was.
+    made of, if it was, and `slow` how slowly each signal varied in them.
     """
 
     of: str
@@ -46,6 +47,12 @@ class Reference:
     p95_ms: float | None
     slow_ms: float | None
     logs: tuple[Log, ...] = ()
+    slow: Mapping[str, Trace] = field(default_factory=dict)
+
+    @property
+    def too_short(self) -> tuple[str, ...]:
+        """The signals that vary so slowly that it does not tell by how much."""
+        return tuple(name for name, trace in self.slow.items() if trace.is_too_short())
 
     @property
     def key(self) -> str:
@@ -131,4 +138,6 @@ def of_facts(of: str, facts: Facts, margin: float) -> Reference:
     cuts = cuts_of(facts)
     p95 = p95_of(facts, 1.0)
     slow = None if p95 is None else p95[2] * (1 + margin)
-    return Reference(of, cuts, count(facts, cuts, slow), None if p95 is None else p95[0], slow)
+    told, latency_ms = flags_of(facts, cuts, slow), None if p95 is None else p95[0]
+    slowly = {name: trace_of(flags) for name, (flags, _) in told.items()} if facts.in_time else {}
+    return Reference(of, cuts, count(facts, cuts, slow), latency_ms, slow, slow=slowly)

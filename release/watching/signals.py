@@ -104,21 +104,28 @@ def count(
 
     `known` are the reference's answers, None where these rows are the reference.
     """
-    found: dict[str, dict[str, Count]] = {}
+    return {name: counts_of(*told) for name, told in flags_of(facts, cuts, slow_ms, known).items()}
+
+
+def flags_of(
+    facts: Facts, cuts: Cuts, slow_ms: float | None, known: Collection[str] | None = None
+) -> dict[str, tuple[dict[str, Flags], list[Partition]]]:
+    """Which rows have each share of each signal, in order; and by what these rows may be alike."""
+    found: dict[str, tuple[dict[str, Flags], list[Partition]]] = {}
     if len(facts.answers) >= FEWEST:
         partitions = _partitions(facts, facts.answered)
         if flags := _answers(facts.answers, known, partitions):
-            found["answers"] = counts_of(flags, partitions)
+            found["answers"] = flags, partitions
     for name, (values, places) in (("lengths", facts.lengths), ("confidence", facts.confidence)):
         if name in cuts and len(values) >= FEWEST:
             below = {f"at most {cut:.6g}": (values <= cut).astype(np.float64) for cut in cuts[name]}
-            found[name] = counts_of(below, _partitions(facts, places))
+            found[name] = below, _partitions(facts, places)
     for name, (values, places), flag in (
         ("deferred", facts.deferred, facts.deferred[0]),
         ("latency", facts.latency_ms, facts.latency_ms[0] > (slow_ms or 0.0)),
     ):
         if len(values) >= FEWEST and (name != "latency" or slow_ms is not None):
-            found[name] = counts_of({"share": flag.astype(np.float64)}, _partitions(facts, places))
+            found[name] = {"share": flag.astype(np.float64)}, _partitions(facts, places)
     return found
 
 

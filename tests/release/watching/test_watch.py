@@ -26,8 +26,8 @@ from mct.release.watching.drift import (
     scales,
 )
 from mct.release.watching.log import Row, in_order, read_log
-from mct.release.watching.looks import take_look
-from mct.release.watching.reference import of_logs, of_results
+from mct.release.watching.looks import take_look, watched_of
+from mct.release.watching.reference import of_facts, of_logs, of_results
 from mct.release.watching.signals import MOST_ANSWERS, UNKNOWN, count, facts_of
 
 LABELS = {"order": 0.5, "returns": 0.3, "human": 0.2}
@@ -279,8 +279,90 @@ def test_a_result_without_its_samples_or_of_another_artifact_is_no_reference(
 def test_two_logs_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
     reference = of_logs([write(tmp_path / "before.jsonl", rows(500, 1))], None, 0.2)
     logs = [write(tmp_path / f"{number}.jsonl", rows(200, 2)) for number in range(2)]
-    with pytest.raises(MctError, match="begin with the same line"):
+    with pytest.raises(MctError, match="which would count twice"):
         take_look(DiskPlace(tmp_path / "store"), "d" * 64, reference, logs, None)
+
+
+def test_a_log_is_known_by_the_rows_that_were_seen_and_not_by_its_first_line(tmp_path: Path) -> None:
+    """Every log of a server begins with the same line."""
+    place, start = DiskPlace(tmp_path / "store"), [{"event": "server started"}]
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(3000, 1))], None, 0.2)
+    log, other = tmp_path / "monday.jsonl", tmp_path / "tuesday.jsonl"
+    take_look(place, "d" * 64, reference, [write(log, iter(start), rows(400, 2))], None)
+    write(other, iter(start), rows(300, 3, mix={"human": 1.0}))
+    watched = take_look(place, "d" * 64, reference, [other], None)
+    assert watched.look is not None and (watched.new, watched.look.rows, watched.outcome) == (True, 301, "fail")
+    write(log, iter(start), rows(400, 2), rows(150, 4))
+    watched = take_look(place, "d" * 64, reference, [log, other], None)
+    assert watched.look is not None and (watched.look.number, watched.look.rows) == (3, 150)
+    write(log, iter(start), rows(399, 2), rows(151, 5))  # a row that was seen is another one now
+    watched = take_look(place, "d" * 64, reference, [log], None)
+    assert watched.look is not None and (watched.look.number, watched.look.rows) == (4, 551)
+    write(other, iter(start), rows(400, 2), rows(150, 4), rows(1, 9))
+    write(log, iter(start), rows(400, 2), rows(150, 4), rows(1, 10))
+    with pytest.raises(MctError, match="begin with the same rows"):
+        take_look(place, "d" * 64, reference, [log, other], None)
+
+
+def of_the_hour(rng: np.random.Generator, count: int, cycle: int, swing: float) -> list[Row]:
+    """Requests whose mean length rises and falls by that share of it, once in so many rows."""
+    lengths = rng.poisson(9 * (1 + swing * np.sin(2 * np.pi * np.arange(count) / cycle))) + 1
+    return [Row(tokens=int(length)) for length in lengths]
+
+
+def slowly(rng: np.random.Generator, count: int, memory: int) -> list[Row]:
+    """Requests whose confidence wanders, and forgets in so many rows where it was."""
+    kept, wander = np.exp(-1 / memory), np.empty(count)
+    wander[0] = rng.normal()
+    for place, step in enumerate(rng.normal(size=count - 1) * np.sqrt(1 - kept**2), start=1):
+        wander[place] = kept * wander[place - 1] + step
+    odds = np.exp(1.5 + 0.5 * wander + np.sqrt(0.75) * rng.normal(size=count))
+    return [Row(confidence=float(each)) for each in odds / (1 + odds)]
+
+
+@pytest.mark.parametrize(
+    ("draw", "before", "too_short"),
+    [
+        (lambda rng, count: of_the_hour(rng, count, 800, 0.3), 7 * 800, False),
+        (lambda rng, count: of_the_hour(rng, count, 800, 0.3), 800, True),
+        (lambda rng, count: slowly(rng, count, 40), 4000, False),
+        (lambda rng, count: slowly(rng, count, 800), 4000, True),
+    ],
+    ids=["seven days", "one day", "forgets soon", "forgets late"],
+)
+def test_what_varies_more_slowly_than_a_look_is_no_drift(
+    draw: Callable[[np.random.Generator, int], list[Row]], before: int, too_short: bool
+) -> None:
+    """Either the reference shows by how much, or it is said to be too short."""
+    alarms = short = 0
+    for run in range(20):
+        drawn = draw(np.random.default_rng(run), before + 30 * 100)
+        reference = of_facts("before", facts_of(drawn[:before], None), 0.2)
+        parts = [facts_of(drawn[place : place + 100], None) for place in range(before, len(drawn), 100)]
+        looks = [count(part, reference.cuts, None) for part in parts]
+        short += bool(reference.too_short)
+        held = [{name: each[name] for name in watched_of(each, reference)} for each in looks]
+        alarms += any(find_changes(held[:n], reference.counts, {}, slow=reference.slow) for n in range(1, 31))
+    assert alarms <= 1 and (short >= 15 if too_short else short <= 5), (alarms, short)
+
+
+def test_a_reference_that_is_too_short_to_tell_gives_no_all_clear(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = [{"tokens": row.tokens, "answer": "order"} for row in of_the_hour(rng, 4500, 4000, 0.3)]
+    reference = of_logs([write(tmp_path / "before.jsonl", iter(lines[:4000]))], None, 0.2)
+    log = write(tmp_path / "log.jsonl", iter(lines[4000:]))
+    for new in (True, False):
+        watched = take_look(DiskPlace(tmp_path / "store"), "d" * 64, reference, [log], None)
+        assert (watched.outcome, watched.new) == ("inconclusive", new)
+        assert watched.as_json()["too_short"] == ["lengths"] and watched.as_json()["watched"] == ["answers"]
+        assert "the reference is too short to tell" in describe(watched, "router@1")
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.jsonl", rows(3, 1))
+    before = read_log(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_log(path) == before
 
 
 def test_no_text_of_a_customer_is_kept(tmp_path: Path) -> None:
