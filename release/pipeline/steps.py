@@ -1,7 +1,8 @@
 """Which steps are done: each is known by one digest of its words, what it reads and the versions that do the work.
 
 A step whose digest is that of a finished run, and what that left is still there unchanged, is not run again. What a
-step reads is every file that its words name; it follows the steps that left these. A step that names nothing of an
+step reads is every file that its words name, and what lies beside one by its form: the documents that a data file's
+rows name, its card, the base of an adapter; it follows the steps that left these. A step that names nothing of an
 earlier one (a gate, a promotion) comes after all of them. Folders that only grow, as a store of results, may have
 grown.
 
@@ -22,7 +23,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from mct import MctError, __version__
+from mct.models.checkpoints.adapters import CONFIG, MODEL_CONFIG, AdapterConfig
+from mct.models.data.card import card_path
 from mct.models.data.declared import Digest, Name, read_json
+from mct.models.data.files import SUFFIXES
 from mct.models.writing.folders import sha256, write_json
 from mct.release.pipeline.pipeline_file import Step
 
@@ -73,7 +77,8 @@ def place_of(path: Path) -> Place:
 
 def key_of(step: Step, before: Mapping[str, str], place: Place, written: Mapping[str, str]) -> str:
     """The digest of a step after `before`, the keys of earlier ones; `written` maps what those leave to their names."""
-    reads = sorted({*step.reads, *_named(step, place)} - set(step.writes))
+    named = {*step.reads, *_named(step, place)}
+    reads = sorted({*named, *(beside for name in named for beside in _beside(name, place))} - set(step.writes))
     follows = sorted(
         {written[path] for read in reads for path in written if _within(read, path) or _within(path, read)}
     )
@@ -115,6 +120,19 @@ def _named(step: Step, place: Place) -> set[str]:
     words = [word for before, word in pairwise(step.words) if STORES.isdisjoint({before, word.partition("=")[0]})]
     words = [word.partition("=")[2] if word.startswith("--") and "=" in word else word for word in words]
     return {word for word in words if word and not word.startswith("-") and _exists(place.folder / word)}
+
+
+def _beside(name: str, place: Place) -> Iterator[str]:
+    """What is read with a file or folder though no word names it."""
+    path = place.folder / name
+    if path.is_file() and name.endswith(SUFFIXES):
+        beside = (*(path.with_name(f"docs{suffix}") for suffix in SUFFIXES), card_path(path))
+        yield from (os.path.join(os.path.dirname(name), each.name) for each in beside if each.is_file())
+    for found in (path, *sorted(path.iterdir())) if path.is_dir() else ():
+        if (found / CONFIG).is_file():
+            base = Path(read_json(found / CONFIG, AdapterConfig).base_model_name_or_path or "").name
+            if base and (path.resolve().parent / base / MODEL_CONFIG).is_file():
+                yield os.path.relpath(path.resolve().parent / base, place.folder)
 
 
 def _exists(path: Path) -> bool:

@@ -104,6 +104,27 @@ def test_from_a_checkpoint_to_production_and_nothing_again(made: Path, run_mct: 
     assert found["compress"] == "kept" and found["bench"] == "to do"
 
 
+def test_what_is_read_beside_what_a_step_names_makes_it_be_done_again(tmp_path: Path) -> None:
+    """The documents that rows name, a data card, the base of an adapter: no word of the step names these."""
+    place = place_of(tmp_path / "pipeline.toml")
+    for folder in ("train", "adapter/second", "base", "base-of-second"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "train" / "pairs.jsonl").write_text('{"query": "q", "doc_id": "d1", "grade": 1}\n')
+    for folder, base in (("adapter", "base"), ("adapter/second", "elsewhere/base-of-second")):
+        (tmp_path / folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+        (tmp_path / Path(base).name / "config.json").write_text("{}")
+    step = Step("compress", "compress adapter -o out --data train/pairs.jsonl", ("out",))
+    keys = [key_of(step, {}, place, {})]
+    for name in ("train/docs.jsonl", "train/pairs.jsonl.card.json", "base/config.json", "base-of-second/config.json"):
+        for content in ('{"doc_id": "d1", "doc": "one"}', '{"doc_id": "d1", "doc": "another"}'):
+            (tmp_path / name).write_text(content)
+            keys.append(key_of(step, {}, place, {}))
+    assert len(set(keys)) == len(keys)
+    assert key_of(step, {"fetch": "f" * 64, "other": "0" * 64}, place, {"base": "fetch"}) != keys[-1]
+    (tmp_path / "train" / "notes.txt").write_text("what nobody reads")
+    assert key_of(step, {}, place, {}) == keys[-1]
+
+
 def test_a_drill_and_a_plan_are_of_what_is_there_now(tmp_path: Path, run_mct: Run, artifacts: tuple[Path, ...]) -> None:
     store = open_store(tmp_path / "releases")
     add(store, artifacts, "router")
