@@ -77,7 +77,9 @@ def task_of_rows(found: DataFile, path: Path) -> Task:
 
     A document may be named instead (`doc_id`): its text stands in a file beside.
     """
-    first = found.rows[0] if found.rows else {}
+    if not found.rows:
+        raise MctError(f"{path} has no rows", "give a file with rows: one an object a line, or below a header")
+    first = found.rows[0]
     if "doc_id" in first:
         first = {"doc": first["doc_id"], **first}
     having = [each for each in tasks() if all(first.get(name) not in (None, "") for name in each.fields)]
