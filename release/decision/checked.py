@@ -23,7 +23,7 @@ class _Twin(Struct, frozen=True):
 
     file: Name
     row: Index
-    other_file: Name = "-"
+    other_file: str = ""
     other_row: Index = 0
 
 
@@ -42,7 +42,6 @@ class _Check(Struct, frozen=True):
     suspicions: tuple[Any, ...] = ()
     personal: tuple[Any, ...] = ()
     noise: _Noise | None = None
-    near: Share = 1.0
     fields: dict[Name, Name] = {}
 
 
@@ -50,14 +49,12 @@ class _Check(Struct, frozen=True):
 class Checked:
     """The files that were checked, by digest; what was found; for each file the share of its rows that leaked.
 
-    `near` is the share of words from which two texts counted as one, 1 where the report does not say; `fields` says
-    which column was read as which, `task` for what they were read.
+    `fields` says which column was read as which, `task` for what the files were read.
     """
 
     rows: Mapping[str, int]
     leaked: Mapping[str, float]
     facts: tuple[str, ...]
-    near: float
     fields: Mapping[str, str]
     task: str
 
@@ -73,8 +70,7 @@ def read_check(found: Mapping[str, Any], place: str) -> Checked:
     if check.noise is not None:
         facts.append(f"label noise, estimated: {check.noise.estimated_share:.1%} of {check.noise.judged:,} rows")
     both = {side for twin in check.leaks for side in ((twin.file, twin.row), (twin.other_file, twin.other_row))}
-    leaks = {each.sha256: sum(file == each.name for file, _ in both) for each in check.files}
-    leaked = {each.sha256: leaks[each.sha256] / max(1, each.rows) for each in check.files}
-    return Checked(
-        {each.sha256: each.rows for each in check.files}, leaked, tuple(facts), check.near, check.fields, check.task
-    )
+    names = {each.name for each in check.files} | {""}  # a row of a file that is not listed may be any file's
+    leaks = {each.sha256: sum(file == each.name or file not in names for file, _ in both) for each in check.files}
+    leaked = {each.sha256: min(1.0, leaks[each.sha256] / max(1, each.rows)) for each in check.files}
+    return Checked({each.sha256: each.rows for each in check.files}, leaked, tuple(facts), check.fields, check.task)

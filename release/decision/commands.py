@@ -12,6 +12,7 @@ from mct import MctError
 from mct.models.command_line import FILE, FOLDER, Number, given, one_line, print_json
 
 if TYPE_CHECKING:
+    from mct.release.decision.decision import Asked
     from mct.release.decision.evidence import Evidence
 
 EVIDENCE = Path(".mct/evidence")
@@ -35,7 +36,8 @@ evidence.toml, of which everything but the first two lines may be left out:
   untuned = "untuned.json"          #    the same metric of not fine-tuning at all
   tie = "tie.json"                  #    what the change gains in production's own log, or a part of it
   front = "front.json"              #    what else a search found (mct compress --auto)
-  explain = "explain.json"          #    what mct explain found of it
+  explain = "explain.json"          #    what mct explain found of it, by the built-in limits or tighter ones,
+  limits = "limits.toml"            #    or by your own
 \b
   [budget]                          # 4  latency (by the built-in budget of the result's name) and cost
   load_qps = 20.0
@@ -73,7 +75,7 @@ origin is production, generated (built-in data) or assumed, which is as good as 
 @click.option("--store", help="The releases, a folder or a URL.  [default: those that the evidence names]")
 @click.option("--signed-by", help="Who signs it; nobody does without.")
 @click.option("-o", "--out", "stem", type=FILE, help="Write STEM.md and STEM.json.")
-@click.option("--recheck", type=FILE, help="A stored decision (JSON): say whether its evidence is as it was.")
+@click.option("--recheck", type=FILE, help="A stored decision (JSON): say whether what it rests on is as it was.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def decide(
     scenario: str, folder: Path | None, artifact: str | None, load_qps: float | None, targets_file: Path | None,
@@ -106,7 +108,7 @@ def decide(
     begun = _begun(where, row.name, artifact) if artifact is not None else ""
     found = read_evidence(where, row.name, begun)
     if recheck is not None:
-        return _recheck(recheck, row.name, found, store, as_json)
+        return _recheck(recheck, row.name, found, Asked(load_qps, version, targets_file, signed_by, store), as_json)
     if stem is not None:
         if not stem.name:
             raise MctError(f"-o {stem} is a folder", f"name what is to be written there: {stem / row.name}-decision")
@@ -136,13 +138,13 @@ def _begun(folder: Path, scenario: str, artifact: str) -> str:
     return begin(folder, scenario, artifact)
 
 
-def _recheck(path: Path, scenario: str, evidence: Evidence, store: str | None, as_json: bool) -> int:
+def _recheck(path: Path, scenario: str, evidence: Evidence, asked: Asked, as_json: bool) -> int:
     from mct.release.decision.recheck import changes, read_decision
 
     decided, outcome, rests_on = read_decision(path)
     if decided != scenario:
         raise MctError(f"{path} is about {decided}, not about {scenario}", "name that scenario")
-    found = changes(rests_on, evidence, store)
+    found = changes(rests_on, evidence, asked)
     if as_json:
         print_json({"outcome": outcome, "changed": [{"file": each.file, "what": each.what} for each in found]})
     elif found:

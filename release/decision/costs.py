@@ -1,9 +1,9 @@
 """What serving costs a month at a given load, on each target that has a price.
 
 Machines = ceil(load / what one machine serves). What one serves is the lower end of a measured bracket (`mct bench
---find-max-load`), else the share UTILISATION of what one process answers one request after the other: queueing makes
-P95 climb steeply from there on, and a month has busy hours. Only the target that was measured has a count; of others
-one machine is the least. Months are of HOURS hours.
+--find-max-load`, of this very artifact on that machine, within the budget's P95), else the share UTILISATION of what
+one process answers one request after the other: queueing makes P95 climb steeply from there on, and a month has busy
+hours. Only the target that was measured has a count; of others one machine is the least. Months are of HOURS hours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from mct import MctError
 from mct.models.data.declared import Amount, Name, declared
-from mct.release.decision.entries import Entry, find_entry
+from mct.release.decision.entries import Entry, asked_budget, find_entry, measured_budget
 from mct.release.decision.evidence import MOST_QPS, Evidence
 from mct.targets.target import CPU, Target, load_targets
 
@@ -39,11 +39,19 @@ class Found(Struct, frozen=True):
     misses_qps: Amount | None = None
 
 
+class _Environment(Struct, frozen=True):
+    """What was served, and one digest over the machine, its threads and the libraries."""
+
+    artifact_digest: str = ""
+    fingerprint: str = ""
+
+
 class MaxLoads(Struct, frozen=True):
     """A result of `mct bench --find-max-load`."""
 
     kind: Literal["mct-max-load"]
     results: tuple[Found, ...]
+    environments: dict[str, _Environment] = {}
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Costs:
-    """The costs of what is to be promoted, on every target with a price; `limit` what it may cost a month."""
+    """The costs of what is to be promoted, on every target with a price; `limit` what it may cost a month.
+
+    `faults` say why a highest load that the evidence names is none of this artifact, target or budget.
+    """
 
     load_qps: float
     measured_on: str
@@ -72,6 +83,7 @@ class Costs:
     assumed: bool
     targets: tuple[Cost, ...]
     files: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> Cost | None:
@@ -97,8 +109,9 @@ def costs_of(evidence: Evidence, load_qps: float, targets_file: Path | None) -> 
     if result and result["target"] and measured_on not in targets:  # one of a file that is not at hand
         told = result["target"]
         targets[measured_on] = Target(measured_on, told["device"], "", price_per_hour=told["price_per_hour"])
+    told = {target: _found(evidence, name, entry, target == measured_on) for target, name in loads.items()}
     found = [
-        cost_on(target, entry, load_qps, measured_on == name, _found(evidence, loads.get(name)))
+        cost_on(target, entry, load_qps, measured_on == name, told[name][0] if name in told else None)
         for name, target in sorted(targets.items())
         if target.price_per_hour is not None
     ]
@@ -109,6 +122,7 @@ def costs_of(evidence: Evidence, load_qps: float, targets_file: Path | None) -> 
         bool(budget and budget.assumed),
         tuple(found),
         tuple(sorted(loads.values())),
+        tuple(f"a highest load on {target}: {loads[target]} {fault}" for target, (_, fault) in told.items() if fault),
     )
 
 
@@ -129,16 +143,37 @@ def cost_on(target: Target, entry: Entry | None, load_qps: float, measured: bool
     return Cost(target.name, price, each, machines, (machines or 1) * price * HOURS, rests_on)
 
 
-def _found(evidence: Evidence, name: str | None) -> Found | None:
-    if name is None:
-        return None
+def _found(evidence: Evidence, name: str, entry: Entry | None, measured: bool) -> tuple[Found | None, str]:
+    """What a file says of the artifact, and "": or nothing, and why it says nothing of it, of the target or the budget.
+
+    `measured` is whether it is to be of the target of the bench. MctError for a file that does not name the artifact.
+    """
     loads = declared(evidence.objects[name], MaxLoads, str(evidence.path(name)))
-    found = [each for each in loads.results if each.artifact == evidence.named.artifact]
-    if not found:
+    found = next((each for each in loads.results if each.artifact == evidence.named.artifact), None)
+    if found is None:
         raise MctError(
             f"{evidence.path(name)} tells nothing of {evidence.named.artifact}", "name the result of that artifact"
         )
-    return found[0]
+    served = loads.environments.get(found.artifact, _Environment())
+    if entry is None or not served.artifact_digest or served.artifact_digest != entry["digest"]:
+        return None, "is of another artifact of that name"
+    if (served.fingerprint == entry["environment"]["fingerprint"]) is not measured:
+        where = "another machine, other threads or libraries than the bench" if measured else "the machine of the bench"
+        return None, f"is of {where}"
+    limit_ms = _limit_ms(evidence)
+    if limit_ms is None or found.limit_ms > limit_ms:
+        asks = "has none" if limit_ms is None else f"asks {limit_ms:g} ms"
+        return None, f"is of P95 {found.limit_ms:g} ms, and the budget {asks}"
+    return found, ""
+
+
+def _limit_ms(evidence: Evidence) -> float | None:
+    """The P95 that the budget of the bench asks."""
+    name = evidence.named.metric.result if evidence.named.metric else ""
+    result = evidence.results.get(name)
+    if not result or not result["budget"]:
+        return None
+    return (asked_budget(evidence, name) or measured_budget(evidence, name)).p95_ms
 
 
 def same_target_cost(costs: Costs, entry: Entry, targets: Mapping[str, Target]) -> Cost | None:

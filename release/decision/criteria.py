@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Literal
 
 from mct.models.tasks.table import asks_alike
-from mct.release.curation.findings import NEAR
 from mct.release.decision.checked import read_check
 from mct.release.decision.costs import Costs
 from mct.release.decision.criteria_budget import judge_budget
@@ -18,6 +17,7 @@ from mct.release.decision.criterion import Criterion, Margin, absent, missing, o
 from mct.release.decision.entries import figure_text, find_entry, read_otherwise, unlike_its_origin
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.standing import Standing, judge_rollback, subject_digest
+from mct.release.promotion.reports import read_data_report
 
 
 def judge_criteria(evidence: Evidence, costs: Costs, standing: Standing) -> tuple[Criterion, ...]:
@@ -96,9 +96,8 @@ def judge_data(evidence: Evidence, standing: Standing) -> Criterion:
     if not all(asks_alike(task, checked.task) for task in tasks):
         lack = f"a check of what a {' or '.join(sorted(tasks))} is asked: this one is of what a {checked.task} is"
         return missing("data", lack, [data.check], facts)
-    if checked.near > NEAR:
-        lack = f"a check that finds texts alike by {NEAR:.0%}: this one let pass all below {checked.near:.0%}"
-        return missing("data", lack, [data.check], facts)
+    if fault := read_data_report(evidence.path(data.check)).fault:
+        return missing("data", f"a check that could find a leak: {fault}", [data.check], facts)
     untold = () if standing.taught else ("among the files that were checked is what taught the artifact",)
     leaked, borne = checked.leaked[digest], data.leaks_tolerated
     lack = f"data to judge by that does not leak: {leaked:.2%} of its rows do, {borne:.2%} can be borne"

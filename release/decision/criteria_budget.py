@@ -54,7 +54,7 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
     if asked is None:
         assumed = (f"the limits of {budget.name}, which is not built in: the result alone says them", *assumed)
     lacks += [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
-    lacks += read_inspected(evidence, str(entry["digest"]))[1]
+    lacks += [*costs.faults, *read_inspected(evidence, str(entry["digest"]))[1]]
     money = costs.chosen
     if costs.limit is None or money is None:
         lack = "a limit of what it may cost a month" if costs.limit is None else "a price of the target it was timed on"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mct.models.scenarios.table import find_scenario
+from mct.models.writing.folders import sha256
 from mct.release.decision.alternatives import Alternative, alternatives
 from mct.release.decision.costs import Costs, costs_of
 from mct.release.decision.criteria import judge_criteria
@@ -20,12 +21,14 @@ from mct.release.decision.criterion import Criterion, Margin
 from mct.release.decision.entries import find_entry, high_risk_slices, points_text, share_text
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.inspected import read_inspected
-from mct.release.decision.standing import JOURNAL, Standing, misbehaving, read_standing, subject_digest
+from mct.release.decision.standing import Standing, misbehaving, read_standing, subject_digest
 from mct.targets.target import load_targets
 
 SCHEMA = 1
 KIND = "mct-decision"
 DEFAULT_QPS = 20.0
+TARGETS, LOAD = "--targets", "--load"
+"""What the command line gives, among what a decision rests on."""
 
 Outcome = Literal["promote", "hold", "roll back"]
 EXIT_CODES: dict[Outcome, int] = {"promote": 0, "roll back": 1, "hold": 3}
@@ -36,7 +39,8 @@ class Decision:
     """What is decided, why, and all that it rests on.
 
     `date` is that of the newest evidence. `margins` are sorted, the nearest to turning first. `files` are those of the
-    evidence by name: SHA-256 and what re-makes them.
+    evidence by name: SHA-256 and what re-makes them. `asked_qps` is the load it was asked for, None where the
+    evidence's own was taken; `named_qps` is that.
     """
 
     scenario: str
@@ -54,11 +58,18 @@ class Decision:
     date: str
     standing: Standing
     signed_by: str | None = None
+    asked_qps: float | None = None
+    named_qps: float | None = None
 
     @property
     def assumed(self) -> tuple[str, ...]:
         """Everything that nobody confirmed, each once."""
-        return tuple(dict.fromkeys(each for criterion in self.criteria for each in criterion.assumed))
+        asked, named = self.asked_qps, self.named_qps
+        load = f"the load ({asked:g} requests a second) is what was asked for (--load)" if asked is not None else ""
+        if load and named is not None and asked != named:
+            load += f"; the evidence says {named:g}"
+        found = dict.fromkeys(each for criterion in self.criteria for each in criterion.assumed)
+        return (*found, load) if load else (*found,)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, in the order of the page."""
@@ -67,6 +78,7 @@ class Decision:
             "schema": SCHEMA, "kind": KIND, "scenario": self.scenario, "number": row.number,
             "technique": row.technique, "outcome": self.outcome, "artifact": self.artifact or None,
             "digest": self.digest or None, "date": self.date or None, "signed_by": self.signed_by,
+            "asked": {"load_qps": self.asked_qps},
             "why": list(self.why), "criteria": [each.as_json() for each in self.criteria],
             "production": {
                 "release": self.standing.production.ref if self.standing.production else None,
@@ -123,10 +135,12 @@ def decide(evidence: Evidence, asked: Asked) -> Decision:
         costs=costs,
         margins=tuple(sorted((m for each in criteria for m in each.margins), key=lambda m: (m.slack, m.what))),
         risks=tuple(risks_of(evidence)),
-        files=tuple(_files(evidence, standing)),
+        files=tuple(_files(evidence, standing, asked.targets)),
         date=_newest(evidence, standing),
         standing=standing,
         signed_by=asked.signed_by,
+        asked_qps=asked.load_qps,
+        named_qps=named.budget.load_qps if named.budget else None,
     )
 
 
@@ -170,11 +184,15 @@ def risks_of(evidence: Evidence) -> list[str]:
     return [*found, *inspected]
 
 
-def _files(evidence: Evidence, standing: Standing) -> list[tuple[str, str, str]]:
-    found = [(name, digest, evidence.command(name)) for name, digest in evidence.digests.items()]
-    if standing.journal:
-        found.append((JOURNAL, standing.journal, evidence.command(JOURNAL)))
-    return found
+def _files(evidence: Evidence, standing: Standing, targets: Path | None) -> list[tuple[str, str, str]]:
+    """The evidence, what the store says, and the targets that were asked with."""
+    found = {**evidence.digests} | standing.digests | digests_of(targets)
+    return [(name, digest, evidence.command(name)) for name, digest in found.items()]
+
+
+def digests_of(targets: Path | None) -> dict[str, str]:
+    """The SHA-256 of a file of targets that the command line gives, by the name of its option: its path is no part."""
+    return {} if targets is None else {TARGETS: sha256(targets)}
 
 
 def _newest(evidence: Evidence, standing: Standing) -> str:

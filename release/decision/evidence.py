@@ -92,13 +92,14 @@ class Data(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Metric(Struct, frozen=True, forbid_unknown_fields=True):
-    """What tells offline whether the change is one for the better."""
+    """What tells offline whether the change is one for the better; `limits` are your own of its inspection."""
 
     result: Name
     untuned: Name | None = None
     tie: Name | None = None
     front: Name | None = None
     explain: Name | None = None
+    limits: Name | None = None
 
 
 class Cost(Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,7 +144,8 @@ class Named(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was read. `digests` are the SHA-256 of every file that speaks in the decision, by its name there.
+    """All that was read. `digests` are the SHA-256 of every file that speaks in the decision, by its name there; the
+    samples beside a result are among them.
 
     A file that is named and not there is in `absent`: named as missing, no error, as with what is not named at all.
     """
@@ -167,7 +169,8 @@ class Evidence:
     def command(self, name: str) -> str:
         """What re-makes a file; "" where nobody said so."""
         figure = self.figures.get(name)
-        return self.named.commands.get(name, figure.command if figure else "")
+        own = next((each for each, found in self.results.items() if name == _samples_name(each, found)), name)
+        return self.named.commands.get(name, figure.command if figure else self.named.commands.get(own, ""))
 
 
 def read_evidence(folder: Path, scenario: str, begun: str = "") -> Evidence:
@@ -194,18 +197,22 @@ def read_evidence(folder: Path, scenario: str, begun: str = "") -> Evidence:
 def _read_files(folder: Path, named: Named, digest: str) -> Evidence:
     figures, results, objects = _names(named)
     tables = [name for name in (named.budget.targets, named.budget.budgets) if name] if named.budget else []
+    tables += [named.metric.limits] if named.metric and named.metric.limits else []
     paths = {name: _inside(folder, name) for name in (*figures, *results, *objects, *tables)}
     there = {name: path for name, path in paths.items() if path.exists()}
     for path in there.values():
         check_beside(path)
         require_file(path, HINT)  # before it is opened to be hashed: a pipe would wait for ever
+    read = {name: _result(there[name]) for name in results if name in there}
+    raw = {_samples_name(name, found): _samples(there[name], found) for name, found in read.items()}
+    spoke = there | {name: path for name, path in raw.items() if path.is_file()}
     return Evidence(
         folder=folder,
         named=named,
-        digests={FILE: digest} | {name: sha256(there[name]) for name in sorted(there)},
+        digests={FILE: digest} | {name: sha256(spoke[name]) for name in sorted(spoke)},
         absent=tuple(name for name in paths if name not in there),
         figures={name: read_json(there[name], Figure, HINT) for name in figures if name in there},
-        results={name: _result(there[name]) for name in results if name in there},
+        results=read,
         objects={name: read_object(there[name], HINT) for name in objects if name in there},
     )
 
@@ -221,6 +228,11 @@ def _result(path: Path) -> dict[str, Any]:
 
 def _samples(path: Path, result: Mapping[str, Any]) -> Path:
     return path.parent / str(result["samples"])
+
+
+def _samples_name(name: str, result: Mapping[str, Any]) -> str:
+    """What the samples of a result are called in the folder."""
+    return str(PurePosixPath(name).parent / str(result["samples"]))
 
 
 def _names(named: Named) -> tuple[list[str], list[str], list[str]]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Digest, Name, declared
 from mct.release.decision.evidence import Evidence
+from mct.release.promotion.reports import OF_MODEL, lacking, read_model_report
 
 
 class Line(Struct, frozen=True):
@@ -32,17 +33,27 @@ class Inspected(Struct, frozen=True):
 def read_inspected(evidence: Evidence, digest: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What an inspection of the artifact with that digest says, and what of it speaks against it.
 
-    MctError for a file that is no inspection. One of another artifact says nothing of this.
+    It is believed where a gate would believe it. MctError for a file that is no inspection, or belies its lines.
     """
-    name = evidence.named.metric.explain if evidence.named.metric else None
+    metric = evidence.named.metric
+    name = metric.explain if metric else None
     found: Mapping[str, Any] | None = evidence.objects.get(name or "")
-    if name is None:
+    if metric is None or name is None:
         return (), ()
     if found is None:
         return (), (f"an inspection: {name} is named and not there",)
-    hint = "make it with: mct explain ORIGINAL ARTIFACT -o FOLDER"
-    inspected = declared(dict(found), Inspected, str(evidence.path(name)), hint)
+    report = read_model_report(evidence.path(name))
+    inspected = declared(dict(found), Inspected, str(evidence.path(name)), OF_MODEL)
     if inspected.digest != digest:
-        return (f"{name} is about another artifact ({inspected.digest[:12]}…): nothing is known of this one",), ()
+        other = f"{name} is about another artifact ({inspected.digest[:12]}…)"
+        return (f"{other}: nothing is known of this one",), (f"an inspection of this artifact: {other}",)
     said = tuple(f"{each.limit}: {each.measured}, {each.outcome}" for each in inspected.lines)
+    if report.original == report.digest:
+        return said, (f"an inspection beside what it was made of: {name} is of it beside itself",)
+    if not inspected.lines:
+        return said, (f"an inspection with limits: {name} judged nothing",)
+    if metric.limits in evidence.absent:
+        return said, (f"the limits of the inspection: {metric.limits} is named and not there",)
+    if report.outcome == "pass" and (lack := lacking(report, evidence.path(metric.limits) if metric.limits else None)):
+        return said, (f"an inspection by limits that count: {name}: {lack}",)
     return said, tuple(f"{name}: {each.limit}: {each.measured}" for each in inspected.lines if each.outcome != "pass")

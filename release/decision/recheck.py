@@ -1,7 +1,8 @@
 """Whether a decision still rests on the files that it was made of.
 
-A decision names every file of its evidence with its SHA-256. Evidence that changed afterwards, or is gone, makes it a
-decision about something else: it is named, file by file, and the decision is to be made again.
+A decision names every file of its evidence with its SHA-256, the command line's own targets among them, and the load
+that it was asked for. What changed afterwards, or is gone, makes it a decision about something else: it is named, one
+by one, and the decision is to be made again. What the command line gave has to be given again.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import Literal
 from msgspec import Struct
 
 from mct import MctError
-from mct.models.data.declared import Digest, Name, read_object
+from mct.models.data.declared import Digest, Name, Positive, read_object
 from mct.models.data.declared import declared as declare
 from mct.models.writing.folders import sha256, write_atomically, write_json
-from mct.release.decision.decision import KIND, SCHEMA, Decision
+from mct.release.decision.decision import KIND, LOAD, SCHEMA, TARGETS, Asked, Decision, digests_of
 from mct.release.decision.decision_text import as_markdown
 from mct.release.decision.evidence import Evidence
-from mct.release.decision.standing import JOURNAL, read_standing
+from mct.release.decision.standing import JOURNAL, LOOKS, read_standing
+
+ASKED_NOTHING = Asked()
 
 
 class _File(Struct, frozen=True):
@@ -29,12 +32,17 @@ class _File(Struct, frozen=True):
     command: str = ""
 
 
+class _Asked(Struct, frozen=True):
+    load_qps: Positive | None = None
+
+
 class _Decided(Struct, frozen=True):
     schema: int
     kind: Literal["mct-decision"]
     scenario: Name
     outcome: Literal["promote", "hold", "roll back"]
     evidence: tuple[_File, ...]
+    asked: _Asked = _Asked()
 
 
 @dataclass(frozen=True)
@@ -52,21 +60,27 @@ def write_decision(stem: Path, decision: Decision) -> None:
 
 
 def read_decision(path: Path) -> tuple[str, str, dict[str, str]]:
-    """The scenario and outcome of a stored decision, and the digests it rests on. MctError where it is none."""
+    """The scenario and outcome of a stored decision, and what it rests on: digests, and the load that was asked for.
+
+    MctError where it is none.
+    """
     found = read_object(path)
     if found.get("kind") != KIND or found.get("schema") != SCHEMA:
         raise MctError(f"{path} is no decision of this mct", "decide again: mct decide SCENARIO")
     decided = declare(found, _Decided, str(path))
-    return decided.scenario, decided.outcome, {each.file: each.sha256 for each in decided.evidence}
+    rests_on = {each.file: each.sha256 for each in decided.evidence} | _load(decided.asked.load_qps)
+    return decided.scenario, decided.outcome, rests_on
 
 
-def changes(rests_on: dict[str, str], evidence: Evidence, store: str | None = None) -> list[Changed]:
-    """What of the evidence is not as it was when the decision was made; the releases lie in `store`, as there."""
-    now = dict(evidence.digests)
-    standing = read_standing(evidence, address=store)
-    if standing.journal:
-        now[JOURNAL] = standing.journal
-    for name in rests_on.keys() - now.keys() - {JOURNAL}:
+def _load(load_qps: float | None) -> dict[str, str]:
+    return {} if load_qps is None else {LOAD: repr(float(load_qps))}
+
+
+def changes(rests_on: dict[str, str], evidence: Evidence, asked: Asked = ASKED_NOTHING) -> list[Changed]:
+    """What is not as it was when the decision was made, where it would be `asked` so now."""
+    standing = read_standing(evidence, address=asked.store)
+    now = {**evidence.digests} | standing.digests | digests_of(asked.targets) | _load(asked.load_qps)
+    for name in rests_on.keys() - now.keys() - {JOURNAL, LOOKS, TARGETS, LOAD}:
         path = evidence.path(name)
         if os.path.lexists(path) and path.is_file():  # no longer named, and still there
             now[name] = sha256(path)

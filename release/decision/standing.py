@@ -7,7 +7,8 @@ is what is in production now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,26 +21,28 @@ from mct.models.data.declared import Name, Share, declared
 from mct.release.decision.criterion import Criterion, absent, missing
 from mct.release.decision.entries import Entry, asked_budget, find_entry, measured_budget, unjudged, verdict_of
 from mct.release.decision.evidence import Evidence, require_within
-from mct.release.promotion.gate_values import last_verdict, production_of
+from mct.release.promotion.gate_values import StoredVerdict, last_verdict, production_of
 from mct.release.promotion.releases import Moved, Release, Track
 from mct.release.promotion.reports import taught_by
 from mct.release.promotion.store import Store, open_store
+from mct.release.watching.looks import Found, Look, newest_looks
 from mct.targets.budget import looser_limits
 
 NAME = "rollback"
-JOURNAL = "journal"
-"""What the digest of the journal's last entry is called among the digests of a decision."""
+JOURNAL, LOOKS = "journal", "looks"
+"""What the digest of the journal's last entry, and that of the newest looks at production, are called in a decision."""
 
 
 @dataclass(frozen=True)
 class Standing:
     """The releases of a scenario; None of anything where there is no store. `subject` is what is decided about.
 
+    `looks` are the newest at what is in production, one of each series, oldest first, and `looked` one SHA-256 of them.
     `back` is where one would return to if what is decided about were in production, `earlier` where a rollback leads
     now; `fault` and `earlier_fault` are why these do not lie in the store whole, "" where they do. `drill` is the
-    outcome of the last practice since production changed, `gate` what a gate said last of what is decided about, ""
-    where there was none. `held` is why that may not go out whatever its evidence says, `taught` the SHA-256 of the data
-    that its lineage names.
+    outcome of the last practice since production changed, `gate` what a gate said last of what is decided about, for
+    whatever stage, "" where there was none. `held` is why that may not go out whatever its evidence says, `taught` the
+    SHA-256 of the data that its lineage names.
     """
 
     release: str = ""
@@ -47,6 +50,8 @@ class Standing:
     journal: str = ""
     at: str = ""
     production: Release | None = None
+    looks: tuple[Look, ...] = ()
+    looked: str = ""
     back: Release | None = None
     fault: str = ""
     earlier: Release | None = None
@@ -55,6 +60,11 @@ class Standing:
     gate: str = ""
     held: tuple[str, ...] = ()
     taught: frozenset[str] = frozenset()
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What a decision names of the store, by name."""
+        return {name: digest for name, digest in ((JOURNAL, self.journal), (LOOKS, self.looked)) if digest}
 
 
 NO_STORE = Standing()
@@ -80,12 +90,15 @@ def read_standing(evidence: Evidence, version: int | None = None, address: str |
     production = production_of(store, track)
     is_subject = production is not None and production.digest == (subject.digest if subject else measured)
     back = track.before if is_subject else production
+    looks = newest_looks(store.place, production.digest) if production else []
     return Standing(
         release=name,
         subject=subject,
         journal=track.link,
         at=track.entries[-1].at,
         production=production,
+        looks=tuple(look for _, _, look in looks),
+        looked=hashlib.sha256(b"".join(content for _, content, _ in looks)).hexdigest() if looks else "",
         back=back,
         fault=fault_of(store, back) if back else "",
         earlier=track.before,
@@ -104,23 +117,31 @@ def _without_store(name: str, version: int | None) -> Standing:
 def _of_subject(store: Store, subject: Release | None) -> dict[str, Any]:
     """What the store says of the release that is decided about: its gate, what holds it, what taught it.
 
-    The gate is that of production where it was asked, else the one that was asked last.
+    The gate is the one that was asked last, for whatever stage; that of production holds too, where it did not pass.
     """
     if subject is None:
         return {"held": ("what was measured does not lie in the store: mct release add",)}
     held, taught = [], frozenset[str]()
     if subject.state == "retired":
         held.append(f"{subject.ref} is retired")
-    said = last_verdict(store, subject.ref, "production") or last_verdict(store, subject.ref)
-    gate = f"{said.verdict.outcome} for {said.verdict.to} ({said.sha256[:12]}…)" if said else ""
-    if said and said.verdict.outcome != "pass":
-        held.append(f"the gate of {subject.ref} said last: {gate}")
+    asked = [last_verdict(store, subject.ref), last_verdict(store, subject.ref, "production")]
+    said = {each.sha256: _gate(each) for each in asked if each}
+    held += [
+        f"the gate of {subject.ref} said last: {said[each.sha256]}"
+        for each in dict.fromkeys(each for each in asked if each)
+        if each.verdict.outcome != "pass"
+    ]
+    gate = next(iter(said.values()), "")
     try:
         with store.artifact(subject) as folder:
             taught = taught_by(folder)
     except MctError as error:
         held.append(f"{subject.ref} does not lie in the store whole: {error.message}")
     return {"gate": gate, "held": tuple(held), "taught": taught}
+
+
+def _gate(said: StoredVerdict) -> str:
+    return f"{said.verdict.outcome} for {said.verdict.to} ({said.sha256[:12]}…)"
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -170,6 +191,7 @@ def judge_rollback(evidence: Evidence, standing: Standing) -> Criterion:
         lack = "a practised way back: no drill since production last changed (mct release drill)"
         return missing(NAME, lack, [JOURNAL], facts)
     facts.append(f"drill: {standing.drill}")
+    facts += _overtaken(evidence, standing)
     if lack := _untold(evidence, standing):
         return missing(NAME, lack, [JOURNAL], facts)
     passed = standing.drill == "pass"
@@ -194,7 +216,27 @@ def _untold(evidence: Evidence, standing: Standing) -> str:
             return f"how production behaves: {named.watch} is about {about}, and {standing.production.ref} is there"
         if evidence.objects[named.watch].get("outcome") == "inconclusive":
             return f"how production behaves: {named.watch} could not tell"
+    if standing.looks and standing.looks[-1].outcome == "inconclusive":
+        return f"how production behaves: {_called(standing.looks[-1])} could not tell"
+    if standing.looks and (alarm := next((each for each in standing.looks if each.outcome == "fail"), None)):
+        return (
+            f"how production behaves: {_called(alarm)} raised an alarm, and no later one with that reference took it "
+            "back"
+        )
     return ""
+
+
+def _called(look: Look) -> str:
+    return f"the store's look {look.number} of {look.at} beside {look.reference}"
+
+
+def _overtaken(evidence: Evidence, standing: Standing) -> Iterator[str]:
+    """That the store has a newer look at what is in production than the file that the evidence names."""
+    named = evidence.named.production
+    if named and named.watch and named.watch in evidence.objects and standing.looks:
+        look = _watch(named.watch, evidence.objects[named.watch]).look
+        if look and look.at < standing.looks[-1].at:
+            yield f"{named.watch} is of {look.at or 'no date'}: {_called(standing.looks[-1])} is newer"
 
 
 def _looser(evidence: Evidence, name: str) -> str:
@@ -217,6 +259,9 @@ def misbehaving(evidence: Evidence, standing: Standing) -> Iterator[str]:
             yield from _missed(evidence, name, standing.production, entry)
     if named and named.watch and named.watch in evidence.objects:
         yield from alarms(named.watch, evidence.objects[named.watch], standing.production)
+    if standing.looks and standing.looks[-1].outcome == "fail":
+        newest = standing.looks[-1]
+        yield from _alarms(_called(newest), newest.changes, standing.production)
     if standing.drill == "fail":
         yield f"the drill of the way back from {standing.production.ref} failed"
 
@@ -238,6 +283,7 @@ class _Change(Struct, frozen=True):
 
 class _Look(Struct, frozen=True):
     changes: tuple[_Change, ...]
+    at: str = ""
 
 
 class _Watch(Struct, frozen=True):
@@ -248,12 +294,20 @@ class _Watch(Struct, frozen=True):
     look: _Look | None
 
 
+def _watch(name: str, found: Mapping[str, Any]) -> _Watch:
+    return declared(dict(found), _Watch, name, "make it with: mct watch LOG --release NAME --json > FILE")
+
+
 def alarms(name: str, found: Mapping[str, Any], production: Release) -> Iterator[str]:
     """The alarms of a watch of this very release. MctError for a file that is no report of a watch."""
-    watch = declared(dict(found), _Watch, name, "make it with: mct watch LOG --release NAME --json > FILE")
+    watch = _watch(name, found)
     if watch.release == production.ref and watch.outcome == "fail" and watch.look:
-        if not watch.look.changes:
-            yield f"mct watch of {production.ref} ({name}) raised an alarm"
-        for each in watch.look.changes:
-            change = f"{each.before:.1%} before, {each.now:.1%} now (p = {each.p_value:.1g})"
-            yield f"mct watch of {production.ref} ({name}): {each.signal}, {each.share}: {change}"
+        yield from _alarms(name, watch.look.changes, production)
+
+
+def _alarms(name: str, changes: Iterable[_Change | Found], production: Release) -> Iterator[str]:
+    told = [f"{each.signal}, {each.share}: {each.before:.1%} before, {each.now:.1%} now (p = {each.p_value:.1g})"
+            for each in changes]  # fmt: skip
+    if not told:
+        yield f"mct watch of {production.ref} ({name}) raised an alarm"
+    yield from (f"mct watch of {production.ref} ({name}): {each}" for each in told)

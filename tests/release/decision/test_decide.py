@@ -1,7 +1,9 @@
 """The decision by the five criteria: what promotes, what can only hold, what rolls back."""
 
 import json
+import random
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -18,9 +20,11 @@ from mct.release.decision.decision_text import as_markdown, as_text
 from mct.release.decision.evidence import read_evidence
 from mct.release.decision.standing import Standing
 from mct.release.promotion.gate import ask_gate
+from mct.release.promotion.gate_values import GateVerdict
 from mct.release.promotion.moves import retire
-from mct.release.promotion.releases import Release
-from mct.release.promotion.store import open_store
+from mct.release.promotion.releases import Looked, Release, Stage
+from mct.release.promotion.store import now, open_store
+from mct.release.watching.job import watch_logs
 from mct.targets.budget import Budget
 
 NAME = "intent-router"
@@ -461,11 +465,39 @@ def test_a_load_of_next_to_nothing_takes_a_machine(case: Any) -> None:
 
 
 def test_a_measured_highest_load_is_taken_at_its_lower_end(case: Any) -> None:
-    row = {"artifact": "onnx-int8", "limit_ms": 15.0, "meets_qps": 8.0, "qps": 9.0, "misses_qps": 10.0}
-    case.write("load.json", {"kind": "mct-max-load", "results": [row]})
-    replaced(case, "[rollback]", '[budget.max_load]\ncpu = "load.json"\n\n[rollback]')
+    case.serve(15.0, 8.0)
     chosen = decided(case).costs.chosen
     assert chosen is not None and chosen.machines == 3 and "8 requests a second" in chosen.rests_on
+
+
+@pytest.mark.parametrize(
+    ("limit_ms", "other", "said"),
+    [
+        (1000.0, {}, "is of P95 1000 ms, and the budget asks 15 ms"),
+        (15.0, {"artifact_digest": "f" * 64}, "is of another artifact"),
+        (15.0, {"artifact_digest": ""}, "is of another artifact"),
+        (15.0, {"fingerprint": "0" * 12}, "is of another machine"),
+    ],
+)
+def test_a_highest_load_of_something_else_saves_no_machine(
+    case: Any, limit_ms: float, other: dict[str, str], said: str
+) -> None:
+    replaced(case, "load_qps = 20.0", "load_qps = 20000.0")
+    case.serve(15.0, 15000.0)
+    assert decided(case).outcome == "promote"
+    case.serve(limit_ms, 15000.0, **other)
+    found = decided(case)
+    assert found.outcome == "hold" and any(f"load.json {said}" in each for each in found.why)
+    assert any("a cost within 150.00 USD a month" in each for each in found.why)
+
+
+def test_a_highest_load_is_of_the_target_that_it_is_named_for(case: Any) -> None:
+    case.serve(15.0, 8.0)
+    replaced(case, 'cpu = "load.json"', 'gpu = "load.json"')
+    found = decided(case)
+    assert found.outcome == "hold" and any(
+        "gpu: load.json is of the machine of the bench" in each for each in found.why
+    )
 
 
 def test_every_other_artifact_is_an_alternative_with_a_reason(case: Any) -> None:
@@ -482,16 +514,117 @@ def test_every_other_artifact_is_an_alternative_with_a_reason(case: Any) -> None
     assert [each.name for each in decided(case).alternatives if each.what == "on the front"] == ["tiny"]
 
 
-def test_an_inspection_speaks_only_of_the_artifact_it_is_about(case: Any) -> None:
+def test_an_inspection_is_believed_as_a_gate_believes_it(case: Any) -> None:
     replaced(case, 'tie = "tie.json"', 'tie = "tie.json"\nexplain = "explain.json"')
+    digest, passed = decided(case).digest, {"limit": "behaviour_fail_max <= 0.02", "measured": "1 %", "outcome": "pass"}
+    other = {"kind": "mct-explain", "outcome": "pass", "digest": "f" * 64, "lines": [passed]}
+    case.write("explain.json", other)
+    found = decided(case)
+    assert found.outcome == "hold" and any("explain.json is about another artifact" in each for each in found.why)
+    assert any("another artifact" in each for each in found.risks)
+    case.edit("explain.json", digest=digest)
+    assert decided(case).outcome == "promote"
+    case.edit("explain.json", original={"digest": digest})
+    assert any("it beside itself" in each for each in decided(case).why)
+    case.edit("explain.json", original={"digest": "e" * 64}, lines=[passed | {"limit": "behaviour_fail_max <= 1"}])
+    found = decided(case)
+    assert found.outcome == "hold" and any("an inspection by limits that count" in each for each in found.why)
+    case.edit("explain.json", outcome="inconclusive", lines=[])
+    assert any("explain.json judged nothing" in each for each in decided(case).why)
     line = {"limit": "orders keep their label", "measured": "3 of 20 changed", "outcome": "fail"}
-    told = {"kind": "mct-explain", "digest": "f" * 64, "outcome": "fail", "lines": [line]}
-    case.write("explain.json", told)
-    decision = decided(case)
-    assert decision.outcome == "promote" and any("another artifact" in each for each in decision.risks)
-    case.edit("explain.json", digest=decision.digest)
-    decision = decided(case)
-    assert decision.outcome == "hold" and any("3 of 20 changed" in each for each in decision.why)
+    case.edit("explain.json", outcome="fail", lines=[line])
+    found = decided(case)
+    assert found.outcome == "hold" and any("3 of 20 changed" in each for each in found.why)
+    for outcome, lines in (("fail", []), ("pass", [line])):
+        case.edit("explain.json", outcome=outcome, lines=lines)
+        with pytest.raises(MctError, match="and its lines come to"):
+            decided(case)
+
+
+def test_an_inspection_by_your_own_limits_is_judged_by_these(case: Any) -> None:
+    replaced(case, 'tie = "tie.json"', 'tie = "tie.json"\nexplain = "explain.json"')
+    line = {"limit": "flips_max <= 0.5", "measured": "1 %", "outcome": "pass"}
+    told = {"kind": "mct-explain", "outcome": "pass", "digest": decided(case).digest, "lines": [line]}
+    case.write("explain.json", told | {"limits": "mine"})
+    assert any("are not built in: name their file" in each for each in decided(case).why)
+    replaced(case, 'explain = "explain.json"', 'explain = "explain.json"\nlimits = "limits.toml"')
+    assert any("limits.toml is named and not there" in each for each in decided(case).why)
+    (case.folder / "limits.toml").write_text("[mine]\nflips_max = 0.5\n")
+    found = decided(case)
+    assert found.outcome == "promote" and "limits.toml" in {file for file, _, _ in found.files}
+    (case.folder / "limits.toml").write_text("[mine]\nflips_max = 0.1\n")
+    assert decided(case).outcome == "hold"
+
+
+def test_a_leak_of_a_file_that_the_check_does_not_list_may_be_any_file_s(case: Any) -> None:
+    leak = {"file": "elsewhere.jsonl", "row": 3, "other_file": "train.jsonl", "other_row": 7}
+    case.edit("check.json", leaks=[leak])
+    found = decided(case)
+    assert found.outcome == "hold" and states(found)["data"] == "not met"
+
+
+@pytest.mark.parametrize("stages", [("production", "canary"), ("canary", "production")])
+def test_a_gate_that_did_not_pass_last_holds_for_whatever_stage(case: Any, stages: tuple[Stage, ...]) -> None:
+    release = case.store.find(f"{NAME}@2")
+    for stage, outcome in zip(stages, ("pass", "fail"), strict=True):
+        said = GateVerdict(1, "mct-release-gate", release.ref, release.digest, stage, now(), outcome, ())
+        case.store.note(NAME, Looked(2, stage, outcome, case.store.keep_json(said.as_json())))
+    found = decided(case)
+    assert found.outcome == "hold" and found.standing.gate.startswith(f"fail for {stages[1]}")
+    assert any(f"the gate of {NAME}@2 said last: fail for {stages[1]}" in each for each in found.why)
+
+
+def write_log(path: Any, answers: str) -> Any:
+    draw = random.Random(0)
+    rows = ({"answer": draw.choice(answers), "confidence": draw.random()} for _ in range(2000))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_an_alarm_in_the_store_counts_whatever_file_the_evidence_names(case: Any, tmp_path: Any) -> None:
+    in_production_twice(case)
+    before, calm, drifted = (
+        write_log(tmp_path / f"{name}.jsonl", answers) for name, answers in (("before", "ab"), ("1", "ab"), ("2", "b"))
+    )
+    calm.write_text("".join(reversed(calm.read_text().splitlines(keepends=True)[1:])))
+
+    def look(log: Any, margin: float = 0.2) -> dict[str, Any]:
+        watched, ref = watch_logs([log], NAME, [before], tmp_path, margin, str(case.folder / "store"))
+        return {"release": ref} | watched.as_json()
+
+    all_clear = look(calm)
+    found = decided(case)
+    assert found.outcome == "promote" and "looks" in {file for file, _, _ in found.files}
+    look(drifted)
+    found = decided(case)
+    assert found.outcome == "roll back" and any("answers, a: " in each for each in found.trouble)
+    case.watch(f"{NAME}@2")
+    case.write("watch.json", all_clear)
+    found = decided(case)
+    assert found.outcome == "roll back" and any("the store's look 2 of" in each for each in found.trouble)
+    assert all_clear["look"]["number"] == 1
+    time.sleep(1.1)  # looks are dated to the second
+    look(calm, margin=0.5)  # a series of its own takes no alarm of another back
+    found = decided(case)
+    assert found.outcome == "hold" and any(
+        "no later one with that reference took it back" in each for each in found.why
+    )
+
+
+def test_a_named_watch_that_is_older_than_the_store_s_newest_look_is_told(case: Any, tmp_path: Any) -> None:
+    in_production_twice(case)
+    before, log = write_log(tmp_path / "before.jsonl", "ab"), tmp_path / "log.jsonl"
+    log.write_text("".join(before.read_text().splitlines(keepends=True)[:0:-1]))
+    watched, _ = watch_logs([log], NAME, [before], tmp_path, 0.2, str(case.folder / "store"))
+    assert watched.outcome == "pass"
+    case.watch(f"{NAME}@2")
+    told = {"changes": [], "at": "2020-01-01T00:00:00Z"}
+    case.edit("watch.json", look=told)
+    found = decided(case)
+    (rollback,) = [each for each in found.criteria if each.name == "rollback"]
+    assert found.outcome == "promote" and any(
+        "watch.json is of 2020-01-01T00:00:00Z: " in each for each in rollback.facts
+    )
 
 
 def test_high_risk_flows_are_told_and_those_not_measured_too(case: Any) -> None:

@@ -185,6 +185,32 @@ def test_a_file_that_changed_afterwards_is_noticed(run_mct: Run, case: Any) -> N
     assert "no longer rests" in run_mct(*words, "--recheck", stored).stdout
 
 
+def test_what_the_command_line_gave_and_the_samples_are_rechecked(run_mct: Run, case: Any, tmp_path: Path) -> None:
+    stem, prices = tmp_path / "decision", tmp_path / "prices.toml"
+    prices.write_text('[cpu]\ndevice = "cpu"\nabout = "as it is"\nprice_per_hour = 0.01\n')
+    words = ("decide", NAME, "--evidence", case.folder, "--targets", prices, "--load", "30")
+    assert run_mct(*words, "-o", stem).returncode == 0
+    stored = stem.with_name("decision.json")
+    told = json.loads(stored.read_text())
+    assert told["asked"] == {"load_qps": 30.0} and str(tmp_path) not in stored.read_text()
+    assert any("the evidence says 20" in each for each in told["assumed"])
+
+    def changed(*given: object) -> list[tuple[str, str]]:
+        done = run_mct(*given, "--recheck", stored, "--json")
+        found = [(each["file"], each["what"]) for each in json.loads(done.stdout)["changed"]]
+        assert done.returncode == bool(found)
+        return found
+
+    assert changed(*words) == []
+    assert changed(*words[:4]) == [("--load", "gone"), ("--targets", "gone")]
+    assert changed(*words[:-1], "1") == [("--load", "changed")]
+    prices.write_text(prices.read_text().replace("0.01", "99.0"))
+    assert changed(*words) == [("--targets", "changed")]
+    (samples,) = case.folder.glob("*.samples.jsonl.gz")
+    samples.unlink()
+    assert changed(*words) == [("--targets", "changed"), (samples.name, "gone")]
+
+
 def test_a_stored_decision_that_is_none_is_refused(run_mct: Run, case: Any, tmp_path: Path) -> None:
     words = ("decide", NAME, "--evidence", case.folder, "--recheck", tmp_path / "decision.json")
     refused(run_mct(*words))
@@ -241,9 +267,7 @@ ABSURD: dict[str, tuple[str, Callable[[Any], object]]] = {
 
 
 def highest_load(case: Any, meets_qps: float) -> None:
-    row = {"artifact": "onnx-int8", "limit_ms": 15.0, "meets_qps": meets_qps}
-    case.write("load.json", {"kind": "mct-max-load", "results": [row]})
-    change(case, "[rollback]", '[budget.max_load]\ncpu = "load.json"\n\n[rollback]')
+    case.serve(15.0, meets_qps)
 
 
 def no_time_at_all(case: Any) -> None:
