@@ -94,10 +94,10 @@ def counts_of(flags: Mapping[str, Flags], partitions: Sequence[Partition]) -> di
     return {name: Count(float(each.sum()) / effect, n / effect, effect) for name, each in flags.items()}
 
 
-def design_effect(flags: Flags, blocks: Partition, unsure: float = UNSURE) -> float:
+def design_effect(flags: Flags, blocks: Partition) -> float:
     """How many times more the shares (one per row of `flags`) vary than of independent requests; at least 1.
 
-    At the end of what it may be that it lies beyond with the chance `unsure`.
+    At the end of what it may be that it lies beyond with the chance `UNSURE`.
     """
     n = int(flags.shape[1])
     sizes = np.bincount(blocks).astype(np.float64)
@@ -108,7 +108,7 @@ def design_effect(flags: Flags, blocks: Partition, unsure: float = UNSURE) -> fl
     sums = np.stack([np.bincount(blocks, weights=row) for row in flags])
     seen = float(((sums - shares[:, None] * sizes) ** 2).sum())
     independent = len(sizes) - 1
-    return max(1.0, seen / expected * independent / float(stats.chi2.ppf(unsure, independent)))
+    return max(1.0, seen / expected * independent / float(stats.chi2.ppf(UNSURE, independent)))
 
 
 def p_of_two(now: Sequence[Count], before: Sequence[Count]) -> Flags:

@@ -22,8 +22,6 @@ FEWEST_BLOCKS = 6
 """Of one size, from which their variance is told."""
 COARSE, FINE = 7, 56
 """Blocks in which a whole reference is cut to see whether it still varies; a week's are days and eighths of a day."""
-UNSURE = 0.2
-"""The chance that the effect between blocks is larger than it is taken for: a look's own is taken beside it."""
 GROWS = 0.01
 """The chance that a signal which is steady beyond the fine blocks is taken for one that is not."""
 
@@ -50,7 +48,7 @@ class Trace:
     def _of_blocks(self, size: int) -> float:
         if size not in self._effects:
             whole = self.flags.shape[1] // size * size
-            self._effects[size] = design_effect(self.flags[:, :whole], np.arange(whole) // size, UNSURE)
+            self._effects[size] = design_effect(self.flags[:, :whole], np.arange(whole) // size)
         return self._effects[size]
 
     def is_too_short(self) -> bool:
