@@ -23,7 +23,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from mct import MctError, __version__
-from mct.models.checkpoints.adapters import CONFIG, MODEL_CONFIG, AdapterConfig
+from mct.models.checkpoints.adapters import CONFIG, MODEL_CONFIG
 from mct.models.data.card import card_path
 from mct.models.data.declared import Digest, Name, read_json
 from mct.models.data.files import SUFFIXES
@@ -49,6 +49,12 @@ class Done(Struct, frozen=True, forbid_unknown_fields=True):
     code: int
     seconds: float
     files: dict[Name, Digest]
+
+
+class _Adapter(Struct, frozen=True):
+    """Of `adapter_config.json`, what its base is called; whether it is sound, the step itself finds out."""
+
+    base_model_name_or_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def _beside(name: str, place: Place) -> Iterator[str]:
         yield from (os.path.join(os.path.dirname(name), each.name) for each in beside if each.is_file())
     for found in (path, *sorted(path.iterdir())) if path.is_dir() else ():
         if (found / CONFIG).is_file():
-            base = Path(read_json(found / CONFIG, AdapterConfig).base_model_name_or_path or "").name
+            base = Path(read_json(found / CONFIG, _Adapter).base_model_name_or_path or "").name
             if base and (path.resolve().parent / base / MODEL_CONFIG).is_file():
                 yield os.path.relpath(path.resolve().parent / base, place.folder)
 

@@ -588,8 +588,8 @@ def test_an_alarm_in_the_store_counts_whatever_file_the_evidence_names(case: Any
     )
     calm.write_text("".join(reversed(calm.read_text().splitlines(keepends=True)[1:])))
 
-    def look(log: Any, margin: float = 0.2) -> dict[str, Any]:
-        watched, ref = watch_logs([log], NAME, [before], tmp_path, margin, str(case.folder / "store"))
+    def look(log: Any, reference: Any = before) -> dict[str, Any]:
+        watched, ref = watch_logs([log], NAME, [reference], tmp_path, 0.2, str(case.folder / "store"))
         return {"release": ref} | watched.as_json()
 
     all_clear = look(calm)
@@ -603,8 +603,10 @@ def test_an_alarm_in_the_store_counts_whatever_file_the_evidence_names(case: Any
     found = decided(case)
     assert found.outcome == "roll back" and any("the store's look 2 of" in each for each in found.trouble)
     assert all_clear["look"]["number"] == 1
+    other = tmp_path / "other.jsonl"
+    other.write_text("".join(before.read_text().splitlines(keepends=True)[100:1900]))
     time.sleep(1.1)  # looks are dated to the second
-    look(calm, margin=0.5)  # a series of its own takes no alarm of another back
+    look(calm, other)  # a series of its own takes no alarm of another back
     found = decided(case)
     assert found.outcome == "hold" and any(
         "no later one with that reference took it back" in each for each in found.why
