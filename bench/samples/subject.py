@@ -16,7 +16,7 @@ from typing import Any
 
 from mct import MctError
 from mct.compress.run.artifact import MANIFEST, executable, is_artifact, read_artifact
-from mct.compress.run.lineage import equals, known_of, made_of
+from mct.compress.run.lineage import known_of, made_of, origin_of_artifact
 from mct.models.checkpoints.adapted import NOTHING, Told
 from mct.models.checkpoints.adapters import CONFIG, WEIGHTS
 from mct.models.checkpoints.checkpoint import Checkpoint, holds_adapter, inspect, weight_files
@@ -33,9 +33,9 @@ TOKENIZER = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """What something was made of: the checkpoints it goes back to, each by one SHA-256 over its `weights`.
+    """What something was made of: the checkpoints it goes back to, each by one SHA-256 over all that it answers by.
 
-    `equals` is the one whose answers it gives, "" for none: a checkpoint its own, and an artifact those of what it was
+    That is its weights and what they are used with (labels, sizes, tokenizer, an adapter and its base). `equals` is the one whose answers it gives, "" for none: a checkpoint its own, and an artifact those of what it was
     exported from in full precision by exact steps alone.
     """
 
@@ -162,7 +162,7 @@ def _artifact(path: Path, adapter: str) -> Subject:
         size_mb=_size_mb(path, found.files),
         digest=_digest({**found.files, MANIFEST: use}),
         made_for=found.made_for,
-        origin=Origin(made_of(found.lineage, str(path)), equals(found.lineage, found.precision, str(path))),
+        origin=Origin(*origin_of_artifact(found, str(path), adapter)),
     )
 
 
@@ -188,7 +188,7 @@ def _checkpoint(path: Path, told: Told) -> Subject:
         files=names,
         size_mb=_size_mb(path, names),
         digest=_digest(hashes | use),
-        origin=Origin(made_of(began, str(path)), equals(began, "fp32", str(path))),
+        origin=Origin(made_of(began, str(path)), str(began[0]["answers"])),
     )
 
 

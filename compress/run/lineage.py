@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 import mct
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.plan.plan import Resolved
 from mct.compress.plan.recipe import LINEAGE
 from mct.compress.plan.table import passes
-from mct.compress.run.artifact import check_lineage, read_artifact
+from mct.compress.run.artifact import Artifact, check_lineage, read_artifact
 from mct.compress.run.resources import Source
 from mct.models.checkpoints.adapted import Adaptation
-from mct.models.checkpoints.adapters import WEIGHTS
+from mct.models.checkpoints.adapters import CONFIG, WEIGHTS, Adapter
 from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
 from mct.models.checkpoints.hub import find_pinned, origin_of
 from mct.models.data.declared import declared, read_json
 from mct.models.data.inside import list_files
 from mct.models.tables import owner_of
+from mct.models.tasks.table import Head
 from mct.models.writing.folders import digest, sha256
 
 LIBRARIES = (
@@ -41,6 +44,13 @@ EXPORT = "export-"
 WHOLE = ("fp32", "f32")
 """Precisions in which nothing is rounded."""
 
+ANSWERING = frozenset({".json", ".txt", ".model", ".jinja", ".safetensors"})
+SILENT = frozenset({
+    "mct-files.json", LINEAGE, "recipe.json", "trainer_state.json", "all_results.json", "eval_results.json",
+    "train_results.json",
+})  # fmt: skip
+"""What of a checkpoint's files may decide its answers, by suffix; and those of such a suffix that only tell of it."""
+
 Entry = dict[str, Any]
 
 
@@ -54,56 +64,112 @@ def begun_with(checkpoint: Checkpoint, seed: int) -> Entry:
 
 
 def known_of(checkpoint: Checkpoint) -> Entry:
-    """What says which checkpoint it is: its weights, how a recipe made them, the base that an adapter was put on."""
-    made = checkpoint.path / LINEAGE
+    """What says which checkpoint it is: its weights, how a recipe made them, the base that an adapter was put on.
+
+    And by what it is known as a baseline: `answers` is one SHA-256 over all that decides what it answers, `kept` that
+    of each adapter that is kept beside its base, and `heads` one over what it answers with.
+    """
+    made, adaptation = checkpoint.path / LINEAGE, checkpoint.adaptation
     before = {"made_by": read_json(made, list[dict[str, Any]])} if made.is_file() else {}
-    adapted = _adapted(checkpoint.adaptation) if checkpoint.adaptation else {}
-    return {**_weights_of(checkpoint.path), **before, **adapted}
+    adapted = _adapted(adaptation) if adaptation else {}
+    known: Entry = {"answers": answers_digest(checkpoint), "heads": _heads_digest(checkpoint.heads)}
+    if adaptation and adaptation.kept:
+        known["kept"] = {each.name: answers_digest(_with_one(checkpoint, adaptation, each))
+                         for each in adaptation.adapters}  # fmt: skip
+    return {**_weights_of(checkpoint.path), **before, **adapted, **known}
 
 
-class _Weights(Struct, frozen=True):
-    sha256: str = ""
+def answers_digest(checkpoint: Checkpoint) -> str:
+    """One SHA-256 over all that decides what a checkpoint answers: weights, sizes, labels, tokenizer, how it is asked.
+
+    Of an adapter its configuration, its share in a mix and its base count too, and the labels that it was told. Where
+    the files lie does not. What is kept beside its base answers as the base does, until an adapter is asked for.
+    """
+    adaptation = checkpoint.adaptation
+    if adaptation is None:
+        return digest(_answering(checkpoint.path))
+    base = digest(_answering(adaptation.base))
+    if adaptation.kept:
+        return base
+    known = {"base": base, "base_quant": adaptation.base_quant, "heads": _heads_digest(checkpoint.heads)}
+    for number, (each, share) in enumerate(zip(adaptation.adapters, adaptation.weights, strict=True)):
+        own = digest({name: sha256(each.folder / name) for name in (CONFIG, WEIGHTS)})
+        known[f"adapter {number}"] = f"{share!r} of {own}"
+    for folder in dict.fromkeys((checkpoint.path, checkpoint.vocabulary)):
+        if folder != adaptation.base:
+            known |= {f"beside {name}": value for name, value in _answering(folder).items() if "/" not in name}
+    return digest(known)
+
+
+def _with_one(checkpoint: Checkpoint, adaptation: Adaptation, adapter: Adapter) -> Checkpoint:
+    """The same base with one of the adapters that are kept beside it."""
+    told = replace(adaptation.told, adapter=adapter.name, keep=False)
+    return replace(checkpoint, adaptation=replace(adaptation, adapters=(adapter,), weights=(1.0,), told=told))
+
+
+def _answering(folder: Path) -> dict[str, str]:
+    """The files of one model that may decide its answers, by SHA-256; adapters and earlier states within it are none."""
+    names = [Path(name) for name in list_files(folder) if not name.startswith((DATA, ".", "checkpoint-"))]
+    adapters = {name.parent for name in names if name.name == CONFIG}
+    return {
+        name.as_posix(): sha256(folder / name)
+        for name in names
+        if name.suffix in ANSWERING and name.name not in {*SILENT, CONFIG, WEIGHTS}
+        and (name.parent == Path() or adapters.isdisjoint(name.parents))
+    }  # fmt: skip
+
+
+def _heads_digest(heads: Sequence[Head]) -> str:
+    return hashlib.sha256(json.dumps([asdict(head) for head in heads]).encode()).hexdigest()
 
 
 class _Came(Struct, frozen=True):
-    """What is read again of an entry: which checkpoint it is of, and what made that."""
+    """What is read again of an entry: which checkpoint it is of, and what made that; "" of a step, or unsaid."""
 
     step: str = ""
-    sha256: str = ""
-    base: _Weights | None = None
+    answers: str = ""
+    kept: dict[str, str] = {}
+    heads: str = ""
     made_by: tuple[_Came, ...] = ()
-
-    @property
-    def weights(self) -> str:
-        """The checkpoint by its weights; an adapter by its own and those of what it was put on; "" of a step."""
-        base = self.base.sha256 if self.base else ""
-        return digest({"adapter": self.sha256, "base": base}) if self.sha256 and base else self.sha256
 
 
 def made_of(history: Sequence[Mapping[str, Any]], place: str) -> tuple[str, ...]:
     """The checkpoints that a lineage goes back to, each by one SHA-256: what it began with, and what that was made of.
 
-    A student's teacher is among them. MctError, naming the place, where it is no lineage.
+    Each is known by what it answers (`answers_digest`); one that was compressed before that was noted, not at all. A
+    student's teacher is among them. MctError, naming the place, where it is no lineage.
     """
-    return tuple(dict.fromkeys(filter(None, _weights(_read(history, place)))))
+    return tuple(dict.fromkeys(filter(None, _known(_read(history, place)))))
 
 
-def equals(history: Sequence[Mapping[str, Any]], precision: str, place: str) -> str:
+def origin_of_artifact(artifact: Artifact, place: str, adapter: str = "") -> tuple[tuple[str, ...], str]:
+    """What an artifact was `made_of`, and which of it gives the same answers; nothing where its heads are others.
+
+    With an `adapter` that it keeps, what that was made of.
+    """
+    came = _read(artifact.lineage, place)
+    if came and came[0].heads not in {"", _heads_digest(artifact.heads)}:
+        return (), ""
+    if came and adapter:
+        came = (structs.replace(came[0], answers=came[0].kept.get(adapter, "")), *came[1:])
+    return tuple(dict.fromkeys(filter(None, _known(came)))), _equal(came, artifact.precision)
+
+
+def _equal(came: Sequence[_Came], precision: str) -> str:
     """The checkpoint whose answers an artifact of this lineage gives; "" where a step or its precision changed them."""
     exact = {row.name for row in passes() if row.exact}
-    came = _read(history, place)
-    kept = all(each.step in exact or each.step.startswith(EXPORT) for each in came[1:])
-    return came[0].weights if came and kept and precision in WHOLE else ""
+    unchanged = all(each.step in exact or each.step.startswith(EXPORT) for each in came[1:])
+    return came[0].answers if came and unchanged and precision in WHOLE else ""
 
 
 def _read(history: Sequence[Mapping[str, Any]], place: str) -> tuple[_Came, ...]:
     return declared([*map(dict, history)], tuple[_Came, ...], f"{place} lineage", "compress the checkpoint again")
 
 
-def _weights(came: Sequence[_Came]) -> Iterator[str]:
+def _known(came: Sequence[_Came]) -> Iterator[str]:
     for each in came:
-        yield each.weights
-        yield from _weights(each.made_by)
+        yield each.answers
+        yield from _known(each.made_by)
 
 
 def entry_of(step: Resolved, product: Product, resources: Resources) -> Entry:

@@ -137,6 +137,8 @@ class Question:
             return ""
         if equals is None:
             return "It does not say what it was held against: make it again."
+        if not self.weights:
+            return "The release does not say what it was made of, or answers with other labels: compress it again."
         return f"It was held against {digest[:12]}, neither what it was made of, unchanged, nor what production was."
 
     def misread(self, fields: Mapping[str, str]) -> str:

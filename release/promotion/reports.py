@@ -18,7 +18,7 @@ from msgspec import Struct
 from mct import MctError
 from mct.bench.judge.line import Outcome, worst
 from mct.compress.run.artifact import read_artifact
-from mct.compress.run.lineage import made_of
+from mct.compress.run.lineage import origin_of_artifact
 from mct.models.data.declared import Digest, Index, Name, Share, declared, parse_json, read_bytes
 from mct.release.curation.findings import NEAR
 from mct.release.inspection.limits import KNOWN, load_limits
@@ -216,8 +216,8 @@ def taught_by(artifact: Path) -> frozenset[str]:
 
 
 def weights_of(artifact: Path) -> frozenset[str]:
-    """The checkpoints that an artifact's lineage goes back to, each by one SHA-256 over its weights."""
-    return frozenset(made_of(read_artifact(artifact, verify=False).lineage, str(artifact)))
+    """The checkpoints that an artifact's lineage goes back to, each by one SHA-256 over all that it answers by."""
+    return frozenset(origin_of_artifact(read_artifact(artifact, verify=False), str(artifact))[0])
 
 
 def _named(steps: Iterable[_Step]) -> Iterator[str]:

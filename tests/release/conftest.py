@@ -24,7 +24,7 @@ Stored = Callable[..., Path]
 
 TRUTH = ("order", "returns", "human") * 100
 ROOT = "1" * 64
-MADE_OF = ({"step": "checkpoint", "architecture": "Tiny", "sha256": ROOT}, {"step": "export-onnx"})
+MADE_OF = ({"step": "checkpoint", "architecture": "Tiny", "answers": ROOT}, {"step": "export-onnx"})
 BUDGET = Budget("quick", "sequence-classification", p95_ms=3.0, quality_at_least=0.9)
 
 

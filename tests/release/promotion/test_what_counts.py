@@ -89,7 +89,7 @@ def test_a_check_of_other_columns_is_no_check_of_the_test_set(
 
 
 def lineage(root: str, *steps: str) -> list[dict[str, Any]]:
-    began: dict[str, Any] = {"step": "checkpoint", "architecture": "Tiny", "sha256": root}
+    began: dict[str, Any] = {"step": "checkpoint", "architecture": "Tiny", "answers": root}
     return [began, *({"step": step} for step in steps)]
 
 
@@ -129,10 +129,8 @@ def test_a_student_s_baseline_is_its_teacher_and_an_adapter_s_what_it_was_put_on
     gate.with_name("budgets.toml").write_text(DROP)
     student = lineage(OTHER, "export-onnx", "quantise-onnx")
     student[0]["made_by"] = lineage(ROOT, "distil")
-    adapter = lineage(ROOT, "merge-adapter", "export-onnx")
-    adapter[0]["base"] = {"sha256": OTHER}
-    on_another = lineage(ROOT, "merge-adapter", "export-onnx")
-    on_another[0]["base"] = {"sha256": "3" * 64}
+    adapter = lineage("4" * 64, "merge-adapter", "export-onnx")
+    on_another = lineage("5" * 64, "merge-adapter", "export-onnx")
     teacher = by_hand.write_tiny_artifact(tmp_path / "teacher", lineage=lineage(ROOT, "export-onnx"))
 
     def counts(name: str, history: list[dict[str, Any]], beside: Path) -> bool:
@@ -147,13 +145,45 @@ def test_a_student_s_baseline_is_its_teacher_and_an_adapter_s_what_it_was_put_on
     assert not counts("adapter-beside-another-base", on_another, merged)
 
 
-def test_a_checkpoint_is_known_by_its_weights(tiny_onnx: Path, tiny_bert: Path) -> None:
-    """As artifacts that were compressed from it name them."""
+def test_a_checkpoint_is_known_by_what_it_answers(tiny_onnx: Path, tiny_bert: Path) -> None:
+    """As artifacts that were compressed from it name that."""
     checkpoint, exact, lossy = map(identify, (tiny_bert, tiny_onnx / "onnx-fp32", tiny_onnx / "onnx-int8"))
     assert checkpoint.origin and exact.origin and lossy.origin
     assert checkpoint.origin.weights == exact.origin.weights == lossy.origin.weights
     assert checkpoint.origin.equals == exact.origin.equals == checkpoint.origin.weights[0]
     assert lossy.origin.equals == ""
+
+
+def test_labels_moved_by_one_place_are_those_of_nothing_that_it_was_made_of(
+    tiny_onnx: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    """Neither in a copy of the checkpoint, whose weights are the same, nor in the artifact's own manifest."""
+    moved = Path(shutil.copytree(tiny_bert, tmp_path / "moved"))
+    config = json.loads((moved / "config.json").read_text())
+    labels = list(config["id2label"].values())
+    config["id2label"] = dict(enumerate([*labels[1:], labels[0]]))
+    config["label2id"] = {label: int(number) for number, label in config["id2label"].items()}
+    (moved / "config.json").write_text(json.dumps(config))
+    exact = Path(shutil.copytree(tiny_onnx / "onnx-fp32", tmp_path / "onnx-fp32"))
+    manifest = json.loads((exact / "mct.json").read_text())
+    manifest["labels"] = manifest["heads"][0]["labels"] = [*labels[1:], labels[0]]
+    (exact / "mct.json").write_text(json.dumps(manifest))
+    other, artifact, was = map(identify, (moved, exact, tiny_onnx / "onnx-int8"))
+    assert other.origin and artifact.origin and was.origin
+    assert other.labels == artifact.labels != was.labels
+    assert other.origin.equals not in was.origin.weights
+    assert artifact.origin.weights == () and artifact.origin.equals == ""
+
+
+def test_a_release_that_does_not_say_what_it_was_made_of_is_to_be_made_again(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, tmp_path: Path, by_hand: ModuleType
+) -> None:
+    history: list[dict[str, Any]] = [{"step": "checkpoint", "sha256": ROOT}, {"step": "export-onnx"}]
+    old = by_hand.write_tiny_artifact(tmp_path / "old" / "onnx", votes={"is": (0.1, 0.0, 0.0)}, lineage=history)
+    gate.with_name("budgets.toml").write_text(DROP)
+    add(store, [old], "router")
+    stored(old, beside=artifacts[0], wrong=200)
+    assert "compress it again" in open_lines(store, gate)[0].reason
 
 
 def test_last_month_s_release_is_a_baseline_for_this_one(
