@@ -35,8 +35,9 @@ TOKENIZER = "tokenizer.json"
 class Origin:
     """What something was made of: the checkpoints it goes back to, each by one SHA-256 over all that it answers by.
 
-    That is its weights and what they are used with (labels, sizes, tokenizer, an adapter and its base). `equals` is the one whose answers it gives, "" for none: a checkpoint its own, and an artifact those of what it was
-    exported from in full precision by exact steps alone.
+    That is its weights and what they are used with (labels, sizes, tokenizer, an adapter and its base). `equals` is the
+    one whose answers it gives, "" for none: a checkpoint its own, and an artifact those of what it was exported from in
+    full precision by exact steps alone.
     """
 
     weights: tuple[str, ...]

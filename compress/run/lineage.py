@@ -108,7 +108,7 @@ def _with_one(checkpoint: Checkpoint, adaptation: Adaptation, adapter: Adapter) 
 
 
 def _answering(folder: Path) -> dict[str, str]:
-    """The files of one model that may decide its answers, by SHA-256; adapters and earlier states within it are none."""
+    """The files of one model that may decide its answers, by SHA-256; no adapters or earlier states within it."""
     names = [Path(name) for name in list_files(folder) if not name.startswith((DATA, ".", "checkpoint-"))]
     adapters = {name.parent for name in names if name.name == CONFIG}
     return {

@@ -14,7 +14,7 @@ from mct.release.decision.costs import Costs
 from mct.release.decision.criteria_budget import judge_budget
 from mct.release.decision.criteria_metric import judge_metric
 from mct.release.decision.criterion import Criterion, Margin, absent, missing, origin_of
-from mct.release.decision.entries import figure_text, find_entry, read_otherwise, unlike_its_origin
+from mct.release.decision.entries import basis_of, figure_text, find_entry, read_otherwise, unlike_its_origin
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.standing import Standing, judge_rollback, subject_digest
 from mct.release.promotion.reports import read_data_report
@@ -22,7 +22,7 @@ from mct.release.promotion.reports import read_data_report
 
 def judge_criteria(evidence: Evidence, costs: Costs, standing: Standing) -> tuple[Criterion, ...]:
     """All five. Where a release is decided about that is not what was measured, nothing is known of that one."""
-    metric, budget = judge_metric(evidence), judge_budget(evidence, costs)
+    metric, budget = judge_metric(evidence), judge_budget(evidence, costs, standing)
     subject = standing.subject
     if subject is not None and subject.digest != subject_digest(evidence):
         lack = f"a bench of {subject.ref} ({subject.digest[:12]}…): another artifact was measured"
@@ -40,9 +40,8 @@ def _unfit(evidence: Evidence, standing: Standing) -> str:
     if metric is None or result is None or entry is None:
         return ""
     fields = result["data"].get("fields", {})
-    production = standing.production.digest if standing.production else ""
     return read_otherwise(f"a bench ({metric.result})", fields, data.fields if data else {}) or unlike_its_origin(
-        result, entry, production
+        result, entry, basis_of(evidence, standing.productions)
     )
 
 

@@ -24,12 +24,13 @@ from mct.release.decision.entries import (
 )
 from mct.release.decision.evidence import Evidence
 from mct.release.decision.inspected import read_inspected
+from mct.release.decision.standing import Standing
 from mct.targets.budget import Budget, looser_limits
 
 NAME = "budget"
 
 
-def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
+def judge_budget(evidence: Evidence, costs: Costs, standing: Standing) -> Criterion:
     """Whether the artifact met its latency and quality budget, and costs no more than it may."""
     named, metric = evidence.named, evidence.named.metric
     result = evidence.results.get(metric.result) if metric else None
@@ -54,7 +55,7 @@ def judge_budget(evidence: Evidence, costs: Costs) -> Criterion:
     if asked is None:
         assumed = (f"the limits of {budget.name}, which is not built in: the result alone says them", *assumed)
     lacks += [f"{line['limit']}: {line['outcome']} ({line['measured']})" for line in lines if line["outcome"] != "pass"]
-    lacks += [*costs.faults, *read_inspected(evidence, str(entry["digest"]))[1]]
+    lacks += [*costs.faults, *read_inspected(evidence, standing)[1]]
     money = costs.chosen
     if costs.limit is None or money is None:
         lack = "a limit of what it may cost a month" if costs.limit is None else "a price of the target it was timed on"

@@ -134,7 +134,7 @@ def decide(evidence: Evidence, asked: Asked) -> Decision:
         alternatives=alternatives(evidence, costs, load_targets(table)),
         costs=costs,
         margins=tuple(sorted((m for each in criteria for m in each.margins), key=lambda m: (m.slack, m.what))),
-        risks=tuple(risks_of(evidence)),
+        risks=tuple(risks_of(evidence, standing)),
         files=tuple(_files(evidence, standing, asked.targets)),
         date=_newest(evidence, standing),
         standing=standing,
@@ -169,7 +169,7 @@ def way_back(standing: Standing) -> str:
     return standing.earlier.ref
 
 
-def risks_of(evidence: Evidence) -> list[str]:
+def risks_of(evidence: Evidence, standing: Standing) -> list[str]:
     """The high-risk flows, each with what was measured of it; what was not measured is the greater risk."""
     metric = evidence.named.metric
     entry = find_entry(evidence.results.get(metric.result) if metric else None, evidence.named.artifact)
@@ -180,7 +180,7 @@ def risks_of(evidence: Evidence) -> list[str]:
             continue
         change = f", {points_text(part['delta'], part['delta_ci'])}" if part["delta"] is not None else ""
         found.append(f"{name}: recall {share_text(part['value'], part.get('value_ci'))}{change}, n = {part['n']:,}")
-    inspected, _ = read_inspected(evidence, str(entry["digest"]) if entry else "")
+    inspected, _ = read_inspected(evidence, standing)
     return [*found, *inspected]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from mct.bench.judge.line import Outcome, worst
 from mct.models.data.declared import declared
 from mct.models.scenarios.shop.high_risk import HIGH_RISK_INTENTS
+from mct.models.tasks.datasets import told_renames
 from mct.release.decision.evidence import Evidence, Figure
+from mct.release.promotion.reports import Basis
 from mct.targets.budget import Budget, load_budgets, stricter_on
 from mct.targets.target import Target
 
@@ -38,24 +40,40 @@ def held_against_itself(result: Mapping[str, Any], entry: Entry) -> bool:
     return baseline is not None and baseline["digest"] == entry["digest"]
 
 
-def unlike_its_origin(result: Mapping[str, Any], entry: Entry, production: str) -> str:
+def basis_of(evidence: Evidence, productions: frozenset[str]) -> Basis:
+    """What evidence about the artifact has to rest on: what its result says it was made of, and was judged by.
+
+    `productions` are the digests of what is or was in production.
+    """
+    metric, data = evidence.named.metric, evidence.named.data
+    result = evidence.results.get(metric.result) if metric else None
+    entry = find_entry(result, evidence.named.artifact) or {}
+    judged = frozenset([result["data"]["sha256"]] if result else [])
+    roots = frozenset((entry.get("origin") or {}).get("weights", ()))
+    return Basis(str(entry.get("digest", "")), roots, productions, judged, data.fields if data else {})
+
+
+def unlike_its_origin(result: Mapping[str, Any], entry: Entry, basis: Basis) -> str:
     """Why the baseline of a result is none for an artifact; "" where it is what that was made of, or production.
 
-    `production` is the digest of that. A result of before it was noted what things are made of is believed.
+    A result that does not say what things are made of shows nothing, as at a gate.
     """
     baseline = find_entry(result, result["baseline"] or "")
-    if baseline is None or "origin" not in baseline or "origin" not in entry or baseline["digest"] == production:
+    if baseline is None or baseline is entry or baseline["digest"] == entry["digest"]:
+        return ""  # said elsewhere
+    origin = baseline.get("origin")
+    if not (why := basis.unfit(baseline["digest"], origin["equals"] if origin else None)):
         return ""
-    if baseline["origin"]["equals"] in entry["origin"]["weights"]:
-        return ""
-    return f"a comparison with what it was made of, unchanged, or with production: {baseline['artifact']} is neither"
+    if origin is None or "origin" not in entry:
+        return f"a bench that says what {baseline['artifact']} is: {why}"
+    return f"a comparison with what it was made of, unchanged, or with production: {baseline['artifact']}: {why}"
 
 
 def read_otherwise(name: str, fields: Mapping[str, str], asked: Mapping[str, str]) -> str:
     """What is missing where columns were renamed in another way than the evidence says; "" where they were not."""
-    if dict(fields) == dict(asked):
+    if told_renames(fields) == told_renames(asked):
         return ""
-    told = ", ".join(f"{theirs} as {ours}" for ours, theirs in fields.items()) or "no column as another"
+    told = ", ".join(f"{theirs} as {ours}" for ours, theirs in told_renames(fields).items()) or "no column as another"
     return f"{name} by the columns that the evidence names: it read {told} (name it: fields of [data])"
 
 

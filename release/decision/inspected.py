@@ -9,8 +9,12 @@ from msgspec import Struct
 
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Digest, Name, declared
+from mct.release.decision.entries import basis_of
 from mct.release.decision.evidence import Evidence
+from mct.release.decision.standing import Standing
+from mct.release.promotion.releases import is_ahead
 from mct.release.promotion.reports import OF_MODEL, lacking, read_model_report
+from mct.release.promotion.store import now
 
 
 class Line(Struct, frozen=True):
@@ -30,10 +34,12 @@ class Inspected(Struct, frozen=True):
     lines: tuple[Line, ...]
 
 
-def read_inspected(evidence: Evidence, digest: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What an inspection of the artifact with that digest says, and what of it speaks against it.
+def read_inspected(evidence: Evidence, standing: Standing) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What an inspection of what is to be promoted says, and what of it speaks against that.
 
-    It is believed where a gate would believe it. MctError for a file that is no inspection, or belies its lines.
+    It is believed where a gate would believe it: beside what the artifact was made of or what production was, on what
+    the artifact is judged by, its columns read as the evidence says, and not dated in the future. MctError for a file
+    that is no inspection, or belies its lines.
     """
     metric = evidence.named.metric
     name = metric.explain if metric else None
@@ -44,12 +50,15 @@ def read_inspected(evidence: Evidence, digest: str) -> tuple[tuple[str, ...], tu
         return (), (f"an inspection: {name} is named and not there",)
     report = read_model_report(evidence.path(name))
     inspected = declared(dict(found), Inspected, str(evidence.path(name)), OF_MODEL)
-    if inspected.digest != digest:
+    basis = basis_of(evidence, standing.productions)
+    if inspected.digest != basis.digest:
         other = f"{name} is about another artifact ({inspected.digest[:12]}…)"
         return (f"{other}: nothing is known of this one",), (f"an inspection of this artifact: {other}",)
     said = tuple(f"{each.limit}: {each.measured}, {each.outcome}" for each in inspected.lines)
-    if report.original == report.digest:
-        return said, (f"an inspection beside what it was made of: {name} is of it beside itself",)
+    if why := basis.why_no_inspection(report):
+        return said, (f"an inspection of it beside what it was made of, on what it is judged by: {name}: {why[1]}",)
+    if is_ahead(report.created, now()):
+        return said, (f"an inspection that was made: {name} is dated in the future ({report.created})",)
     if not inspected.lines:
         return said, (f"an inspection with limits: {name} judged nothing",)
     if metric.limits in evidence.absent:

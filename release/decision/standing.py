@@ -21,7 +21,12 @@ from mct.models.data.declared import Name, Share, declared
 from mct.release.decision.criterion import Criterion, absent, missing
 from mct.release.decision.entries import Entry, asked_budget, find_entry, measured_budget, unjudged, verdict_of
 from mct.release.decision.evidence import Evidence, require_within
-from mct.release.promotion.gate_values import StoredVerdict, last_verdict, production_of
+from mct.release.promotion.gate_values import (
+    StoredVerdict,
+    digests_once_in_production,
+    last_verdict,
+    production_of,
+)
 from mct.release.promotion.releases import Moved, Release, Track
 from mct.release.promotion.reports import taught_by
 from mct.release.promotion.store import Store, open_store
@@ -37,12 +42,13 @@ JOURNAL, LOOKS = "journal", "looks"
 class Standing:
     """The releases of a scenario; None of anything where there is no store. `subject` is what is decided about.
 
-    `looks` are the newest at what is in production, one of each series, oldest first, and `looked` one SHA-256 of them.
-    `back` is where one would return to if what is decided about were in production, `earlier` where a rollback leads
-    now; `fault` and `earlier_fault` are why these do not lie in the store whole, "" where they do. `drill` is the
-    outcome of the last practice since production changed, `gate` what a gate said last of what is decided about, for
-    whatever stage, "" where there was none. `held` is why that may not go out whatever its evidence says, `taught` the
-    SHA-256 of the data that its lineage names.
+    `productions` are the digests of what is or was in production. `looks` are the newest at what is in production,
+    one of each series, oldest first, and `looked` one SHA-256 of them. `back` is where one would return to if what
+    is decided about were in production, `earlier` where a rollback leads now; `fault` and `earlier_fault` are why
+    these do not lie in the store whole, "" where they do. `drill` is the outcome of the last practice since
+    production changed, `gate` what a gate said last of what is decided about, for whatever stage, "" where there
+    was none. `held` is why that may not go out whatever its evidence says, `taught` the SHA-256 of the data that
+    its lineage names.
     """
 
     release: str = ""
@@ -50,6 +56,7 @@ class Standing:
     journal: str = ""
     at: str = ""
     production: Release | None = None
+    productions: frozenset[str] = frozenset()
     looks: tuple[Look, ...] = ()
     looked: str = ""
     back: Release | None = None
@@ -97,6 +104,7 @@ def read_standing(evidence: Evidence, version: int | None = None, address: str |
         journal=track.link,
         at=track.entries[-1].at,
         production=production,
+        productions=digests_once_in_production(track),
         looks=tuple(look for _, _, look in looks),
         looked=hashlib.sha256(b"".join(content for _, content, _ in looks)).hexdigest() if looks else "",
         back=back,

@@ -1,10 +1,10 @@
 """Which steps are done: each is known by one digest of its words, what it reads and the versions that do the work.
 
 A step whose digest is that of a finished run, and what that left is still there unchanged, is not run again. What a
-step reads is every file that its words name, and what lies beside one by its form: the documents that a data file's
-rows name, its card, the base of an adapter; it follows the steps that left these. A step that names nothing of an
-earlier one (a gate, a promotion) comes after all of them. Folders that only grow, as a store of results, may have
-grown.
+step reads is every file that its words name, and what goes with one by its form: the documents that a data file's rows
+name, its card, the base of an adapter, the files and folders that a recipe or another TOML file names; it follows the
+steps that left these. A step that names nothing of an earlier one (a gate, a promotion) comes after all of them.
+Folders that only grow, as a store of results, may have grown.
 
 What asks a gate, makes a plan, or goes by a store of releases, is run every time: release.toml, results and what is in
 production lie beside the pipeline and change without it.
@@ -15,10 +15,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -131,14 +133,39 @@ def _named(step: Step, place: Place) -> set[str]:
 def _beside(name: str, place: Place) -> Iterator[str]:
     """What is read with a file or folder though no word names it."""
     path = place.folder / name
+    if not _exists(path):
+        return
     if path.is_file() and name.endswith(SUFFIXES):
         beside = (*(path.with_name(f"docs{suffix}") for suffix in SUFFIXES), card_path(path))
         yield from (os.path.join(os.path.dirname(name), each.name) for each in beside if each.is_file())
+    if path.is_file() and name.endswith(".toml"):
+        yield from (each for each in _strings(_toml(path)) if _is_below(each, place))
     for found in (path, *sorted(path.iterdir())) if path.is_dir() else ():
         if (found / CONFIG).is_file():
             base = Path(read_json(found / CONFIG, _Adapter).base_model_name_or_path or "").name
             if base and (path.resolve().parent / base / MODEL_CONFIG).is_file():
                 yield os.path.relpath(path.resolve().parent / base, place.folder)
+
+
+def _toml(path: Path) -> Any:
+    """What a TOML file holds; nothing of one that is none, which the step itself finds out."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _strings(each)
+
+
+def _is_below(word: str, place: Place) -> bool:
+    """Whether a word names what is there, and not the folder of the pipeline itself or one that holds it."""
+    path = place.folder / word
+    return bool(word) and _exists(path) and not place.folder.is_relative_to(path.resolve())
 
 
 def _exists(path: Path) -> bool:

@@ -18,12 +18,11 @@ from mct.release.promotion.measured import measured_lines
 from mct.release.promotion.releases import Looked, Run, Stage, days_between
 from mct.release.promotion.reports import (
     DataReport,
-    ModelReport,
     lacking,
+    made_of,
     read_data_report,
     read_model_report,
     taught_by,
-    weights_of,
 )
 from mct.release.promotion.store import Store, moment
 
@@ -42,10 +41,10 @@ def ask_gate(store: Store, ref: str, stage: Stage, gate_file: Path, by: str = ""
     runs: tuple[Run, ...] = ()
     tried: tuple[Tried, ...] = ()
     with store.artifact(release) as folder:
-        taught, weights = taught_by(folder), weights_of(folder)
+        taught, roots = taught_by(folder), made_of(folder)
         whole = "the stored artifact is the release"
         lines.append(GateLine("measured", whole, release.digest[:12], "pass", "Every file has its SHA-256."))
-    question = Question(store, track, release, stage, gate, gate_file.parent, at, weights, pinned)
+    question = Question(store, track, release, stage, gate, gate_file.parent, at, roots, pinned)
     own = question.keep("gate-file", gate_file)
     if gate.budgets:
         found, runs, tried = measured_lines(question)
@@ -76,8 +75,8 @@ def _behaviour_line(question: Question, path: Path) -> GateLine:
     evidence: tuple[Evidence, ...] = (question.keep("explain", path, report.created),)
     if report.digest != question.release.digest:
         return GateLine(subject, limit, report.digest[:12], "inconclusive", "It is about another artifact.", evidence)
-    if why := _why_no_inspection(question, report):
-        return GateLine(subject, limit, *why, evidence)
+    if why := question.basis.why_no_inspection(report):
+        return GateLine(subject, limit, why[0], "inconclusive", why[1], evidence)
     own = question.home / question.gate.limits if question.gate.limits else None
     if report.outcome == "pass":
         lack = lacking(report, own)
@@ -87,24 +86,6 @@ def _behaviour_line(question: Question, path: Path) -> GateLine:
     stale = [line for line in question.age_lines(limit, report.created, evidence) if line.outcome != "pass"]
     said = "; ".join(report.open_lines) or {"pass": "Every limit holds."}.get(report.outcome, "It judged nothing.")
     return stale[0] if stale else GateLine(subject, limit, report.outcome, report.outcome, said, evidence)
-
-
-def _why_no_inspection(question: Question, report: ModelReport) -> tuple[str, Outcome, str] | None:
-    """What was found, and why that shows nothing: what it was inspected beside, on which data, read how.
-
-    None where it does. Behaviour tests alone ask no data, and are judged without an original.
-    """
-    if not report.compares:
-        return None
-    if report.original == report.digest:
-        return "itself", "inconclusive", "It was inspected beside itself."
-    if why := question.unfit(report.original, report.equals):
-        return "beside another", "inconclusive", why
-    if question.pinned and not report.files <= question.pinned:
-        return "other data", "inconclusive", "It was inspected on data that the gate does not name (data)."
-    if why := question.misread(report.fields):
-        return "other columns", "inconclusive", why
-    return None
 
 
 def _data_line(question: Question, path: Path, measured_on: frozenset[str], taught: frozenset[str]) -> GateLine:
@@ -123,7 +104,7 @@ def _data_line(question: Question, path: Path, measured_on: frozenset[str], taug
             unknown = ", ".join(sorted(each[:12] for each in digests - report.files))
             reason = f"It does not know {what} {unknown}."
             return GateLine(subject, limit, "not checked", "inconclusive", reason, evidence)
-    if fault := report.fault or question.misread(report.fields) or _other_inputs(question, report):
+    if fault := report.fault or question.basis.misread(report.fields) or _other_inputs(question, report):
         return GateLine(subject, limit, "not compared", "inconclusive", fault, evidence)
     known = "" if taught else ", of which none is known to have taught it"
     return GateLine(subject, limit, "none", "pass", f"{len(report.files)} files were compared{known}.", evidence)
@@ -139,9 +120,12 @@ def _other_inputs(question: Question, report: DataReport) -> str:
 def _rollout(question: Question) -> Iterator[GateLine]:
     """Where the release has been before, and whether the way back was practised."""
     gate, track, release = question.gate, question.track, question.release
-    if (gate.after or gate.drill_days is not None) and (fault := copied(question.store, track)):
-        yield GateLine("rollout", "a journal of its own", "another's", "inconclusive", fault)
-        return
+    rests = [entry.number for entry, move in track.moves(release.version) if gate.after and move.to == gate.after][:1]
+    rests += [drill[0].number] if gate.drill_days is not None and (drill := track.last_drill()) else []
+    for number in rests:
+        if fault := copied(question.store, track, number):
+            yield GateLine("rollout", "a journal of its own", fault[0], "inconclusive", fault[1])
+            return
     if gate.after:
         days = track.days_in(release.version, gate.after, question.at)
         wanted = f" for at least {gate.after_days:g} days" if gate.after_days else ""

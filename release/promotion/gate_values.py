@@ -7,7 +7,7 @@ again, with the bytes of everything it was read from.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +20,20 @@ from mct import MctError
 from mct.bench.judge.line import Outcome
 from mct.models.data.declared import Count, Digest, Index, Name, Share, parse_json, read_bytes
 from mct.release.promotion.gate_file import Gate
-from mct.release.promotion.releases import Looked, Moved, Release, Stage, Time, Track, days_between, split_ref
+from mct.release.promotion.releases import (
+    Looked,
+    Moved,
+    Release,
+    Stage,
+    Time,
+    Track,
+    days_between,
+    is_ahead,
+    split_ref,
+)
+from mct.release.promotion.reports import Basis
 from mct.release.promotion.store import RESTORE, LostEvidenceError, Store
 
-CLOCKS_DIFFER_DAYS = 1 / 24
 EvidenceKind = Literal["result", "samples", "budgets", "explain", "limits", "check", "gate-file", "journal"]
 
 
@@ -97,7 +107,7 @@ class StoredVerdict:
 class Question:
     """What a gate is asked: about a release, for a stage. `home` is the folder that its file's paths start from.
 
-    `weights` are the checkpoints that the release was made of, as its own lineage names them; `pinned` the SHA-256 of
+    `made_of` are the checkpoints that the release was made of, as its own lineage names them; `pinned` the SHA-256 of
     the test sets that count, none where any does.
     `kept` is what was read for it, by SHA-256: it is stored once a verdict is reached, and nothing of a gate that is
     refused on the way.
@@ -110,7 +120,7 @@ class Question:
     gate: Gate
     home: Path
     at: str
-    weights: frozenset[str]
+    made_of: frozenset[str]
     pinned: frozenset[str]
     kept: dict[str, bytes] = field(default_factory=dict)
 
@@ -125,33 +135,16 @@ class Question:
         self.kept[digest] = content
         return Evidence(kind, path.name, digest, created)
 
-    def unfit(self, digest: str, equals: str | None) -> str:
-        """Why something is nothing to hold the release against; "" where it is what that was made of, or production.
-
-        `equals` is the checkpoint whose answers it gives, as `Origin` has it; None where nobody noted that.
-        """
-        if digest == self.release.digest:
-            return "It was held against itself: bench it beside what it was made of."
-        once = {self.track.release(version).digest for version in self.track.productions}
-        if equals in self.weights or digest in once:
-            return ""
-        if equals is None:
-            return "It does not say what it was held against: make it again."
-        if not self.weights:
-            return "The release does not say what it was made of, or answers with other labels: compress it again."
-        return f"It was held against {digest[:12]}, neither what it was made of, unchanged, nor what production was."
-
-    def misread(self, fields: Mapping[str, str]) -> str:
-        """How columns were read otherwise than the gate has them read; "" where they were not."""
-        if dict(fields) == self.gate.fields:
-            return ""
-        told = ", ".join(f"{theirs} as {ours}" for ours, theirs in fields.items()) or "no column as another"
-        return f"It read {told}: read them as the gate does, or name it (fields)."
+    @property
+    def basis(self) -> Basis:
+        """What its evidence has to rest on."""
+        return Basis(
+            self.release.digest, self.made_of, digests_once_in_production(self.track), self.pinned, self.gate.fields
+        )
 
     def is_ahead(self, created: str) -> bool:
-        """Whether something is dated in the future, by more than clocks differ."""
-        age = days_between(created, self.at)
-        return age is not None and age < -CLOCKS_DIFFER_DAYS
+        """Whether something is dated in the future."""
+        return is_ahead(created, self.at)
 
     def age_lines(self, subject: str, created: str, evidence: tuple[Evidence, ...]) -> Iterator[GateLine]:
         """Whether something is young enough, where the gate asks for it; what is dated in the future, in any case."""
@@ -171,6 +164,11 @@ class Question:
         yield GateLine(subject, limit, *found, evidence)
 
 
+def digests_once_in_production(track: Track) -> frozenset[str]:
+    """What is in production, or ever was."""
+    return frozenset(track.release(version).digest for version in track.productions)
+
+
 def read_verdict(store: Store, digest: str) -> GateVerdict:
     """A stored verdict by its SHA-256. MctError where it is not there, or was changed since."""
     return parse_json(store.evidence(digest), GateVerdict, f"{store.address}: evidence/{digest}")
@@ -188,19 +186,22 @@ def verdict_about(store: Store, digest: str, release: Release) -> GateVerdict:
     return found
 
 
-def copied(store: Store, track: Track) -> str:
-    """Why a journal is not this name's own; "" where it is. Its entries bear no name, but the verdicts in it do.
+def copied(store: Store, track: Track, until: int | None = None) -> tuple[str, str] | None:
+    """What a journal is found to be, and why nothing rests on it; None where it is this name's own.
 
-    One that was copied from another name begins as that one's does, so the first verdict that is not lost tells.
+    Its entries bear no name, but the verdicts in it do: one that was copied from another name begins as that one's
+    does, so the first verdict that is not lost tells. Only those as old as the entry `until`, on which something
+    rests, can tell whose that is; where all of them are lost, nothing does.
     """
-    for entry in track.entries:
-        verdict = entry.event.verdict if isinstance(entry.event, Looked | Moved) else None
+    events = [entry.event for entry in track.entries if until is None or entry.number <= until]
+    verdicts = [each.verdict for each in events if isinstance(each, Looked | Moved) and each.verdict is not None]
+    for verdict in verdicts:
         with suppress(LostEvidenceError):
-            if verdict is not None:
-                about = read_verdict(store, verdict).release
-                own = split_ref(about)[0] == track.name
-                return "" if own else f"Its first verdict is about {about}: it was copied from there."
-    return ""
+            about = read_verdict(store, verdict).release
+            own = split_ref(about)[0] == track.name
+            return None if own else ("another's", f"Its first verdict is about {about}: it was copied from there.")
+    lost = "The verdicts that say whose journal it is are lost: restore the store from a copy, or go there again."
+    return ("anybody's", lost) if verdicts else None
 
 
 def let_in_by(store: Store, track: Track, release: Release) -> GateVerdict:

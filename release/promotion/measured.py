@@ -35,6 +35,8 @@ MACHINE = ("cpu", "architecture", "instruction_sets")
 
 NO_BASELINE = "There is no baseline to compare with"
 
+MEBI = 2**20 / 1e6
+
 HARDWARE = (
     "device", "index", "threads", "memory_mb", "runtimes", "architecture", "instruction_sets", "transport", "host",
     "download_mbps",
@@ -106,7 +108,7 @@ def _enough(question: Question, attempts: Sequence[Attempt], met: int) -> Iterat
     whole = [each for each in attempts if each.path and each.shows]
     if not whole:
         others = _measured_otherwise(question)
-        misread = [why for each in attempts if each.path and (why := question.misread(each.fields))]
+        misread = [why for each in attempts if each.path and (why := question.basis.misread(each.fields))]
         none = f"No stored result is of this artifact; {others}" if others else "No stored result is of this artifact."
         reason = misread[-1] if misread else none
         yield GateLine("measured", "what is deployed is what was measured", "no run", "inconclusive", reason)
@@ -127,16 +129,26 @@ def _enough(question: Question, attempts: Sequence[Attempt], met: int) -> Iterat
 
 
 def _machine_of(attempt: Attempt) -> tuple[object, ...]:
-    """What a run was measured on, whatever it was called: one kind of machine, used in one way, is one target."""
+    """What a run was measured on, whatever it was called: one kind of machine, used in one way, is one target.
+
+    Another number of threads is another way, and a limit of memory is where it bound the run.
+    """
     assert attempt.path is not None
     result = read_object(attempt.path)
-    environment = next(each["environment"] for each in result["artifacts"] if each["artifact"] in attempt.names)
+    entry = next(each for each in result["artifacts"] if each["artifact"] in attempt.names)
+    environment = entry["environment"]
     target, plan = result["target"], result["plan"]
     way = target.get("transport", "")
     return (
         *(str(environment.get(name)) for name in MACHINE), (environment.get("gpu") or {}).get("name"),
-        target["device"], "" if way in {"here", "ssh"} else way, plan["threads"], plan.get("memory_mb", 0),
+        target["device"], "" if way in {"here", "ssh"} else way, plan["threads"],
+        _bound_mb(plan.get("memory_mb", 0), entry["peak_rss_mb"]),
     )  # fmt: skip
+
+
+def _bound_mb(limit_mb: int, peak_rss_mb: float | None) -> int:
+    """The memory (10^6 bytes) that a run was held to; 0 where it used less anyway (2^20 bytes)."""
+    return limit_mb if peak_rss_mb is not None and peak_rss_mb * MEBI >= limit_mb else 0
 
 
 def _measured_otherwise(question: Question) -> str:
@@ -218,7 +230,7 @@ def _verdict_lines(question: Question, samples: Samples, subject: str, budget_na
 
 def _unfit(question: Question, baseline: Subject) -> str:
     """Why a run's baseline is none for the release; "" where it is one."""
-    return question.unfit(baseline.digest, baseline.origin.equals if baseline.origin else None)
+    return question.basis.unfit(baseline.digest, baseline.origin.equals if baseline.origin else None)
 
 
 def _without(line: Line, unfit: str) -> Line:

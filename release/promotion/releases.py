@@ -32,6 +32,9 @@ VERSIONS = re.compile(r"[1-9][0-9]{0,8}")
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 DAY_S = 86_400.0
+HOURS_A_DAY = 24.0
+CLOCKS_DIFFER_HOURS = 1.0
+"""How far evidence may be dated after it is read."""
 CLOCKS_DIFFER_S = 300.0
 """How far a gate's clock may be behind the last entry: each machine has a clock of its own."""
 
@@ -286,6 +289,12 @@ def days_between(earlier: str, later: str) -> float | None:
         return (_moment(later) - _moment(earlier)).total_seconds() / DAY_S
     except ValueError:  # the 31st of February
         return None
+
+
+def is_ahead(time: str, now: str) -> bool:
+    """Whether a time lies after this moment, by more than clocks differ."""
+    days = days_between(time, now)
+    return days is not None and days * HOURS_A_DAY < -CLOCKS_DIFFER_HOURS
 
 
 def goes_back(earlier: str, later: str) -> bool:

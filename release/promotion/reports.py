@@ -20,6 +20,7 @@ from mct.bench.judge.line import Outcome, worst
 from mct.compress.run.artifact import read_artifact
 from mct.compress.run.lineage import origin_of_artifact
 from mct.models.data.declared import Digest, Index, Name, Share, declared, parse_json, read_bytes
+from mct.models.tasks.datasets import told_renames
 from mct.release.curation.findings import NEAR
 from mct.release.inspection.limits import KNOWN, load_limits
 
@@ -124,6 +125,60 @@ class ModelReport:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What evidence about an artifact has to rest on, by SHA-256; a gate and a decision ask the same.
+
+    `digest` is its own, `made_of` the checkpoints that it was made of, `productions` what ever was in production,
+    `data` the test sets that count (none where any does), and `fields` how columns are renamed in them.
+    """
+
+    digest: str
+    made_of: frozenset[str]
+    productions: frozenset[str]
+    data: frozenset[str] = frozenset()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def unfit(self, digest: str, equals: str | None) -> str:
+        """Why something is nothing to hold the artifact against; "" where it was made of that, or production was it.
+
+        `equals` is the checkpoint whose answers it gives, as `Origin` has it; None where nobody noted that.
+        """
+        if digest == self.digest:
+            return "It was held against itself: bench it beside what it was made of."
+        if equals in self.made_of or digest in self.productions:
+            return ""
+        if equals is None:
+            return "It does not say what it was held against: make it again."
+        if not self.made_of:
+            return "The artifact does not say what it was made of, or answers with other labels: compress it again."
+        return f"It was held against {digest[:12]}, neither what it was made of, unchanged, nor what production was."
+
+    def misread(self, fields: Mapping[str, str]) -> str:
+        """How columns were read otherwise than they have to be; "" where they were not."""
+        if (told := told_renames(fields)) == told_renames(self.fields):
+            return ""
+        said = ", ".join(f"{theirs} as {ours}" for ours, theirs in told.items()) or "no column as another"
+        return f"It read {said}: read them as is asked here, or name it (fields)."
+
+    def why_no_inspection(self, report: ModelReport) -> tuple[str, str] | None:
+        """What was found, and why that shows nothing: what it was inspected beside, on which data, read how.
+
+        None where it does. Behaviour tests alone ask no data, and are judged without an original.
+        """
+        if not report.compares:
+            return None
+        if report.original == report.digest:
+            return "itself", "It was inspected beside itself."
+        if why := self.unfit(report.original, report.equals):
+            return "beside another", why
+        if self.data and not report.files <= self.data:
+            return "other data", "It was inspected on data that does not count here (data)."
+        if why := self.misread(report.fields):
+            return "other columns", why
+        return None
+
+
+@dataclass(frozen=True)
 class DataReport:
     """Which files were checked, by SHA-256; and which rows stand in another one too: file, row, the other file.
 
@@ -215,7 +270,7 @@ def taught_by(artifact: Path) -> frozenset[str]:
     return frozenset(_named(steps))
 
 
-def weights_of(artifact: Path) -> frozenset[str]:
+def made_of(artifact: Path) -> frozenset[str]:
     """The checkpoints that an artifact's lineage goes back to, each by one SHA-256 over all that it answers by."""
     return frozenset(origin_of_artifact(read_artifact(artifact, verify=False), str(artifact))[0])
 

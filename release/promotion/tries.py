@@ -35,6 +35,7 @@ from mct import MctError
 from mct.bench.store.samples_file import PARTIAL
 from mct.bench.store.store import RESULTS, list_results, read_result
 from mct.models.data.declared import read_object
+from mct.models.tasks.datasets import told_renames
 from mct.release.promotion.gate_values import Question
 from mct.release.promotion.releases import Looked, Run
 from mct.release.promotion.store import Store
@@ -156,7 +157,7 @@ def attempts_in(
             target = (result["target"] or {}).get("name", UNNAMED)
             run = Run(result["id"], target, result["data"]["sha256"])
             read_as = result["data"].get("fields", {})
-            rests = named and read_as == dict(fields or {})
+            rests = named and told_renames(read_as) == told_renames(fields or {})
             found[run.id, run.target] = Attempt(run, path, names, result["created"], read_as, rests)
     for attempt in _cut_off(places, digest):
         found.setdefault((attempt.run.id, attempt.run.target), attempt)

@@ -29,6 +29,8 @@ LONGEST_MS = 1e9
 """Eleven days: what is said to have taken longer was not timed."""
 HEAD = 20
 """First lines by which a log is told from its reference, and one that lost rows known; one alone may be the same."""
+MARK = 16
+"""Digits of a mark: of the SHA-256 of a log's first rows, by which one that was cut off is told from another log."""
 Moment = str | Annotated[float, Meta(ge=0, le=1e11)]
 
 
@@ -77,6 +79,15 @@ class Log:
     def begins(self) -> str:
         """The SHA-256 of its first `HEAD` lines."""
         return hashlib.sha256("".join(self.head).encode()).hexdigest()
+
+
+def marks_to(rows: int) -> list[int]:
+    """How many first rows of a log a mark is kept of: from `HEAD` on, each a twentieth more than the one before."""
+    found, count = [], HEAD
+    while count <= rows:
+        found.append(count)
+        count += max(1, count // 20)
+    return found
 
 
 def read_log(path: Path) -> Log:

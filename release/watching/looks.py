@@ -22,7 +22,7 @@ from mct.release.promotion.places import Place
 from mct.release.promotion.releases import Time
 from mct.release.promotion.store import now
 from mct.release.watching import drift
-from mct.release.watching.log import HEAD, Log, Row, in_order, read_log
+from mct.release.watching.log import MARK, Log, Row, in_order, marks_to, read_log
 from mct.release.watching.reference import Reference
 from mct.release.watching.signals import Lengths, count, facts_of, p95_of
 
@@ -47,8 +47,9 @@ class Found(Struct, frozen=True, forbid_unknown_fields=True):
 class Look(Struct, frozen=True, forbid_unknown_fields=True):
     """A look: how many rows were new, what they count, P95 with its interval, and what changed.
 
-    `seen` holds how many rows of each log were seen by then, by the SHA-256 of these rows, and `begins` that of its
-    first lines. `effects` are what the counts were divided by.
+    `seen` holds how many rows of each log were seen by then, by the SHA-256 of these rows, `begins` that of its first
+    lines, and `marks` the begins of those of its first rows at so many as `marks_to` says. `effects` are what the
+    counts were divided by.
     """
 
     schema: Literal[1]
@@ -62,6 +63,7 @@ class Look(Struct, frozen=True, forbid_unknown_fields=True):
     changes: tuple[Found, ...]
     outcome: Outcome
     begins: dict[Digest, Digest] = {}
+    marks: dict[Digest, tuple[str, ...]] = {}
     effects: dict[Name, Amount] = {}
 
 
@@ -146,20 +148,29 @@ def _known_as(log: Log, seen: Mapping[str, int]) -> str:
 
 
 def _require_whole(paths: Sequence[Path], logs: Sequence[Log], known: Sequence[str], before: Sequence[Look]) -> None:
-    """MctError where a log has fewer rows than a look saw of one that begins as it does: which are new, none can tell.
+    """MctError where a log is the beginning of one that a look saw more of: which rows are new, none can tell.
 
-    And where two logs begin with the same rows that a look saw.
+    And where two logs begin with the same rows that a look saw. One that begins alike and goes on otherwise is another.
     """
     for path, log, key in zip(paths, logs, known, strict=True):
-        begun = [count for each, count in (before[-1].seen if before else {}).items()
-                 if not key and before[-1].begins.get(each) == log.begins]  # fmt: skip
-        if begun and len(log.rows) < max(begun):
+        cut = [count for each, count in (before[-1].seen if before else {}).items()
+               if not key and len(log.rows) < count and _begins(log, before[-1], each)]  # fmt: skip
+        if cut:
             raise MctError(
-                f"{path} has {len(log.rows):,} rows, and an earlier look saw {max(begun):,} of it",
-                f"give the log whole; one that was begun anew has other first lines, within {HEAD}",
+                f"{path} has {len(log.rows):,} rows, and an earlier look saw {max(cut):,} of it",
+                "give the log whole; one that was begun anew has rows of its own among them",
             )
         if key and list(known).count(key) > 1:
             raise MctError(f"two logs begin with the same rows as {path}, which would count twice", "give one of them")
+
+
+def _begins(log: Log, look: Look, seen: str) -> bool:
+    """Whether the rows of a shorter log are the first of those that a look saw, up to the last mark within them."""
+    if look.begins.get(seen) != log.begins:
+        return False
+    counts = marks_to(len(log.rows))
+    marks = look.marks.get(seen, ())[: len(counts)]
+    return not marks or log.digests({counts[-1]})[counts[-1]].startswith(marks[-1])
 
 
 def watched_of(counted: Iterable[str], reference: Reference) -> list[str]:
@@ -236,7 +247,8 @@ def _look(
         1, number, now(), reference.of, len(rows), seen.rows,
         {name: {share: (each.hits, each.rows) for share, each in shares.items()} for name, shares in counts.items()},
         p95_of(facts, worth), tuple(Found(**asdict(change)) for change in changes), "fail" if changes else unchanged,
-        seen.begins, {name: max(each.effect for each in shares.values()) for name, shares in counts.items()},
+        seen.begins, seen.marks,
+        {name: max(each.effect for each in shares.values()) for name, shares in counts.items()},
     )  # fmt: skip
 
 
@@ -249,22 +261,28 @@ def _counts(look: Look) -> dict[str, dict[str, drift.Count]]:
 
 @dataclass(frozen=True)
 class _Seen:
-    """How many rows of each log were seen, by the SHA-256 of these rows; and that of its first lines."""
+    """How many rows of each log were seen, by the SHA-256 of these rows; that of its first lines, and its marks."""
 
     rows: dict[str, int]
     begins: dict[str, str]
+    marks: dict[str, tuple[str, ...]]
 
 
 def _positions(before: Sequence[Look], logs: Sequence[Log], known: Sequence[str]) -> _Seen:
     """What is seen once these logs are: each in the place of what it was known as."""
-    rows, begins = (dict(before[-1].seen), dict(before[-1].begins)) if before else ({}, {})
+    last = before[-1] if before else None
+    rows, begins, marks = (dict(last.seen), dict(last.begins), dict(last.marks)) if last else ({}, {}, {})
     for log, key in zip(logs, known, strict=True):
         rows.pop(key, None)
         begins.pop(key, None)
+        marks.pop(key, None)
         if log.rows:
-            digest = log.digests({len(log.rows)})[len(log.rows)]
+            counts = marks_to(len(log.rows))
+            found = log.digests({*counts, len(log.rows)})
+            digest = found[len(log.rows)]
             rows[digest], begins[digest] = len(log.rows), log.begins
-    return _Seen(rows, begins)
+            marks[digest] = tuple(found[each][:MARK] for each in counts)
+    return _Seen(rows, begins, marks)
 
 
 def _folder(digest: str, reference: Reference) -> str:

@@ -85,7 +85,7 @@ def stored(tmp_path: Path) -> Stored:
         artifact: Path, median_ms: float = 1.0, wrong: int = 0, target: str | Target | None = "cpu", seed: int = 1,
         data: str = "a" * 64, truth: Sequence[str] = TRUTH, own_baseline: bool = False, beside: Path | None = None,
         median_beside_ms: float = 1.0, renamed: Mapping[str, str] | None = None, wrong_beside: int = 0,
-        place: str = "results",
+        place: str = "results", memory_mb: int = 0,
     ) -> Path:  # fmt: skip
         subject = identify(artifact)
 
@@ -107,8 +107,8 @@ def stored(tmp_path: Path) -> Stored:
             "test.jsonl", tuple({"text": "t", "label": label} for label in truth), data, renamed=renamed or {}
         )
         question = make_question(
-            [each.subject for each in measurements], dataset, BenchPlan(threads=1), budget=BUDGET, baseline=baseline,
-            target=Target(target, "cpu", "made up") if isinstance(target, str) else target,
+            [each.subject for each in measurements], dataset, BenchPlan(threads=1, memory_mb=memory_mb), budget=BUDGET,
+            baseline=baseline, target=Target(target, "cpu", "made up") if isinstance(target, str) else target,
         )  # fmt: skip
         return append(tmp_path / place, question, measurements, dataset)
 

@@ -161,7 +161,7 @@ CPU = Target("cpu", "cpu", "made up", price_per_hour=0.09)
 def bench(
     by_hand: ModuleType, folder: Path, digest: str, name: str = "bench", worse: int = 0, median_ms: float = 1.47,
     budget: Budget | None = BUDGET, target: Target | None = CPU, baseline: str = "router", copied: bool = False,
-    renamed: Mapping[str, str] | None = None, origins: tuple[str, str] | None = None,
+    renamed: Mapping[str, str] | None = None, origins: tuple[str, str] | None = ("1" * 64, "1" * 64),
 ) -> None:  # fmt: skip
     """Write NAME.json with its samples: a checkpoint, onnx-int8 of that digest, and one that could not be measured.
 

@@ -253,11 +253,27 @@ def test_a_bench_that_read_other_columns_is_of_another_test(case: Any) -> None:
 
 @pytest.mark.parametrize(("equals", "outcome"), [("1", "promote"), ("2", "hold"), ("", "hold")])
 def test_a_baseline_is_what_the_artifact_was_made_of(case: Any, equals: str, outcome: str) -> None:
-    """Of results of before it was noted nothing is said."""
-    case.measure(origins=("1" * 64, equals * 64))
+    """One that does not say so shows nothing, as at a gate."""
+    case.measure(origins=("1" * 64, equals * 64 if equals else ""))
     found = decided(case)
     assert found.outcome == outcome
-    assert outcome == "promote" or any("router is neither" in each for each in found.why)
+    assert outcome == "promote" or any("neither what it was made of" in each for each in found.why)
+
+
+def test_a_result_that_does_not_say_what_it_was_held_against_is_to_be_made_again(case: Any) -> None:
+    case.measure(origins=None)
+    found = decided(case)
+    assert found.outcome == "hold" and states(found)["metric"] == "missing"
+    assert any("what it was held against: make it again" in each for each in found.why)
+
+
+def test_a_column_that_is_called_what_it_is_was_not_renamed(case: Any) -> None:
+    said = 'check = "check.json"\n'
+    replaced(case, said, f'{said}fields = {{label = "label"}}\n')
+    assert decided(case).outcome == "promote"
+    replaced(case, '{label = "label"}', "{}")
+    case.edit("check.json", fields={"label": "label"})
+    assert decided(case).outcome == "promote"
 
 
 @pytest.mark.parametrize(("taught", "outcome"), [("b", "promote"), ("c", "hold")])
@@ -522,11 +538,23 @@ def test_an_inspection_is_believed_as_a_gate_believes_it(case: Any) -> None:
     found = decided(case)
     assert found.outcome == "hold" and any("explain.json is about another artifact" in each for each in found.why)
     assert any("another artifact" in each for each in found.risks)
-    case.edit("explain.json", digest=digest)
+    beside = {"digest": "e" * 64, "origin": {"weights": ["1" * 64], "equals": "1" * 64}}
+    whole = {"digest": digest, "original": beside, "files": [{"name": "test.jsonl", "sha256": "a" * 64}]}
+    case.edit("explain.json", **whole)
     assert decided(case).outcome == "promote"
-    case.edit("explain.json", original={"digest": digest})
-    assert any("it beside itself" in each for each in decided(case).why)
-    case.edit("explain.json", original={"digest": "e" * 64}, lines=[passed | {"limit": "behaviour_fail_max <= 1"}])
+    for wrong, said in (
+        ({"original": {"digest": digest}}, "It was inspected beside itself"),
+        ({"original": {"digest": "e" * 64}}, "It does not say what it was held against"),
+        ({"original": beside | {"origin": {"weights": ["2" * 64], "equals": "2" * 64}}}, "neither what it was made of"),
+        ({"files": [{"name": "other.jsonl", "sha256": "9" * 64}]}, "on data that does not count here"),
+        ({"fields": {"label": "predicted"}}, "It read predicted as label"),
+        ({"created": "2131-01-01T00:00:00Z"}, "explain.json is dated in the future"),
+    ):
+        case.edit("explain.json", **whole | wrong)
+        found = decided(case)
+        assert found.outcome == "hold" and any(said in each for each in found.why), said
+        case.edit("explain.json", **whole | {"fields": {}, "created": ""})
+    case.edit("explain.json", lines=[passed | {"limit": "behaviour_fail_max <= 1"}])
     found = decided(case)
     assert found.outcome == "hold" and any("an inspection by limits that count" in each for each in found.why)
     case.edit("explain.json", outcome="inconclusive", lines=[])
@@ -544,7 +572,11 @@ def test_an_inspection_is_believed_as_a_gate_believes_it(case: Any) -> None:
 def test_an_inspection_by_your_own_limits_is_judged_by_these(case: Any) -> None:
     replaced(case, 'tie = "tie.json"', 'tie = "tie.json"\nexplain = "explain.json"')
     line = {"limit": "flips_max <= 0.5", "measured": "1 %", "outcome": "pass"}
-    told = {"kind": "mct-explain", "outcome": "pass", "digest": decided(case).digest, "lines": [line]}
+    beside = {"digest": "e" * 64, "origin": {"weights": ["1" * 64], "equals": "1" * 64}}
+    told = {
+        "kind": "mct-explain", "outcome": "pass", "digest": decided(case).digest, "lines": [line], "original": beside,
+        "files": [{"name": "test.jsonl", "sha256": "a" * 64}],
+    }  # fmt: skip
     case.write("explain.json", told | {"limits": "mine"})
     assert any("are not built in: name their file" in each for each in decided(case).why)
     replaced(case, 'explain = "explain.json"', 'explain = "explain.json"\nlimits = "limits.toml"')

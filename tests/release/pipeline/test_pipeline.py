@@ -125,6 +125,25 @@ def test_what_is_read_beside_what_a_step_names_makes_it_be_done_again(tmp_path: 
     assert key_of(step, {}, place, {}) == keys[-1]
 
 
+def test_what_a_recipe_names_makes_its_step_be_done_again(tmp_path: Path) -> None:
+    """A student's encoder is named in the recipe alone."""
+    place = place_of(tmp_path / "pipeline.toml")
+    for folder in ("router", "encoder"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text("{}")
+    (tmp_path / "recipe.toml").write_text('[[steps]]\npass = "pretrained-student"\nmodel = "encoder"\nabout = "."\n')
+    step = Step("compress", "compress router --recipe recipe.toml -o out", ("out",))
+    before = key_of(step, {}, place, {})
+    (tmp_path / "notes.txt").write_text("what nobody names")
+    assert key_of(step, {}, place, {}) == before
+    (tmp_path / "encoder" / "config.json").write_text('{"changed": 1}')
+    changed = key_of(step, {}, place, {})
+    assert changed != before
+    assert key_of(step, {"fetch": "f" * 64, "other": "0" * 64}, place, {"encoder": "fetch"}) != changed, "it follows it"
+    (tmp_path / "recipe.toml").write_text("no recipe")
+    assert key_of(step, {}, place, {}) not in {before, changed}
+
+
 def test_a_drill_and_a_plan_are_of_what_is_there_now(tmp_path: Path, run_mct: Run, artifacts: tuple[Path, ...]) -> None:
     store = open_store(tmp_path / "releases")
     add(store, artifacts, "router")

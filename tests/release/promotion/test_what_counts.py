@@ -57,6 +57,7 @@ def test_a_test_set_whose_columns_were_renamed_is_another_one(
     assert line.measured == "no run" and "It read predicted as label" in line.reason
     assert open_lines(store, gate, pin + 'on = ["cpu"]')[1].measured == "measured, predicted read as label"
     assert open_lines(store, gate, pin + 'fields = {label = "predicted"}') == []
+    assert open_lines(store, gate, pin + 'fields = {label = "predicted", text = "text"}') == []
     assert "fields" not in read_result(stored(artifacts[0], data=plain.sha256, seed=2))["data"]
     assert open_lines(store, gate, pin) == []
     (tried,) = ask_gate(store, "router", "production", gate).verdict.tried
@@ -258,6 +259,20 @@ def test_one_machine_under_two_names_is_one_target(
     assert open_lines(store, gate, "targets = 2") == []
 
 
+@pytest.mark.parametrize(("memory_mb", "met"), [(4_000_000, "1 of 2"), (2_000, "1 of 2"), (100, "2 of 2")])
+def test_a_limit_of_memory_that_bound_nothing_is_no_other_way(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path, memory_mb: int, met: str
+) -> None:
+    """The run took 105 MB (100 of 2^20 bytes)."""
+    add(store, artifacts[:1], "router")
+    stored(artifacts[0])
+    stored(artifacts[0], target=Target("a-small-box", "cpu", "the same", memory_mb=memory_mb), memory_mb=memory_mb)
+    gate.write_text(f"[production]\n{MEASURED}targets = 2\n")
+    lines = ask_gate(store, "router", "production", gate).verdict.lines
+    (line,) = [each for each in lines if "at least 2 targets" in each.limit]
+    assert line.measured == met
+
+
 def test_a_copied_journal_brings_neither_a_stay_nor_a_drill(
     store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
 ) -> None:
@@ -276,3 +291,25 @@ def test_a_copied_journal_brings_neither_a_stay_nor_a_drill(
         for _ in range(2):
             (line,) = open_lines(store, gate, asked, ref="b@2")
             assert line.measured == "another's" and "about a@1" in line.reason
+
+
+def test_a_copied_journal_whose_verdicts_are_gone_tells_nobody_whose_it_is(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    """A look of its own that follows says nothing of what was before."""
+    gate.write_text(f"[canary]\n{MEASURED}[production]\n{MEASURED}")
+    stored(artifacts[0])
+    stored(artifacts[1])
+    add(store, artifacts[:2], "a")
+    assert promote(store, "a@1", "production", gate).moved
+    assert promote(store, "a@2", "canary", gate).moved
+    practise(store, "a")
+    place = Path(store.address)
+    for entry in (place / "names" / "a" / "journal").iterdir():
+        if verdict := json.loads(entry.read_text())["event"].get("verdict"):
+            (place / "evidence" / verdict).unlink(missing_ok=True)
+    shutil.copytree(place / "names" / "a" / "journal", place / "names" / "b" / "journal")
+    for asked in ('after = "canary"', "drill_days = 30"):
+        for _ in range(2):
+            (line,) = open_lines(store, gate, asked, ref="b@2")
+            assert (line.measured, line.outcome) == ("anybody's", "inconclusive") and "are lost" in line.reason

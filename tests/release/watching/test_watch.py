@@ -242,6 +242,38 @@ def test_a_log_that_lost_rows_is_refused_and_one_begun_anew_is_another(tmp_path:
     assert take_look(place, "d" * 64, reference, [write(log, rows(200, 3))], None).new
 
 
+def test_logs_that_begin_with_the_same_rows_and_go_on_otherwise_are_several(tmp_path: Path) -> None:
+    """A service warms up by the same requests each time; a log that is cut off is refused all the same."""
+    place, warm = DiskPlace(tmp_path / "store"), [{"answer": "order", "tokens": 2}] * 25
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(1500, 1))], None, 0.2)
+
+    def look(*logs: Path) -> int | None:
+        watched = take_look(place, "d" * 64, reference, [*logs], None)
+        return watched.look.rows if watched.look and watched.new else None
+
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    assert look(write(first, iter(warm), rows(400, 2))) == 425
+    assert look(write(second, iter(warm), rows(300, 3))) == 325
+    assert look(write(first, iter(warm), rows(500, 2)), write(second, iter(warm), rows(350, 3))) == 150
+    assert look(write(tmp_path / "third.jsonl", iter(warm), rows(9, 4)), write(first, iter(warm), rows(700, 2))) == 234
+    for short in (1, 300, 349):
+        with pytest.raises(MctError, match="and an earlier look saw"):
+            look(write(tmp_path / "cut.jsonl", iter(warm), rows(short, 3)))
+
+
+def test_a_look_of_before_it_kept_marks_refuses_what_begins_alike(tmp_path: Path) -> None:
+    place = DiskPlace(tmp_path / "store")
+    reference = of_logs([write(tmp_path / "before.jsonl", rows(500, 1))], None, 0.2)
+    log = write(tmp_path / "log.jsonl", rows(300, 2))
+    take_look(place, "d" * 64, reference, [log], None)
+    (kept,) = (tmp_path / "store").rglob("00000001.json")
+    kept.write_text(
+        json.dumps({name: value for name, value in json.loads(kept.read_text()).items() if name != "marks"})
+    )
+    with pytest.raises(MctError, match="has 100 rows, and an earlier look saw 300"):
+        take_look(place, "d" * 64, reference, [write(log, rows(40, 2), rows(60, 3))], None)
+
+
 def test_what_a_stranger_called_things_is_shown_as_text(tmp_path: Path) -> None:
     before = write(tmp_path / "a&b_*.jsonl", rows(1000, 1))
     log = write(tmp_path / "log.jsonl", rows(1000, 2, mix={"<b>&\x1b[2J": 1.0}))
