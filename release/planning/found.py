@@ -1,7 +1,7 @@
 """What of a plan is there already: checkpoints, artifacts and results on this disk, told by what they hold.
 
 Nothing is believed by its name. A checkpoint is the scenario's when its `recipe.json` says so; an artifact is made of
-it when its lineage begins with these weights; a result, an inspection and a decision are of the artifact when they bear
+it when its lineage begins with it as it is; a result, an inspection and a decision are of the artifact when they bear
 its digest; a check is of the data when it bears theirs. What cannot be read is passed over: a plan is no judge of other
 people's folders.
 """
@@ -23,7 +23,7 @@ from mct.bench.judge.line import Outcome
 from mct.bench.samples.subject import identify
 from mct.bench.store.store import read_result
 from mct.compress.run.artifact import MANIFEST, Artifact, read_artifact
-from mct.compress.run.lineage import weights_digest
+from mct.compress.run.lineage import answers_digest, weights_digest
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.data.declared import read_json, read_object
 from mct.models.data.files import read_data_file
@@ -115,16 +115,22 @@ def digest_of(artifact: Path) -> str:
 
 
 def made_of(disk: Disk, checkpoint: Path) -> list[tuple[Path, Artifact]]:
-    """The artifacts whose lineage begins with the weights of a checkpoint."""
+    """The artifacts whose lineage begins with a checkpoint as it is: its weights, and what it answers by beside them.
+
+    Those of an adapter whose base is nowhere beside it by its weights alone.
+    """
     try:
         weights = weights_digest(checkpoint)
     except (MctError, OSError):
         return []
-    return [
-        (folder, artifact)
-        for folder, artifact in disk.artifacts
-        if artifact.lineage and artifact.lineage[0].get("sha256") == weights
-    ]
+    found = [each for each in disk.artifacts if each[1].lineage and each[1].lineage[0].get("sha256") == weights]
+    if not found:
+        return []
+    try:
+        answers = answers_digest(inspect(checkpoint))
+    except (MctError, OSError):
+        return found
+    return [(folder, artifact) for folder, artifact in found if artifact.lineage[0].get("answers") == answers]
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,17 @@ def test_an_artifact_of_other_weights_is_not_this_checkpoint_s(shop: Path, tiny_
     assert found_in(plan_of("intent-router", folder=shop, formats=("onnx",)))["compress"] == "ready"
 
 
+def test_an_artifact_of_other_labels_is_not_this_checkpoint_s(shop: Path, tiny_onnx: Path) -> None:
+    shutil.copytree(tiny_onnx / "onnx-int8", shop / "out" / "onnx-int8")
+    config = shop / "somewhere" / "router" / "config.json"
+    said = json.loads(config.read_text())
+    labels = list(said["id2label"].values())
+    said["id2label"] = dict(enumerate([*labels[1:], labels[0]]))
+    said["label2id"] = {label: int(number) for number, label in said["id2label"].items()}
+    config.write_text(json.dumps(said))
+    assert found_in(plan_of("intent-router", folder=shop, formats=("onnx",)))["compress"] == "ready"
+
+
 def test_a_check_that_failed_or_is_of_other_data_is_still_to_be_done(shop: Path, run_mct: Run) -> None:
     data = [shop / "somewhere" / "router" / "data" / f"{part}.jsonl" for part in ("train", "dev", "test")]
     home = shop / "work" / "intent-router-tiny"
