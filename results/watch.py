@@ -68,7 +68,7 @@ SHIFTED = (
     replace(BUSY, name="8 % of requests go over to the rarest label", more=0.08),
     replace(BUSY, name="texts are a quarter longer", longer=1.25),
     replace(BUSY, name="odds of confidence are halved", surer=0.5),
-    replace(BUSY, name="deferral goes from 10 to 16 %", deferred=0.16),
+    replace(BUSY, name="deferral goes from 10 to 18 %", deferred=0.18),
     replace(BUSY, name="requests take twice as long", slower=2.0),
 )
 

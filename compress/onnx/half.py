@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from mct.compress.onnx.companions import write_companions
-from mct.compress.onnx.graphs.graph import save
+from mct.compress.onnx.graphs.graph import load, save
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.kept_files import carry
 
@@ -30,7 +30,7 @@ LARGEST = float(np.finfo(np.float16).max)
 
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_fp16.onnx`, whose inputs and outputs are those of the fp32 graph."""
-    model = onnx.load(source.folder / source.model)
+    model = load(source.folder / source.model)
     halved = halve(model)
     save(model, draft / MODEL)
     carry(source, draft)

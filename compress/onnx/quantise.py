@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from mct.compress.mixed.sensitivity import choose, require_known
-from mct.compress.onnx.graphs.graph import DISTANCE_BIAS
+from mct.compress.onnx.graphs.graph import DISTANCE_BIAS, load
 from mct.compress.plan.passes import TAGGERS, Product, Resources
 from mct.compress.run.quiet import quiet
 from mct.targets.arithmetic import arithmetic_of
@@ -40,7 +40,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
     notes = {"weights": "int8 per channel", "activations": "dynamic", "reduce_range": saturates}
     if "recover" not in options:
         return _write(source, draft, (), resources, notes)
-    parts = products(onnx.load(source.folder / source.model), resources.checkpoint.network)
+    parts = products(load(source.folder / source.model), resources.checkpoint.network)
 
     def make(few: Collection[str], folder: Path) -> Product:
         return _write(source, folder, set(parts) - set(few), resources, notes)
@@ -53,7 +53,7 @@ def _write(
     source: Product, draft: Path, kept: Collection[str], resources: Resources, notes: Mapping[str, Any]
 ) -> Product:
     """The model in INT8, but for the products with the weights `kept`."""
-    model = onnx.load(source.folder / source.model)
+    model = load(source.folder / source.model)
     tables = quantise_tables(model)
     excluded = [node.name for node in model.graph.node if node.op_type in OPERATORS and node.input[1] in kept]
     (draft / MODEL).parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 
 from mct.compress.mixed.sensitivity import choose, require_known
-from mct.compress.onnx.graphs.graph import save
+from mct.compress.onnx.graphs.graph import load, save
 from mct.compress.onnx.quantise import is_table_look_up, products, quantise_tables
 from mct.compress.onnx.quantise_decoder import Constants, look_up_in_blocks, product_in_blocks, rewrite
 from mct.compress.onnx.quantise_static import split_attention
@@ -46,7 +46,7 @@ def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Res
 
 
 def _split(source: Product) -> onnx.ModelProto:
-    model = onnx.load(source.folder / source.model)
+    model = load(source.folder / source.model)
     split_attention(model)
     return model
 

@@ -24,7 +24,7 @@ from onnx import helper, numpy_helper
 from mct.compress.onnx.companions import write_companions
 from mct.compress.onnx.graphs.blocks import Blocks, fitting_blocks, pack, quantise_blocks
 from mct.compress.onnx.graphs.family import LOGITS, UNBOUND
-from mct.compress.onnx.graphs.graph import MICROSOFT, save
+from mct.compress.onnx.graphs.graph import MICROSOFT, load, save
 from mct.compress.onnx.graphs.low_rank import SUFFIXES as LOW_RANK
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.kept_files import carry
@@ -45,7 +45,7 @@ KEPT = (".gate.weight", ".shared_expert_gate.weight", "score.weight", ".wpe.weig
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_quantized.onnx` (`options["bits"]` = 8) or `onnx/model_q4.onnx` (4)."""
     bits = int(options["bits"])
-    model = onnx.load(source.folder / source.model)
+    model = load(source.folder / source.model)
     kept = quantise(model, bits)
     save(model, draft / MODELS[bits])
     carry(source, draft)

@@ -17,7 +17,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from mct.compress.onnx.graphs.graph import MICROSOFT
+from mct.compress.onnx.graphs.graph import MICROSOFT, load
 from mct.compress.onnx.quantise import quantise_tables, token_heads
 from mct.compress.plan.passes import Product, Resources
 from mct.compress.run.calibration import calibration_inputs, calibration_notes
@@ -44,7 +44,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 def run(source: Product, draft: Path, options: Mapping[str, Any], resources: Resources) -> Product:
     """Write `onnx/model_static.onnx`. MctError where there are no texts to calibrate on."""
     inputs = calibration_inputs(resources)
-    model = onnx.load(source.folder / source.model)
+    model = load(source.folder / source.model)
     tables = quantise_tables(model)
     split_attention(model)
     _declare_floats(model)

@@ -232,7 +232,8 @@ def _whole(contents: Contents, adapter: Adapter | None = None) -> Checkpoint:
     read_if_there(path / GENERATION, Generation)
     architecture = (config.architectures or ["?"])[0]
     network = _network(path, config, architecture, adapter)
-    _require_no_pairs(network, [path, adapter.folder] if adapter else [path])
+    if adapter is None:
+        _require_no_pairs(network, [path])
     by_file = read_by_file(path)
     shapes = {name: shape for found in by_file.values() for name, shape in found.items()}
     check_sizes(path, config, shapes)
@@ -304,6 +305,7 @@ def _adapted(contents: Contents, told: Told) -> Checkpoint:
     base = _whole(base_contents, headed)
     require_task_of(first, base.model_type, folder)
     require_head(headed, base.network, base.architecture)
+    _require_no_pairs(base.network, [folder, headed.folder])
     heads = base.heads
     if len(heads) == 1 and not base.network.startswith("embedding"):
         labels = labels_with(headed, read_config(folder), folder / CONFIG, told.labels)

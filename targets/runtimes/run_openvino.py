@@ -49,6 +49,8 @@ def open_session(executable: Executable, threads: int) -> Session:
     device = openvino_device(executable)
     core = open_core(threads, {"INFERENCE_PRECISION_HINT": precision, **rounding_properties()}, device)
     model = read_model(core, executable)
+    if device == CPU:
+        require_right_branches(model)
     outputs = wanted_outputs(model, executable.network)
     _drop_others(model, outputs)
     pad_id = int(executable.settings.get("pad_id", 0))
@@ -117,6 +119,21 @@ def read_model(core: ov.Core, executable: Executable) -> ov.Model:
 def _cannot(what: str, model: str, error: RuntimeError) -> MctError:
     reason = (str(error).strip().splitlines() or ["it gives no reason"])[-1][:MOST_REASON]
     return MctError(f"openvino cannot {what} {model}: {reason}", "compress the checkpoint again")
+
+
+def require_right_branches(model: ov.Model) -> None:
+    """MctError for a cascade whose second stage is in INT8, on a CPU with AMX: there OpenVINO computes it wrongly.
+
+    The same stage gives its right answers as a model of its own, and within the `If` on the same CPU without AMX.
+    """
+    bodies = (op.get_function(0) for op in model.get_ops() if op.get_type_name() == "If")
+    if "amx_int8" in probe_machine().instruction_sets and any(
+        op.get_type_name() == "FakeQuantize" for body in bodies for op in body.get_ops()
+    ):
+        raise MctError(
+            "OpenVINO computes the INT8 second stage of a cascade wrongly on CPUs with AMX",
+            "run it with ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16, or make the cascade in ONNX",
+        )
 
 
 def wanted_outputs(model: ov.Model, task: str) -> list[str]:

@@ -16,6 +16,7 @@ from mct.compress.run.execute import execute
 from mct.compress.run.resources import gather
 from mct.models.checkpoints.checkpoint import inspect
 from mct.models.tasks.tokens import open_tokenizer
+from mct.targets.machine import probe_machine
 from mct.targets.runtimes.table import open_session, runtime_for
 
 TEXTS = ["Where is my order?", "I want to return volume 3", "hi", "my card was declined", "let me talk to a human now"]
@@ -131,6 +132,10 @@ def test_both_stages_may_be_int8(tiny_bert: Path, tmp_path: Path) -> None:
     alone = answers(made(tiny_bert, tmp_path / "alone", *whole, round_it))
     then = ({"pass": "quantise-openvino", "gives": "openvino-int8"},)
     every = joined("openvino-int8", 1.0, then)
+    if "amx_int8" in probe_machine().instruction_sets:  # there it is computed wrongly
+        with pytest.raises(MctError, match="CPUs with AMX"):
+            made(tiny_bert, tmp_path / "both", SHALLOW, *whole, round_it, every)
+        return
     found = answers(made(tiny_bert, tmp_path / "both", SHALLOW, *whole, round_it, every))
     assert all(bool(each["deferred"][0]) for each in found)
     for one, other in zip(alone, found, strict=True):

@@ -79,3 +79,18 @@ def save(model: onnx.ModelProto, path: Path) -> bool:
         return False
     onnx.save_model(model, path, save_as_external_data=True, location=f"{path.name}{EXTERNAL_SUFFIX}")
     return True
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """What `save` wrote, whole. onnx itself refuses weights beside a graph that have two names, as kept files may."""
+    model = onnx.load(path, load_external_data=False)
+    beside = [constant for constant in model.graph.initializer if constant.data_location == onnx.TensorProto.EXTERNAL]
+    if beside:
+        with path.with_name(f"{path.name}{EXTERNAL_SUFFIX}").open("rb") as file:
+            for constant in beside:
+                place = {entry.key: entry.value for entry in constant.external_data}
+                file.seek(int(place.get("offset", 0)))
+                constant.raw_data = file.read(int(place["length"]))
+                constant.ClearField("external_data")
+                constant.data_location = onnx.TensorProto.DEFAULT
+    return model
