@@ -273,10 +273,8 @@ def test_a_limit_of_memory_that_bound_nothing_is_no_other_way(
     assert line.measured == met
 
 
-def test_a_copied_journal_brings_neither_a_stay_nor_a_drill(
-    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
-) -> None:
-    """Not even once a look of its own follows in it."""
+def _rolled_out(store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path) -> None:
+    """Of "a" the first version is in production, the second in canary, and the way back was practised."""
     gate.write_text(f"[canary]\n{MEASURED}[production]\n{MEASURED}")
     stored(artifacts[0])
     stored(artifacts[1])
@@ -284,6 +282,13 @@ def test_a_copied_journal_brings_neither_a_stay_nor_a_drill(
     assert promote(store, "a@1", "production", gate).moved
     assert promote(store, "a@2", "canary", gate).moved
     practise(store, "a")
+
+
+def test_a_copied_journal_brings_neither_a_stay_nor_a_drill(
+    store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
+) -> None:
+    """Not even once a look of its own follows in it."""
+    _rolled_out(store, artifacts, stored, gate)
     names = Path(store.address) / "names"
     shutil.copytree(names / "a" / "journal", names / "b" / "journal")
     assert open_lines(store, gate, 'after = "canary"\ndrill_days = 30', ref="a@2") == []
@@ -297,13 +302,7 @@ def test_a_copied_journal_whose_verdicts_are_gone_tells_nobody_whose_it_is(
     store: Store, artifacts: tuple[Path, ...], stored: Stored, gate: Path
 ) -> None:
     """A look of its own that follows says nothing of what was before."""
-    gate.write_text(f"[canary]\n{MEASURED}[production]\n{MEASURED}")
-    stored(artifacts[0])
-    stored(artifacts[1])
-    add(store, artifacts[:2], "a")
-    assert promote(store, "a@1", "production", gate).moved
-    assert promote(store, "a@2", "canary", gate).moved
-    practise(store, "a")
+    _rolled_out(store, artifacts, stored, gate)
     place = Path(store.address)
     for entry in (place / "names" / "a" / "journal").iterdir():
         if verdict := json.loads(entry.read_text())["event"].get("verdict"):
