@@ -47,6 +47,8 @@ HERE = Path(__file__).resolve().parent
 LABELS = ("order", "returns", "human")
 TRUTH = LABELS * 100
 KILLS, RACES, TRIES, ARTIFACTS = 200, 50, 20, 120
+PACED = 20
+"""Kills after which it is seen anew how long a change takes: the journal grows with every one."""
 PROCESSES, REQUESTS, ROWS = 6, 200, 600
 TRUE_ACCURACY = 0.90
 ON = Target("cpu", "cpu", "made up")
@@ -141,11 +143,10 @@ def kills() -> dict[str, Any]:
         gate = folder / "release.toml"
         rng, seen, lost, behind, late = random.Random(0), Counter[str](), 0, 0, 0
         promote(store, "router@2", "production", gate)
-        times = {
-            "promote": took(lambda: promote(store, "router@3", "production", gate)),
-            "rollback": took(lambda: rollback(store, "router")),
-        }
+        times = dict[str, float]()
         for number in range(KILLS):
+            if number % PACED == 0:
+                times = paces(store, gate)
             before = store.settle("router")
             assert before.production is not None
             name = ("promote", "rollback")[number % 2]
@@ -155,8 +156,8 @@ def kills() -> dict[str, Any]:
                 assert before.production is not None
             wanted = other(before.production.version)
             expected = {"promote": wanted, "rollback": before.before.ref if before.before else ""}[name]
-            ended = killed(partial(act, store.address, name, wanted, gate), rng.uniform(0, 1.2 * times[name]))
-            late += ended
+            was_over = killed(partial(act, store.address, name, wanted, gate), rng.uniform(0, 1.2 * times[name]))
+            late += was_over
             try:
                 state, was_behind = look(store, before.production.ref, expected)
                 seen[f"{name}: {state}"] += 1
@@ -218,6 +219,16 @@ def look(store: Store, before: str, after: str) -> tuple[str, bool]:
     return ("new" if track.production.ref == after else "old"), behind
 
 
+def paces(store: Store, gate: Path) -> dict[str, float]:
+    """Seconds of each change by a process of its own, where the journal is as long as it is now."""
+    production = store.settle("router").production
+    assert production is not None
+    works = {
+        name: partial(act, store.address, name, other(production.version), gate) for name in ("promote", "rollback")
+    }
+    return {name: took(partial(ended, work)) for name, work in works.items()}
+
+
 def took(step: Callable[[], object]) -> float:
     """Seconds of a step."""
     began = time.monotonic()
@@ -237,6 +248,11 @@ def forked(work: Callable[[], None]) -> int:
         code = 3
     finally:
         os._exit(code)
+
+
+def ended(work: Callable[[], None]) -> None:
+    """Wait for the work to come to its end."""
+    os.waitpid(forked(work), 0)
 
 
 def killed(work: Callable[[], None], after_s: float) -> bool:
