@@ -22,7 +22,7 @@ from mct.compress.run.artifact import Artifact, check_lineage, read_artifact
 from mct.compress.run.resources import Source
 from mct.models.checkpoints.adapted import Adaptation
 from mct.models.checkpoints.adapters import CONFIG, WEIGHTS, Adapter
-from mct.models.checkpoints.checkpoint import Checkpoint, weight_files
+from mct.models.checkpoints.checkpoint import SETFIT_HEAD, Checkpoint, weight_files
 from mct.models.checkpoints.hub import find_pinned, origin_of
 from mct.models.data.declared import declared, read_json
 from mct.models.data.inside import list_files
@@ -47,7 +47,7 @@ WHOLE = ("fp32", "f32")
 ANSWERING = frozenset({".json", ".txt", ".model", ".jinja", ".safetensors"})
 SILENT = frozenset({
     "mct-files.json", LINEAGE, "recipe.json", "trainer_state.json", "all_results.json", "eval_results.json",
-    "train_results.json",
+    "train_results.json", "test_results.json", "predict_results.json", "requirements.txt", "LICENSE.txt",
 })  # fmt: skip
 """What of a checkpoint's files may decide its answers, by suffix; and those of such a suffix that only tell of it."""
 
@@ -97,8 +97,14 @@ def answers_digest(checkpoint: Checkpoint) -> str:
         known[f"adapter {number}"] = f"{share!r} of {own}"
     for folder in dict.fromkeys((checkpoint.path, checkpoint.vocabulary)):
         if folder != adaptation.base:
-            known |= {f"beside {name}": value for name, value in _answering(folder).items() if "/" not in name}
+            known |= {f"beside {name}": value for name, value in _answering(folder).items() if _of_itself(name)}
     return digest(known)
+
+
+def _of_itself(name: str) -> bool:
+    """Whether a file stands beside an adapter, or in a module behind it ("1_Pooling"), and not in another model."""
+    folder, _, rest = name.partition("/")
+    return not rest or folder.partition("_")[0].isdigit()
 
 
 def _with_one(checkpoint: Checkpoint, adaptation: Adaptation, adapter: Adapter) -> Checkpoint:
@@ -109,12 +115,13 @@ def _with_one(checkpoint: Checkpoint, adaptation: Adaptation, adapter: Adapter) 
 
 def _answering(folder: Path) -> dict[str, str]:
     """The files of one model that may decide its answers, by SHA-256; no adapters or earlier states within it."""
-    names = [Path(name) for name in list_files(folder) if not name.startswith((DATA, ".", "checkpoint-"))]
+    listed = [Path(name) for name in list_files(folder) if not name.startswith(DATA)]
+    names = [name for name in listed if not any(part.startswith((".", "checkpoint-")) for part in name.parts)]
     adapters = {name.parent for name in names if name.name == CONFIG}
     return {
         name.as_posix(): sha256(folder / name)
         for name in names
-        if name.suffix in ANSWERING and name.name not in {*SILENT, CONFIG, WEIGHTS}
+        if (name.suffix in ANSWERING or name.name == SETFIT_HEAD) and name.name not in {*SILENT, CONFIG, WEIGHTS}
         and (name.parent == Path() or adapters.isdisjoint(name.parents))
     }  # fmt: skip
 
@@ -136,8 +143,9 @@ class _Came(Struct, frozen=True):
 def made_of(history: Sequence[Mapping[str, Any]], place: str) -> tuple[str, ...]:
     """The checkpoints that a lineage goes back to, each by one SHA-256: what it began with, and what that was made of.
 
-    Each is known by what it answers (`answers_digest`); one that was compressed before that was noted, not at all. A
-    student's teacher is among them. MctError, naming the place, where it is no lineage.
+    Each is known by what it answers (`answers_digest`); one that was compressed before that was noted, not at all. One
+    whose own answers a recipe changed is left out, so that no number of commands hides what was lost: a student's
+    teacher counts, the student does not. MctError, naming the place, where it is no lineage.
     """
     return tuple(dict.fromkeys(filter(None, _known(_read(history, place)))))
 
@@ -157,9 +165,13 @@ def origin_of_artifact(artifact: Artifact, place: str, adapter: str = "") -> tup
 
 def _equal(came: Sequence[_Came], precision: str) -> str:
     """The checkpoint whose answers an artifact of this lineage gives; "" where a step or its precision changed them."""
+    return came[0].answers if came and _unchanged(came) and precision in WHOLE else ""
+
+
+def _unchanged(came: Sequence[_Came]) -> bool:
+    """Whether no step after the first entry changed an answer."""
     exact = {row.name for row in passes() if row.exact}
-    unchanged = all(each.step in exact or each.step.startswith(EXPORT) for each in came[1:])
-    return came[0].answers if came and unchanged and precision in WHOLE else ""
+    return all(each.step in exact or each.step.startswith(EXPORT) for each in came[1:])
 
 
 def _read(history: Sequence[Mapping[str, Any]], place: str) -> tuple[_Came, ...]:
@@ -168,7 +180,8 @@ def _read(history: Sequence[Mapping[str, Any]], place: str) -> tuple[_Came, ...]
 
 def _known(came: Sequence[_Came]) -> Iterator[str]:
     for each in came:
-        yield each.answers
+        if _unchanged(each.made_by):
+            yield each.answers
         yield from _known(each.made_by)
 
 

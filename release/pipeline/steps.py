@@ -139,7 +139,7 @@ def _beside(name: str, place: Place) -> Iterator[str]:
         beside = (*(path.with_name(f"docs{suffix}") for suffix in SUFFIXES), card_path(path))
         yield from (os.path.join(os.path.dirname(name), each.name) for each in beside if each.is_file())
     if path.is_file() and name.endswith(".toml"):
-        yield from (each for each in _strings(_toml(path)) if _is_below(each, place))
+        yield from (each for each in _strings_of(path) if _is_below(each, place))
     for found in (path, *sorted(path.iterdir())) if path.is_dir() else ():
         if (found / CONFIG).is_file():
             base = Path(read_json(found / CONFIG, _Adapter).base_model_name_or_path or "").name
@@ -147,12 +147,12 @@ def _beside(name: str, place: Place) -> Iterator[str]:
                 yield os.path.relpath(path.resolve().parent / base, place.folder)
 
 
-def _toml(path: Path) -> Any:
-    """What a TOML file holds; nothing of one that is none, which the step itself finds out."""
+def _strings_of(path: Path) -> list[str]:
+    """What a TOML file says; nothing of one that is none, which the step itself finds out."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+        return list(_strings(tomllib.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, RecursionError):
+        return []
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -163,9 +163,11 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _is_below(word: str, place: Place) -> bool:
-    """Whether a word names what is there, and not the folder of the pipeline itself or one that holds it."""
+    """Whether a word names a file or a model's folder, and not the folder of the pipeline or one that holds it."""
     path = place.folder / word
-    return bool(word) and _exists(path) and not place.folder.is_relative_to(path.resolve())
+    if not word or not _exists(path) or place.folder.is_relative_to(path.resolve()):
+        return False
+    return path.is_file() or any((path / name).is_file() for name in (MODEL_CONFIG, CONFIG))
 
 
 def _exists(path: Path) -> bool:

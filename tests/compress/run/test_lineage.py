@@ -5,15 +5,24 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import joblib
+import numpy as np
 import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Pooling, Transformer
+from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForCausalLM
 
-from mct.compress.run.lineage import answers_digest, known_of
+from mct.compress.plan.plan import make_plan
+from mct.compress.plan.recipe import Recipe, Step
+from mct.compress.run.execute import execute
+from mct.compress.run.lineage import answers_digest, known_of, made_of
+from mct.compress.run.resources import gather
 from mct.models.checkpoints.adapted import Told
-from mct.models.checkpoints.checkpoint import inspect
+from mct.models.checkpoints.checkpoint import SETFIT_HEAD, inspect
 
 
 @pytest.fixture
@@ -82,3 +91,30 @@ def test_what_only_tells_of_a_checkpoint_is_none_of_it(tiny_bert: Path, tmp_path
     assert answers_digest(inspect(own)) == before
     (own / "tokenizer_config.json").write_text("{}")
     assert answers_digest(inspect(own)) != before
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"), [(Step("drop-layers", options={"keep": [1]}), False), (Step("trim-vocabulary"), True)]
+)
+def test_what_a_recipe_changed_is_not_what_comes_of_it_in_a_second_command_either(
+    step: Step, kept: bool, tiny_bert: Path, tmp_path: Path
+) -> None:
+    for name, text in (("seen", "where is my order"), ("asked", "my order is where")):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": text}) + "\n")
+    plan = make_plan(inspect(tiny_bert), ["checkpoint"], [], recipe=Recipe((step,)))
+    (made,) = execute(plan, *gather(plan, tmp_path / "seen.jsonl", tmp_path / "asked.jsonl", {}, 0), tmp_path / "out")
+    roots = made_of([known_of(inspect(made))], "here")
+    assert answers_digest(inspect(tiny_bert)) in roots
+    assert (answers_digest(inspect(made)) in roots) is kept
+
+
+def test_a_head_that_is_a_pickle_decides_answers(tiny_bert: Path, tmp_path: Path) -> None:
+    modules = [Transformer(str(tiny_bert)), Pooling(64)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "setfit"))
+    vectors = np.random.default_rng(0).normal(size=(30, 64))
+    head = LogisticRegression().fit(vectors, np.array(["order", "return", "hello"] * 10))
+    joblib.dump(head, tmp_path / "setfit" / SETFIT_HEAD)
+    before = answers_digest(inspect(tmp_path / "setfit"))
+    head.coef_ = -head.coef_
+    joblib.dump(head, tmp_path / "setfit" / SETFIT_HEAD)
+    assert answers_digest(inspect(tmp_path / "setfit")) != before

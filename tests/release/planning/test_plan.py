@@ -211,6 +211,13 @@ def test_a_check_that_looked_elsewhere_is_still_to_be_done(shop: Path, run_mct: 
     assert found_in(plan_of("intent-router", folder=shop))["check"] == "there"
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder where no checkpoint of a demo lies, which a plan would take for what it needs."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_running_again_does_not_go_past_a_check_that_failed(shop: Path, run_mct: Run) -> None:
     data = shop / "somewhere" / "router" / "data"
     (data / "test.jsonl").write_text((data / "train.jsonl").read_text())
@@ -285,6 +292,7 @@ def test_what_is_expected_comes_from_what_was(tmp_path: Path) -> None:
     assert expected("build", "moe", "full", read_journal(tmp_path)).source == "a guess"
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_running_stops_at_the_first_gate_that_does_not_pass(shop: Path, run_mct: Run) -> None:
     """A model that knows nothing, and far too few rows for the budget's slices: the gate cannot pass."""
     words = ("plan", "intent-router", "--size", "tiny", "--format", "onnx", "--max-seconds", "3", "--json")
